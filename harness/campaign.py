@@ -1,0 +1,164 @@
+"""What a user asks for: a campaign, as values that cannot be wrong by themselves.
+
+These models are the only definition of a campaign's keys; the file's reader, the JSON Schema and the
+reference in ``docs/campaigns.md`` follow them. They read no file and touch no machine, and they accept no key
+they do not know: a misspelt option that is silently ignored would measure something else than was asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator, model_validator
+
+from harness.migration.options import MigrationOptions, conflicts
+
+Accelerator: TypeAlias = Literal["kvm", "tcg"]
+"""What runs the guest's instructions, as proven by booting one: hardware (kvm) or QEMU's emulator (tcg)."""
+
+Start: TypeAlias = Literal["boot", "snapshot"]
+Mode: TypeAlias = Literal["back-and-forth", "one-per-run"]
+Overlap: TypeAlias = Literal["skip", "delay", "abort"]
+
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+"""A duration in s: more than nothing, at most a day."""
+
+HEARTBEAT_KVM_HZ = 1000
+"""1 ms resolution; an echo costs a guest under KVM next to nothing."""
+HEARTBEAT_TCG_HZ = 200
+"""5 ms resolution: 1 kHz took 16 % of an emulated guest's vCPU in softirq, 200 Hz takes 3 %."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Guest(_Section):
+    """The virtual machine that is moved."""
+
+    memory_mib: int = Field(1024, ge=128, le=4_194_304, description="MiB of memory")
+    vcpus: int = Field(1, ge=1, le=512, description="number of virtual CPUs")
+    boot_timeout_s: Seconds = Field(
+        300.0, description="s after which a guest that does not answer is given up"
+    )
+
+
+class WorkloadChoice(_Section):
+    """A workload and its options; in the file either a mapping or the bare name."""
+
+    name: str = Field(min_length=1, description="a registered workload")
+    options: dict[str, JsonValue] = Field(default_factory=dict, description="the workload's own options")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_name(cls, value: object) -> object:
+        return {"name": value} if isinstance(value, str) else value
+
+
+class Schedule(_Section):
+    """When a trial's migrations are fired, and what else happens around its window."""
+
+    mode: Mode = Field(
+        "back-and-forth",
+        description="back-and-forth: all points within one run; one-per-run: one trial for each point",
+    )
+    window_s: Seconds = Field(description="s of the measured window; the run's length in the report")
+    points_s: tuple[float, ...] = Field(
+        strict=False,  # a YAML list is not a tuple; the items stay strict
+        min_length=1,
+        max_length=1000,
+        description="s after the window opens at which migrations are fired: ascending, from 0, before window_s",
+    )
+    overlap: Overlap = Field(
+        "delay",
+        description="what to do when the one before is still under way at a point: skip the new one, "
+        "delay it until the other is over, or abort the other",
+    )
+    baseline_s: Seconds = Field(
+        10.0,
+        description="s of undisturbed work measured before the window opens: t = 0 has no other baseline",
+    )
+    settle_timeout_s: Seconds = Field(
+        120.0, description="s a workload may take to become steady; the trial goes on after it and says so"
+    )
+    migration_timeout_s: Seconds = Field(300.0, description="s after which a migration is given up")
+
+    @field_validator("points_s")
+    @classmethod
+    def _ordered(cls, points: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
+        """Refuse points that cannot be fired as written; ``points >= 0`` is false for NaN as well."""
+        window_s = info.data.get("window_s")
+        late = [point for point in points if window_s is not None and not point < window_s]
+        if any(not point >= 0 for point in points):
+            raise ValueError("points from 0 upwards; 0 is the opening of the window")
+        if any(later <= earlier for earlier, later in zip(points, points[1:], strict=False)):
+            raise ValueError("points in ascending order, each once")
+        if late:
+            raise ValueError(
+                f"points before the end of the window (window_s: {window_s:g}); {late[0]:g} is not"
+            )
+        return points
+
+
+class Heartbeat(_Section):
+    """The client's echo requests, whose gaps show the network's outage."""
+
+    rate_hz: int | None = Field(
+        None, ge=1, le=10_000, description="requests per s; default: 1000 on KVM, 200 under TCG"
+    )
+
+    def rate_on(self, accelerator: Accelerator) -> int:
+        """The rate in Hz on a rig with this accelerator."""
+        default = HEARTBEAT_KVM_HZ if accelerator == "kvm" else HEARTBEAT_TCG_HZ
+        return default if self.rate_hz is None else self.rate_hz
+
+
+class Campaign(_Section):
+    """One campaign file."""
+
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9-]{0,62}$",
+        description="the results' folder: lower-case letters, digits and hyphens",
+    )
+    description: str = Field("", description="what the campaign is for, in the report's words")
+    rig: str = Field("lab", min_length=1, description="`lab`, or the path of the inventory of a real pair")
+    seed: int = Field(1, ge=0, le=2**63 - 1, description="the order of the trials follows from it")
+    repetitions: int = Field(1, ge=1, le=1000, description="how often each trial is repeated")
+    start: Start = Field(
+        "boot",
+        description="boot: every trial boots the guest afresh; snapshot: all start from one saved state",
+    )
+    control: int = Field(0, ge=0, le=1000, description="control trials (no migrations) for each workload")
+    guest: Guest = Guest()
+    workloads: tuple[WorkloadChoice, ...] = Field(
+        strict=False, min_length=1, max_length=100, description="what the guest works on, one or several"
+    )
+    schedule: Schedule
+    migration: MigrationOptions = MigrationOptions()
+    heartbeat: Heartbeat = Heartbeat()
+
+
+def inconsistencies(
+    schedule: Schedule | None, migration: MigrationOptions | None
+) -> Iterator[tuple[tuple[str, str], str]]:
+    """What is wrong between keys that are right by themselves: (key path, sentence); None = already refused."""
+    if migration is None:
+        return
+    for key, text in conflicts(migration):
+        yield ("migration", key), text
+    if schedule is None or migration.mode != "post-copy":
+        return
+    if schedule.overlap == "abort":
+        yield (
+            ("schedule", "overlap"),
+            "overlap: abort with migration mode: post-copy: once the guest runs at the destination a post-copy "
+            "migration cannot be aborted without losing the guest",
+        )
+    after_s = migration.post_copy_after_s
+    if after_s is not None and after_s >= schedule.migration_timeout_s:
+        yield (
+            ("migration", "post_copy_after_s"),
+            f"post_copy_after_s: {after_s:g} is not before migration_timeout_s: "
+            f"{schedule.migration_timeout_s:g}: the switch would never come",
+        )

@@ -1,0 +1,42 @@
+"""`sodbench report`: the stored results of a run as HTML, Markdown and LaTeX.
+
+Reads a run's folder and writes documents; it never touches the rig and never changes the results.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from harness import store
+
+
+def report(
+    run: Annotated[
+        Path,
+        typer.Argument(help="The run's folder, or a folder above it: then the newest run below.", metavar="RUN"),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Where to write; by default reports/<campaign>/<run id>/."),
+    ] = None,
+    format: Annotated[  # noqa: A002 - the option's name is what the user types
+        list[str] | None,
+        typer.Option("--format", "-f", help="html, md or tex; may be given several times. All by default."),
+    ] = None,
+) -> None:
+    """Make the report of RUN from its stored results alone.
+
+    The hardware is not needed, and the same results give the same bytes.
+    """
+    from harness import report as reports  # noqa: PLC0415 - matplotlib takes a second to import
+
+    folder = store.find(run)
+    place = out if out is not None else Path("reports") / folder.root.parent.name / folder.root.name
+    made = reports.build(folder, place, tuple(format or reports.FORMATS))
+    console = Console(soft_wrap=True, highlight=False)
+    for path in made.documents:
+        console.print(str(path), markup=False)

@@ -1,0 +1,81 @@
+"""How numbers are written: stored seconds and bytes become s, ms and MB (10^6 bytes) here and nowhere else.
+
+Nothing here computes a result; a value that is missing stays missing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from harness.report.document import MISSING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """How a metric is written.
+
+    Attributes:
+        label: Its name in prose.
+        unit: Unit as rendered, or empty.
+        scale: Rendered value = stored value times this.
+        digits: Decimals.
+    """
+
+    label: str
+    unit: str
+    scale: float = 1.0
+    digits: int = 0
+
+    def text(self, value: float | None) -> str:
+        """The number without its unit; a dash when there is none."""
+        if value is None or not math.isfinite(value):
+            return MISSING
+        return f"{value * self.scale:.{self.digits}f}".replace("-", "−")
+
+    def with_unit(self, value: float | None) -> str:
+        """The number and its unit, held together by a no-break space."""
+        text = self.text(value)
+        return text if text == MISSING or not self.unit else f"{text}\u00a0{self.unit}"
+
+
+def seconds(label: str) -> Shown:
+    """Stored seconds, written in seconds."""
+    return Shown(label=label, unit="s", digits=2)
+
+
+def milliseconds(label: str) -> Shown:
+    """Stored seconds, written in milliseconds."""
+    return Shown(label=label, unit="ms", scale=1e3)
+
+
+def megabytes(label: str) -> Shown:
+    """Stored bytes, written in MB of 10^6 bytes."""
+    return Shown(label=label, unit="MB", scale=1e-6, digits=1)
+
+
+def of_metric(name: str, unit: str = "") -> Shown:
+    """How the metric `name` is written; one that is not known by name is written by its stored `unit`."""
+    known = {
+        "total_time": seconds("Total time"),
+        "command_time": seconds("Command time"),
+        "qemu_total_time": seconds("QEMU's total time"),
+        "blackout": milliseconds("Blackout"),
+        "downtime_qemu": milliseconds("Downtime, QEMU"),
+        "downtime_libvirt": milliseconds("Downtime, libvirt"),
+        "downtime_libvirt_net": milliseconds("Downtime, libvirt net"),
+        "outage_network": milliseconds("Network outage"),
+        "outage_application": milliseconds("Application outage"),
+        "data_sent": megabytes("Data sent"),
+        "wire_bytes": megabytes("On the wire"),
+        "wire_ratio": Shown(label="Wire / hypervisor", unit="", digits=3),
+        "iterations": Shown(label="Iterations", unit=""),
+        "dirty_rate": Shown(label="Dirty rate", unit="pages/s"),
+        "start_lateness": milliseconds("Start lateness"),
+        "time_to_recover": seconds("Time to recover"),
+    }
+    if name in known:
+        return known[name]
+    label = name.replace("_", " ").capitalize()
+    by_unit = {"s": seconds(label), "bytes": megabytes(label), "bytes/s": Shown(label=label, unit="MB/s", scale=1e-6, digits=1)}
+    return by_unit.get(unit, Shown(label=label, unit=unit, digits=2))

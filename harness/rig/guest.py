@@ -1,0 +1,232 @@
+"""The guest: what it is, and how it comes to life and goes away on a host.
+
+The description is a value and its XML a pure function of it. Where the guest runs is always asked of the
+hosts, never remembered: five migrations leave it on the other one.
+"""
+
+from __future__ import annotations
+
+import shlex
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from xml.etree import ElementTree as Xml
+
+import libvirt
+
+from harness.clock import Clock, sleep
+from harness.errors import GuestError
+from harness.rig.host import Host
+from harness.rig.pair import Pair
+
+DOMAIN = "sodbench-guest"
+"""The one domain that the harness makes, finds and destroys on a host. It touches no other."""
+
+_MAC = "52:54:00:5d:be:4c"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestSpec:
+    """A guest to be started.
+
+    Attributes:
+        memory_mib: RAM in MiB.
+        vcpus: Virtual CPUs.
+        accelerator: ``kvm`` or ``tcg``.
+        image: Folder with guest.qcow2, vmlinuz and initrd on the shared storage.
+        folder: Folder on the shared storage for the guest's own disk and console.
+        uuid: The domain's UUID.
+        cmdline: Kernel command line.
+        bridge: Bridge on the hosts.
+    """
+
+    memory_mib: int
+    vcpus: int
+    accelerator: str
+    image: str
+    folder: str
+    uuid: str
+    cmdline: str
+    bridge: str
+
+    @property
+    def disk(self) -> str:
+        """The guest's own layer over the golden image."""
+        return f"{self.folder}/disk.qcow2"
+
+    @property
+    def console(self) -> str:
+        """What the guest printed on its serial port."""
+        return f"{self.folder}/console.log"
+
+    @property
+    def cpu_model(self) -> str:
+        """The same named model on both hosts; under emulation the plainest one QEMU has."""
+        return "qemu64" if self.accelerator == "tcg" else "host-model"
+
+
+def specify(pair: Pair, *, memory_mib: int, vcpus: int, accelerator: str, image_key: str) -> GuestSpec:
+    """The guest of a trial on `pair`, with a new UUID."""
+    network = pair.guest_network
+    route = f"{network.gateway or ''}:{_netmask(network.prefix)}"
+    return GuestSpec(
+        memory_mib=memory_mib,
+        vcpus=vcpus,
+        accelerator=accelerator,
+        image=f"{pair.storage_path}/images/{image_key}",
+        folder=f"{pair.storage_path}/guests/{DOMAIN}",
+        uuid=str(uuid.uuid4()),
+        cmdline="root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet "
+        f"ip={network.address}::{route}:sodbench-guest:eth0:none",
+        bridge=pair.bridge,
+    )
+
+
+def _netmask(prefix: int) -> str:
+    bits = (0xFFFFFFFF << (32 - prefix)) & 0xFFFFFFFF
+    return ".".join(str(bits >> shift & 255) for shift in (24, 16, 8, 0))
+
+
+def domain_xml(spec: GuestSpec) -> str:
+    """The libvirt domain of `spec`.
+
+    ``cache='none'`` because a guest on shared storage may only migrate without host caching (libvirt,
+    migration safety); no balloon and no USB, so that memory changes by the workload alone.
+    """
+    root = Xml.Element("domain", type="kvm" if spec.accelerator == "kvm" else "qemu")
+    _texts(root, name=DOMAIN, uuid=spec.uuid, vcpu=str(spec.vcpus))
+    Xml.SubElement(root, "memory", unit="MiB").text = str(spec.memory_mib)
+    system = Xml.SubElement(root, "os")
+    Xml.SubElement(system, "type", arch="x86_64", machine="q35").text = "hvm"
+    _texts(
+        system, kernel=f"{spec.image}/vmlinuz", initrd=f"{spec.image}/initrd", cmdline=spec.cmdline
+    )
+    features = Xml.SubElement(root, "features")
+    Xml.SubElement(features, "acpi")
+    Xml.SubElement(features, "apic")
+    if spec.accelerator == "kvm":
+        Xml.SubElement(root, "cpu", mode="host-model")
+    else:
+        cpu = Xml.SubElement(root, "cpu", mode="custom", match="exact", check="none")
+        Xml.SubElement(cpu, "model", fallback="forbid").text = spec.cpu_model
+    Xml.SubElement(root, "clock", offset="utc")
+    _texts(root, on_poweroff="destroy", on_reboot="destroy", on_crash="destroy")
+    _devices(Xml.SubElement(root, "devices"), spec)
+    return Xml.tostring(root, encoding="unicode")
+
+
+def _texts(parent: Xml.Element, **texts: str) -> None:
+    for tag, text in texts.items():
+        Xml.SubElement(parent, tag).text = text
+
+
+def _devices(devices: Xml.Element, spec: GuestSpec) -> None:
+    disk = Xml.SubElement(devices, "disk", type="file", device="disk")
+    Xml.SubElement(disk, "driver", name="qemu", type="qcow2", cache="none")
+    Xml.SubElement(disk, "source", file=spec.disk)
+    Xml.SubElement(disk, "target", dev="vda", bus="virtio")
+    link = Xml.SubElement(devices, "interface", type="bridge")
+    Xml.SubElement(link, "mac", address=_MAC)
+    Xml.SubElement(link, "source", bridge=spec.bridge)
+    Xml.SubElement(link, "model", type="virtio")
+    Xml.SubElement(link, "rom", enabled="no")
+    serial = Xml.SubElement(devices, "serial", type="file")
+    Xml.SubElement(serial, "source", path=spec.console, append="on")
+    Xml.SubElement(serial, "target", port="0")
+    Xml.SubElement(devices, "controller", type="usb", model="none")
+    Xml.SubElement(devices, "memballoon", model="none")
+    random = Xml.SubElement(devices, "rng", model="virtio")
+    Xml.SubElement(random, "backend", model="random").text = "/dev/urandom"
+
+
+def locate(connections: Mapping[str, libvirt.virConnect]) -> dict[str, int]:
+    """On which hosts the guest is known, with its libvirt state there (virDomainState).
+
+    Raises:
+        GuestError: A host's libvirt does not answer: then nothing is known, which is not "nowhere".
+    """
+    found = {}
+    for role, connection in connections.items():
+        try:
+            domain = connection.lookupByName(DOMAIN)
+            found[role] = domain.state()[0]
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                raise GuestError(
+                    "cannot ask where the guest is", where=f"host {role}", why=str(error), retry=True
+                ) from error
+    return found
+
+
+def active_on(connections: Mapping[str, libvirt.virConnect]) -> str:
+    """The one host that the guest runs on.
+
+    Raises:
+        GuestError: It runs nowhere, or on both.
+    """
+    states = locate(connections)
+    running = [role for role, state in states.items() if state == libvirt.VIR_DOMAIN_RUNNING]
+    if len(running) != 1:
+        raise GuestError(
+            "the guest runs on both hosts" if running else "the guest runs on neither host",
+            where=", ".join(f"{role}: state {state}" for role, state in states.items()) or "a, b: unknown to both",
+            remedy="the attempt is not valid; the next one starts a guest of its own",
+        )
+    return running[0]
+
+
+def destroy(connections: Mapping[str, libvirt.virConnect], host: Host, spec_folder: str) -> None:
+    """Take the guest off every host and remove its disk; fine when it is not there."""
+    for connection in connections.values():
+        try:
+            connection.lookupByName(DOMAIN).destroy()
+        except libvirt.libvirtError as error:
+            if error.get_error_code() not in (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID):
+                raise GuestError(
+                    "the guest cannot be destroyed", why=str(error), remedy="see `virsh list --all` there"
+                ) from error
+    host.run(f"rm -rf {shlex.quote(spec_folder)}")
+
+
+def boot(connection: libvirt.virConnect, host: Host, spec: GuestSpec) -> None:
+    """Start the guest on a fresh layer over the golden image.
+
+    Raises:
+        GuestError: libvirt or QEMU refuses.
+    """
+    folder, image = shlex.quote(spec.folder), shlex.quote(f"{spec.image}/guest.qcow2")
+    host.run(f"mkdir -p {folder} && qemu-img create -q -f qcow2 -F qcow2 -b {image} {shlex.quote(spec.disk)}")
+    try:
+        connection.createXML(domain_xml(spec))
+    except libvirt.libvirtError as error:
+        raise GuestError("the guest does not start", where=f"host {host.role}", why=str(error)) from error
+
+
+def await_login(guest: Host, host: Host, spec: GuestSpec, *, timeout_s: float, clock: Clock) -> float:
+    """Seconds until the guest lets us in over ssh and its services are up.
+
+    Raises:
+        GuestError: Not within `timeout_s`; the message holds the end of its console.
+    """
+    begin = clock.now_ns()
+
+    def elapsed_s() -> float:
+        return (clock.now_ns() - begin) / 1e9
+
+    while not guest.answers():
+        if elapsed_s() > timeout_s:
+            raise GuestError(
+                f"the guest does not answer within {timeout_s:.0f} s",
+                where=f"host {host.role}, {guest.endpoint.address}",
+                why=f"end of its console:\n{_console_tail(host, spec)}",
+                remedy="raise guest.boot_timeout_s, or boot the image by hand",
+            )
+        sleep(0.25)
+    # Until its own start-up is over the guest dirties memory by itself.
+    guest.attempt("systemctl is-system-running --wait", timeout_s=max(5.0, timeout_s - elapsed_s()))
+    return elapsed_s()
+
+
+def _console_tail(host: Host, spec: GuestSpec) -> str:
+    _, out, _ = host.attempt(f"tail -c 1500 {shlex.quote(spec.console)}")
+    return out.strip() or "(nothing was printed)"

@@ -1,0 +1,242 @@
+"""A machine over SSH: commands with their output, and standing channels whose lines are stamped on arrival.
+
+One connection a machine, kept open: a measurement must not pay for a handshake. Host keys are checked and an
+unknown one is refused; the user's own files are used only where the inventory names none of its own.
+"""
+
+from __future__ import annotations
+
+import shlex
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import paramiko
+from fabric import Config, Connection
+
+from harness.clock import Clock, MonotonicClock
+from harness.errors import SodbenchError, UnreachableError
+from harness.rig.pair import Endpoint
+
+LineHandler = Callable[[int, str], None]
+"""Called with the controller's CLOCK_MONOTONIC in ns on arrival, and the line without its end."""
+
+_CONNECT_LIMIT_S = 10
+_KEEPALIVE_S = 5
+
+
+class CommandError(SodbenchError):
+    """A command on a machine of the rig failed."""
+
+    exit_code = 5
+    kind = "command"
+
+
+class Channel:
+    """A standing command on a machine: its lines arrive stamped, lines can be sent, closing ends it.
+
+    The remote program is expected to end when its standard input does, so that nothing of it stays behind
+    when the controller dies.
+    """
+
+    def __init__(
+        self, channel: paramiko.Channel, on_line: LineHandler, clock: Clock, on_close: Callable[[str], None]
+    ) -> None:
+        self._channel = channel
+        self._on_line = on_line
+        self._on_close = on_close
+        self._clock = clock
+        self._ended = threading.Event()
+        self.exit_status: int | None = None
+        self._reader = threading.Thread(target=self._read, daemon=True, name="ssh-lines")
+        self._reader.start()
+
+    def _read(self) -> None:
+        reason, pending = "", b""
+        try:
+            while data := self._channel.recv(65536):
+                now = self._clock.now_ns()
+                *lines, pending = (pending + data).replace(b"\r\n", b"\n").split(b"\n")
+                for line in lines:
+                    self._on_line(now, line.decode(errors="replace"))
+            self.exit_status = self._channel.recv_exit_status()
+            reason = f"exit status {self.exit_status}"
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            reason = str(error) or type(error).__name__
+        finally:
+            self._ended.set()
+            self._on_close(reason)
+
+    def send(self, line: str) -> None:
+        """Send one line to the command's standard input."""
+        self._channel.sendall(line.encode() + b"\n")
+
+    @property
+    def ended(self) -> bool:
+        """Whether the command has ended or the connection is gone."""
+        return self._ended.is_set()
+
+    def close(self, *, wait_s: float = 5.0) -> None:
+        """End the command: its input is closed first, the channel after at most `wait_s`."""
+        try:
+            self._channel.shutdown_write()
+        except OSError:  # it has ended already
+            pass
+        self._ended.wait(wait_s)
+        self._channel.close()
+
+
+class Host:
+    """One machine of the rig, or the guest. Connects on first use."""
+
+    def __init__(self, endpoint: Endpoint, clock: Clock | None = None) -> None:
+        self.endpoint = endpoint
+        self.role = endpoint.role
+        self._clock = clock or MonotonicClock()
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+
+    def _connected(self) -> Connection:
+        with self._lock:
+            if self._connection is not None and self._connection.is_connected:
+                return self._connection
+            self._connection = self._connect()
+            return self._connection
+
+    def _connect(self) -> Connection:
+        endpoint = self.endpoint
+        arguments: dict[str, object] = {"banner_timeout": _CONNECT_LIMIT_S, "auth_timeout": _CONNECT_LIMIT_S}
+        if endpoint.key:
+            arguments |= {"key_filename": str(endpoint.key), "look_for_keys": False, "allow_agent": False}
+        connection = Connection(
+            endpoint.address,
+            user=endpoint.user,
+            port=endpoint.port,
+            connect_timeout=_CONNECT_LIMIT_S,
+            connect_kwargs=arguments,
+            config=Config(overrides={"load_ssh_configs": endpoint.known_hosts is None}),
+        )
+        client = connection.client
+        client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        try:
+            if endpoint.known_hosts:
+                client.load_host_keys(str(endpoint.known_hosts))
+            else:
+                client.load_system_host_keys()
+            connection.open()
+        except (OSError, paramiko.SSHException, EOFError) as error:
+            connection.close()
+            raise self._unreachable(error) from error
+        connection.transport.set_keepalive(_KEEPALIVE_S)
+        return connection
+
+    def _unreachable(self, error: BaseException) -> UnreachableError:
+        endpoint = self.endpoint
+        remedy, retry = f"check that {endpoint.address} is up and its sshd answers", True
+        if isinstance(error, paramiko.AuthenticationException):
+            remedy, retry = f"put the public half of {endpoint.key or 'your key'} there", False
+        elif isinstance(error, paramiko.BadHostKeyException) or "not found in known_hosts" in str(error):
+            remedy, retry = f"put the machine's host key into {endpoint.known_hosts or 'known_hosts'}", False
+        return UnreachableError(
+            "the machine cannot be reached over ssh",
+            where=f"{self.role} ({endpoint.user}@{endpoint.address}:{endpoint.port})",
+            why=f"{type(error).__name__}: {error}",
+            remedy=remedy,
+            retry=retry,
+        )
+
+    def run(self, command: str, *, timeout_s: float = 60.0, root: bool = True) -> str:
+        """The standard output of `command` there.
+
+        Raises:
+            CommandError: It failed, or took longer than `timeout_s`.
+            UnreachableError: The machine does not answer.
+        """
+        status, out, err = self.attempt(command, timeout_s=timeout_s, root=root)
+        if status != 0:
+            raise CommandError(
+                f"exit status {status} of: {command[:300]}",
+                where=f"{self.role} ({self.endpoint.address})",
+                why=(err or out).strip()[-800:],
+            )
+        return out
+
+    def attempt(self, command: str, *, timeout_s: float = 60.0, root: bool = True) -> tuple[int, str, str]:
+        """Exit status, standard output and standard error of `command`; a failure is an answer here."""
+        try:
+            channel = self._open(command, root=root)
+            channel.settimeout(timeout_s)
+            with channel.makefile("rb") as out_file, channel.makefile_stderr("rb") as err_file:
+                out, err = out_file.read().decode(errors="replace"), err_file.read().decode(errors="replace")
+            return channel.recv_exit_status(), out, err
+        except TimeoutError as error:
+            raise CommandError(
+                f"no end after {timeout_s:.0f} s: {command[:300]}",
+                where=f"{self.role} ({self.endpoint.address})",
+                retry=True,
+            ) from error
+        except (OSError, paramiko.SSHException, EOFError) as error:
+            raise self._unreachable(error) from error
+
+    def _open(self, command: str, *, root: bool) -> paramiko.Channel:
+        channel: paramiko.Channel = self._connected().create_session()
+        channel.exec_command(self._as_root(command) if root else command)
+        return channel
+
+    def _as_root(self, command: str) -> str:
+        if self.endpoint.user == "root":
+            return command
+        return f"sudo -n sh -c {shlex.quote(command)}"
+
+    def stream(
+        self,
+        command: str,
+        on_line: LineHandler,
+        *,
+        on_close: Callable[[str], None] = lambda reason: None,
+        root: bool = True,
+    ) -> Channel:
+        """Start `command` and hand over each line of its output as it arrives.
+
+        `on_line` and `on_close` are called from a thread of the channel's own; `on_close` once, with the reason.
+        """
+        try:
+            channel = self._open(command, root=root)
+        except (OSError, paramiko.SSHException, EOFError) as error:
+            raise self._unreachable(error) from error
+        channel.set_combine_stderr(True)
+        return Channel(channel, on_line, self._clock, on_close)
+
+    def python(self, program: Path, arguments: str = "") -> str:
+        """The command that runs a Python program of ours there without leaving a file behind."""
+        return f"exec python3 -u -c {shlex.quote(program.read_text())} {arguments}"
+
+    def answers(self, *, timeout_s: float = 2.0) -> bool:
+        """Whether an sshd greets on the machine's port; no login."""
+        try:
+            with socket.create_connection((self.endpoint.address, self.endpoint.port), timeout_s) as connection:
+                connection.settimeout(timeout_s)
+                return connection.recv(4) == b"SSH-"
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Close the connection; a later call opens it again."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

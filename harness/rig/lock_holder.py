@@ -1,0 +1,34 @@
+"""Runs on a host of the rig: takes the rig's lock and holds it until standard input ends.
+
+Standard library only; sent over SSH by harness/rig/lock.py, never installed.
+"""
+
+import datetime
+import fcntl
+import json
+import os
+import sys
+
+PATH = "/run/lock/sodbench-rig.lock"
+
+
+def main() -> None:
+    """Say ``held`` or ``locked`` with the holder's name in one line of JSON, then wait."""
+    purpose = sys.stdin.readline().strip()
+    file = os.fdopen(os.open(PATH, os.O_RDWR | os.O_CREAT, 0o644), "r+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(json.dumps({"state": "locked", "holder": file.read().strip() or "unknown"}), flush=True)
+        return
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    file.truncate(0)
+    file.write(f"{purpose}, since {now}\n")
+    file.flush()
+    print(json.dumps({"state": "held"}), flush=True)
+    sys.stdin.read()
+    file.truncate(0)
+
+
+if __name__ == "__main__":
+    main()

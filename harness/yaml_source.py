@@ -1,0 +1,243 @@
+"""YAML as plain data that still knows its lines, so that every refusal can name file and line.
+
+Only what a configuration needs is read: mappings, lists and scalars of YAML 1.2's core. Anchors, aliases and
+tags are refused, because they hide what a file says (and can grow without bound). Nothing here knows what the
+keys mean, and nothing is ever constructed but plain values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from harness.errors import CampaignError
+
+KeyPath: TypeAlias = tuple[str | int, ...]
+Plain: TypeAlias = "None | bool | int | float | str | list[Plain] | dict[str, Plain]"
+
+MAX_CHARS = 1_000_000
+"""No campaign or inventory comes near; a disk image given by mistake does."""
+MAX_DEPTH = 50
+_TAG = "tag:yaml.org,2002:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong in a file.
+
+    Attributes:
+        line: Line from 1.
+        path: The offending key's path, such as ``schedule.points_s[1]``; empty for the file as a whole.
+        text: What is wrong.
+        allowed: What would be right; empty when the text says it.
+        hint: The nearest match or another remedy; empty when there is none.
+    """
+
+    line: int
+    path: str
+    text: str
+    allowed: str = ""
+    hint: str = ""
+
+    def __str__(self) -> str:
+        """One line: path, text, what is allowed, hint."""
+        parts = [f"{self.path}: {self.text}" if self.path else self.text]
+        if self.allowed:
+            parts.append(f"allowed: {self.allowed}")
+        if self.hint:
+            parts.append(self.hint)
+        return "; ".join(parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A file's content: its mapping, the line of every key and item, and what is wrong with its form."""
+
+    data: Mapping[str, Plain]
+    lines: Mapping[KeyPath, int]
+    problems: tuple[Problem, ...]
+
+    def line(self, path: KeyPath) -> int:
+        """The line of `path`, or of the nearest thing around it that is in the file."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+
+def dotted(path: KeyPath) -> str:
+    """The path as people write it: ``workloads[0].name``."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def read_text(path: Path) -> str:
+    """The text stored at `path`.
+
+    Raises:
+        CampaignError: The file is missing, unreadable, not UTF-8 or far too large.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(4 * MAX_CHARS + 1)  # a character has at most 4 bytes
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CampaignError(
+            "not a text file",
+            where=str(path),
+            why=f"byte {error.start} is not UTF-8",
+            remedy="name a YAML file encoded in UTF-8",
+        ) from error
+    except OSError as error:
+        raise CampaignError(
+            "the file cannot be read",
+            where=str(path),
+            why=error.strerror or str(error),
+            remedy="check the path; ready-made campaigns lie in campaigns/",
+        ) from error
+
+
+def parse(text: str) -> Source:
+    """The mapping in `text` with its lines; everything wrong with its form is in `problems`, never raised."""
+    problem = _unreadable(text)
+    if problem is not None:
+        return Source(data={}, lines={}, problems=(problem,))
+    try:
+        root = YAML(typ="safe", pure=True).compose(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        what = " ".join(part for part in (error.context, error.problem) if part)
+        syntax = Problem(line=mark.line + 1 if mark else 1, path="", text=f"not YAML: {what}")
+        return Source(data={}, lines={}, problems=(syntax,))
+    except (YAMLError, ValueError, RecursionError) as error:
+        first = str(error).partition("\n")[0] or type(error).__name__
+        return Source(data={}, lines={}, problems=(Problem(line=1, path="", text=f"not YAML: {first}"),))
+    if root is None:
+        empty = Problem(line=1, path="", text="the file is empty", allowed="a mapping of keys to values")
+        return Source(data={}, lines={}, problems=(empty,))
+    return _Reader().read(root)
+
+
+def _unreadable(text: str) -> Problem | None:
+    """Content that is no text at all: said plainly before a parser stumbles over it."""
+    if len(text) > MAX_CHARS:
+        return Problem(line=1, path="", text=f"more than {MAX_CHARS} characters", allowed="a file of keys")
+    for position, char in enumerate(text):
+        if (char < " " and char not in "\t\n\r") or char == "\x7f":
+            line = text.count("\n", 0, position) + 1
+            return Problem(line=line, path="", text=f"not a text file: it contains the character {char!r}")
+    return None
+
+
+class _Reader:
+    """One walk over a document's nodes; collects lines and problems on the way."""
+
+    def __init__(self) -> None:
+        self.lines: dict[KeyPath, int] = {}
+        self.problems: list[Problem] = []
+        self.seen: set[int] = set()
+
+    def read(self, root: Node) -> Source:
+        self.lines[()] = root.start_mark.line + 1
+        if isinstance(root, MappingNode):
+            data = self.mapping(root, ())
+        else:
+            data = {}
+            self.refuse(
+                root, (), "the file does not hold a mapping", "keys with values, such as `name: demo`"
+            )
+        return Source(data=data, lines=self.lines, problems=tuple(self.problems))
+
+    def refuse(self, node: Node, path: KeyPath, text: str, allowed: str = "") -> None:
+        line = node.start_mark.line + 1
+        self.problems.append(Problem(line=line, path=dotted(path), text=text, allowed=allowed))
+
+    def value(self, node: Node, path: KeyPath) -> Plain:
+        if id(node) in self.seen or node.anchor is not None:
+            self.refuse(
+                node, path, "anchors and aliases (&, *) are not read", "the value itself, written out"
+            )
+            return None
+        self.seen.add(id(node))
+        if len(path) > MAX_DEPTH:
+            self.refuse(node, path[:3], f"nested more than {MAX_DEPTH} deep")
+            return None
+        if isinstance(node, MappingNode):
+            return self.mapping(node, path)
+        if isinstance(node, SequenceNode):
+            return self.sequence(node, path)
+        return self.scalar(node, path)
+
+    def mapping(self, node: MappingNode, path: KeyPath) -> dict[str, Plain]:
+        self.standard_tag(node, path, ("map",))
+        data: dict[str, Plain] = {}
+        for key, value in node.value:
+            if not isinstance(key, ScalarNode):
+                self.refuse(key, path, "a key is not a plain word")
+                continue
+            inner = (*path, str(key.value))
+            if key.value in data:
+                text = f"the key is there twice, first in line {self.lines[inner]}"
+                self.refuse(key, inner, text, "each key once")
+                continue
+            self.lines[inner] = key.start_mark.line + 1
+            data[str(key.value)] = self.value(value, inner)
+        return data
+
+    def sequence(self, node: SequenceNode, path: KeyPath) -> list[Plain]:
+        self.standard_tag(node, path, ("seq",))
+        items: list[Plain] = []
+        for index, item in enumerate(node.value):
+            self.lines[(*path, index)] = item.start_mark.line + 1
+            items.append(self.value(item, (*path, index)))
+        return items
+
+    def scalar(self, node: Node, path: KeyPath) -> Plain:
+        text = str(node.value)
+        if not self.standard_tag(node, path, ("null", "bool", "int", "float", "str", "timestamp")):
+            return None
+        try:
+            return _plain(str(node.tag).removeprefix(_TAG), text)
+        except ValueError:
+            self.refuse(node, path, f"{text[:40]!r} is not the number it looks like")
+            return None
+
+    def standard_tag(self, node: Node, path: KeyPath, kinds: tuple[str, ...]) -> bool:
+        tag = str(node.tag)
+        if tag.removeprefix(_TAG) in kinds:
+            return True
+        self.refuse(node, path, f"the tag {tag} is not read", "plain values without a tag")
+        return False
+
+
+def _plain(kind: str, text: str) -> Plain:
+    """A scalar's value after YAML 1.2's core schema (chapter 10.3); a date is a text.
+
+    Raises:
+        ValueError: The text does not fit its tag, or the number is too long to be one.
+    """
+    if kind == "null":
+        return None
+    if kind == "bool":
+        return text.lower() == "true"
+    if kind == "int":
+        return _integer(text)
+    if kind == "float":
+        special = text.lower().lstrip("+-")
+        if special in {".inf", ".nan"}:
+            return float(text.replace(".", "", 1))
+        return float(text)
+    return text
+
+
+def _integer(text: str) -> int:
+    digits = text.lower().lstrip("+-")
+    base = {"0x": 16, "0o": 8, "0b": 2}.get(digits[:2], 10)
+    return int(text, base)

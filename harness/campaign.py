@@ -8,6 +8,7 @@ they do not know: a misspelt option that is silently ignored would measure somet
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator, model_validator
@@ -37,10 +38,10 @@ class _Section(BaseModel):
 class Guest(_Section):
     """The virtual machine that is moved."""
 
-    memory_mib: int = Field(1024, ge=128, le=4_194_304, description="MiB of memory")
-    vcpus: int = Field(1, ge=1, le=512, description="number of virtual CPUs")
+    memory_mib: int = Field(default=1024, ge=128, le=4_194_304, description="MiB of memory")
+    vcpus: int = Field(default=1, ge=1, le=512, description="number of virtual CPUs")
     boot_timeout_s: Seconds = Field(
-        300.0, description="s after which a guest that does not answer is given up"
+        default=300.0, description="s after which a guest that does not answer is given up"
     )
 
 
@@ -60,7 +61,7 @@ class Schedule(_Section):
     """When a trial's migrations are fired, and what else happens around its window."""
 
     mode: Mode = Field(
-        "back-and-forth",
+        default="back-and-forth",
         description="back-and-forth: all points within one run; one-per-run: one trial for each point",
     )
     window_s: Seconds = Field(description="s of the measured window; the run's length in the report")
@@ -68,21 +69,22 @@ class Schedule(_Section):
         strict=False,  # a YAML list is not a tuple; the items stay strict
         min_length=1,
         max_length=1000,
-        description="s after the window opens at which migrations are fired: ascending, from 0, before window_s",
+        description="s after the window opens at which migrations are fired: ascending, before window_s",
     )
     overlap: Overlap = Field(
-        "delay",
+        default="delay",
         description="what to do when the one before is still under way at a point: skip the new one, "
         "delay it until the other is over, or abort the other",
     )
     baseline_s: Seconds = Field(
-        10.0,
+        default=10.0,
         description="s of undisturbed work measured before the window opens: t = 0 has no other baseline",
     )
     settle_timeout_s: Seconds = Field(
-        120.0, description="s a workload may take to become steady; the trial goes on after it and says so"
+        default=120.0,
+        description="s a workload may take to become steady; the trial goes on after it and says so",
     )
-    migration_timeout_s: Seconds = Field(300.0, description="s after which a migration is given up")
+    migration_timeout_s: Seconds = Field(default=300.0, description="s after which a migration is given up")
 
     @field_validator("points_s")
     @classmethod
@@ -92,7 +94,7 @@ class Schedule(_Section):
         late = [point for point in points if window_s is not None and not point < window_s]
         if any(not point >= 0 for point in points):
             raise ValueError("points from 0 upwards; 0 is the opening of the window")
-        if any(later <= earlier for earlier, later in zip(points, points[1:], strict=False)):
+        if any(later <= earlier for earlier, later in pairwise(points)):
             raise ValueError("points in ascending order, each once")
         if late:
             raise ValueError(
@@ -105,7 +107,7 @@ class Heartbeat(_Section):
     """The client's echo requests, whose gaps show the network's outage."""
 
     rate_hz: int | None = Field(
-        None, ge=1, le=10_000, description="requests per s; default: 1000 on KVM, 200 under TCG"
+        default=None, ge=1, le=10_000, description="requests per s; default: 1000 on KVM, 200 under TCG"
     )
 
     def rate_on(self, accelerator: Accelerator) -> int:
@@ -119,17 +121,21 @@ class Campaign(_Section):
 
     name: str = Field(
         pattern=r"^[a-z0-9][a-z0-9-]{0,62}$",
-        description="the results' folder: lower-case letters, digits and hyphens",
+        description="lower-case letters, digits and hyphens; names the results' folder",
     )
-    description: str = Field("", description="what the campaign is for, in the report's words")
-    rig: str = Field("lab", min_length=1, description="`lab`, or the path of the inventory of a real pair")
-    seed: int = Field(1, ge=0, le=2**63 - 1, description="the order of the trials follows from it")
-    repetitions: int = Field(1, ge=1, le=1000, description="how often each trial is repeated")
+    description: str = Field(default="", description="what the campaign is for, in the report's words")
+    rig: str = Field(
+        default="lab", min_length=1, description="`lab`, or the path of the inventory of a real pair"
+    )
+    seed: int = Field(default=1, ge=0, le=2**63 - 1, description="the order of the trials follows from it")
+    repetitions: int = Field(default=1, ge=1, le=1000, description="how often each trial is repeated")
     start: Start = Field(
-        "boot",
+        default="boot",
         description="boot: every trial boots the guest afresh; snapshot: all start from one saved state",
     )
-    control: int = Field(0, ge=0, le=1000, description="control trials (no migrations) for each workload")
+    control: int = Field(
+        default=0, ge=0, le=1000, description="control trials (no migrations) for each workload"
+    )
     guest: Guest = Guest()
     workloads: tuple[WorkloadChoice, ...] = Field(
         strict=False, min_length=1, max_length=100, description="what the guest works on, one or several"
@@ -142,7 +148,10 @@ class Campaign(_Section):
 def inconsistencies(
     schedule: Schedule | None, migration: MigrationOptions | None
 ) -> Iterator[tuple[tuple[str, str], str]]:
-    """What is wrong between keys that are right by themselves: (key path, sentence); None = already refused."""
+    """What is wrong between keys that are right by themselves: (key path, sentence).
+
+    None stands for a section that was refused already.
+    """
     if migration is None:
         return
     for key, text in conflicts(migration):
@@ -152,8 +161,8 @@ def inconsistencies(
     if schedule.overlap == "abort":
         yield (
             ("schedule", "overlap"),
-            "overlap: abort with migration mode: post-copy: once the guest runs at the destination a post-copy "
-            "migration cannot be aborted without losing the guest",
+            "overlap: abort with migration mode: post-copy: once the guest runs at the destination "
+            "the migration cannot be aborted without losing the guest",
         )
     after_s = migration.post_copy_after_s
     if after_s is not None and after_s >= schedule.migration_timeout_s:

@@ -100,7 +100,7 @@ class WorkloadError(SodbenchError):
 
 
 class MigrationError(SodbenchError):
-    """A migration could not be asked for at all. (One that was tried and failed is an outcome, not an error.)"""
+    """A migration could not be asked for at all; one that was tried and failed is an outcome instead."""
 
     exit_code = 10
     kind = "migration"

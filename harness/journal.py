@@ -7,10 +7,11 @@ else is an error. The vocabulary of kinds is in ``docs/journal.md``.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +20,9 @@ from typing import Self, TypeAlias
 from harness.clock import Clock
 from harness.errors import RecordError, StorageError
 
-Json: TypeAlias = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
+_RESTORE = "restore the file from a copy; `sha256sum -c SHA256SUMS` shows what changed"
+
+Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +49,27 @@ class Event:
 
 
 class Journal:
-    """The writer. Safe to call from several threads; each event is on its way to the disk when `add` returns."""
+    """The writer, safe to call from several threads: an event is with the kernel when `add` returns."""
 
-    def __init__(self, path: Path, clock: Clock, *, next_seq: int = 0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock,
+        *,
+        next_seq: int = 0,
+        listener: Callable[[Event], None] = lambda _event: None,
+    ) -> None:
+        """Open the journal at `path` for appending; `listener` is told of each event once it is written."""
+        self._listener = listener
         self._path = path
         self._clock = clock
         self._seq = next_seq
         self._lock = threading.Lock()
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._open = True
+        try:
+            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise self._failure(error) from error
 
     def add(
         self,
@@ -78,7 +94,8 @@ class Journal:
             durable: Also fsync: for events a resume depends on.
 
         Raises:
-            StorageError: The disk is full or gone; what was written before is intact.
+            StorageError: The disk is full or gone, or the journal is closed; what came before is intact.
+            ValueError: `data` holds NaN or an infinity, which JSON has not: an unmeasured value is None.
         """
         with self._lock:
             event = Event(
@@ -90,33 +107,62 @@ class Journal:
                 attempt=attempt,
                 data=dict(data or {}),
             )
-            self._append((json.dumps(asdict(event), separators=(",", ":")) + "\n").encode())
+            text = json.dumps(asdict(event), separators=(",", ":"), allow_nan=False)
+            self._append((text + "\n").encode("ascii"), durable=durable)
             self._seq += 1
-            if durable:
-                os.fsync(self._fd)
+        self._listener(event)
         return event
 
-    def _append(self, line: bytes) -> None:
+    def _append(self, line: bytes, *, durable: bool) -> None:
         """Write one line whole or not at all: a partial one is cut off again before the error is raised."""
-        size = os.fstat(self._fd).st_size
+        if not self._open:  # the descriptor's number may be another file's by now
+            raise self._failure(OSError(errno.EBADF, "the journal was closed before this event"))
+        size: int | None = None
         try:
-            written = os.write(self._fd, line)
-            if written != len(line):
-                raise OSError(28, os.strerror(28))
+            size = os.fstat(self._fd).st_size
+            rest = memoryview(line)
+            while rest:  # a short write is the first sign of a full disk; the next one says why
+                rest = rest[os.write(self._fd, rest) :]
+            if durable:
+                os.fsync(self._fd)
         except OSError as error:
+            if size is not None:
+                self._cut(size)
+            raise self._failure(error) from error
+
+    def _cut(self, size: int) -> None:
+        """Take back a partial line; where even that fails, write no more, so that it stays the last line."""
+        try:
             os.ftruncate(self._fd, size)
-            raise StorageError(
-                "the journal cannot be written",
-                where=str(self._path),
-                why=str(error),
-                remedy="free space on the results disk, then `sodbench resume`",
-                retry=True,
-            ) from error
+        except OSError:
+            self._open = False
+            os.close(self._fd)
+
+    def _failure(self, error: OSError) -> StorageError:
+        return StorageError(
+            "the journal cannot be written",
+            where=str(self._path),
+            why=error.strerror or str(error),
+            remedy="free space on the results disk, then `sodbench resume`",
+            retry=True,
+        )
 
     def close(self) -> None:
-        """Flush to the disk and close."""
-        os.fsync(self._fd)
-        os.close(self._fd)
+        """Flush to the disk and close; once is enough, twice does no harm.
+
+        Raises:
+            StorageError: The last events may not have reached the disk.
+        """
+        with self._lock:
+            if not self._open:
+                return
+            self._open = False
+            try:
+                os.fsync(self._fd)
+            except OSError as error:
+                raise self._failure(error) from error
+            finally:
+                os.close(self._fd)
 
     def __enter__(self) -> Self:
         return self
@@ -140,42 +186,76 @@ def parse(text: str, *, where: str = "journal") -> list[Event]:
 
 
 def _events(text: str, where: str) -> Iterator[Event]:
-    lines = text.split("\n")
-    torn = lines.pop()  # what follows the last newline: empty, or a line the writer did not finish
-    del torn
+    *lines, _torn = text.split("\n")  # after the last newline: nothing, or a line the writer did not finish
     for number, line in enumerate(lines):
         try:
-            event = Event(**json.loads(line))
-        except (ValueError, TypeError) as error:
+            event = _event(line)
+        except (ValueError, TypeError, RecursionError) as error:
             raise RecordError(
                 "not a journal line",
                 where=f"{where}:{number + 1}",
                 why=str(error),
-                remedy="restore the file from a copy; `sha256sum -c SHA256SUMS` shows what changed",
+                remedy=_RESTORE,
             ) from error
         if event.seq != number:
             raise RecordError(
                 f"sequence {event.seq} where {number} was due",
                 where=f"{where}:{number + 1}",
                 why="lines are missing or doubled",
+                remedy=_RESTORE,
             )
         yield event
 
 
+def _event(line: str) -> Event:
+    event = Event(**json.loads(line))
+    named = (event.observer, event.kind)
+    if not all(isinstance(text, str) for text in named) or not isinstance(event.data, dict):
+        raise TypeError("observer and kind are texts and data is an object")
+    if not all(isinstance(number, int) for number in (event.seq, event.t_ns)):
+        raise TypeError("seq and t_ns are integers")
+    return event
+
+
 def read(path: Path) -> list[Event]:
     """The events stored in `path`; see :func:`parse`."""
+    return parse(_text(path, _raw(path)), where=str(path))
+
+
+def _raw(path: Path) -> bytes:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_bytes()
     except OSError as error:
         raise RecordError("the journal cannot be read", where=str(path), why=str(error)) from error
-    return parse(text, where=str(path))
+
+
+def _text(path: Path, raw: bytes) -> str:
+    """The whole lines; what follows the last newline may be anything, so it is not even decoded."""
+    try:
+        return raw[: raw.rfind(b"\n") + 1].decode("ascii")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise RecordError(
+            "not a journal line",
+            where=f"{path}:{line}",
+            why=f"byte {raw[error.start]:#04x} is not ASCII",
+            remedy=_RESTORE,
+        ) from error
 
 
 def repair_tail(path: Path) -> int:
-    """Cut a torn last line off a killed run's journal; the next sequence number."""
-    events = read(path)
-    raw = path.read_bytes()
+    """Cut a torn last line off a killed run's journal; the next sequence number.
+
+    Raises:
+        RecordError: The journal is damaged elsewhere; it is left as it is.
+        StorageError: The file cannot be changed.
+    """
+    raw = _raw(path)
+    events = parse(_text(path, raw), where=str(path))
     whole = raw.rfind(b"\n") + 1
     if whole != len(raw):
-        os.truncate(path, whole)
+        try:
+            os.truncate(path, whole)
+        except OSError as error:
+            raise StorageError("the journal cannot be repaired", where=str(path), why=str(error)) from error
     return len(events)

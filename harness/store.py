@@ -22,6 +22,8 @@ from harness.journal import Json
 SCHEMA_VERSION = 1
 """Version of the layout, the journal's vocabulary and the metrics' columns together."""
 
+_PARTIAL = ".partial"
+
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
@@ -103,7 +105,7 @@ def find(path: Path) -> RunFolder:
     """
     if (path / "manifest.json").is_file():
         return RunFolder(path)
-    runs = sorted(path.glob("**/manifest.json"), key=lambda file: file.parent.name) if path.is_dir() else []
+    runs = sorted(path.glob("**/manifest.json"), key=_age) if path.is_dir() else []
     if not runs:
         raise RecordError(
             "no run here",
@@ -114,30 +116,54 @@ def find(path: Path) -> RunFolder:
     return RunFolder(runs[-1].parent)
 
 
+def _age(manifest: Path) -> tuple[str, int]:
+    """By the run's start to the second, as its name has it; within a second by the manifest's own stamp."""
+    return manifest.parent.name.partition("-")[0], manifest.stat().st_mtime_ns
+
+
 def write_atomic(path: Path, data: bytes) -> None:
     """Write `data` to `path` whole: temporary name, fsync, rename.
 
     Raises:
         StorageError: The disk is full or the folder is gone; an older file at `path` is intact.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    # Several threads of several processes may write the same file: each has a name of its own.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_PARTIAL}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        try:
+            _write_durably(temporary, data)
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise StorageError(
             "cannot write", where=str(path), why=str(error), remedy="free space and try again", retry=True
         ) from error
 
 
+def _write_durably(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename outlast a power cut: the name is in the folder, not in the file (fsync(2))."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def write_json(path: Path, value: Mapping[str, Json]) -> None:
     """Write `value` as indented JSON with sorted keys, whole."""
-    write_atomic(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
+    text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False)
+    write_atomic(path, (text + "\n").encode())
 
 
 def read_json(path: Path) -> dict[str, Json]:
@@ -156,14 +182,26 @@ def read_json(path: Path) -> dict[str, Json]:
 
 
 def _files(root: Path) -> Iterator[Path]:
-    return (path for path in sorted(root.rglob("*")) if path.is_file() and path.name != "SHA256SUMS")
+    """Every file of a run but the sums themselves, and what a killed process left half-written."""
+    for path in sorted(root.rglob("*")):
+        if path.is_file() and path.name != "SHA256SUMS" and not path.name.endswith(_PARTIAL):
+            yield path
 
 
 def write_checksums(run: RunFolder) -> None:
-    """Write SHA256SUMS over every file of the run, in the format of sha256sum(1)."""
-    lines = []
-    for path in _files(run.root):
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        lines.append(f"{digest}  {path.relative_to(run.root)}\n")
+    """Write SHA256SUMS over every file of the run, in the format of sha256sum(1).
+
+    Raises:
+        RecordError: A file of the run cannot be read.
+        StorageError: The sums cannot be written.
+    """
+    lines = [f"{_digest(path)}  {path.relative_to(run.root)}\n" for path in _files(run.root)]
     write_atomic(run.root / "SHA256SUMS", "".join(lines).encode())
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise RecordError("cannot be read", where=str(path), why=str(error)) from error

@@ -1,12 +1,13 @@
 """YAML as plain data that still knows its lines, so that every refusal can name file and line.
 
-Only what a configuration needs is read: mappings, lists and scalars of YAML 1.2's core. Anchors, aliases and
-tags are refused, because they hide what a file says (and can grow without bound). Nothing here knows what the
-keys mean, and nothing is ever constructed but plain values.
+Only what a configuration needs is read: mappings, lists and scalars of YAML 1.2's core. Anchors, aliases,
+tags and directives are refused, because they hide what a file says (and can grow without bound). Nothing
+here knows what the keys mean, and nothing is ever constructed but plain values.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +20,13 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from harness.errors import CampaignError
 
 KeyPath: TypeAlias = tuple[str | int, ...]
-Plain: TypeAlias = "None | bool | int | float | str | list[Plain] | dict[str, Plain]"
+Plain: TypeAlias = "bool | int | float | str | list[Plain] | dict[str, Plain] | None"
 
 MAX_CHARS = 1_000_000
 """No campaign or inventory comes near; a disk image given by mistake does."""
 MAX_DEPTH = 50
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_DIRECTIVE = re.compile(r"^%", re.MULTILINE)
 _TAG = "tag:yaml.org,2002:"
 
 
@@ -87,6 +90,8 @@ def read_text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             raw = file.read(4 * MAX_CHARS + 1)  # a character has at most 4 bytes
+        if len(raw) > 4 * MAX_CHARS:
+            raise CampaignError("far too large for a file of keys", where=str(path))
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise CampaignError(
@@ -129,10 +134,14 @@ def _unreadable(text: str) -> Problem | None:
     """Content that is no text at all: said plainly before a parser stumbles over it."""
     if len(text) > MAX_CHARS:
         return Problem(line=1, path="", text=f"more than {MAX_CHARS} characters", allowed="a file of keys")
-    for position, char in enumerate(text):
-        if (char < " " and char not in "\t\n\r") or char == "\x7f":
-            line = text.count("\n", 0, position) + 1
-            return Problem(line=line, path="", text=f"not a text file: it contains the character {char!r}")
+    control = _CONTROL.search(text)
+    if control is not None:
+        line = text.count("\n", 0, control.start()) + 1
+        return Problem(line=line, path="", text=f"not a text file: it contains the character {control[0]!r}")
+    directive = _DIRECTIVE.search(text)
+    if directive is not None:
+        line = text.count("\n", 0, directive.start()) + 1
+        return Problem(line=line, path="", text="not YAML: directives (%) are not read")
     return None
 
 

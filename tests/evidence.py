@@ -1,14 +1,14 @@
 """A run's folder made from known truths, so that tests can ask whether the numbers come out as injected.
 
-``build(path)`` writes what a finished two-trial campaign (idle and file) leaves behind, down to the torn edges
-of real evidence: stamps in the clocks of four machines, samples at their own rates, arrival delays. It is pure
-arithmetic: no randomness, no clock, the same bytes every time. Metrics must never be used to make it.
+``build(path)`` writes what a finished two-trial campaign (idle and file) leaves behind: stamps in the clocks
+of four machines, samples at their own rates, arrival delays. It is pure arithmetic: no randomness, no clock,
+the same bytes every time. Metrics must never be used to make it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +18,7 @@ from harness.store import SCHEMA_VERSION, RunFolder, write_json
 from tests.evidence_series import write_series
 from tests.evidence_truths import (
     AttemptTruth,
+    ClockTruth,
     Layout,
     MigrationTruth,
     PauseTruth,
@@ -26,7 +27,17 @@ from tests.evidence_truths import (
     ns,
 )
 
-__all__ = ["AttemptTruth", "Journalist", "MigrationTruth", "PauseTruth", "Truths", "build", "events_of"]
+__all__ = [
+    "AttemptTruth",
+    "ClockTruth",
+    "Journalist",
+    "MigrationTruth",
+    "PauseTruth",
+    "Truths",
+    "build",
+    "events_of",
+    "write_journal",
+]
 
 ARRIVAL_NS = 2_000_000
 """How long after their own stamp the QMP events reach the controller."""
@@ -44,7 +55,7 @@ class Journalist:
     trial: str | None = None
     attempt: int | None = None
 
-    def add(self, t_ns: int, observer: str, kind: str, **data: Json) -> None:
+    def add(self, t_ns: int, observer: str, kind: str, /, **data: Json) -> None:
         event = Event(
             seq=0, t_ns=t_ns, observer=observer, kind=kind, trial=self.trial, attempt=self.attempt, data=data
         )
@@ -67,12 +78,18 @@ def build(path: Path, truths: Truths | None = None) -> RunFolder:
     for machine in ("a", "b", "client", "controller"):
         for when in ("before", "after"):
             write_json(run.environment(machine, when), {"machine": machine, "kernel": "6.1.0-30-amd64"})
-    lines = (json.dumps(asdict(event), separators=(",", ":")) + "\n" for event in events_of(truths))
-    run.journal.write_text("".join(lines), encoding="utf-8")
+    write_journal(run, events_of(truths))
     for index in range(len(truths.attempts)):
         layout = Layout(truths, index)
         write_series(run.attempt(layout.trial, layout.truth.attempt), layout)
     return run
+
+
+def write_journal(run: RunFolder, events: Iterable[Event]) -> None:
+    """Write `events` as the run's journal, numbered anew: for tests that take some away or change them."""
+    numbered = (replace(event, seq=number) for number, event in enumerate(events))
+    lines = (json.dumps(asdict(event), separators=(",", ":")) + "\n" for event in numbered)
+    run.journal.write_text("".join(lines), encoding="utf-8")
 
 
 def events_of(truths: Truths) -> list[Event]:
@@ -155,8 +172,8 @@ def _observers(book: Journalist, at: Layout) -> None:
     if at.truth.workload != "idle":
         book.add(at.workload_ns, "workload", "output.started", file="workload.log", lines=0)
         book.add(stop, "workload", "output.stopped", file="workload.log", lines=len(at.output()))
-    for observer, t_ns, reason in at.truth.failures:
-        book.add(at.window_ns + ns(t_ns), "runner", "observer.failed", observer=observer, reason=reason)
+    for observer, after_s, reason in at.truth.failures:
+        book.add(at.window_ns + ns(after_s), "runner", "observer.failed", observer=observer, reason=reason)
 
 
 def _qmp(book: Journalist, at: Layout, host: str, t_ns: int, event: str, **details: Json) -> None:
@@ -217,7 +234,8 @@ def _completed(book: Journalist, at: Layout, n: int, truth: MigrationTruth) -> N
         book.add(span.returned_ns - ns(0.01), "libvirt-job", "job.completed", n=n, stats=stats, origin=origin)
     book.add(
         span.returned_ns - ns(0.005), "libvirt-job", "qemu.completed", n=n, setup_time_ms=11,
-        total_time_ms=round((truth.total_s - 0.02) * 1000), downtime_ms=round((truth.blackout_s + 0.005) * 1000),
+        total_time_ms=round((truth.total_s - 0.02) * 1000),
+        downtime_ms=round((truth.blackout_s + 0.005) * 1000),
         ram={"transferred": truth.data_sent_bytes},
     )  # fmt: skip
 

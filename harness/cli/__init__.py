@@ -1,0 +1,98 @@
+"""The command line: one verb a file, each thin; here the verbs are named and errors become messages.
+
+Exit codes are documented in :mod:`harness.errors` and in ``sodbench --help``. Verbs import what they need
+when they run, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from harness import __version__, errors
+from harness.cli.doctor import doctor
+from harness.cli.lab import lab
+from harness.cli.plan import plan
+from harness.cli.provision import provision
+from harness.cli.report import report
+from harness.cli.run import resume, run
+from harness.cli.schema import schema
+from harness.cli.status import status
+
+_EPILOG = """
+[bold]Exit codes[/bold]: 0 done, 1 unexpected, 2 wrong usage, 3 error in a campaign or inventory,
+4 something is missing, 5 a machine does not answer, 6 building or provisioning failed, 7 the rig is in use,
+8 the guest failed, 9 the workload failed, 10 a migration cannot be asked for, 11 no space or not writable,
+12 a stored run is damaged, 13 the run ended with trials that are not valid, 130 interrupted.
+
+[bold]First steps[/bold]: sodbench doctor, then sodbench lab up, sodbench provision, sodbench run demo,
+sodbench report results/demo.
+"""
+
+app = typer.Typer(
+    name="sodbench",
+    help="What does it cost to move a running virtual machine to safety? "
+    "Migrates a working guest between two hosts on schedule, measures it, and reports it.",
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sodbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Say which one."),
+) -> None:
+    del version
+
+
+app.command(rich_help_panel="Machines")(doctor)
+app.add_typer(lab, name="lab", rich_help_panel="Machines")
+app.command(rich_help_panel="Machines")(provision)
+app.command(rich_help_panel="Campaigns")(plan)
+app.command(rich_help_panel="Campaigns")(run)
+app.command(rich_help_panel="Campaigns")(resume)
+app.command(rich_help_panel="Campaigns")(status)
+app.command(rich_help_panel="Results")(report)
+app.command(rich_help_panel="Results")(schema)
+
+
+def main() -> None:
+    """The entry point of the ``sodbench`` command: runs a verb and ends with its exit code."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        result = app(standalone_mode=False)
+    except errors.SodbenchError as error:
+        _show(error)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return errors.UsageError.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return errors.InterruptedRunError.exit_code
+    return result if isinstance(result, int) else 0
+
+
+def _show(error: errors.SodbenchError) -> None:
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    place = f"{escape(error.where)}: " if error.where else ""
+    console.print(f"[bold red]error[/bold red] ({error.kind}): {place}[bold]{escape(error.what)}[/bold]")
+    if error.why:
+        console.print(f"  [dim]why:[/dim] {escape(error.why)}")
+    if error.remedy:
+        console.print(f"  [dim]do:[/dim]  {escape(error.remedy)}")

@@ -17,13 +17,15 @@ from harness import store
 def report(
     run: Annotated[
         Path,
-        typer.Argument(help="The run's folder, or a folder above it: then the newest run below.", metavar="RUN"),
+        typer.Argument(
+            help="The run's folder, or a folder above it: then the newest run below.", metavar="RUN"
+        ),
     ],
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Where to write; by default reports/<campaign>/<run id>/."),
     ] = None,
-    format: Annotated[  # noqa: A002 - the option's name is what the user types
+    format: Annotated[
         list[str] | None,
         typer.Option("--format", "-f", help="html, md or tex; may be given several times. All by default."),
     ] = None,

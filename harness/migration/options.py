@@ -26,38 +26,43 @@ class MigrationOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     mode: Literal["pre-copy", "post-copy"] = Field(
-        "pre-copy",
+        default="pre-copy",
         description="pre-copy sends memory while the guest runs and then stops it; "
         "post-copy starts it at the destination first and fetches what is missing",
     )
     post_copy_after_s: float | None = Field(
-        None,
+        default=None,
         ge=0,
         allow_inf_nan=False,
         description="s from the call to the switch to post-copy; default: after the first pass over memory",
     )
     downtime_limit_ms: int | None = Field(
-        None,
+        default=None,
         ge=1,
         le=2_000_000,
         description="ms the guest may be stopped; default: the hypervisor's (QEMU: 300)",
     )
     bandwidth_mib_s: int | None = Field(
-        None, ge=0, le=1_000_000, description="MiB/s a migration may use; default: unlimited"
+        default=None, ge=0, le=1_000_000, description="MiB/s a migration may use; default: unlimited"
     )
-    auto_converge: bool = Field(False, description="throttle the guest's CPU when memory does not converge")
+    auto_converge: bool = Field(
+        default=False, description="throttle the guest's CPU when memory does not converge"
+    )
     auto_converge_initial_percent: Percent | None = Field(
-        None, description="% of the first throttle; default: the hypervisor's (QEMU: 20)"
+        default=None, description="% of the first throttle; default: the hypervisor's (QEMU: 20)"
     )
     auto_converge_increment_percent: Percent | None = Field(
-        None, description="% added each time; default: the hypervisor's (QEMU: 10)"
+        default=None, description="% added each time; default: the hypervisor's (QEMU: 10)"
     )
-    xbzrle: bool = Field(False, description="send differences of pages that were sent before")
+    xbzrle: bool = Field(default=False, description="send differences of pages that were sent before")
     xbzrle_cache_mib: int | None = Field(
-        None, ge=1, le=65_536, description="MiB of cache for xbzrle, a power of two (QEMU: 64)"
+        default=None, ge=1, le=65_536, description="MiB of cache for xbzrle, a power of two (QEMU: 64)"
     )
     parallel_connections: int | None = Field(
-        None, ge=1, le=255, description="multifd: number of connections; default: one, without multifd"
+        default=None,
+        ge=1,
+        le=255,
+        description="multifd: number of connections; default: one, without multifd",
     )
 
 

@@ -1,0 +1,1 @@
+"""Observers: one source of evidence a file. They stamp and record; they never judge."""

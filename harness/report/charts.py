@@ -20,28 +20,33 @@ from harness.stats import summary
 
 PANELS = ("total_time", "blackout", "data_sent")
 """Table V's three columns."""
+APART = 0.13
+"""How far above and below a row's middle the measured and the published values are drawn."""
 LOG_FROM = 25.0
 """Ratio of the largest to the smallest value from which an axis is logarithmic."""
 
 
-def comparison(values: pd.DataFrame, paper: Mapping[str, Mapping[str, float]]) -> Figure | None:
+def comparison(
+    values: pd.DataFrame, paper: Mapping[str, Mapping[str, float]], order: Sequence[str]
+) -> Figure | None:
     """Table V as a chart: measured means with their intervals and points, and the paper's values.
 
     Args:
         values: Rows with columns workload, metric, value: valid migrations only, nothing missing.
         paper: Workload to metric to the paper's value, in stored units.
+        order: The workloads, as they are to be listed.
     """
     shown = values[values["metric"].isin(PANELS)]
-    workloads = list(dict.fromkeys(shown["workload"]))
+    workloads = [name for name in order if (shown["workload"] == name).any()]
     if not workloads:
         return None
     return draw(
         "table-v",
         "Measured (blue) beside the paper's (orange): " + _against(shown, paper, workloads),
-        "Large dots are means over the migrations, bars their intervals, small dots the single migrations; diamonds "
-        "are the paper's Table V, whose downtime is compared with the blackout. An axis is logarithmic where the "
-        "values span a factor of 25 or more.",
-        1.1 + 0.72 * len(workloads),
+        "Large dots are means over the migrations, bars their intervals, small dots the single migrations; "
+        "diamonds are the paper's Table V, whose downtime is compared with the blackout. An axis is "
+        "logarithmic where the values span a factor of 25 or more.",
+        0.9 + 0.85 * len(workloads),
         partial(_paint_comparison, values=shown, paper=paper, workloads=workloads),
     )
 
@@ -54,7 +59,9 @@ def _against(shown: pd.DataFrame, paper: Mapping[str, Mapping[str, float]], work
         theirs = paper.get(workload, {}).get("total_time")
         if len(mine) and theirs:
             parts.append(f"{workload} {mine.mean() / theirs:.2f}")
-    return f"total time as a multiple of the paper's: {', '.join(parts)}" if parts else "nothing to compare with"
+    return (
+        f"total time as a multiple of the paper's: {', '.join(parts)}" if parts else "nothing to compare with"
+    )
 
 
 def _paint_comparison(
@@ -67,7 +74,9 @@ def _paint_comparison(
     panels = canvas.subplots(1, len(PANELS), sharey=True)
     for axes, metric in zip(panels, PANELS, strict=True):
         mine = values[values["metric"] == metric]
-        _paint_panel(axes, metric, mine, {name: paper.get(name, {}).get(metric) for name in workloads}, workloads)
+        _paint_panel(
+            axes, metric, mine, {name: paper.get(name, {}).get(metric) for name in workloads}, workloads
+        )
     panels[0].set_yticks(range(len(workloads)), workloads)
     panels[0].tick_params(axis="y", labelsize=9.5, labelcolor=INK)
     panels[0].set_ylim(len(workloads) - 0.45, -0.55)
@@ -85,12 +94,14 @@ def _paint_panel(
     for row, workload in enumerate(workloads):
         values = [value * shown.scale for value in mine[mine["workload"] == workload]["value"]]
         if values:
-            _paint_measured(axes, row, values, shown)
+            _paint_measured(axes, row - APART, values, shown)
         else:
-            axes.text(0.02, row, "not measured", transform=axes.get_yaxis_transform(), color=QUIET, va="center")
+            axes.text(
+                0.02, row, "not measured", transform=axes.get_yaxis_transform(), color=QUIET, va="center"
+            )
         reference = theirs[workload]
         if reference:
-            _paint_reference(axes, row, reference * shown.scale)
+            _paint_reference(axes, row + APART, reference * shown.scale)
     axes.set_title(f"{shown.label}, {shown.unit}", color=INK)
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_visible(False)
@@ -109,39 +120,60 @@ def _set_extent(axes: Axes, extent: Sequence[float]) -> None:
         axes.set_xlim(0, high * 1.14 if high > 0 else 1.0)
 
 
-def _paint_measured(axes: Axes, row: int, values: Sequence[float], shown: quantity.Shown) -> None:
+def _paint_measured(axes: Axes, row: float, values: Sequence[float], shown: quantity.Shown) -> None:
     figures = summary(values)
     sns.scatterplot(x=values, y=[row] * len(values), ax=axes, color=MEASURED, alpha=0.35, s=16, linewidth=0)
     axes.set(xlabel="", ylabel="")
     if figures.interval_low is not None and figures.interval_high is not None:
-        axes.plot([figures.interval_low, figures.interval_high], [row, row], color=MEASURED, linewidth=2.2, alpha=0.8)
+        axes.plot(
+            [figures.interval_low, figures.interval_high],
+            [row, row],
+            color=MEASURED,
+            linewidth=2.2,
+            alpha=0.8,
+        )
     axes.plot([figures.mean], [row], "o", color=MEASURED, markersize=7.5, markeredgecolor=GROUND)
     label = f"{figures.mean:.{shown.digits}f}"
-    axes.annotate(label, (figures.mean or 0.0, row), xytext=(0, 7), textcoords="offset points", ha="center", color=MEASURED)
-
-
-def _paint_reference(axes: Axes, row: int, value: float) -> None:
-    axes.plot([value], [row], "D", color=PAPER, markersize=6, markerfacecolor=GROUND, markeredgewidth=1.4, zorder=3)
     axes.annotate(
-        f"paper {value:g}", (value, row), xytext=(0, -14), textcoords="offset points", ha="center", color=PAPER
+        label,
+        (figures.mean, row),
+        xytext=(0, 7),
+        textcoords="offset points",
+        ha="center",
+        color=MEASURED,
     )
 
 
-def points(values: pd.DataFrame) -> Figure | None:
+def _paint_reference(axes: Axes, row: float, value: float) -> None:
+    axes.plot(
+        [value], [row], "D", color=PAPER, markersize=6, markerfacecolor=GROUND, markeredgewidth=1.4, zorder=3
+    )
+    axes.annotate(
+        f"paper {value:g}",
+        (value, row),
+        xytext=(0, -15),
+        textcoords="offset points",
+        ha="center",
+        color=PAPER,
+    )
+
+
+def points(values: pd.DataFrame, order: Sequence[str]) -> Figure | None:
     """Every valid migration as a point at its planned offset, a row a workload.
 
     Args:
         values: Rows with columns workload, metric, planned_s, direction, first_after_boot, value.
+        order: The workloads, as they are to be listed.
     """
     shown = values[values["metric"].isin(PANELS)]
-    workloads = list(dict.fromkeys(shown["workload"]))
+    workloads = [name for name in order if (shown["workload"] == name).any()]
     if not workloads:
         return None
     return draw(
         "migrations",
         _spread(shown),
-        "Each mark is one migration at its planned offset from t = 0; the ringed ones were the first after their "
-        "guest's boot.",
+        "Each mark is one migration at its planned offset from t = 0; the ringed ones were the first after "
+        "their guest's boot.",
         0.5 + 1.75 * len(workloads),
         partial(_paint_points, values=shown, workloads=workloads),
     )
@@ -175,9 +207,17 @@ def _paint_moves(axes: Axes, mine: pd.DataFrame, shown: quantity.Shown) -> None:
         some = mine[mine["direction"].map(_arrow) == direction]
         heights = some["value"] * shown.scale
         axes.plot(some["planned_s"], heights, mark, color=colour, markersize=5.5, alpha=0.85)
-    first = mine[mine["first_after_boot"].eq(True)]
+    first = mine[mine["first_after_boot"].fillna(False).astype(bool)]
     rings = first["value"] * shown.scale
-    axes.plot(first["planned_s"], rings, "o", markersize=10, markerfacecolor="none", color=QUIET, markeredgewidth=0.9)
+    axes.plot(
+        first["planned_s"],
+        rings,
+        "o",
+        markersize=10,
+        markerfacecolor="none",
+        color=QUIET,
+        markeredgewidth=0.9,
+    )
     high = (mine["value"] * shown.scale).max() if len(mine) else 1.0
     axes.set_ylim(0, high * 1.22 if high > 0 else 1.0)
     axes.margins(x=0.08)
@@ -190,7 +230,9 @@ def _arrow(direction: object) -> str:
 
 def _direction_key(axes: Axes) -> None:
     """Name the marks by words in their own colour, beside the panels rather than in a box."""
-    for at, (text, colour) in enumerate((("● a→b", MEASURED), ("■ b→a", SECOND), ("○ first after boot", QUIET))):
+    for at, (text, colour) in enumerate(
+        (("● a→b", MEASURED), ("■ b→a", SECOND), ("○ first after boot", QUIET))
+    ):
         axes.annotate(
             text,
             (1.0, 0.04 + 0.13 * (2 - at)),

@@ -1,7 +1,7 @@
 """The figures over time: pre-copy, the heartbeat's gaps, and the workload with its migrations shaded.
 
-One trial of each workload is drawn, the first valid one; the caption says of how many. Times are seconds from the
-trial's t = 0 unless an axis says otherwise.
+One trial of each workload is drawn, the first valid one; the caption says of how many. Times are seconds from
+the trial's t = 0 unless an axis says otherwise.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure as Canvas
 
 from harness.report import quantity
 from harness.report.document import Figure
-from harness.report.drawing import GROUND, INK, MEASURED, PAPER, QUIET, SECOND, draw, quiet_panel, shade
+from harness.report.drawing import GROUND, INK, MEASURED, PAPER, QUIET, SECOND, draw, shade
 from harness.report.story import Attempt, Move
 
 MB = 1e-6
@@ -38,16 +38,21 @@ def precopy(attempt: Attempt, curve: pd.DataFrame, of: int) -> Figure | None:
     span_s = curve["t_s"].max()
     return draw(
         f"precopy-{attempt.workload}",
-        f"{attempt.workload}: from at most {largest:.0f} MB left to send to none, within {span_s:.1f} s",
-        "Pre-copy, one column a migration: what was left to send (top) and how fast the guest dirtied its memory "
-        f"(bottom), as the hypervisor said while it ran. Each time axis begins at its migration's start. {_of(attempt, of)}",
+        f"{attempt.workload}: at most {largest:.0f} MB left to send, copied within {span_s:.1f} s",
+        "Pre-copy, one column a migration: what was left to send (top) and how fast the guest dirtied its "
+        "memory (bottom), as the hypervisor said while it ran. Each time axis begins at its migration's "
+        f"start. {_of(attempt, of)}",
         3.3,
         partial(_paint_precopy, moves=moves, curve=curve),
     )
 
 
 def _of(attempt: Attempt, of: int) -> str:
-    return f"Trial {attempt.trial}, the only one of this workload." if of == 1 else f"Trial {attempt.trial}, one of {of}."
+    return (
+        f"Trial {attempt.trial}, the only one of this workload."
+        if of == 1
+        else f"Trial {attempt.trial}, one of {of}."
+    )
 
 
 def _paint_precopy(canvas: Canvas, *, moves: Sequence[Move], curve: pd.DataFrame) -> None:
@@ -60,9 +65,10 @@ def _paint_precopy(canvas: Canvas, *, moves: Sequence[Move], curve: pd.DataFrame
         panels[1][column].set_xlabel("s since its start")
     panels[0][0].set_ylabel("left to send, MB")
     panels[1][0].set_ylabel("dirtied, MB/s")
-    panels[0][0].set_ylim(bottom=0)
-    panels[1][0].set_ylim(bottom=0)
-    panels[0][0].set_xlim(left=0)
+    for row, name in ((0, "remaining_bytes"), (1, "dirty_bytes_s")):
+        high = curve[name].max() * MB
+        panels[row][0].set_ylim(0, high * 1.12 if high > 0 else 1.0)
+    panels[0][0].set_xlim(0, curve["t_s"].max() * 1.04)
 
 
 def _paint_remaining(axes: Axes, mine: pd.DataFrame) -> None:
@@ -83,7 +89,7 @@ def gaps(trials: Sequence[tuple[Attempt, pd.DataFrame]], counts: Mapping[str, in
     """The heartbeat's gaps of each trial given, at their time and as high as they were long.
 
     Args:
-        trials: Attempts with their rows: start_s, length_s.
+        trials: Attempts with their rows: start_s, length_s, closed.
         counts: Workload to number of its trials.
     """
     if not trials:
@@ -91,8 +97,9 @@ def gaps(trials: Sequence[tuple[Attempt, pd.DataFrame]], counts: Mapping[str, in
     return draw(
         "gaps",
         "Network, as the client saw it: " + ", ".join(_longest(attempt, rows) for attempt, rows in trials),
-        "Every gap in the echo replies, at the time it began; shaded and numbered: migrations. Gaps in orange overlap "
-        f"a migration, those in grey do not. {_shown(trials, counts)}",
+        "Every gap of more than three periods in the echo replies, at the time it began; shaded and "
+        "numbered: migrations. Gaps in orange overlap a migration, those in grey do not; the longest of "
+        f"each are labelled. {_shown(trials, counts)}",
         0.4 + ROW_IN * len(trials),
         partial(_paint_all_gaps, trials=trials),
     )
@@ -109,11 +116,12 @@ def _longest(attempt: Attempt, rows: pd.DataFrame) -> str:
     return f"{attempt.workload} silent for at most {rows['length_s'].max() * 1e3:.0f} ms"
 
 
-def _overlapping(attempt: Attempt, start_s: float, end_s: float) -> int | None:
-    """The number of the migration that overlaps the interval, or None."""
+def _overlapping(attempt: Attempt, gap: pd.Series[float]) -> float | None:
+    """The number of the migration under way during some of `gap`, or None."""
     for move in attempt.migrations:
-        if move.started_s is not None and start_s <= _end_s(move) and end_s >= move.started_s:
-            return move.n
+        begun = move.started_s is not None and move.started_s <= gap["start_s"] + gap["length_s"]
+        if begun and gap["start_s"] <= _end_s(move):
+            return float(move.n)
     return None
 
 
@@ -131,18 +139,15 @@ def _paint_all_gaps(canvas: Canvas, *, trials: Sequence[tuple[Attempt, pd.DataFr
 
 
 def _paint_gaps(axes: Axes, attempt: Attempt, rows: pd.DataFrame) -> None:
-    longest: dict[int, tuple[float, float]] = {}
-    for row in rows.itertuples():
-        start_s, length_s = float(row.start_s), float(row.length_s)  # type: ignore[arg-type]
-        move = _overlapping(attempt, start_s, start_s + length_s)
-        axes.vlines(start_s, 0, length_s * 1e3, color=QUIET if move is None else PAPER, linewidth=1.6)
-        if move is not None and length_s > longest.get(move, (0.0, 0.0))[1]:
-            longest[move] = (start_s, length_s)
-    for start_s, length_s in longest.values():
-        axes.plot([start_s], [length_s * 1e3], "o", color=PAPER, markersize=4.5, markeredgecolor=GROUND)
-        axes.annotate(
-            f"{length_s * 1e3:.0f}", (start_s, length_s * 1e3), xytext=(5, -1), textcoords="offset points", color=PAPER
-        )
+    under = pd.Series(
+        [_overlapping(attempt, gap) for _, gap in rows.iterrows()], index=rows.index, dtype="float64"
+    )
+    for some, colour in ((rows[under.isna()], QUIET), (rows[under.notna()], PAPER)):
+        axes.vlines(some["start_s"], 0, some["length_s"] * 1e3, color=colour, linewidth=1.6)
+    for at in rows["length_s"].groupby(under).idxmax():
+        _label_gap(axes, rows.loc[at], PAPER)
+    if under.isna().any():
+        _label_gap(axes, rows.loc[rows[under.isna()]["length_s"].idxmax()], QUIET)
     high = rows["length_s"].max() * 1e3 if len(rows) else 1.0
     axes.set_ylim(0, high * 1.18)
     _paint_window(axes, attempt)
@@ -150,8 +155,20 @@ def _paint_gaps(axes: Axes, attempt: Attempt, rows: pd.DataFrame) -> None:
     axes.set_title(_name(attempt), color=INK, pad=14)
 
 
+def _label_gap(axes: Axes, gap: pd.Series[float], colour: str) -> None:
+    """Write a gap's length at its top; one that never ended was at least so long."""
+    top = (gap["start_s"], gap["length_s"] * 1e3)
+    text = f"{top[1]:.0f}" if gap["closed"] else f"≥ {top[1]:.0f}"
+    axes.plot(*([value] for value in top), "o", color=colour, markersize=4.5, markeredgecolor=GROUND)
+    axes.annotate(text, top, xytext=(5, -1), textcoords="offset points", color=colour)
+
+
 def _name(attempt: Attempt) -> str:
-    return f"{attempt.workload}, control trial without migrations" if attempt.kind == "control" else attempt.workload
+    return (
+        f"{attempt.workload}, control trial without migrations"
+        if attempt.kind == "control"
+        else attempt.workload
+    )
 
 
 def _paint_window(axes: Axes, attempt: Attempt) -> None:
@@ -165,7 +182,7 @@ def timelines(trials: Sequence[tuple[Attempt, pd.DataFrame]], counts: Mapping[st
     """The work each trial's workload completed over time.
 
     Args:
-        trials: Attempts with their rows: t_s, work, work_unit.
+        trials: Attempts with their rows: t_s, rate, work_unit.
         counts: Workload to number of its trials.
     """
     if not trials:
@@ -174,8 +191,9 @@ def timelines(trials: Sequence[tuple[Attempt, pd.DataFrame]], counts: Mapping[st
     return draw(
         "timeline",
         "Work done while migrating: " + (", ".join(drops) if drops else "no migration to compare with"),
-        "Work completed in each reporting interval, by the workload's own output; shaded and numbered: migrations. "
-        f"The dashed line is the median before the first migration. {_shown(trials, counts)}",
+        "Work completed a second in each reporting interval, by the workload's own output; shaded and "
+        "numbered: migrations. The dashed line is the median before the first migration. "
+        f"{_shown(trials, counts)}",
         0.4 + ROW_IN * len(trials),
         partial(_paint_timelines, trials=trials),
     )
@@ -187,10 +205,10 @@ def _first_s(attempt: Attempt) -> float | None:
 
 
 def _baseline(attempt: Attempt, rows: pd.DataFrame) -> float | None:
-    """Median work of an interval before the first migration (all of them in a control trial); None without any."""
+    """Median rate before the first migration (of any, in a control trial), or None."""
     first_s = _first_s(attempt)
     before = rows if first_s is None else rows[rows["t_s"] < first_s]
-    return float(before["work"].median()) if len(before) else None
+    return float(before["rate"].median()) if len(before) else None
 
 
 def _deepest(attempt: Attempt, rows: pd.DataFrame) -> str:
@@ -199,25 +217,22 @@ def _deepest(attempt: Attempt, rows: pd.DataFrame) -> str:
     first_s = _first_s(attempt)
     if not baseline or first_s is None:
         return ""
-    lowest = rows[rows["t_s"] >= first_s]["work"].min() / baseline
+    lowest = rows[rows["t_s"] >= first_s]["rate"].min() / baseline
     return f"{attempt.workload} fell to {lowest:.0%} of its baseline at the lowest".replace("%", "\u00a0%")
 
 
 def _paint_timelines(canvas: Canvas, *, trials: Sequence[tuple[Attempt, pd.DataFrame]]) -> None:
     panels = canvas.subplots(len(trials), 1, squeeze=False, sharex=True)[:, 0]
     for axes, (attempt, rows) in zip(panels, trials, strict=True):
-        if rows.empty:
-            quiet_panel(axes, f"{attempt.workload}: no output")
-            continue
-        _paint_timeline(axes, attempt, rows.sort_values("t_s"))
+        _paint_timeline(axes, attempt, rows)
     panels[-1].set_xlabel("time from t = 0, s")
 
 
 def _paint_timeline(axes: Axes, attempt: Attempt, rows: pd.DataFrame) -> None:
-    axes.fill_between(rows["t_s"], rows["work"], step="pre", color=MEASURED, alpha=0.14, linewidth=0)
-    axes.plot(rows["t_s"], rows["work"], color=MEASURED, linewidth=1.3, drawstyle="steps-pre")
+    axes.fill_between(rows["t_s"], rows["rate"], step="pre", color=MEASURED, alpha=0.1, linewidth=0)
+    axes.plot(rows["t_s"], rows["rate"], color=MEASURED, linewidth=1.3, drawstyle="steps-pre")
     baseline = _baseline(attempt, rows)
-    unit = str(rows["work_unit"].iloc[0])
+    unit = f"{rows['work_unit'].iloc[0]}/s"
     if baseline is not None:
         axes.axhline(baseline, color=QUIET, linewidth=0.9, linestyle=(0, (4, 3)))
         shown = quantity.Shown(label="", unit=unit, digits=0 if baseline >= 100 else 1)
@@ -231,8 +246,8 @@ def _paint_timeline(axes: Axes, attempt: Attempt, rows: pd.DataFrame) -> None:
             fontsize=7.5,
             color=QUIET,
         )
-    axes.set_ylim(0, max(rows["work"].max() * 1.15, 1e-9))
-    axes.axvline(0, color=QUIET, linewidth=0.8)
+    axes.set_ylim(0, max(rows["rate"].max() * 1.15, 1e-9))
+    axes.margins(x=0.01)
     _paint_window(axes, attempt)
-    axes.set_ylabel(f"{unit} per interval")
+    axes.set_ylabel(unit)
     axes.set_title(_name(attempt), color=INK, pad=14)

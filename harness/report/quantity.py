@@ -59,7 +59,6 @@ def of_metric(name: str, unit: str = "") -> Shown:
     known = {
         "total_time": seconds("Total time"),
         "command_time": seconds("Command time"),
-        "qemu_total_time": seconds("QEMU's total time"),
         "blackout": milliseconds("Blackout"),
         "downtime_qemu": milliseconds("Downtime, QEMU"),
         "downtime_libvirt": milliseconds("Downtime, libvirt"),
@@ -70,12 +69,20 @@ def of_metric(name: str, unit: str = "") -> Shown:
         "wire_bytes": megabytes("On the wire"),
         "wire_ratio": Shown(label="Wire / hypervisor", unit="", digits=3),
         "iterations": Shown(label="Iterations", unit=""),
-        "dirty_rate": Shown(label="Dirty rate", unit="pages/s"),
         "start_lateness": milliseconds("Start lateness"),
         "time_to_recover": seconds("Time to recover"),
     }
     if name in known:
         return known[name]
     label = name.replace("_", " ").capitalize()
-    by_unit = {"s": seconds(label), "bytes": megabytes(label), "bytes/s": Shown(label=label, unit="MB/s", scale=1e-6, digits=1)}
-    return by_unit.get(unit, Shown(label=label, unit=unit, digits=2))
+    by_unit = {
+        "s": seconds(label),
+        "bytes": megabytes(label),
+        "count": Shown(label=label, unit=""),
+        "cores": Shown(label=label, unit="cores", digits=2),
+        "percent": Shown(label=label, unit="%"),
+        "ratio": Shown(label=label, unit="", digits=3),
+        "": Shown(label=label, unit=""),
+        "bytes/s": Shown(label=label, unit="MB/s", scale=1e-6, digits=1),
+    }
+    return by_unit.get(unit, Shown(label=label, unit=unit, digits=1))

@@ -1,15 +1,14 @@
-"""What happened, folded from the journal: attempts, their migrations and outcomes, and what failed beside them.
+"""What happened, folded from the journal: attempts, their migrations, and what failed beside them.
 
-The report needs outcomes next to metrics: a migration that failed has no metrics but must be shown. Nothing here
-judges; verdicts are read as they were recorded, and an attempt without one is ``unfinished``.
+The report needs outcomes next to metrics: a migration that failed has no metrics but must be shown. Nothing
+here judges; verdicts are read as they were recorded, and an attempt without one is ``unfinished``.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from dataclasses import dataclass, field, replace
 
 from harness.clock import NS_PER_S
 from harness.journal import Event, Json
@@ -56,11 +55,11 @@ class Attempt:
     generator: str = ""
     version: str = ""
     substitutes: str = ""
-    guest: Mapping[str, Json] = MappingProxyType({})
+    guest: Mapping[str, Json] = field(default_factory=dict)
     window_ns: int | None = None
     window_s: float | None = None
     closed_s: float | None = None
-    moves: Mapping[int, Move] = MappingProxyType({})
+    moves: Mapping[int, Move] = field(default_factory=dict)
     failures: tuple[tuple[str, str], ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -157,7 +156,9 @@ def _workload(attempt: Attempt, event: Event) -> Attempt:
 
 
 def _unsteady(attempt: Attempt, event: Event) -> Attempt:
-    return _remark(attempt, f"not steady before the window ({_text(event, 'test')}): {_text(event, 'reason')}")
+    return _remark(
+        attempt, f"not steady before the window ({_text(event, 'test')}): {_text(event, 'reason')}"
+    )
 
 
 def _move_started(attempt: Attempt, event: Event) -> Attempt:
@@ -181,12 +182,18 @@ def _move_returned(attempt: Attempt, event: Event) -> Attempt:
 
 def _move_skipped(attempt: Attempt, event: Event) -> Attempt:
     return _move(
-        attempt, event, planned_s=_number(event, "planned_s"), outcome="skipped", detail=_text(event, "reason")
+        attempt,
+        event,
+        planned_s=_number(event, "planned_s"),
+        outcome="skipped",
+        detail=_text(event, "reason"),
     )
 
 
 def _move_delayed(attempt: Attempt, event: Event) -> Attempt:
-    return _move(attempt, event, planned_s=_number(event, "planned_s"), detail=f"delayed: {_text(event, 'reason')}")
+    return _move(
+        attempt, event, planned_s=_number(event, "planned_s"), detail=f"delayed: {_text(event, 'reason')}"
+    )
 
 
 def _move_aborted(attempt: Attempt, event: Event) -> Attempt:

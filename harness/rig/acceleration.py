@@ -31,7 +31,7 @@ def accelerator(host: Host, image: str) -> str:
 def _boots_under_kvm(host: Host, image: str) -> bool:
     kernel = shlex.quote(f"{image}/vmlinuz")
     # Without any root or initrd the kernel prints its proof or panics: both mean that it ran.
-    status, out, _ = host.attempt(
+    _, out, _ = host.attempt(
         f"test -c /dev/kvm && timeout -k 2 {BOOT_LIMIT_S} qemu-system-x86_64 -machine q35,accel=kvm -m 256 "
         f"-display none -monitor none -serial stdio -nic none -no-reboot -kernel {kernel} "
         "-append 'console=ttyS0 panic=-1' </dev/null",

@@ -98,9 +98,7 @@ def domain_xml(spec: GuestSpec) -> str:
     Xml.SubElement(root, "memory", unit="MiB").text = str(spec.memory_mib)
     system = Xml.SubElement(root, "os")
     Xml.SubElement(system, "type", arch="x86_64", machine="q35").text = "hvm"
-    _texts(
-        system, kernel=f"{spec.image}/vmlinuz", initrd=f"{spec.image}/initrd", cmdline=spec.cmdline
-    )
+    _texts(system, kernel=f"{spec.image}/vmlinuz", initrd=f"{spec.image}/initrd", cmdline=spec.cmdline)
     features = Xml.SubElement(root, "features")
     Xml.SubElement(features, "acpi")
     Xml.SubElement(features, "apic")
@@ -169,7 +167,8 @@ def active_on(connections: Mapping[str, libvirt.virConnect]) -> str:
     if len(running) != 1:
         raise GuestError(
             "the guest runs on both hosts" if running else "the guest runs on neither host",
-            where=", ".join(f"{role}: state {state}" for role, state in states.items()) or "a, b: unknown to both",
+            where=", ".join(f"{role}: state {state}" for role, state in states.items())
+            or "a, b: unknown to both",
             remedy="the attempt is not valid; the next one starts a guest of its own",
         )
     return running[0]

@@ -6,6 +6,7 @@ unknown one is refused; the user's own files are used only where the inventory n
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import socket
 import threading
@@ -81,10 +82,8 @@ class Channel:
 
     def close(self, *, wait_s: float = 5.0) -> None:
         """End the command: its input is closed first, the channel after at most `wait_s`."""
-        try:
+        with contextlib.suppress(OSError):  # it has ended already
             self._channel.shutdown_write()
-        except OSError:  # it has ended already
-            pass
         self._ended.wait(wait_s)
         self._channel.close()
 
@@ -196,12 +195,12 @@ class Host:
         command: str,
         on_line: LineHandler,
         *,
-        on_close: Callable[[str], None] = lambda reason: None,
+        on_close: Callable[[str], None] = lambda _reason: None,
         root: bool = True,
     ) -> Channel:
         """Start `command` and hand over each line of its output as it arrives.
 
-        `on_line` and `on_close` are called from a thread of the channel's own; `on_close` once, with the reason.
+        `on_line` and `on_close` are called from the channel's own thread; `on_close` once, with the reason.
         """
         try:
             channel = self._open(command, root=root)
@@ -217,7 +216,9 @@ class Host:
     def answers(self, *, timeout_s: float = 2.0) -> bool:
         """Whether an sshd greets on the machine's port; no login."""
         try:
-            with socket.create_connection((self.endpoint.address, self.endpoint.port), timeout_s) as connection:
+            with socket.create_connection(
+                (self.endpoint.address, self.endpoint.port), timeout_s
+            ) as connection:
                 connection.settimeout(timeout_s)
                 return connection.recv(4) == b"SSH-"
         except OSError:

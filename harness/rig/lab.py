@@ -30,6 +30,7 @@ LINK_BIT_S = 1_000_000_000
 
 GUEST_ADDRESS = ipaddress.ip_address("198.18.0.100")
 _ADDRESSES = {"a": "198.18.0.11", "b": "198.18.0.12", "client": "198.18.0.13"}
+ROLES = ("a", "b", "client", "guest")
 _BASE_PACKAGES = (
     "systemd,systemd-sysv,dbus,udev,openssh-server,python3,iproute2,kmod,ca-certificates,procps,iputils-ping"
 )
@@ -171,9 +172,9 @@ def forget_machine_layers(places: Places) -> None:
 
 
 def ssh_argv(places: Places, role: str) -> list[str]:
-    """The ssh command line for a machine of the lab, with the lab's own key and known_hosts."""
-    machine = places.machine(role)
-    return ["ssh", "-i", str(places.key), *_ssh_options(places), f"root@{machine.address}"]
+    """The ssh command line for a machine of the lab or its guest, with the lab's own key and known_hosts."""
+    address = GUEST_ADDRESS if role == "guest" else places.machine(role).address
+    return ["ssh", "-i", str(places.key), *_ssh_options(places), f"root@{address}"]
 
 
 def _ssh_options(places: Places) -> list[str]:
@@ -189,7 +190,9 @@ def apt_sources() -> str:
     """
     lines = [
         line
-        for line in run(["apt-get", "indextargets", "--format", "$(SITE)|$(RELEASE)|$(COMPONENT)|$(CREATED_BY)"])
+        for line in run(
+            ["apt-get", "indextargets", "--format", "$(SITE)|$(RELEASE)|$(COMPONENT)|$(CREATED_BY)"]
+        )
         .strip()
         .splitlines()
         if line.endswith("|Packages")
@@ -223,8 +226,10 @@ def _base(places: Places) -> Path:
         shutil.rmtree(stale)
     partial = places.cache / f"base-partial-{os.getpid()}"
     run(
-        ["mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", "--quiet"]
-        + [f"--include={_BASE_PACKAGES}", "bookworm", str(partial), "-"],
+        [
+            *("mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", "--quiet"),
+            *(f"--include={_BASE_PACKAGES}", "bookworm", str(partial), "-"),
+        ],
         timeout_s=900,
         text_in=sources,
     )
@@ -324,6 +329,8 @@ def _write_inventory(places: Places) -> None:
     }
     partial = places.inventory.with_suffix(".partial")
     with partial.open("w") as file:
-        file.write("# Written by `sodbench lab up`. A real pair's looks the same: inventories/pair.example.yml\n")
+        file.write(
+            "# Written by `sodbench lab up`. A real pair's looks the same: inventories/pair.example.yml\n"
+        )
         YAML().dump(inventory, file)
     partial.replace(places.inventory)

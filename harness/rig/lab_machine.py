@@ -1,4 +1,4 @@
-"""One machine of the lab: a Debian of its own in a systemd-nspawn container, on an overlay over a shared base.
+"""One machine of the lab: a Debian of its own in a systemd-nspawn container, an overlay over a shared base.
 
 A machine's own layer is kept in the cache, so that stopping and starting it loses nothing; mounts and
 processes are found again by the lab's names, because a crashed lab leaves them behind.
@@ -128,10 +128,9 @@ def _in_own_unit(machine: Machine) -> list[str]:
     if not Path("/run/systemd/system").is_dir():
         return []
     unit = f"--unit={machine.name}"
-    return ["systemd-run", unit, "--collect", "--quiet", "--pipe", "--property=Delegate=yes"] + [
-        "--property=KillMode=mixed",
-        "--setenv=SYSTEMD_NSPAWN_API_VFS_WRITABLE=network",
-    ]
+    writable = "--setenv=SYSTEMD_NSPAWN_API_VFS_WRITABLE=network"
+    properties = ("--property=Delegate=yes", "--property=KillMode=mixed")
+    return ["systemd-run", unit, "--collect", "--quiet", "--pipe", *properties, writable]
 
 
 def container_pid(machine: Machine) -> int | None:

@@ -85,6 +85,8 @@ def shape(interface: str, rate_bit_s: int, *, leader_pid: int | None = None) -> 
     inside = ["nsenter", "--target", str(leader_pid), "--net"] if leader_pid else []
     burst = max(int(rate_bit_s / 8 * _BURST_S), 64 * 1024)
     run(
-        [*inside, "tc", "qdisc", "replace", "dev", interface, "root", "tbf"]
-        + ["rate", f"{rate_bit_s}bit", "burst", str(burst), "latency", "50ms"]
+        [
+            *(*inside, "tc", "qdisc", "replace", "dev", interface, "root", "tbf"),
+            *("rate", f"{rate_bit_s}bit", "burst", str(burst), "latency", "50ms"),
+        ]
     )

@@ -1,7 +1,7 @@
 """One user of a rig at a time: a lock on host a that names its holder and ends with the holder's connection.
 
-The lock is an flock(2) held by a process on the host whose life hangs on our SSH channel, so that a controller
-that is killed cannot leave it behind, and two controllers on different machines cannot both have it.
+The lock is an flock(2) held by a process on the host whose life hangs on our SSH channel, so that a
+controller that is killed cannot leave it behind, and two controllers cannot both have it.
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ def _first(answers: queue.Queue[str], host: Host) -> dict[str, str]:
     try:
         line = answers.get(timeout=_ANSWER_LIMIT_S)
     except queue.Empty as error:
-        raise UnreachableError("no answer to the rig's lock", where=f"host {host.role}", retry=True) from error
+        raise UnreachableError(
+            "no answer to the rig's lock", where=f"host {host.role}", retry=True
+        ) from error
     try:
         return dict(json.loads(line))
     except ValueError:

@@ -21,7 +21,7 @@ def main() -> None:
     except BlockingIOError:
         print(json.dumps({"state": "locked", "holder": file.read().strip() or "unknown"}), flush=True)
         return
-    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     file.truncate(0)
     file.write(f"{purpose}, since {now}\n")
     file.flush()

@@ -122,7 +122,7 @@ class Pair:
         )
 
     def libvirt_uri(self, role: str, ssh_command: Path) -> str:
-        """libvirt's address of a host over SSH, through `ssh_command` (libvirt, remote URIs)."""
+        """The address for libvirt of a host over SSH, through `ssh_command` (libvirt, remote URIs)."""
         endpoint = self.machines[role]
         return f"qemu+ssh://{endpoint.user}@{endpoint.address}:{endpoint.port}/system?command={ssh_command}"
 
@@ -184,9 +184,7 @@ def _ansible_inventory(inventory: Path) -> Mapping[str, Mapping[str, object]]:
     return dict(hostvars)
 
 
-def _variables(
-    hostvars: Mapping[str, Mapping[str, object]], role: str, inventory: Path
-) -> _Variables:
+def _variables(hostvars: Mapping[str, Mapping[str, object]], role: str, inventory: Path) -> _Variables:
     if role not in hostvars:
         raise CampaignError(
             f"no machine named {role!r}",

@@ -1,0 +1,258 @@
+"""One attempt at a trial: guest up, observers on, load steady, baseline, window, everything off again.
+
+What happens is recorded as it happens; the verdict says whether the evidence can be used and never how good
+the figures are. Whatever ends an attempt, the guest and the load are taken away afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from harness import workloads
+from harness.clock import NS_PER_S
+from harness.errors import InterruptedRunError, SodbenchError, StorageError, WorkloadError
+from harness.interrupt import Interrupt
+from harness.observers import clocks
+from harness.observers.contract import Observer, Record, Scene
+from harness.observers.heartbeat import Heartbeat
+from harness.observers.job import JobStatistics
+from harness.observers.output import Output
+from harness.observers.qmp import Qmp
+from harness.observers.sampler import Sampler
+from harness.observers.wire import Wire
+from harness.plan import Plan, Trial
+from harness.rig import guest, snapshot
+from harness.rig.session import Rig
+from harness.window import Window
+from harness.workloads.contract import Workload
+
+HEARTBEAT_HZ = {"kvm": 1000, "tcg": 200}
+"""An echo costs an emulated guest much: 1 kHz took about 16 % of its CPU, 200 Hz about 3 %."""
+
+_LOAD_SLACK_S = 120.0
+_POLL_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Whether an attempt's evidence can be used: ``valid``, ``invalid`` or ``skipped``, and why not."""
+
+    verdict: str
+    reasons: tuple[str, ...] = ()
+
+
+class Attempt:
+    """One try at `trial` on `rig`. `perform` does it; nothing is done twice with one value."""
+
+    def __init__(self, rig: Rig, plan: Plan, trial: Trial, record: Record, interrupt: Interrupt) -> None:
+        self._rig = rig
+        self._plan = plan
+        self._trial = trial
+        self._record = record
+        self._interrupt = interrupt
+        self._spec = rig.specify(memory_mib=plan.guest.memory_mib, vcpus=plan.guest.vcpus)
+        self._workload: Workload = workloads.get(trial.workload)()
+        self._options: BaseModel = self._workload.Options.model_validate(trial.options)
+        self._output: Output | None = None
+
+    def perform(self) -> Judgement:
+        """Do it and judge it; the judgement is recorded as the attempt's last event.
+
+        Raises:
+            InterruptedRunError: The user asked to stop; the attempt is recorded as skipped.
+            StorageError: The evidence cannot be written any more.
+        """
+        self._say("attempt.started", workload=self._trial.workload, repetition=self._trial.repetition)
+        try:
+            judgement = self._measured()
+        except InterruptedRunError:
+            self._finish(Judgement("skipped", ("interrupted by the user",)))
+            raise
+        except StorageError:
+            # Nothing more can be recorded; without its last event the attempt does not count.
+            self._take_away()
+            raise
+        except SodbenchError as error:
+            judgement = Judgement("invalid", (str(error),))
+        except KeyboardInterrupt:
+            self._finish(Judgement("skipped", ("aborted by the user",)))
+            raise
+        self._finish(judgement)
+        return judgement
+
+    def _finish(self, judgement: Judgement) -> None:
+        self._take_away()
+        data = {"verdict": judgement.verdict, "reasons": list(judgement.reasons)}
+        self._record.journal.add(
+            "runner",
+            "attempt.finished",
+            data,
+            trial=self._record.trial,
+            attempt=self._record.attempt,
+            durable=True,
+        )
+
+    def _take_away(self) -> None:
+        try:
+            self._rig.clear(self._spec)
+        except SodbenchError as error:
+            # The next attempt clears again before it starts, and cannot start otherwise.
+            self._say("cleanup.failed", reason=str(error))
+
+    def _say(self, kind: str, **data: object) -> None:
+        if kind == "attempt.started":
+            data["kind"] = self._trial.kind
+        self._record.add("runner", kind, data)  # type: ignore[arg-type]
+
+    def _measured(self) -> Judgement:
+        self._rig.clear(self._spec)
+        self._bring_up()
+        self._interrupt.check()
+        clocks.sample({**self._rig.machines, "guest": self._rig.guest}, self._record)
+        with ExitStack() as stack:
+            stack.callback(self._stop_load)
+            self._start_load()
+            job = JobStatistics()
+            self._start_observers(stack, [job, Qmp(), Wire(), Sampler(), Heartbeat()])
+            self._await_steady()
+            self._baseline()
+            Window(self._rig, self._plan, self._trial, self._record, job, self._interrupt).run()
+            guest.active_on(self._rig.hypervisors.connect())
+            ended_early = self._output is not None and self._output.ended
+        clocks.sample(self._rig.machines, self._record)
+        return self._judge(ended_early)
+
+    # -- the guest
+
+    def _bring_up(self) -> None:
+        host, connection = self._rig.hosts["a"], self._rig.hypervisors.connect()["a"]
+        begin = self._record.clock.now_ns()
+        spec = self._spec
+        if self._trial.start == "snapshot":
+            self._restore()
+        else:
+            guest.boot(connection, host, spec)
+        limit_s = self._plan.guest.boot_timeout_s
+        guest.await_login(self._rig.guest, host, spec, timeout_s=limit_s, clock=self._record.clock)
+        self._say(
+            "guest.started",
+            host="a",
+            start=self._trial.start,
+            boot_s=(self._record.clock.now_ns() - begin) / NS_PER_S,
+            address=self._rig.guest.endpoint.address,
+            uuid=spec.uuid,
+            memory_bytes=spec.memory_mib * 1024 * 1024,
+            vcpus=spec.vcpus,
+            cpu_model=spec.cpu_model,
+            accelerator=spec.accelerator,
+            image=self._rig.image_key,
+        )
+
+    def _restore(self) -> None:
+        """Restore the saved guest, which is booted and saved first where there is none."""
+        host, connection = self._rig.hosts["a"], self._rig.hypervisors.connect()["a"]
+        spec = self._spec
+        folder = snapshot.place(spec, self._rig.pair.storage_path)
+        if not snapshot.exists(host, folder):
+            guest.boot(connection, host, snapshot.to_be_saved(spec))
+            limit_s = self._plan.guest.boot_timeout_s
+            guest.await_login(self._rig.guest, host, spec, timeout_s=limit_s, clock=self._record.clock)
+            self._rig.guest.close()
+            snapshot.save(connection, host, spec, folder)
+        snapshot.restore(connection, host, spec, folder)
+
+    # -- the load
+
+    def _start_load(self) -> None:
+        trial, load = self._trial, self._workload
+        limits_s = trial.settle_timeout_s + trial.baseline_s + trial.window_s
+        command = load.command(
+            self._options,
+            guest_address=self._rig.guest.endpoint.address,
+            duration_s=limits_s + self._plan.migration_timeout_s + _LOAD_SLACK_S,
+        )
+        machine = self._rig.guest if load.runs_in == "guest" else self._rig.client
+        self._say(
+            "workload.started",
+            workload=load.name,
+            generator=load.generator,
+            version=self._version(),
+            substitutes=load.substitutes,
+        )
+        self._output = Output(self._record)
+        if command is not None:
+            self._output.start(machine, command)
+
+    def _version(self) -> str | None:
+        command = self._workload.version_command()
+        if command is None:
+            return None
+        machine = self._rig.guest if self._workload.runs_in == "guest" else self._rig.client
+        _, out, err = machine.attempt(command)
+        return next((line.strip() for line in (out + err).splitlines() if line.strip()), None)
+
+    def _stop_load(self) -> None:
+        if self._output is not None:
+            self._output.stop()
+            status = self._output.exit_status
+            self._say("workload.stopped", exit_status=status)
+
+    def _await_steady(self) -> None:
+        assert self._output is not None
+        clock, begin = self._record.clock, self._record.clock.now_ns()
+        test = self._workload.steady_test
+        while not self._workload.steady(self._output.lines):
+            after_s = (clock.now_ns() - begin) / NS_PER_S
+            reason = ""
+            if after_s > self._trial.settle_timeout_s:
+                reason = f"not steady within {self._trial.settle_timeout_s:g} s"
+            elif self._output.ended:
+                reason = f"the load ended by itself: {self._last_words()}"
+            if reason:
+                self._say("workload.unsteady", after_s=after_s, test=test, reason=reason)
+                raise WorkloadError(reason, where=self._trial.id, why=f"the test is: {test}")
+            self._wait(_POLL_S)
+        self._say("workload.steady", after_s=(clock.now_ns() - begin) / NS_PER_S, test=test)
+
+    def _last_words(self) -> str:
+        lines = [line.text for line in self._output.lines if line.text.strip()] if self._output else []
+        return " | ".join(lines[-3:]) or "it printed nothing"
+
+    def _baseline(self) -> None:
+        self._say("baseline.opened", baseline_s=self._trial.baseline_s)
+        end = self._record.clock.now_ns() + int(self._trial.baseline_s * NS_PER_S)
+        while (left_s := (end - self._record.clock.now_ns()) / NS_PER_S) > 0:
+            self._wait(min(left_s, 1.0))
+
+    def _wait(self, seconds: float) -> None:
+        self._record.clock.wait(seconds, self._interrupt.wake)
+        self._interrupt.check()
+
+    # -- the observers
+
+    def _start_observers(self, stack: ExitStack, observers: Sequence[Observer]) -> None:
+        """Start each, cheapest first; one that does not start is recorded and the trial goes on."""
+        scene = Scene(
+            hosts=self._rig.hosts,
+            client=self._rig.client,
+            guest_address=self._rig.guest.endpoint.address,
+            connections=self._rig.hypervisors.connect(),
+            heartbeat_hz=self._plan.heartbeat.rate_hz or HEARTBEAT_HZ[self._rig.accelerator],
+        )
+        for observer in observers:
+            stack.callback(observer.stop)
+            try:
+                observer.start(scene, self._record)
+            except SodbenchError as error:
+                self._record.failed(observer.name, str(error))
+
+    def _judge(self, ended_early: bool) -> Judgement:
+        assert self._output is not None
+        reasons = list(self._workload.parse(self._output.lines).problems)
+        if ended_early:
+            reasons.append(f"the load ended before the window closed: {self._last_words()}")
+        return Judgement("invalid" if reasons else "valid", tuple(reasons))

@@ -1,0 +1,46 @@
+"""What the user names on the command line, turned into files: campaigns by name, the lab's inventory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness import resources
+from harness.errors import CampaignError
+from harness.rig import lab
+
+Inventory = Annotated[
+    Path | None,
+    typer.Option("--inventory", "-i", help="The rig's Ansible inventory; by default the campaign's rig."),
+]
+CampaignPath = Annotated[
+    Path, typer.Argument(help="A campaign's file, or the name of a ready-made one (demo, paper, smoke).")
+]
+Results = Annotated[Path, typer.Option("--results", help="Where runs are stored.")]
+
+
+def campaign_file(named: Path) -> Path:
+    """The file the user means by `named`: a path, or a ready-made campaign's name.
+
+    Raises:
+        CampaignError: There is neither.
+    """
+    if named.is_file():
+        return named
+    ready = resources.campaigns() / f"{named.name.removesuffix('.yml')}.yml"
+    if named.parent in (Path(), Path("campaigns")) and ready.is_file():
+        return ready
+    names = sorted(path.stem for path in resources.campaigns().glob("*.yml"))
+    raise CampaignError("no such campaign", where=str(named), remedy=f"ready-made ones: {', '.join(names)}")
+
+
+def inventory_file(given: Path | None, rig: str, campaign: Path | None = None) -> Path:
+    """The inventory for a campaign's `rig`: the one given, the lab's, or a path beside the campaign."""
+    if given is not None:
+        return given
+    if rig == "lab":
+        return lab.Places().inventory
+    path = Path(rig)
+    return path if path.is_absolute() or campaign is None else campaign.parent / path

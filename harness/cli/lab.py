@@ -1,0 +1,71 @@
+"""`sodbench lab`: the embedded pair of hosts on this machine: up, down, status, ssh."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+lab = typer.Typer(
+    help="Two KVM hosts and a client on this machine, built from nothing. Needs root.", no_args_is_help=True
+)
+_console = Console(highlight=False)
+
+
+@lab.command()
+def up() -> None:
+    """Build and start what is missing, and write the inventory. A lab that is up stays as it is."""
+    from harness.rig import lab as labs  # noqa: PLC0415
+
+    with _console.status("building the lab: the first time takes about a minute"):
+        inventory = labs.up(labs.Places())
+    _console.print(f"The lab is up. Inventory: {inventory}", soft_wrap=True)
+
+
+@lab.command()
+def down(
+    purge: Annotated[
+        bool,
+        typer.Option("--purge", help="Also delete the cache: base system, machines' disks, guest image."),
+    ] = False,
+) -> None:
+    """Stop and remove the lab, whatever state it is in. Only its cache stays, for a quick next start."""
+    from harness.rig import lab as labs  # noqa: PLC0415
+
+    places = labs.Places()
+    labs.down(places, purge=purge)
+    kept = "" if purge or not places.cache.is_dir() else f" Kept: {places.cache} (--purge deletes it)."
+    _console.print(f"The lab is down.{kept}", soft_wrap=True)
+
+
+@lab.command()
+def status() -> None:
+    """Show each machine of the lab: exit code 4 when the lab is not wholly up."""
+    from harness.rig import lab as labs  # noqa: PLC0415
+
+    found = labs.status(labs.Places())
+    table = Table("machine", "address", "state", box=None, header_style="bold")
+    for one in found:
+        state = "up" if one.answers else ("starting or broken" if one.running else "down")
+        table.add_row(one.role, one.address, state)
+    _console.print(table)
+    if not all(one.answers for one in found):
+        raise typer.Exit(4)
+
+
+@lab.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+def ssh(
+    context: typer.Context,
+    machine: Annotated[str, typer.Argument(help="a, b, client, or guest.")],
+) -> None:
+    """Log in to a machine of the lab, or run the command that follows there."""
+    from harness.errors import UsageError  # noqa: PLC0415
+    from harness.rig import lab as labs  # noqa: PLC0415
+
+    if machine not in labs.ROLES:
+        raise UsageError(f"no machine {machine!r} in the lab", remedy=f"one of: {', '.join(labs.ROLES)}")
+    argv = [*labs.ssh_argv(labs.Places(), machine), *context.args]
+    os.execvp(argv[0], argv)

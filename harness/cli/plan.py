@@ -1,0 +1,60 @@
+"""`sodbench plan`: what a campaign will do and cost, before anything is touched."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from harness.cli.inputs import CampaignPath, campaign_file
+
+
+def plan(
+    campaign: CampaignPath,
+    accelerator: Annotated[
+        str, typer.Option(help="Estimate for kvm or for tcg (emulated CPU).", metavar="kvm|tcg")
+    ] = "tcg",
+    as_json: Annotated[bool, typer.Option("--json", help="The whole plan as JSON.")] = False,
+) -> None:
+    """Print the trials, their migrations, and the time and disk they take. Touches nothing."""
+    from harness import campaign_file as files  # noqa: PLC0415
+    from harness import plan as plans  # noqa: PLC0415
+    from harness.errors import UsageError  # noqa: PLC0415
+    from harness.estimate import estimate  # noqa: PLC0415
+
+    if accelerator not in ("kvm", "tcg"):
+        raise UsageError(f"no accelerator {accelerator!r}", remedy="--accelerator kvm or --accelerator tcg")
+    kind: Literal["kvm", "tcg"] = "kvm" if accelerator == "kvm" else "tcg"
+    expanded = plans.expand(files.load(campaign_file(campaign)))
+    if as_json:
+        typer.echo(json.dumps(expanded.to_json(), indent=2, sort_keys=True))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    table = Table(
+        "trial", "repetition", "kind", "start", "window", "migrations at", box=None, header_style="bold"
+    )
+    for trial in expanded.trials:
+        points = ", ".join(f"{one.at_s:g}" for one in trial.migrations)
+        table.add_row(
+            trial.id,
+            str(trial.repetition),
+            trial.kind,
+            trial.start,
+            f"{trial.window_s:g} s",
+            f"{points} s" if points else "none",
+        )
+    console.print(table)
+    cost = estimate(expanded, kind)
+    moves = sum(len(trial.migrations) for trial in expanded.trials)
+    console.print(
+        f"\n{len(expanded.trials)} trials, {moves} migrations, about {cost.total_s / 60:.0f} min "
+        f"under {kind} ({cost.window_s / 60:.1f} min of it measured windows)."
+    )
+    console.print(
+        f"Disk: about {cost.results_bytes / 1e6:.0f} MB of results, "
+        f"{cost.shared_bytes / 1e9:.1f} GB on the shared storage."
+    )
+    console.print(f"Seed {expanded.seed}, plan {expanded.hash[:12]}.")

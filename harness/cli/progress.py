@@ -1,0 +1,108 @@
+"""A run's progress for people: one line for what happens, and on a terminal a bar with the time left.
+
+Reads events as they are journalled and decides nothing.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from harness.clock import NS_PER_S
+from harness.journal import Event
+from harness.plan import Plan
+
+
+class RunProgress:
+    """Tells of a run while it goes on. A context manager; `on_event` is the journal's listener."""
+
+    def __init__(self, console: Console, plan: Plan, *, total_s: float, finished: int) -> None:
+        self._console = console
+        self._plan = plan
+        self._share = total_s / max(1, len(plan.trials))
+        self._begin_ns: int | None = None
+        self._window_ns: int | None = None
+        self._started: dict[int, int] = {}
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:3.0f} %"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("run", total=max(1, len(plan.trials)), completed=finished)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def on_event(self, event: Event) -> None:
+        """Say what `event` means, if it means something to a person."""
+        if event.observer != "runner":
+            return
+        self._begin_ns = self._begin_ns or event.t_ns
+        text = self._text(event)
+        if text:
+            elapsed = int((event.t_ns - self._begin_ns) / NS_PER_S)
+            label = f"{elapsed // 60:3d}:{elapsed % 60:02d}  {event.trial or '':<12} {text}"
+            self._console.print(label, markup=False, soft_wrap=True)
+        if event.kind == "attempt.finished":
+            self._bar.advance(self._task)
+
+    def _text(self, event: Event) -> str:
+        data = event.data
+        match event.kind:
+            case "attempt.started":
+                left = self._left(event)
+                return f"attempt {event.attempt}: starting the guest ({left})"
+            case "guest.started":
+                boot_s = float(str(data["boot_s"]))
+                return f"guest is up on {data['host']} after {boot_s:.0f} s ({data['accelerator']})"
+            case "workload.steady":
+                return f"load is steady after {float(str(data['after_s'])):.0f} s"
+            case "window.opened":
+                self._window_ns = event.t_ns
+                return f"window of {data['window_s']} s opens"
+            case "migration.started":
+                self._started[int(str(data["n"]))] = event.t_ns
+                return f"migration {data['n']} {data['source']} -> {data['destination']}"
+            case "migration.returned":
+                return self._returned(event)
+            case "migration.skipped" | "migration.delayed" | "migration.aborted" | "workload.unsteady":
+                return f"{event.kind.replace('.', ' ')}: {data['reason']}"
+            case "observer.failed":
+                return f"observer {data['observer']} failed, its metrics are null: {data['reason']}"
+            case "attempt.finished":
+                reasons = data.get("reasons")
+                why = "; ".join(map(str, reasons)) if isinstance(reasons, list) else ""
+                return f"{data['verdict']}{': ' + why if why else ''}"
+            case _:
+                return ""
+
+    def _returned(self, event: Event) -> str:
+        n = int(str(event.data["n"]))
+        took_s = (event.t_ns - self._started.get(n, event.t_ns)) / NS_PER_S
+        if event.data["ok"]:
+            return f"migration {n} done in {took_s:.2f} s"
+        return f"migration {n} failed after {took_s:.2f} s: {event.data['error']}"
+
+    def _left(self, event: Event) -> str:
+        """How far the run is; without a terminal the only hint at the time left."""
+        ids = [trial.id for trial in self._plan.trials]
+        place = ids.index(event.trial) if event.trial in ids else 0
+        left_s = (len(ids) - place) * self._share
+        return f"trial {place + 1} of {len(ids)}, about {left_s / 60:.0f} min left"

@@ -1,0 +1,40 @@
+"""`sodbench provision`: make the machines of a rig ready, and build the guest image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from harness.cli.inputs import Inventory, inventory_file
+
+
+def provision(
+    inventory: Inventory = None,
+    force: Annotated[bool, typer.Option("--force", help="Run the playbook even if nothing changed.")] = False,
+    artifacts: Annotated[Path | None, typer.Option(help="Keep ansible-runner's artifacts here.")] = None,
+) -> None:
+    """Install and configure what the hosts and the client need, then build the guest image if it is missing.
+
+    Machines that were provisioned by the same playbooks and inventory are left alone.
+    """
+    from harness.rig import image, ready  # noqa: PLC0415
+    from harness.rig.host import Host  # noqa: PLC0415
+    from harness.rig.pair import load  # noqa: PLC0415
+
+    console = Console(highlight=False, soft_wrap=True)
+    pair = load(inventory_file(inventory, "lab"))
+    with console.status("looking at the machines") as line:
+
+        def progress(task: str) -> None:
+            line.update(task)
+            if not console.is_terminal:
+                console.print(f"  {task}", markup=False)
+
+        done = ready.provision(pair, force=force, artifacts=artifacts, progress=progress)
+        console.print("The machines are provisioned." if done else "The machines were provisioned already.")
+        with Host(pair.machines["a"]) as builder:
+            key, built = image.ensure(pair, builder, artifacts=artifacts, progress=progress)
+        console.print(f"Guest image {key} {'built' if built else 'was there already'}.")

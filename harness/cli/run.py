@@ -1,0 +1,114 @@
+"""`sodbench run` and `sodbench resume`: carry a campaign out on a rig, or go on where a run was cut short."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from harness.cli.inputs import CampaignPath, Inventory, Results, campaign_file, inventory_file
+from harness.errors import IncompleteRunError
+
+if TYPE_CHECKING:
+    from harness.plan import Plan
+    from harness.rig.session import Rig
+    from harness.store import RunFolder
+
+
+def run(
+    campaign: CampaignPath,
+    inventory: Inventory = None,
+    results: Results = Path("results"),
+) -> None:
+    """Carry a campaign out: every trial of its plan, each journalled as it happens.
+
+    Ctrl-C ends the current trial cleanly; a second one aborts at once. Either way the machines are put back
+    and `sodbench resume` goes on.
+    """
+    from harness import campaign_file as files  # noqa: PLC0415
+    from harness import plan as plans  # noqa: PLC0415
+    from harness import runner  # noqa: PLC0415
+    from harness.clock import MonotonicClock  # noqa: PLC0415
+    from harness.rig import pair as pairs  # noqa: PLC0415
+    from harness.rig.session import open_rig  # noqa: PLC0415
+
+    path = campaign_file(campaign)
+    text = path.read_bytes()
+    plan = plans.expand(files.load(path))
+    pair = pairs.load(inventory_file(inventory, plan.rig, path))
+    clock = MonotonicClock()
+    console = Console(highlight=False, soft_wrap=True)
+    console.print("Looking at the machines.")
+    with open_rig(pair, f"sodbench run {path.name}", clock) as rig:
+        provenance = runner.Provenance(
+            campaign_text=text, command_line=_command_line(), commit=_commit(), inventory=pair.inventory
+        )
+        folder = runner.begin(results, plan, rig, provenance)
+        console.print(f"Run folder: {folder.root}", markup=False)
+        _carry_out(folder, plan, rig, console)
+
+
+def resume(
+    run: Annotated[
+        Path, typer.Argument(help="A run's folder, or a folder above it: then its newest run.")
+    ] = Path("results"),
+    inventory: Inventory = None,
+) -> None:
+    """Go on with a run that was interrupted or killed: finished trials are neither lost nor run again."""
+    from harness import plan as plans  # noqa: PLC0415
+    from harness import store  # noqa: PLC0415
+    from harness.clock import MonotonicClock  # noqa: PLC0415
+    from harness.rig import pair as pairs  # noqa: PLC0415
+    from harness.rig.session import open_rig  # noqa: PLC0415
+
+    folder = store.find(run)
+    plan = plans.from_json(store.read_json(folder.plan), where=str(folder.plan))
+    recorded = store.read_json(folder.manifest).get("inventory")
+    pair = pairs.load(inventory or Path(str(recorded)))
+    console = Console(highlight=False, soft_wrap=True)
+    with open_rig(pair, f"sodbench resume {folder.root.name}", MonotonicClock()) as rig:
+        _carry_out(folder, plan, rig, console)
+
+
+def _carry_out(folder: RunFolder, plan: Plan, rig: Rig, console: Console) -> None:
+    from harness import journal, runner, state  # noqa: PLC0415
+    from harness.cli.progress import RunProgress  # noqa: PLC0415
+    from harness.clock import MonotonicClock  # noqa: PLC0415
+    from harness.estimate import estimate  # noqa: PLC0415
+    from harness.interrupt import Interrupt, on_signals  # noqa: PLC0415
+
+    events = journal.read(folder.journal) if folder.journal.exists() else []
+    finished = len(plan.trials) - len(state.fold(events, plan).remaining)
+    total_s = estimate(plan, "kvm" if rig.accelerator == "kvm" else "tcg").total_s
+    with (
+        on_signals(Interrupt()) as interrupt,
+        RunProgress(console, plan, total_s=total_s, finished=finished) as progress,
+    ):
+        try:
+            runner.carry_out(folder, rig, MonotonicClock(), interrupt, listener=progress.on_event)
+        except IncompleteRunError:
+            console.print(f"Results: {folder.root}", markup=False)
+            raise
+    console.print(f"Results: {folder.root}\nReport:  sodbench report {folder.root}", markup=False)
+
+
+def _command_line() -> list[str]:
+    return ["sodbench", *sys.argv[1:]]
+
+
+def _commit() -> str | None:
+    """The clone's commit with ``+`` where it has local changes, or None outside a clone."""
+    here = Path(__file__).resolve().parent
+    done = subprocess.run(
+        shlex.split("git describe --always --abbrev=12 --dirty=+"),
+        cwd=here,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() or None if done.returncode == 0 else None

@@ -1,0 +1,14 @@
+"""`sodbench schema`: the campaign's JSON Schema, for editors and other tools."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+
+def schema() -> None:
+    """Print the JSON Schema of a campaign file."""
+    from harness.campaign_file import json_schema  # noqa: PLC0415
+
+    typer.echo(json.dumps(json_schema(), indent=2, sort_keys=True))

@@ -1,0 +1,37 @@
+"""`sodbench status`: where a run stands, from its journal alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+
+def status(
+    run: Annotated[
+        Path, typer.Argument(help="A run's folder, or a folder above it: then its newest run.")
+    ] = Path("results"),
+) -> None:
+    """Show each trial of a run, its attempts and verdict. Touches no machine."""
+    from harness import journal, state, store  # noqa: PLC0415
+    from harness import plan as plans  # noqa: PLC0415
+
+    folder = store.find(run)
+    plan = plans.from_json(store.read_json(folder.plan), where=str(folder.plan))
+    standing = state.fold(journal.read(folder.journal) if folder.journal.exists() else [], plan)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{folder.root}: {standing.status}{f' ({standing.reason})' if standing.reason else ''}")
+    table = Table("trial", "kind", "attempts", "verdict", "why", box=None, header_style="bold")
+    for one in standing.trials:
+        counted = one.counted
+        verdict = (counted.verdict or "") if counted else "pending"
+        why = "; ".join(counted.reasons) if counted else ""
+        table.add_row(one.trial.id, one.trial.kind, str(len(one.attempts)), verdict, why)
+    console.print(table)
+    if standing.current is not None:
+        console.print(f"Last heard of: {standing.current.trial}, {standing.current.phase}.")
+    if standing.remaining:
+        console.print(f"{len(standing.remaining)} trials remain: `sodbench resume {folder.root}`.")

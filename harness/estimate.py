@@ -1,0 +1,99 @@
+"""What a plan will cost in time and disk, said before anything is touched.
+
+An estimate for people: nothing is decided by it but whether there is room on a disk. Its constants are
+measured or assumed, and each says which.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.campaign import Accelerator
+from harness.plan import Plan, Trial
+
+BOOT_TCG_S = 50.0
+"""Boot to ssh of the golden image under TCG: 45 to 50 s measured on 2 cores."""
+BOOT_KVM_S = 15.0
+"""The same under KVM: assumed, from a Debian cloud kernel's usual boot; never measured in the lab."""
+RESTORE_S = 5.0
+"""Restoring a saved 1 GiB guest took 1.5 s; the rest is the guest's first answer over ssh."""
+STEADY_S = 15.0
+"""A workload's way to its steady state: assumed; application servers need 10 to 30 s under TCG."""
+COLLECTION_S = 10.0
+"""Bringing the guest home, collecting files, ending the guest: assumed."""
+MIGRATION_S = 9.0
+"""Length of a migration for the evidence's size: the upper end of the paper's Table V."""
+
+JOB_SAMPLE_BYTES = 900
+"""One job.sampled line with all of libvirt's fields."""
+JOB_SAMPLE_HZ = 10
+"""As often as jobStats(), which takes 10 to 20 ms a call, can be asked without weighing on the source."""
+HEARTBEAT_ROW_BYTES = 45
+"""Sequence number and two stamps in ns."""
+SERIES_BYTES_PER_S = 5 * 10 * 80
+"""Wire bytes of two hosts, samples of two hosts and the controller: ten rows of 80 bytes a second each."""
+TRIAL_BYTES = 200_000
+"""Events, clock samples, the workload's output and the metrics' rows of one trial."""
+RUN_BYTES = 2_000_000
+"""Environment of every machine before and after, provisioning output, the report's figures."""
+
+IMAGE_BYTES = 1_400_000_000
+"""The golden image as qcow2, with every workload's packages."""
+OVERLAY_BYTES = 1_000_000_000
+"""What a guest may write in a trial; one overlay exists at a time."""
+SAVED_STATE_SHARE = 0.5
+"""A booted 1 GiB guest was saved in 509 MB: half its memory."""
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """Seconds by part, and bytes by disk; :attr:`total_s` is their sum.
+
+    Attributes:
+        boot_s: Starting the guests: boots, or one boot and restores.
+        steady_s: Waiting for steady states.
+        baseline_s: Baselines.
+        window_s: Windows: the measurement itself.
+        collection_s: Bringing guests home and collecting.
+        results_bytes: On the results disk.
+        shared_bytes: On the storage both hosts share.
+    """
+
+    boot_s: float
+    steady_s: float
+    baseline_s: float
+    window_s: float
+    collection_s: float
+    results_bytes: int
+    shared_bytes: int
+
+    @property
+    def total_s(self) -> float:
+        """Seconds from the first trial's start to the last one's end, provisioning and image not included."""
+        return self.boot_s + self.steady_s + self.baseline_s + self.window_s + self.collection_s
+
+
+def estimate(plan: Plan, accelerator: Accelerator) -> Estimate:
+    """What `plan` costs on a rig with this accelerator, if no trial is repeated."""
+    boot_s = BOOT_KVM_S if accelerator == "kvm" else BOOT_TCG_S
+    restored = sum(trial.start == "snapshot" for trial in plan.trials)
+    booted = len(plan.trials) - restored + (1 if restored else 0)  # the saved state is of one boot, too
+    saved_bytes = int(plan.guest.memory_mib * MIB * SAVED_STATE_SHARE) if restored else 0
+    rate_hz = plan.heartbeat.rate_on(accelerator)
+    return Estimate(
+        boot_s=booted * boot_s + restored * RESTORE_S,
+        steady_s=sum(min(STEADY_S, trial.settle_timeout_s) for trial in plan.trials),
+        baseline_s=sum(trial.baseline_s for trial in plan.trials),
+        window_s=sum(trial.window_s for trial in plan.trials),
+        collection_s=COLLECTION_S * len(plan.trials),
+        results_bytes=RUN_BYTES + sum(_trial_bytes(trial, rate_hz) for trial in plan.trials),
+        shared_bytes=IMAGE_BYTES + OVERLAY_BYTES + saved_bytes,
+    )
+
+
+def _trial_bytes(trial: Trial, rate_hz: int) -> int:
+    observed_s = trial.baseline_s + trial.window_s
+    series = observed_s * (rate_hz * HEARTBEAT_ROW_BYTES + SERIES_BYTES_PER_S)
+    samples = len(trial.migrations) * MIGRATION_S * JOB_SAMPLE_HZ * JOB_SAMPLE_BYTES
+    return TRIAL_BYTES + int(series + samples)

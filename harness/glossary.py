@@ -1,0 +1,64 @@
+"""Every column and every metric in words, as ``results/README.md`` shows them.
+
+The README's two tables are made from the declarations, so that they cannot tell another story than the code;
+a test holds them together. ``python -m harness.glossary`` writes them anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.metric import Metric
+from harness.results import COLUMNS, METRICS
+from harness.store import write_atomic
+
+README = Path(__file__).resolve().parent.parent / "results" / "README.md"
+
+
+def columns_table() -> str:
+    """The table's columns as Markdown."""
+    return _table(
+        ("column", "type", "meaning"),
+        ((f"`{name}`", kind, meaning) for name, (kind, meaning) in COLUMNS.items()),
+    )
+
+
+def metrics_table(metrics: Sequence[Metric[Any]] = METRICS) -> str:
+    """The metrics as Markdown."""
+    return _table(
+        ("metric", "of a", "unit", "better", "observer", "definition", "source"),
+        (
+            (
+                f"`{metric.name}`",
+                metric.scope,
+                metric.unit or "yes (1) or no (0)",
+                metric.better,
+                metric.observer,
+                metric.definition,
+                metric.source,
+            )
+            for metric in metrics
+        ),
+    )
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def rendered(text: str) -> str:
+    """The README's `text` with both tables, between their markers, as they are now."""
+    for name, table in (("columns", columns_table()), ("metrics", metrics_table())):
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        before, found, rest = text.partition(begin)
+        _, ended, after = rest.partition(end)
+        if found and ended:
+            text = f"{before}{begin}\n{table}\n{end}{after}"
+    return text
+
+
+if __name__ == "__main__":
+    write_atomic(README, rendered(README.read_text(encoding="utf-8")).encode())

@@ -1,0 +1,179 @@
+"""When to migrate: a pure function that is asked "what next, given now and what happened so far".
+
+It sleeps not, starts nothing and remembers nothing: what runs and what is over it derives from the
+attempt's events, so that a decision can be checked afterwards against the evidence. Nothing shifts silently:
+a migration that cannot start at its point is skipped, delayed or displaces the running one, as the campaign
+says, and each of these is a decision of its own that the caller records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from harness.campaign import Overlap
+from harness.clock import NS_PER_S
+from harness.journal import Event
+from harness.plan import PlannedMigration
+
+AWAIT_S = 1.0
+"""How long to wait at most for a running migration before asking again; its return should wake the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fire:
+    """Start migration `n` now; record ``migration.started``."""
+
+    n: int
+    planned_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Ask again after `seconds`, or at once when a migration returns."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Leave migration `n` out; record ``migration.skipped``."""
+
+    n: int
+    planned_s: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """Migration `n` is due and must wait; record ``migration.delayed``. Said once for each."""
+
+    n: int
+    planned_s: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """Abort the running migration `n`; record ``migration.aborted``. Said once for each."""
+
+    n: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The window is over, every migration is accounted for, and none is running."""
+
+
+Action: TypeAlias = Fire | Wait | Skip | Delay | Abort | Done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Past:
+    """What the attempt's events say about its migrations."""
+
+    running: int | None
+    settled: frozenset[int]
+    delayed: frozenset[int]
+    aborted: frozenset[int]
+    spans_s: tuple[tuple[int, float, float], ...]
+
+    def busy_at(self, at_s: float) -> int | None:
+        """The finished migration that was under way at `at_s`, if one was."""
+        return next((n for n, start_s, end_s in self.spans_s if start_s <= at_s < end_s), None)
+
+
+def next_action(
+    migrations: Sequence[PlannedMigration],
+    overlap: Overlap,
+    window_s: float,
+    now_s: float,
+    history: Sequence[Event],
+) -> Action:
+    """What to do `now_s` seconds after the window opened.
+
+    Args:
+        migrations: The trial's, in any order.
+        overlap: What to do when a point comes while another migration is under way.
+        window_s: Length of the window in s. Nothing is started after it; what still runs then is awaited.
+        now_s: Seconds since ``window.opened``, by the clock that stamps the events.
+        history: The attempt's events so far; those of other kinds do not matter.
+
+    Returns:
+        One action. The caller records it as an event before it asks again.
+    """
+    past = _past(history)
+    waiting = sorted(
+        (item for item in migrations if item.n not in past.settled), key=lambda item: (item.at_s, item.n)
+    )
+    due = [item for item in waiting if item.at_s <= now_s]
+    if due and now_s >= window_s and past.running is None:
+        return Skip(due[0].n, due[0].at_s, "the window closed before its turn came")
+    if due and past.running is None:
+        return _slot_free(due[0], overlap, past)
+    if due and past.running is not None:
+        return _slot_taken(due, overlap, past, past.running)
+    if waiting:
+        return Wait(waiting[0].at_s - now_s)
+    if past.running is not None:
+        return Wait(AWAIT_S)
+    return Wait(window_s - now_s) if now_s < window_s else Done()
+
+
+def _slot_free(first: PlannedMigration, overlap: Overlap, past: _Past) -> Action:
+    """`first` is due and nothing runs."""
+    # The caller may ask late, after another has returned: at its point the slot was taken all the same.
+    earlier = past.busy_at(first.at_s)
+    if overlap == "skip" and earlier is not None:
+        return Skip(first.n, first.at_s, _taken(earlier))
+    if overlap == "delay" and earlier is not None and first.n not in past.delayed:
+        return Delay(first.n, first.at_s, _taken(earlier))
+    return Fire(first.n, first.at_s)
+
+
+def _slot_taken(due: Sequence[PlannedMigration], overlap: Overlap, past: _Past, running: int) -> Action:
+    """All of `due`, in the order of their points, are due while `running` is under way."""
+    first = due[0]
+    if overlap == "skip":
+        return Skip(first.n, first.at_s, _taken(running))
+    if overlap == "abort":
+        aborted = running in past.aborted
+        return (
+            Wait(AWAIT_S) if aborted else Abort(running, f"migration {first.n} was due at {first.at_s:g} s")
+        )
+    unsaid = next((item for item in due if item.n not in past.delayed), None)
+    return Wait(AWAIT_S) if unsaid is None else Delay(unsaid.n, unsaid.at_s, _taken(running))
+
+
+def _taken(n: int) -> str:
+    return f"migration {n} was under way"
+
+
+def _past(history: Sequence[Event]) -> _Past:
+    opened_ns = next((event.t_ns for event in history if event.kind == "window.opened"), None)
+    started: dict[int, int] = {}
+    returned: dict[int, int] = {}
+    named: dict[str, set[int]] = {}
+    for event in history:
+        n = event.data.get("n")
+        if not event.kind.startswith("migration.") or not isinstance(n, int):
+            continue
+        named.setdefault(event.kind, set()).add(n)
+        if event.kind == "migration.started":
+            started[n] = event.t_ns
+        elif event.kind == "migration.returned":
+            returned[n] = event.t_ns
+    spans = (
+        (n, (started[n] - opened_ns) / NS_PER_S, (returned[n] - opened_ns) / NS_PER_S)
+        for n in started
+        if opened_ns is not None and n in returned
+    )
+    return _Past(
+        running=next((n for n in started if n not in returned), None),
+        settled=frozenset(started) | named.get("migration.skipped", set()),
+        delayed=frozenset(named.get("migration.delayed", ())),
+        aborted=frozenset(named.get("migration.aborted", ())),
+        spans_s=tuple(spans),
+    )

@@ -1,0 +1,187 @@
+"""How much a migration moved, as the hypervisor says it and as the wire counted it.
+
+The two are never merged: their ratio is a check of both. libvirt's statistics mean different things while a
+job runs and after it completed, so that figures of the whole are taken from completed statistics only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+
+from harness.journal import Json
+from harness.metric import NotMeasured, Value
+from harness.migration.evidence import Attempt, Migration, number
+
+TOLERANCE = 0.05
+"""Wire bytes and hypervisor bytes of a plain TCP migration agree within this; more needs an explanation."""
+
+Verdict = Literal["agree", "differ", "unknown"]
+
+
+def completed(migration: Migration) -> Mapping[str, Json]:
+    """The completed job's statistics: those of the JOB_COMPLETED event, else those read afterwards.
+
+    Statistics that were kept are destroyed by being read and lost with the daemon; the event's are not.
+
+    Raises:
+        NotMeasured: Neither was seen.
+    """
+    found: dict[str, Mapping[str, Json]] = {}
+    for event in migration.all("job.completed"):
+        stats, origin = event.data.get("stats"), event.data.get("origin")
+        if isinstance(stats, Mapping) and isinstance(origin, str):
+            found[origin] = stats
+    for origin in ("event", "kept"):
+        if origin in found:
+            return found[origin]
+    raise NotMeasured("libvirt's statistics of the completed job were not seen")
+
+
+def completed_field(migration: Migration, key: str) -> float:
+    """The field `key` of the completed job's statistics; raises NotMeasured when it is absent."""
+    value = number(completed(migration), key)
+    if value is None:
+        raise NotMeasured(f"libvirt's statistics of the completed job have no {key}")
+    return value
+
+
+def qemu_field(migration: Migration, key: str) -> float:
+    """The field `key` of what QEMU said when it had completed; raises NotMeasured when it did not say."""
+    events = migration.all("qemu.completed")
+    if not events:
+        raise NotMeasured("QEMU's own statistics were not read: it had gone, or the monitor was not open")
+    value = number(events[-1].data, key)
+    if value is None:
+        raise NotMeasured(f"QEMU's statistics have no {key}")
+    return value
+
+
+def milliseconds(value_ms: float) -> Value:
+    """A figure that libvirt or QEMU gives in whole milliseconds, in seconds."""
+    return Value(value=value_ms / 1000, resolution=0.001)
+
+
+def samples(migration: Migration) -> list[tuple[int, Mapping[str, Json]]]:
+    """The job's statistics while it ran: (controller's ns, statistics), by time."""
+    found = []
+    for event in migration.all("job.sampled"):
+        stats = event.data.get("stats")
+        if isinstance(stats, Mapping):
+            found.append((event.t_ns, stats))
+    return found
+
+
+def bytes_of(stats: Mapping[str, Json], pages_key: str) -> float | None:
+    """A figure that libvirt gives in pages (or pages a second), in bytes; None when it is absent."""
+    pages, page_bytes = number(stats, pages_key), number(stats, "memory_page_size")
+    return None if pages is None or page_bytes is None else pages * page_bytes
+
+
+def dirty_rates(migration: Migration) -> list[float]:
+    """The dirty rates in bytes/s that the job's samples carry, by time.
+
+    The rate is known only once a pass has ended; zeros of the first pass mean that, and are left out.
+
+    Raises:
+        NotMeasured: No sample carries one.
+    """
+    rates = [
+        rate for _, stats in samples(migration) if (rate := bytes_of(stats, "memory_dirty_rate")) is not None
+    ]
+    known = rates[next((index for index, rate in enumerate(rates) if rate > 0), len(rates)) :]
+    if not known:
+        raise NotMeasured("no sample of the job carries a dirty rate: it ended within the first pass")
+    return known
+
+
+def iterations(migration: Migration) -> Value:
+    """Passes over memory, from the completed statistics, else the highest that a sample showed."""
+    try:
+        return Value(value=completed_field(migration, "memory_iteration"))
+    except NotMeasured:
+        return Value(value=max(_sampled(migration, "memory_iteration")))
+
+
+def throttle(migration: Migration) -> Value:
+    """The highest percentage by which auto-converge slowed the guest."""
+    return Value(value=max(_sampled(migration, "auto_converge_throttle")))
+
+
+def _sampled(migration: Migration, key: str) -> list[float]:
+    values = [value for _, stats in samples(migration) if (value := number(stats, key)) is not None]
+    if not values:
+        raise NotMeasured(f"no statistics of the job carry {key}")
+    return values
+
+
+def zero_bytes(migration: Migration) -> Value:
+    """Bytes of pages that held one byte throughout and were not sent."""
+    value = bytes_of(completed(migration), "memory_constant")
+    if value is None:
+        raise NotMeasured("libvirt's statistics of the completed job have no memory_constant")
+    return Value(value=value)
+
+
+def wire_bytes(migration: Migration) -> Value:
+    """Bytes of the migration's connections that left the source.
+
+    The difference of two readings of a cumulative counter: the last at or before the call, the first at or
+    after its return. Nothing is interpolated: outside the migration these counters stand still.
+
+    Raises:
+        NotMeasured: A reading is missing, or the counter was reset in between.
+    """
+    host = migration.source
+    frame = migration.attempt.table(f"wire-{host}.csv")[["t_ns", "out_bytes"]].dropna()
+    times = _times(migration.attempt, host, frame["t_ns"].to_numpy(dtype=np.int64))
+    counts = frame["out_bytes"].to_numpy(dtype=np.int64)
+    first, last = around(times, migration.started_ns, migration.returned_ns, f"byte counter of {host}")
+    if np.any(np.diff(counts[first : last + 1]) < 0):
+        raise NotMeasured(f"the byte counter of {host} was reset during the migration")
+    return Value(value=float(counts[last] - counts[first]))
+
+
+def _times(attempt: Attempt, host: str, stamps_ns: np.typing.NDArray[np.int64]) -> Sequence[int]:
+    return [int(t_ns) for t_ns in attempt.clocks.from_monotonic(host, stamps_ns)]
+
+
+def around(times_ns: Sequence[int], first_ns: int, last_ns: int, what: str) -> tuple[int, int]:
+    """The indices of the last reading at or before `first_ns` and the first at or after `last_ns`.
+
+    Raises:
+        NotMeasured: There is none on one side.
+    """
+    before = int(np.searchsorted(times_ns, first_ns, side="right")) - 1
+    after = int(np.searchsorted(times_ns, last_ns, side="left"))
+    if before < 0 or after >= len(times_ns):
+        side = "before" if before < 0 else "after"
+        raise NotMeasured(f"the {what} has no reading {side} this stretch")
+    return before, after
+
+
+def data_sent(migration: Migration) -> Value:
+    """Bytes the hypervisor says it transferred."""
+    return Value(value=completed_field(migration, "data_processed"))
+
+
+def wire_ratio(migration: Migration) -> Value:
+    """Bytes on the wire for each byte the hypervisor says it sent."""
+    wire, sent = wire_bytes(migration).value, data_sent(migration).value
+    if not sent or wire is None:
+        raise NotMeasured("the hypervisor says that it sent nothing")
+    return Value(value=wire / sent)
+
+
+def wire_agreement(ratio: Value) -> Verdict:
+    """Whether wire and hypervisor agree within 5 %; unknown without a ratio, never agreement by default."""
+    if ratio.value is None:
+        return "unknown"
+    return "agree" if abs(ratio.value - 1) <= TOLERANCE else "differ"
+
+
+def wire_agrees(migration: Migration) -> Value:
+    """The same as a metric: 1 for agreement, 0 for none."""
+    return Value(value=1.0 if wire_agreement(wire_ratio(migration)) == "agree" else 0.0)

@@ -1,0 +1,71 @@
+"""QEMU's own events from both hosts: the only source that stamps STOP and RESUME where they happen.
+
+libvirt's events carry no time; QMP events do, in microseconds of the host's wall clock. They are recorded as
+they are; the mapping to the controller's clock is in the clock samples beside them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import libvirt
+import libvirt_qemu
+
+from harness.observers.contract import Record, Scene
+from harness.rig.guest import DOMAIN
+
+
+@dataclass(frozen=True, slots=True)
+class _Subscription:
+    role: str
+    connection: libvirt.virConnect
+    callback_id: int
+
+
+class Qmp:
+    """Every QMP event of the guest on either host (libvirt-qemu, qemuMonitorEventRegister)."""
+
+    name = "qmp"
+
+    def __init__(self) -> None:
+        self._subscriptions: list[_Subscription] = []
+
+    def start(self, scene: Scene, record: Record) -> None:
+        """Subscribe on both hosts."""
+        for role, connection in scene.connections.items():
+            self._subscriptions.append(_Subscription(role, connection, _subscribe(role, connection, record)))
+
+    def stop(self) -> None:
+        """Unsubscribe; a connection that has died has nothing left to unsubscribe."""
+        for one in self._subscriptions:
+            try:
+                libvirt_qemu.qemuMonitorEventDeregister(one.connection, one.callback_id)
+            except libvirt.libvirtError:
+                continue
+        self._subscriptions.clear()
+
+
+def _subscribe(role: str, connection: libvirt.virConnect, record: Record) -> int:
+    def on_event(
+        _connection: libvirt.virConnect,
+        domain: libvirt.virDomain,
+        event: str,
+        seconds: int,
+        micros: int,
+        details: str | None,
+        _opaque: object,
+    ) -> None:
+        now = record.clock.now_ns()
+        if domain.name() != DOMAIN:
+            return
+        data = {
+            "host": role,
+            "event": event,
+            "realtime_us": seconds * 1_000_000 + micros,
+            "details": json.loads(details) if details else {},
+        }
+        record.add(Qmp.name, "qmp.event", data, t_ns=now)
+
+    callback: int = libvirt_qemu.qemuMonitorEventRegister(connection, None, None, on_event, None, 0)
+    return callback

@@ -1,0 +1,72 @@
+"""Reports: a stored run as HTML, Markdown and LaTeX, from one document.
+
+Everything here reads results and writes documents; it imports neither the rig nor libvirt, and the same
+results give the same bytes on any day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.report import compose, material, render
+from harness.report.document import Document
+from harness.report.render import FORMATS
+from harness.store import RunFolder, write_atomic
+
+__all__ = ["FORMATS", "Report", "build"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Where a report lies.
+
+    Attributes:
+        documents: One path a format asked for, in that order.
+        figures: The separate files of the figures, for the formats that need them.
+    """
+
+    documents: tuple[Path, ...]
+    figures: tuple[Path, ...]
+
+
+def build(run: RunFolder, out: Path, formats: Sequence[str] = FORMATS) -> Report:
+    """Write the report of `run` into the folder `out`, made when missing.
+
+    Args:
+        run: A run's folder.
+        out: Where ``report.<format>`` and ``figures/`` go; older files of these names are replaced.
+        formats: Some of :data:`FORMATS`.
+
+    Raises:
+        UsageError: A format is not known.
+        RecordError: The run's folder is damaged.
+        StorageError: A file cannot be written.
+    """
+    unknown = [form for form in formats if form not in FORMATS]
+    if unknown:
+        raise UsageError(
+            f"no report can be written as {', '.join(unknown)}", remedy=f"choose among {', '.join(FORMATS)}"
+        )
+    document = compose.document(material.read(run))
+    figures = _figures(document, out / "figures", formats)
+    documents = []
+    for form in dict.fromkeys(formats):
+        path = out / f"report.{form}"
+        write_atomic(path, render.text(document, form).encode("utf-8"))
+        documents.append(path)
+    return Report(documents=tuple(documents), figures=figures)
+
+
+def _figures(document: Document, folder: Path, formats: Sequence[str]) -> tuple[Path, ...]:
+    """Markdown names SVG files, LaTeX PDF files; HTML holds its figures itself."""
+    written = []
+    for figure in document.figures:
+        for form, suffix, data in (("md", "svg", figure.svg), ("tex", "pdf", figure.pdf)):
+            if form in formats:
+                path = folder / f"{figure.key}.{suffix}"
+                write_atomic(path, data)
+                written.append(path)
+    return tuple(written)

@@ -1,0 +1,208 @@
+"""What a report is made of: everything read from a run's folder once, before anything is written.
+
+The only part of the report that reads results. It imports neither the rig nor libvirt, changes nothing in
+the run's folder, and keeps what is absent absent: a missing file of facts is an empty mapping.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harness import journal, resources, results, store
+from harness.errors import RecordError
+from harness.journal import Event, Json
+from harness.metric import Metric
+from harness.report import story
+from harness.report.story import Attempt
+from harness.store import RunFolder
+
+PAPER_COLUMNS: Mapping[str, tuple[str, float]] = {
+    "total_time_s": ("total_time", 1.0),
+    "downtime_ms": ("blackout", 1e-3),
+    "data_sent_mb": ("data_sent", 1e6),
+}
+"""Columns of the paper's Table V: the metric each is compared with, and the factor to stored units."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockFact:
+    """How well one machine's clock could be mapped to the controller's."""
+
+    machine: str
+    samples: int
+    same_kernel: bool
+    uncertainty_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """What a metric is, in words."""
+
+    name: str
+    unit: str
+    better: str
+    observer: str
+    definition: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """A run as the report sees it.
+
+    Attributes:
+        run: Name of its folder.
+        manifest: What was run.
+        campaign_text: The user's campaign, or empty.
+        attempts: What happened, from the journal.
+        finished: Whether the run itself came to its end.
+        metrics: Tidy long table, one row a value; see results/README.md.
+        gaps: Heartbeat gaps, as :func:`harness.results.gaps` gives them; so the next two.
+        precopy: Curves of the bytes left to send.
+        timelines: The workloads' reports.
+        machines: Machine and moment to its facts, flattened to text.
+        clocks: One entry a machine.
+        paper: Workload to metric to the paper's value in stored units.
+        definitions: The metrics the tool knows.
+    """
+
+    run: str
+    manifest: Mapping[str, Json]
+    campaign_text: str
+    attempts: Sequence[Attempt]
+    finished: bool
+    metrics: pd.DataFrame
+    gaps: pd.DataFrame
+    precopy: pd.DataFrame
+    timelines: pd.DataFrame
+    machines: Mapping[tuple[str, str], Mapping[str, str]]
+    clocks: Sequence[ClockFact]
+    paper: Mapping[str, Mapping[str, float]]
+    definitions: Sequence[Definition]
+
+    @property
+    def campaign(self) -> str:
+        """The campaign's name."""
+        return str(self.manifest.get("campaign") or "without a name")
+
+    @property
+    def workloads(self) -> list[str]:
+        """Workloads of the run, the paper's first and in its order."""
+        mine = dict.fromkeys(attempt.workload for attempt in self.attempts if attempt.workload)
+        return [name for name in self.paper if name in mine] + [
+            name for name in mine if name not in self.paper
+        ]
+
+    @property
+    def valid(self) -> pd.DataFrame:
+        """The values that enter the tables: of migrations, measured, in valid trials."""
+        table = self.metrics
+        counted = table["verdict"].eq("valid") & table["kind"].ne("control") & table["migration"].notna()
+        return table[counted & table["value"].notna()]
+
+
+def read(run: RunFolder, reference: Path | None = None) -> Material:
+    """Everything the report needs of `run`.
+
+    Args:
+        run: The run's folder.
+        reference: Folder of the papers' tables; the project's own by default.
+
+    Raises:
+        RecordError: The folder is damaged.
+    """
+    events = journal.read(run.journal)
+    return Material(
+        run=run.root.resolve().name,
+        manifest=store.read_json(run.manifest),
+        campaign_text=run.campaign.read_text(encoding="utf-8") if run.campaign.is_file() else "",
+        attempts=story.attempts(events),
+        finished=any(event.kind == "run.finished" for event in events),
+        metrics=results.compute(run),
+        gaps=results.gaps(run),
+        precopy=results.precopy(run),
+        timelines=_known(results.timelines(run)),
+        machines=_machines(run),
+        clocks=_clocks(events),
+        paper=paper(reference or resources.reference()),
+        definitions=[_definition(metric) for metric in results.registry().all],
+    )
+
+
+def _known(timelines: pd.DataFrame) -> pd.DataFrame:
+    """The reports whose rate is known, in order of time."""
+    return timelines[timelines["rate"].notna()].sort_values(["trial", "attempt", "t_s"], kind="stable")
+
+
+def _definition(metric: Metric[Any]) -> Definition:
+    return Definition(
+        name=metric.name,
+        unit=metric.unit,
+        better=metric.better,
+        observer=metric.observer,
+        definition=metric.definition,
+        source=metric.source,
+    )
+
+
+def paper(folder: Path) -> dict[str, dict[str, float]]:
+    """The paper's Table V, workload to metric to value in stored units.
+
+    Raises:
+        RecordError: The table is missing or damaged.
+    """
+    path = folder / "table5_migration.csv"
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return {row["workload"]: _paper_row(row) for row in csv.DictReader(file)}
+    except (OSError, KeyError, ValueError) as error:
+        raise RecordError("the paper's Table V cannot be read", where=str(path), why=repr(error)) from error
+
+
+def _paper_row(row: Mapping[str, str]) -> dict[str, float]:
+    return {metric: float(row[column]) * factor for column, (metric, factor) in PAPER_COLUMNS.items()}
+
+
+def _machines(run: RunFolder) -> dict[tuple[str, str], dict[str, str]]:
+    found = {}
+    for path in sorted((run.root / "environment").glob("*.*.json")):
+        machine, when = path.name.removesuffix(".json").rsplit(".", 1)
+        found[machine, when] = dict(_flat(store.read_json(path)))
+    return found
+
+
+def _flat(value: Json, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Facts as dotted names and text."""
+    if isinstance(value, Mapping):
+        for key in sorted(value):
+            yield from _flat(value[key], f"{prefix}.{key}" if prefix else str(key))
+    elif isinstance(value, (list, tuple)):
+        yield prefix, ", ".join(str(item) for item in value)
+    else:
+        yield prefix, "" if value is None else str(value)
+
+
+def _clocks(events: Sequence[Event]) -> list[ClockFact]:
+    samples = [event.data for event in events if event.kind == "clock.sampled"]
+    machines = dict.fromkeys(str(data.get("machine")) for data in samples)
+    return [
+        _clock(machine, [data for data in samples if data.get("machine") == machine])
+        for machine in sorted(machines)
+    ]
+
+
+def _clock(machine: str, samples: Sequence[Mapping[str, Json]]) -> ClockFact:
+    widths = [width for data in samples if isinstance(width := data.get("uncertainty_ns"), (int, float))]
+    return ClockFact(
+        machine=machine,
+        samples=len(samples),
+        same_kernel=all(data.get("same_kernel") is True for data in samples),
+        uncertainty_s=max(widths) / 1e9 if widths else math.nan,
+    )

@@ -1,0 +1,203 @@
+"""Where the numbers come from: versions, machines, clocks, definitions, and how to do it again.
+
+Nothing here is of the moment the report is made: rebuilding it later gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from harness.report import quantity
+from harness.report.document import MISSING, Block, Cell, Code, Column, Paragraph, Table
+from harness.report.material import ClockFact, Definition, Material
+
+MANIFEST = (
+    ("campaign", "Campaign"),
+    ("started_utc", "Started (UTC)"),
+    ("rig", "Rig"),
+    ("accelerator", "Accelerator"),
+    ("version", "sodbench"),
+    ("commit", "Commit"),
+    ("seed", "Seed"),
+    ("plan_hash", "Plan (SHA-256)"),
+    ("schema", "Schema"),
+)
+"""The manifest's facts in the order they are shown; others follow by name."""
+
+
+def blocks(material: Material) -> list[Block]:
+    """The section on provenance and reproduction."""
+    found: list[Block] = [_run(material), *_generators(material), *_machines(material), *_clocks(material)]
+    found.append(Paragraph(text="To measure again, and to make this report again from the stored results:"))
+    found.append(Code(text=_commands(material)))
+    if material.campaign_text:
+        found += [Paragraph(text="The campaign, verbatim:"), Code(text=material.campaign_text.rstrip("\n"))]
+    return found
+
+
+def _run(material: Material) -> Table:
+    manifest = dict(material.manifest)
+    facts: list[tuple[str, object]] = [("Run", material.run)]
+    facts += [(label, manifest.pop(key)) for key, label in MANIFEST if key in manifest]
+    command = manifest.pop("command", None)
+    if isinstance(command, (list, tuple)):
+        facts.append(("Command", shlex.join(map(str, command))))
+    facts += [(key, str(value)) for key, value in sorted(manifest.items())]
+    return Table(
+        key="run",
+        title="The run",
+        columns=[Column(label="Fact", numeric=False), Column(label="Value", numeric=False)],
+        rows=[[Cell(text=name), _fact(value)] for name, value in facts],
+    )
+
+
+def _fact(value: object) -> Cell:
+    return Cell(text=MISSING, tone="quiet", reason="not recorded") if value is None else Cell(text=str(value))
+
+
+def _generators(material: Material) -> list[Block]:
+    used = {
+        (one.workload, one.generator, one.version, one.substitutes)
+        for one in material.attempts
+        if one.generator
+    }
+    if not used:
+        return []
+    return [
+        Table(
+            key="generators",
+            title="Load generators",
+            columns=[
+                Column(label=label, numeric=False)
+                for label in ("Workload", "Generator", "Version", "Stands in for")
+            ],
+            rows=[[Cell(text=text or MISSING) for text in entry] for entry in sorted(used)],
+        )
+    ]
+
+
+def _machines(material: Material) -> list[Block]:
+    """Facts of each machine before the run; what changed during it; whether the two hosts are alike."""
+    before = {machine: facts for (machine, when), facts in material.machines.items() if when == "before"}
+    if not before:
+        return [Paragraph(text="No facts of the machines were stored with this run.")]
+    names = list(dict.fromkeys(name for facts in before.values() for name in facts))
+    differing = [name for name in names if _differs(before, name)]
+    table = Table(
+        key="machines",
+        title="The machines before the run",
+        columns=[
+            Column(label="Fact", numeric=False),
+            *(Column(label=machine, numeric=False) for machine in before),
+        ],
+        rows=[[Cell(text=name), *(_of(facts, name) for facts in before.values())] for name in names],
+        dense=True,
+    )
+    return [Paragraph(text=_alike(before, differing)), Paragraph(text=_changes(material)), table]
+
+
+def _of(facts: Mapping[str, str], name: str) -> Cell:
+    text = facts.get(name)
+    return Cell(text=text) if text else Cell(text=MISSING, tone="quiet")
+
+
+def _differs(before: Mapping[str, Mapping[str, str]], name: str) -> bool:
+    """Whether hosts a and b differ in a fact that is not by nature a machine's own."""
+    if not {"a", "b"} <= before.keys():
+        return False
+    own = name.rsplit(".", 1)[-1] in {"machine", "hostname", "name", "address", "boot_id", "machine_id"}
+    return not own and before["a"].get(name) != before["b"].get(name)
+
+
+def _alike(before: Mapping[str, Mapping[str, str]], differing: Sequence[str]) -> str:
+    if not {"a", "b"} <= before.keys():
+        return "Whether the two hosts are alike is not known: the facts of at least one are missing."
+    if not differing:
+        return "The recorded facts of the two hosts are the same."
+    return f"The two hosts differ in: {', '.join(differing)}."
+
+
+def _changes(material: Material) -> str:
+    changed = []
+    for (machine, when), facts in material.machines.items():
+        after = material.machines.get((machine, "after"))
+        if when == "before" and after is not None:
+            names = [name for name in {**facts, **after} if facts.get(name) != after.get(name)]
+            changed += [f"{machine} ({', '.join(names)})"] if names else []
+    if not any(when == "after" for _, when in material.machines):
+        return "No facts were taken after the run."
+    return (
+        f"Changed during the run: {'; '.join(changed)}."
+        if changed
+        else "No recorded fact changed during the run."
+    )
+
+
+def _clocks(material: Material) -> list[Block]:
+    if not material.clocks:
+        return []
+    labels = ("Samples", "Uncertainty, µs at most")
+    return [
+        Table(
+            key="clocks",
+            title="Clocks against the controller's",
+            columns=[
+                Column(label="Machine", numeric=False),
+                Column(label="Kernel", numeric=False),
+                *(Column(label=label) for label in labels),
+            ],
+            rows=[_clock(fact) for fact in material.clocks],
+        )
+    ]
+
+
+def _clock(fact: ClockFact) -> list[Cell]:
+    width = MISSING if math.isnan(fact.uncertainty_s) else f"{fact.uncertainty_s * 1e6:.0f}"
+    kernel = "the controller's" if fact.same_kernel else "its own"
+    return [Cell(text=fact.machine), Cell(text=kernel), Cell(text=str(fact.samples)), Cell(text=width)]
+
+
+def _commands(material: Material) -> str:
+    """The commands as they would be typed in a shell."""
+    run = shlex.quote(f"results/{material.campaign}/{material.run}")
+    return f"sodbench run {run}/campaign.yml\nsodbench report {run}"
+
+
+def definitions(material: Material) -> Table:
+    """Every metric the results hold, with the coarsest resolution seen in this run."""
+    present = set(material.metrics["metric"])
+    labels = ("Metric", "Unit", "Better", "Observer", "Resolution", "Uncertainty", "Definition", "Source")
+    return Table(
+        key="metric-definitions",
+        title="What each metric is",
+        columns=[Column(label=label, numeric=label in {"Resolution", "Uncertainty"}) for label in labels],
+        rows=[_definition(one, material.metrics) for one in material.definitions if one.name in present],
+        caption="Resolution and uncertainty are the largest of this run's values; a dash is far below what "
+        "matters, or unknown.",
+        dense=True,
+    )
+
+
+def _definition(one: Definition, metrics: pd.DataFrame) -> list[Cell]:
+    mine = metrics[(metrics["metric"] == one.name) & metrics["value"].notna()]
+    shown = quantity.of_metric(one.name, one.unit)
+    return [
+        Cell(text=one.name),
+        Cell(text=one.unit or "yes / no"),
+        Cell(text=one.better),
+        Cell(text=one.observer),
+        _width(mine["resolution"].max(), shown),
+        _width(mine["uncertainty"].max(), shown),
+        Cell(text=one.definition),
+        Cell(text=one.source, tone="quiet"),
+    ]
+
+
+def _width(value: float, shown: quantity.Shown) -> Cell:
+    if pd.isna(value):
+        return Cell(text=MISSING, tone="quiet")
+    return Cell(text=f"{value * shown.scale:.3g} {shown.unit}".strip())

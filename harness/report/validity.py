@@ -1,0 +1,183 @@
+"""What may be counted and what may not: verdicts, exclusions, failures, substitutions, cross-checks.
+
+A verdict is about whether a trial may be counted, never about how fast it was. Everything left out is named
+with its reason.
+"""
+
+from __future__ import annotations
+
+from harness.report import quantity
+from harness.report.document import MISSING, Block, Callout, Cell, Column, Paragraph, Table
+from harness.report.material import Material
+from harness.report.story import Attempt
+
+WIRE_TOLERANCE = 0.03
+"""How far wire bytes and the hypervisor's bytes may differ on plain TCP before it is said aloud."""
+
+
+def blocks(material: Material) -> list[Block]:
+    """The section on validity and exclusions."""
+    return [
+        *_verdict(material),
+        _trials(material),
+        *_remarks(material),
+        *_observers(material),
+        *_substitutions(material),
+        *_first_after_boot(material),
+        *_wire(material),
+    ]
+
+
+def _verdict(material: Material) -> list[Block]:
+    out = [attempt for attempt in material.attempts if attempt.verdict != "valid"]
+    if not material.attempts:
+        return [Callout(tone="warning", text="No trial was begun.")]
+    if not out:
+        return [
+            Callout(
+                tone="good", text=f"All {len(material.attempts)} attempts are valid; nothing was excluded."
+            )
+        ]
+    words = {
+        verdict: sum(1 for one in out if one.verdict == verdict) for verdict in (one.verdict for one in out)
+    }
+    said = ", ".join(f"{number} {verdict}" for verdict, number in words.items())
+    return [
+        Callout(tone="warning", text=f"Of {len(material.attempts)} attempts these are in no mean: {said}.")
+    ]
+
+
+def _trials(material: Material) -> Table:
+    labels = ("Trial", "Attempt", "Kind", "Start", "Verdict", "Migrations", "In the means", "Reasons")
+    return Table(
+        key="trials",
+        title="Trials and verdicts",
+        columns=[Column(label=label, numeric=label == "Attempt") for label in labels],
+        rows=[_trial(attempt) for attempt in material.attempts],
+        caption="A trial is one boot of the guest, or one start from a saved state, with one workload and "
+        "one window. Failed attempts are kept.",
+    )
+
+
+def _trial(attempt: Attempt) -> list[Cell]:
+    done = sum(1 for move in attempt.migrations if move.outcome == "completed")
+    moves = f"{done} of {len(attempt.moves)} completed" if attempt.moves else "none"
+    return [
+        Cell(text=attempt.trial),
+        Cell(text=str(attempt.attempt)),
+        Cell(text=attempt.kind or MISSING),
+        Cell(text=str(attempt.guest.get("start") or MISSING)),
+        Cell(text=attempt.verdict, tone="good" if attempt.verdict == "valid" else "bad"),
+        Cell(text=moves),
+        Cell(text="yes" if attempt.counts else "no"),
+        Cell(text="; ".join(attempt.reasons) or MISSING),
+    ]
+
+
+def _remarks(material: Material) -> list[Block]:
+    found = [(attempt, remark) for attempt in material.attempts for remark in attempt.remarks]
+    found += [
+        (attempt, f"migration {move.n} {move.outcome}: {move.detail or 'no reason recorded'}")
+        for attempt in material.attempts
+        for move in attempt.migrations
+        if move.outcome != "completed"
+    ]
+    if not found:
+        return []
+    return [
+        Table(
+            key="remarks",
+            title="Remarks",
+            columns=[Column(label="Trial", numeric=False), Column(label="What happened", numeric=False)],
+            rows=[[Cell(text=f"{one.trial}, attempt {one.attempt}"), Cell(text=text)] for one, text in found],
+        )
+    ]
+
+
+def _observers(material: Material) -> list[Block]:
+    found = [(attempt, *failure) for attempt in material.attempts for failure in attempt.failures]
+    if not found:
+        return [Paragraph(text="No observer failed.")]
+    return [
+        Callout(
+            tone="warning", text="Observers failed. Their metrics are missing from then on; the trials stand."
+        ),
+        Table(
+            key="observers",
+            title="Failed observers",
+            columns=[Column(label=label, numeric=False) for label in ("Trial", "Observer", "Reason")],
+            rows=[
+                [Cell(text=f"{one.trial}, attempt {one.attempt}"), Cell(text=name), Cell(text=reason)]
+                for one, name, reason in found
+            ],
+        ),
+    ]
+
+
+def _substitutions(material: Material) -> list[Block]:
+    used = {
+        (one.workload, one.generator, one.version, one.substitutes)
+        for one in material.attempts
+        if one.generator
+    }
+    swapped = sorted(entry for entry in used if entry[3])
+    if not swapped:
+        return [Paragraph(text="No load generator was substituted for the paper's.")]
+    return [
+        Callout(
+            tone="warning",
+            text=f"{workload}: {generator} {version}".rstrip() + f" stands in for the paper's {paper}.",
+        )
+        for workload, generator, version, paper in swapped
+    ]
+
+
+def _first_after_boot(material: Material) -> list[Block]:
+    totals = material.valid[material.valid["metric"] == "total_time"]
+    first = totals["first_after_boot"].fillna(False).astype(bool)
+    if not first.any():
+        return []
+    shown = quantity.of_metric("total_time")
+    parts = [
+        f"{name} {shown.with_unit(mine['value'].mean())}"
+        for name, mine in totals[~first].groupby("workload", sort=False)
+    ]
+    without = f" Without them the mean total times are: {', '.join(parts)}." if parts else ""
+    return [
+        Paragraph(
+            text=f"{int(first.sum())} of {len(totals)} counted migrations were the first after their "
+            "guest's boot. Such a migration meets pages and switches that are still cold; it is kept in "
+            f"the means and ringed in the figure.{without}"
+        )
+    ]
+
+
+def _wire(material: Material) -> list[Block]:
+    ratios = material.valid[material.valid["metric"] == "wire_ratio"]
+    if not len(ratios):
+        return [
+            Callout(
+                tone="warning", text="Wire and hypervisor bytes could not be compared: no ratio was measured."
+            )
+        ]
+    shown = quantity.of_metric("wire_ratio")
+    low, high = shown.text(ratios["value"].min()), shown.text(ratios["value"].max())
+    span = f"{low} to {high} in {len(ratios)} migrations"
+    apart = ratios[(ratios["value"] - 1).abs() > WIRE_TOLERANCE]
+    if not len(apart):
+        return [
+            Callout(
+                tone="good",
+                text=f"Wire and hypervisor bytes agree within {WIRE_TOLERANCE * 100:.0f} %: ratio {span}.",
+            )
+        ]
+    where = ", ".join(f"{row.trial} no. {row.migration:.0f}" for row in apart.itertuples())
+    return [
+        Callout(
+            tone="warning",
+            text=f"Wire and hypervisor bytes differ by more than {WIRE_TOLERANCE * 100:.0f} % in "
+            f"{len(apart)} of {len(ratios)} migrations (ratio {span}): {where}. On plain TCP that is a "
+            "disagreement of two observers; with TLS, tunnelling, post-copy or several channels framing "
+            "alone may explain it.",
+        )
+    ]

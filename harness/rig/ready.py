@@ -1,0 +1,52 @@
+"""Provisioning only where something changed: each machine remembers what it was provisioned with.
+
+The mark is a hash over the playbooks and the inventory, written to the machines when the playbook succeeded.
+A machine without it, or with another, is provisioned.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import ExitStack
+from pathlib import Path
+
+from harness import resources
+from harness.rig.host import Host
+from harness.rig.pair import MACHINES, Pair
+from harness.rig.provision import Progress, play
+
+MARK = "/etc/sodbench/provisioned"
+
+
+def mark(pair: Pair) -> str:
+    """The hash of the playbooks and of the inventory."""
+    digest = hashlib.sha256(pair.inventory.read_bytes())
+    root = resources.playbooks()
+    for path in sorted(one for one in root.rglob("*") if one.is_file()):
+        if "inventories" not in path.relative_to(root).parts:
+            digest.update(f"{path.relative_to(root)}\0".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def provision(pair: Pair, *, force: bool, artifacts: Path | None, progress: Progress) -> bool:
+    """Run ``provision.yml`` unless every machine bears the mark; whether it was run.
+
+    Raises:
+        UnreachableError: A machine does not answer.
+        ProvisionError: A task failed.
+    """
+    wanted = mark(pair)
+    with ExitStack() as stack:
+        machines = [stack.enter_context(Host(pair.machines[role])) for role in MACHINES]
+        if not force and all(_bears(machine, wanted) for machine in machines):
+            return False
+        play("provision.yml", pair.inventory, artifacts=artifacts, progress=progress)
+        for machine in machines:
+            machine.run(f"mkdir -p {Path(MARK).parent} && echo {wanted} > {MARK}")
+    return True
+
+
+def _bears(machine: Host, wanted: str) -> bool:
+    _, out, _ = machine.attempt(f"cat {MARK}")
+    return out.strip() == wanted

@@ -1,0 +1,121 @@
+"""An opened rig: every connection that a run needs, made once, checked, and given back.
+
+Opening takes the rig's lock, proves the accelerator and finds the golden image; it changes nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from harness.clock import Clock
+from harness.errors import GuestError
+from harness.journal import Json
+from harness.rig import acceleration, image, lock
+from harness.rig.guest import GuestSpec, destroy, specify
+from harness.rig.host import Host
+from harness.rig.hypervisors import Hypervisors
+from harness.rig.pair import HOSTS, Pair
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rig:
+    """The machines of a run.
+
+    Attributes:
+        pair: What the inventory says.
+        hosts: SSH to a and b.
+        client: SSH to the client.
+        guest: SSH to the guest, once it lives.
+        hypervisors: libvirt of both hosts.
+        accelerator: ``kvm`` or ``tcg``, the same for both hosts.
+        image_key: The golden image.
+        image: What is in it, as its build wrote it down.
+    """
+
+    pair: Pair
+    hosts: Mapping[str, Host]
+    client: Host
+    guest: Host
+    hypervisors: Hypervisors
+    accelerator: str
+    image_key: str
+    image: Mapping[str, Json]
+
+    @property
+    def machines(self) -> dict[str, Host]:
+        """The machines that stay: hosts and client, by role."""
+        return {**self.hosts, "client": self.client}
+
+    def specify(self, *, memory_mib: int, vcpus: int) -> GuestSpec:
+        """A guest of this rig."""
+        return specify(
+            self.pair,
+            memory_mib=memory_mib,
+            vcpus=vcpus,
+            accelerator=self.accelerator,
+            image_key=self.image_key,
+        )
+
+    def check(self) -> None:
+        """Every machine answers, now.
+
+        Raises:
+            UnreachableError: One does not.
+        """
+        for machine in self.machines.values():
+            machine.run("true", timeout_s=15, root=False)
+        self.hypervisors.connect()
+
+    def clear(self, spec: GuestSpec) -> None:
+        """Take away whatever guest is on the hosts, and its disk."""
+        self.guest.close()
+        destroy(self.hypervisors.connect(), self.hosts["a"], spec.folder)
+
+
+@contextmanager
+def open_rig(pair: Pair, purpose: str, clock: Clock) -> Iterator[Rig]:
+    """Connect to every machine of `pair` and hold its lock for the length of the block.
+
+    Raises:
+        UnreachableError: A machine does not answer.
+        RigLockedError: Somebody else is using the rig.
+        GuestError: The golden image is missing.
+    """
+    with ExitStack() as stack:
+        hosts = {role: stack.enter_context(Host(pair.machines[role], clock)) for role in HOSTS}
+        client = stack.enter_context(Host(pair.machines["client"], clock))
+        stack.enter_context(lock.hold(hosts["a"], purpose))
+        client.run("true", root=False)
+        hypervisors = stack.enter_context(Hypervisors(pair))
+        hypervisors.connect()
+        key = image.image_key(pair)
+        described = image.describe(pair, hosts["a"], key)
+        known = Path(stack.enter_context(TemporaryDirectory(prefix="sodbench-guest-"))) / "known_hosts"
+        image.write_known_hosts(pair, hosts["a"], key, known)
+        yield Rig(
+            pair=pair,
+            hosts=hosts,
+            client=client,
+            guest=stack.enter_context(Host(pair.guest(known), clock)),
+            hypervisors=hypervisors,
+            accelerator=_accelerator(pair, hosts, key),
+            image_key=key,
+            image=described,
+        )
+
+
+def _accelerator(pair: Pair, hosts: Mapping[str, Host], key: str) -> str:
+    """What both hosts have: a guest that moves between KVM and emulation would measure neither."""
+    folder = f"{pair.storage_path}/images/{key}"
+    found = {role: acceleration.accelerator(host, folder) for role, host in hosts.items()}
+    if len(set(found.values())) != 1:
+        raise GuestError(
+            "the hosts do not accelerate guests alike",
+            where=", ".join(f"{role}: {kind}" for role, kind in found.items()),
+            remedy="enable virtualisation in the firmware of the slower one, or see `sodbench doctor`",
+        )
+    return found["a"]

@@ -1,0 +1,229 @@
+"""The loop: one trial after another, each journalled, until the plan is done; and the same again on resume.
+
+The runner decides nothing that is not in the plan or the journal. Killed at any moment it loses the attempt
+that was under way and nothing else: what remains is computed from the journal (`harness/state.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import __version__, journal, preflight, results, state, store
+from harness import estimate as estimates
+from harness import plan as plans
+from harness.attempt import Attempt
+from harness.campaign import Accelerator
+from harness.clock import Clock, boot_id, realtime_ns
+from harness.errors import (
+    IncompleteRunError,
+    InterruptedRunError,
+    PrerequisiteError,
+    SodbenchError,
+    StorageError,
+)
+from harness.interrupt import Interrupt
+from harness.journal import Event, Journal, Json
+from harness.observers.contract import Record
+from harness.plan import Plan
+from harness.rig.pair import Pair
+from harness.rig.provision import play
+from harness.rig.session import Rig
+from harness.store import RunFolder
+
+Listener = Callable[[Event], None]
+"""Told of every event as it is journalled: for progress on a terminal, never for decisions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """What the manifest records besides the plan: who ran what, from which file."""
+
+    campaign_text: bytes
+    command_line: Sequence[str]
+    commit: str | None
+    inventory: Path
+
+
+def begin(root: Path, plan: Plan, rig: Rig, provenance: Provenance) -> RunFolder:
+    """Make the run's folder with everything that is known before the first trial.
+
+    Raises:
+        PrerequisiteError: The rig cannot carry the plan; nothing was made.
+        StorageError: The folder cannot be written.
+    """
+    facts = gather_facts(rig.pair)
+    _require(facts, plan, rig)
+    run = store.create(root, plan.campaign)
+    _need_space(run.root, plan, rig)
+    store.write_atomic(run.campaign, provenance.campaign_text)
+    store.write_json(run.plan, plan.to_json())
+    store.write_json(run.manifest, _manifest(plan, rig, provenance))
+    _write_facts(run, facts, "before")
+    store.write_json(run.environment("guest", "before"), rig.image)
+    return run
+
+
+def gather_facts(pair: Pair) -> Mapping[str, Mapping[str, Json]]:
+    """Every machine's facts, read-only, by role (``verify.yml``).
+
+    Raises:
+        UnreachableError: A machine does not answer.
+        ProvisionError: A machine lacks what provisioning gives it.
+    """
+    found = play("verify.yml", pair.inventory).facts
+    facts: dict[str, Mapping[str, Json]] = {}
+    for role, values in found.items():
+        own = values.get("sodbench_facts")
+        facts[role] = own if isinstance(own, Mapping) else {}
+    return facts
+
+
+def _require(facts: Mapping[str, Mapping[str, Json]], plan: Plan, rig: Rig) -> None:
+    need = estimates.estimate(plan, _accelerator(rig)).shared_bytes
+    found = preflight.problems(facts, storage_need_bytes=need)
+    if found:
+        raise PrerequisiteError(
+            "the rig cannot carry this campaign",
+            where=str(rig.pair.inventory),
+            why="\n       ".join(str(problem) for problem in found),
+            remedy="mend what is named; nothing was touched",
+        )
+
+
+def _accelerator(rig: Rig) -> Accelerator:
+    return "kvm" if rig.accelerator == "kvm" else "tcg"
+
+
+def _need_space(folder: Path, plan: Plan, rig: Rig) -> None:
+    need = estimates.estimate(plan, _accelerator(rig)).results_bytes
+    status = os.statvfs(folder)
+    free = status.f_bavail * status.f_frsize
+    if free < need:
+        raise StorageError(
+            f"{free / 1e6:.0f} MB free for the results, {need / 1e6:.0f} MB needed",
+            where=str(folder),
+            remedy="free space, or choose another place with --results",
+        )
+
+
+def _manifest(plan: Plan, rig: Rig, provenance: Provenance) -> dict[str, Json]:
+    return {
+        "schema_version": store.SCHEMA_VERSION,
+        "tool_version": __version__,
+        "commit": provenance.commit,
+        "command_line": list(provenance.command_line),
+        "campaign": plan.campaign,
+        "plan_hash": plan.hash,
+        "seed": plan.seed,
+        "rig": rig.pair.rig,
+        "accelerator": rig.accelerator,
+        "link_bit_s": rig.pair.link_bit_s,
+        "inventory": str(provenance.inventory.resolve()),
+        "image_key": rig.image_key,
+        "controller": socket.gethostname(),
+        "started_realtime_ns": realtime_ns(),
+        "python": sys.version.split()[0],
+    }
+
+
+def _write_facts(run: RunFolder, facts: Mapping[str, Mapping[str, Json]], when: str) -> None:
+    for role, values in facts.items():
+        store.write_json(run.environment(role, when), values)
+
+
+def carry_out(
+    run: RunFolder, rig: Rig, clock: Clock, interrupt: Interrupt, *, listener: Listener = lambda _event: None
+) -> state.RunState:
+    """Run every trial that remains of the run in `run`, then compute its metrics.
+
+    Used for the first start and for a resume alike: the difference is what the journal holds.
+
+    Raises:
+        InterruptedRunError: The user asked to stop; what was finished is kept.
+        IncompleteRunError: Every trial was tried and some are not valid.
+        UnreachableError: A machine is gone; what was finished is kept.
+        StorageError: The results disk is full; what was finished is kept.
+    """
+    plan = plans.from_json(store.read_json(run.plan), where=str(run.plan))
+    next_seq = journal.repair_tail(run.journal) if run.journal.exists() else 0
+    with Journal(run.journal, clock, next_seq=next_seq, listener=listener) as writer:
+        _open(writer, plan, resumed=next_seq > 0)
+        try:
+            _trials(run, plan, rig, writer, clock, interrupt)
+            _write_facts(run, gather_facts(rig.pair), "after")
+        except (SodbenchError, KeyboardInterrupt) as error:
+            _close_aborted(writer, str(error) or "aborted by the user")
+            raise
+        writer.add("runner", "run.finished", durable=True)
+    return conclude(run)
+
+
+def _open(writer: Journal, plan: Plan, *, resumed: bool) -> None:
+    data: dict[str, Json] = {
+        "plan_hash": plan.hash,
+        "seed": plan.seed,
+        "version": __version__,
+        "boot_id": boot_id(),
+        "realtime_ns": realtime_ns(),
+        "controller": socket.gethostname(),
+    }
+    writer.add("runner", "run.resumed" if resumed else "run.started", data, durable=True)
+
+
+def _close_aborted(writer: Journal, reason: str) -> None:
+    """Say why the run ended early; on a full disk the journal's silence says it."""
+    try:
+        writer.add("runner", "run.aborted", {"reason": reason}, durable=True)
+    except StorageError:
+        return
+
+
+def _trials(
+    run: RunFolder, plan: Plan, rig: Rig, writer: Journal, clock: Clock, interrupt: Interrupt
+) -> None:
+    standing = state.fold(journal.read(run.journal), plan)
+    for trial in standing.remaining:
+        if interrupt.asked:
+            raise InterruptedRunError("interrupted", remedy="`sodbench resume` goes on with the next trial")
+        rig.check()
+        number = standing.next_attempt(trial.id)
+        folder = run.attempt(trial.id, number)
+        try:
+            folder.mkdir(parents=True)
+        except OSError as error:
+            raise StorageError(
+                "the attempt's folder cannot be made", where=str(folder), why=str(error)
+            ) from error
+        record = Record(journal=writer, clock=clock, folder=folder, trial=trial.id, attempt=number)
+        Attempt(rig, plan, trial, record, interrupt).perform()
+
+
+def conclude(run: RunFolder) -> state.RunState:
+    """Compute the metrics and the checksums of a run that is over.
+
+    Raises:
+        IncompleteRunError: Some trials are not valid.
+    """
+    plan = plans.from_json(store.read_json(run.plan), where=str(run.plan))
+    results.write(run)
+    store.write_checksums(run)
+    standing = state.fold(journal.read(run.journal), plan)
+    bad = [one for one in standing.trials if one.counted is None or one.counted.verdict != "valid"]
+    if bad:
+        reasons = "; ".join(
+            f"{one.trial.id}: {one.counted.verdict if one.counted else 'pending'}"
+            f" ({', '.join(one.counted.reasons) if one.counted else 'not run'})"
+            for one in bad
+        )
+        raise IncompleteRunError(
+            f"{len(bad)} of {len(standing.trials)} trials are not valid",
+            where=str(run.root),
+            why=reasons,
+            remedy="`sodbench report` shows the valid ones and names the others",
+        )
+    return standing

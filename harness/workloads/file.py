@@ -1,0 +1,116 @@
+"""The file server: dbench replays a file server's operations on the guest's own disk.
+
+dbench runs inside the guest and prints a line a second. Its lines are read by their shape, never by column
+position: versions differ in whether they print latencies. Work is counted in operations, the second number
+of a line, which counts up exactly; the MB/s beside it is a mean since ``execute`` began over seconds that are
+printed without a fraction, so that differences of it are mostly rounding.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from math import ceil
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.workloads.contract import Line, Sample, Timeline
+
+NUMBER = r"\d{1,15}(?:\.\d{1,15})?(?:e[+-]?\d{1,2})?"
+REPORT = re.compile(
+    rf"\s*\d+\s+(?P<done>\d{{1,15}})\s+{NUMBER}\s+MB/sec\s+(?P<phase>warmup|execute)\s+{NUMBER}\s+sec"
+    rf"(?:\s+latency\s+(?P<latency_ms>{NUMBER})\s+ms)?\s*",
+    re.ASCII,
+)
+THROUGHPUT = re.compile(
+    rf"Throughput\s+(?P<rate>{NUMBER})\s+MB/sec(?:.*max_latency=(?P<latency_ms>{NUMBER})\s+ms)?.*", re.ASCII
+)
+FAILURE = re.compile(r"failed|error|cannot|no space|not found|unable", re.IGNORECASE)
+HARMLESS = re.compile(r"failed to create barrier semaphore", re.IGNORECASE)
+"""Printed by dbench 4 on every kernel without System V semaphores; it then starts its clients without one."""
+
+SPAN = 3
+DRIFT = 0.25
+
+
+class FileOptions(BaseModel):
+    """How hard dbench works, and where."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    clients: int = Field(default=4, ge=1, le=1024, description="simulated clients of the file server")
+    directory: str = Field(default="/var/tmp/dbench", min_length=1, description="folder on the guest's disk")
+
+
+class File:
+    """dbench in the guest (Table IV: file server, Dbench)."""
+
+    name: ClassVar[str] = "file"
+    title: ClassVar[str] = "File server"
+    generator: ClassVar[str] = "dbench"
+    substitutes: ClassVar[str | None] = None
+    runs_in: ClassVar[str] = "guest"
+    # The load file has phases of many small and of few large operations, so that single seconds differ by
+    # half however long it runs. Means of three seconds tell a trend, such as a filling cache, from that.
+    steady_test: ClassVar[str] = (
+        "dbench's warm-up is over, and the operations of the last three reported seconds and of the three "
+        "before them differ by at most 25 % of their mean"
+    )
+    Options: ClassVar[type[BaseModel]] = FileOptions
+
+    def command(self, options: BaseModel, *, guest_address: str, duration_s: float) -> str | None:  # noqa: ARG002
+        """The command: dbench for `duration_s` at least, in a folder of its own."""
+        chosen = FileOptions.model_validate(options.model_dump())
+        directory = shlex.quote(chosen.directory)
+        seconds = max(1, ceil(duration_s))
+        return f"mkdir -p {directory} && exec dbench -t {seconds} -D {directory} {chosen.clients}"
+
+    def version_command(self) -> str | None:
+        """A command that prints it: dbench names its version first, whatever it is told to do."""
+        return "dbench --help 2>&1 | sed -n 's/.*version \\([0-9.]*\\).*/\\1/p'"
+
+    def steady(self, lines: Sequence[Line]) -> bool:
+        """Whether `steady_test` holds for the output so far."""
+        work = [sample.work for sample in self.parse(lines).samples][-2 * SPAN :]
+        if len(work) < 2 * SPAN:
+            return False
+        before, after = sum(work[:SPAN]), sum(work[SPAN:])
+        return min(before, after) > 0 and abs(after - before) <= DRIFT * (before + after) / 2
+
+    def parse(self, lines: Sequence[Line]) -> Timeline:
+        """Operations between ``execute`` lines as samples; the final ``Throughput`` line as the summary."""
+        samples = tuple(_samples(lines))
+        final = next((found for line in lines if (found := THROUGHPUT.fullmatch(line.text.strip()))), None)
+        summary = {} if final is None else {"throughput_mb_per_s": float(final["rate"])}
+        if final is not None and final["latency_ms"] is not None:
+            summary["max_latency_s"] = float(final["latency_ms"]) / 1000
+        return Timeline(
+            work_unit="operations",
+            period_s=1.0,
+            samples=samples,
+            problems=(*_failures(lines), *(() if samples else ("no execute line was printed",))),
+            summary=summary,
+        )
+
+
+def _samples(lines: Sequence[Line]) -> Iterator[Sample]:
+    """What was done between one report and the next; where count or time run back, it begins anew."""
+    last: tuple[int, int] | None = None
+    for line in lines:
+        found = REPORT.fullmatch(line.text.strip())
+        if found is None or found["phase"] != "execute":
+            continue
+        done = int(found["done"])
+        latency_s = None if found["latency_ms"] is None else float(found["latency_ms"]) / 1000
+        if last is not None and done >= last[1] and line.t_ns > last[0]:
+            yield Sample(t_ns=line.t_ns, work=float(done - last[1]), latency_s=latency_s)
+        if last is None or line.t_ns > last[0]:
+            last = (line.t_ns, done)
+
+
+def _failures(lines: Sequence[Line]) -> Iterator[str]:
+    for line in lines:
+        if FAILURE.search(line.text) and not HARMLESS.search(line.text):
+            yield f"dbench said: {line.text.strip()[:200]}"

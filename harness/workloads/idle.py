@@ -1,0 +1,49 @@
+"""The idle guest: no load at all, the floor every other workload is compared with.
+
+There is no generator, hence no output and no timeline; the heartbeat alone observes it, and what the guest
+dirties by itself is in the job's dirty rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from harness.workloads.contract import Line, Timeline
+
+
+class IdleOptions(BaseModel):
+    """Nothing to choose."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Idle:
+    """A booted guest that is left alone (Table IV: no server, no generator)."""
+
+    name: ClassVar[str] = "idle"
+    title: ClassVar[str] = "Idle"
+    generator: ClassVar[str] = "none"
+    substitutes: ClassVar[str | None] = None
+    runs_in: ClassVar[str] = "guest"
+    steady_test: ClassVar[str] = "nothing runs: steady at once"
+    Options: ClassVar[type[BaseModel]] = IdleOptions
+
+    def command(self, options: BaseModel, *, guest_address: str, duration_s: float) -> str | None:  # noqa: ARG002
+        """None: nothing runs."""
+        return None
+
+    def version_command(self) -> str | None:
+        """None: there is no generator."""
+        return None
+
+    def steady(self, lines: Sequence[Line]) -> bool:  # noqa: ARG002
+        """Always."""
+        return True
+
+    def parse(self, lines: Sequence[Line]) -> Timeline:
+        """A timeline without a unit of work; output where none is due is a problem."""
+        problems = (f"an idle guest printed {len(lines)} lines",) if lines else ()
+        return Timeline(work_unit="", period_s=0.0, problems=problems)

@@ -1,0 +1,45 @@
+#!/bin/sh
+# Runs on the builder when all packages are installed: $1 is the guest's root. Makes it boot quickly and then stay
+# quiet, because whatever the guest does by itself is measured along with the workload.
+set -eu
+root=$1
+
+# The name and the address come from the kernel command line; these are the fallbacks.
+echo sodbench-guest >"$root/etc/hostname"
+printf '127.0.0.1 localhost\n127.0.1.1 sodbench-guest\n' >"$root/etc/hosts"
+# Every guest is a new layer over this image: the same machine each time, with no first boot.
+uuidgen | tr -d - >"$root/etc/machine-id"
+# The root file system is mounted by the initramfs as the command line says, and not checked again.
+: >"$root/etc/fstab"
+
+# One host key, whose public half is handed out beside the image: the first contact is already known.
+rm -f "$root"/etc/ssh/ssh_host_*
+ssh-keygen -q -t ed25519 -N '' -C sodbench-guest -f "$root/etc/ssh/ssh_host_ed25519_key"
+cat >"$root/etc/ssh/sshd_config.d/sodbench.conf" <<'END'
+HostKey /etc/ssh/ssh_host_ed25519_key
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+UsePAM no
+UseDNS no
+PrintLastLog no
+END
+
+mkdir -p "$root/etc/systemd/journald.conf.d"
+printf '[Journal]\nStorage=volatile\nRuntimeMaxUse=16M\n' >"$root/etc/systemd/journald.conf.d/sodbench.conf"
+
+# systemd-network-generator turns ip= of the command line into networkd's configuration.
+systemctl --root="$root" --quiet enable systemd-network-generator.service systemd-networkd.service \
+    serial-getty@ttyS0.service
+for unit in \
+    apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service \
+    fstrim.timer logrotate.timer man-db.timer systemd-tmpfiles-clean.timer systemd-timesyncd.service \
+    getty@tty1.service systemd-networkd-wait-online.service systemd-pstore.service systemd-firstboot.service \
+    systemd-repart.service systemd-machine-id-commit.service systemd-update-utmp.service \
+    systemd-update-utmp-runlevel.service systemd-pcrphase.service systemd-pcrphase-sysinit.service \
+    systemd-binfmt.service proc-sys-fs-binfmt_misc.automount sys-kernel-debug.mount sys-kernel-tracing.mount \
+    sys-kernel-config.mount sys-fs-fuse-connections.mount dev-hugepages.mount dev-mqueue.mount \
+    modprobe@configfs.service modprobe@drm.service modprobe@fuse.service; do
+    ln -sf /dev/null "$root/etc/systemd/system/$unit"
+done
+rm -f "$root/etc/resolv.conf"

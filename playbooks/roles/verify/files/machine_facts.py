@@ -1,0 +1,276 @@
+#!/usr/bin/env python3
+"""Prints what one machine of the rig is, as one JSON object, so that preflight can judge it.
+
+Runs on the machine itself with its own Python (3.10 or later) and nothing but the standard library. It only
+reads and must never change anything. A fact that could not be read is null, with its reason in ``reasons``:
+absent is never zero and never false.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+Fact: TypeAlias = str | int | float | bool | None
+
+COMMAND_LIMIT_S = 20.0
+COUNTERS = frozenset({"out", "in", "peer_out", "peer_in"})
+
+
+class UnreadableError(Exception):
+    """A fact could not be read; the text is the reason."""
+
+
+def output_of(*argv: str) -> str:
+    """What the command prints, in the C locale.
+
+    Raises:
+        UnreadableError: It is missing, failed or took too long.
+    """
+    environment = {**os.environ, "LC_ALL": "C"}
+    try:
+        done = subprocess.run(
+            argv, capture_output=True, text=True, timeout=COMMAND_LIMIT_S, check=False, env=environment
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UnreadableError(str(error)) from error
+    if done.returncode != 0:
+        said = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
+        message = next((line.strip() for line in said if "error" in line.lower()), said[0])
+        raise UnreadableError(f"{argv[0]} ended with {done.returncode}: {message}")
+    return done.stdout
+
+
+def text_of(path: str) -> str:
+    """The stripped text of a file.
+
+    Raises:
+        UnreadableError: It cannot be read.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError as error:
+        raise UnreadableError(str(error)) from error
+
+
+def cpu_field(cpuinfo: str, field: str) -> str:
+    """The first value of `field` in the text of /proc/cpuinfo.
+
+    Raises:
+        UnreadableError: There is no such field.
+    """
+    for line in cpuinfo.splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == field:
+            return value.strip()
+    raise UnreadableError(f"/proc/cpuinfo has no {field!r}")
+
+
+def flags_hash(flags: str) -> str:
+    """SHA-256 of the sorted CPU flags: two hosts have the same flags exactly when it is equal."""
+    return hashlib.sha256(" ".join(sorted(flags.split())).encode()).hexdigest()
+
+
+def memory_bytes(meminfo: str) -> int:
+    """MemTotal of the text of /proc/meminfo, in bytes.
+
+    Raises:
+        UnreadableError: There is no MemTotal.
+    """
+    for line in meminfo.splitlines():
+        if line.startswith("MemTotal:"):
+            return int(line.split()[1]) * 1024
+    raise UnreadableError("/proc/meminfo has no MemTotal")
+
+
+def distro(os_release: str) -> str:
+    """PRETTY_NAME of the text of /etc/os-release.
+
+    Raises:
+        UnreadableError: There is no PRETTY_NAME.
+    """
+    for line in os_release.splitlines():
+        name, _, value = line.partition("=")
+        if name == "PRETTY_NAME":
+            return value.strip().strip('"')
+    raise UnreadableError("/etc/os-release has no PRETTY_NAME")
+
+
+def virtualization() -> str:
+    """What systemd says the machine runs in: ``none``, ``kvm``, ``systemd-nspawn``, ...
+
+    Raises:
+        UnreadableError: systemd-detect-virt is missing or says nothing.
+    """
+    try:  # it ends with 1 when it prints "none"
+        done = subprocess.run(["systemd-detect-virt"], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise UnreadableError(str(error)) from error
+    if not done.stdout.strip():
+        raise UnreadableError(done.stderr.strip() or "systemd-detect-virt printed nothing")
+    return done.stdout.strip()
+
+
+def qemu_version(banner: str) -> str:
+    """The version, with the distribution's, in what ``qemu-system-x86_64 --version`` prints.
+
+    Raises:
+        UnreadableError: There is none.
+    """
+    _, found, version = banner.partition("version ")
+    if not found:
+        raise UnreadableError(f"QEMU printed no version: {banner[:80]!r}")
+    return version.splitlines()[0].strip()
+
+
+def daemon_version(report: str) -> str:
+    """The daemon's version in what ``virsh version --daemon`` prints.
+
+    Raises:
+        UnreadableError: There is none.
+    """
+    for line in report.splitlines():
+        what, _, version = line.partition(":")
+        if what == "Running against daemon":
+            return version.strip()
+    raise UnreadableError("virsh did not say which daemon answers")
+
+
+def counters_present(listing: str) -> bool:
+    """Whether the JSON of ``nft -j list counters`` names all of the migration counters.
+
+    Raises:
+        UnreadableError: Some are missing.
+    """
+    found = {item["counter"]["name"] for item in json.loads(listing)["nftables"] if "counter" in item}
+    if missing := COUNTERS - found:
+        raise UnreadableError(f"the table has no counter {', '.join(sorted(missing))}")
+    return True
+
+
+def chrony_offset_s(tracking: str) -> float:
+    """The system clock's offset from NTP time in the CSV of ``chronyc -c tracking``, in seconds.
+
+    Positive: the clock is slow of NTP time, as chrony says it (chronyc(1), "System time").
+
+    Raises:
+        UnreadableError: The text has another shape, or chrony has no source yet.
+    """
+    fields = tracking.strip().split(",")
+    if len(fields) < 14:
+        raise UnreadableError(f"chronyc printed {len(fields)} fields")
+    if fields[13] == "Not synchronised":
+        raise UnreadableError("chrony is not synchronised")
+    return float(fields[4])
+
+
+def tpm_present(kind: str) -> bool:
+    """Whether the host's TPM answers (software) or is there (hardware).
+
+    Raises:
+        UnreadableError: It is not, or none was asked for.
+    """
+    if kind == "none":
+        raise UnreadableError("the inventory asks for no TPM")
+    if kind == "hardware":
+        if not Path("/dev/tpmrm0").exists():
+            raise UnreadableError("there is no /dev/tpmrm0")
+        return True
+    output_of("tpm2_getcap", "-T", "swtpm:path=/run/sodbench/swtpm.sock", "properties-fixed")
+    return True
+
+
+def storage_free_bytes(path: str) -> int:
+    """Bytes that the file system at `path` has free.
+
+    Raises:
+        UnreadableError: There is no such folder.
+    """
+    try:
+        return shutil.disk_usage(path).free
+    except OSError as error:
+        raise UnreadableError(str(error)) from error
+
+
+def psutil_version() -> str:
+    """The version of psutil that the machine's python3 has.
+
+    Raises:
+        UnreadableError: It has none.
+    """
+    return output_of("python3", "-c", "import psutil; print(psutil.__version__)").strip()
+
+
+def any_machine() -> dict[str, Callable[[], Fact]]:
+    """The readers of what every machine has."""
+    return {
+        "cpu_model": lambda: cpu_field(text_of("/proc/cpuinfo"), "model name"),
+        "cpu_flags_hash": lambda: flags_hash(cpu_field(text_of("/proc/cpuinfo"), "flags")),
+        "cores": os.cpu_count,
+        "memory_bytes": lambda: memory_bytes(text_of("/proc/meminfo")),
+        "kernel": platform.release,
+        "distro": lambda: distro(text_of("/etc/os-release")),
+        "virtualization": virtualization,
+        "machine_id": lambda: text_of("/etc/machine-id"),
+        "boot_id": lambda: text_of("/proc/sys/kernel/random/boot_id"),
+        "clock_source": lambda: text_of("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+        "chrony_offset_s": lambda: chrony_offset_s(output_of("chronyc", "-c", "tracking")),
+        "python_version": platform.python_version,
+        "psutil_version": psutil_version,
+        "ping_present": lambda: shutil.which("ping") is not None,
+    }
+
+
+def host_only(arguments: argparse.Namespace) -> dict[str, Callable[[], Fact]]:
+    """The readers of what only a KVM host has."""
+    storage, bridge = arguments.storage, arguments.bridge
+    daemon = ("virsh", "--connect", "qemu:///system", "version", "--daemon")
+    counters = ("nft", "-j", "list", "counters", "table", "inet", "sodbench_wire")
+    return {
+        "qemu_version": lambda: qemu_version(output_of("qemu-system-x86_64", "--version")),
+        "libvirt_version": lambda: daemon_version(output_of(*daemon)),
+        "kvm_device": lambda: Path("/dev/kvm").exists(),
+        "storage_mounted": lambda: os.path.ismount(storage),
+        "storage_free_bytes": lambda: storage_free_bytes(storage),
+        "storage_id": lambda: text_of(f"{storage}/.sodbench-storage"),
+        "bridge_present": lambda: Path(f"/sys/class/net/{bridge}/bridge").is_dir(),
+        "wire_counters_present": lambda: counters_present(output_of(*counters)),
+        "tpm_present": lambda: tpm_present(arguments.tpm),
+    }
+
+
+def gather(readers: dict[str, Callable[[], Fact]]) -> dict[str, object]:
+    """The value of each fact, null where it could not be read, and ``reasons`` for the nulls."""
+    facts: dict[str, object] = {}
+    reasons: dict[str, str] = {}
+    for name, read in readers.items():
+        try:
+            facts[name] = read()
+        except UnreadableError as error:
+            facts[name], reasons[name] = None, str(error)
+    facts["reasons"] = reasons
+    return facts
+
+
+def main() -> None:
+    """Print the facts of this machine."""
+    parser = argparse.ArgumentParser(description="print this machine's facts as JSON")
+    parser.add_argument("--role", choices=("host", "client"), required=True)
+    parser.add_argument("--storage", default="/srv/sodbench", help="where the shared storage is mounted")
+    parser.add_argument("--bridge", default="br0", help="the guests' bridge")
+    parser.add_argument("--tpm", choices=("software", "hardware", "none"), default="none")
+    arguments = parser.parse_args()
+    readers = {**any_machine(), **(host_only(arguments) if arguments.role == "host" else {})}
+    print(json.dumps({"role": arguments.role, **gather(readers)}, sort_keys=True))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""A machine that is as it should be is left alone: running a playbook again changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from harness.rig.provision import play
+
+pytestmark = pytest.mark.lab
+
+
+class Lab(Protocol):
+    """What the root conftest's fixture gives."""
+
+    @property
+    def inventory(self) -> Path: ...
+
+
+def test_provisioning_again_changes_nothing(lab: Lab) -> None:
+    play("provision.yml", lab.inventory)
+    again = play("provision.yml", lab.inventory).changed
+    assert set(again) == {"a", "b", "client"}
+    assert not any(again.values()), again
+
+
+def test_verifying_changes_nothing_and_publishes_facts_of_every_machine(lab: Lab) -> None:
+    verified = play("verify.yml", lab.inventory)
+    assert not any(verified.changed.values()), verified.changed
+    published = {machine: facts["sodbench_facts"] for machine, facts in verified.facts.items()}
+    assert set(published) == {"a", "b", "client"}
+    hosts = [published["a"], published["b"]]
+    assert all(isinstance(facts, dict) and facts["wire_counters_present"] is True for facts in hosts)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+import libvirt
 from pydantic import BaseModel
 
 from harness import workloads
@@ -72,14 +73,16 @@ class Attempt:
         except InterruptedRunError:
             self._finish(Judgement("skipped", ("interrupted by the user",)))
             raise
-        except StorageError:
-            # Nothing more can be recorded; without its last event the attempt does not count.
-            self._take_away()
-            raise
-        except SodbenchError as error:
-            judgement = Judgement("invalid", (str(error),))
         except KeyboardInterrupt:
             self._finish(Judgement("skipped", ("aborted by the user",)))
+            raise
+        except SodbenchError as error:
+            if isinstance(error, StorageError):
+                self._take_away()  # nothing more can be recorded: without its last event it does not count
+                raise
+            judgement = Judgement("invalid", (error.summary,))
+        except BaseException:
+            self._take_away()
             raise
         self._finish(judgement)
         return judgement
@@ -101,7 +104,7 @@ class Attempt:
             self._rig.clear(self._spec)
         except SodbenchError as error:
             # The next attempt clears again before it starts, and cannot start otherwise.
-            self._say("cleanup.failed", reason=str(error))
+            self._say("cleanup.failed", reason=error.summary)
 
     def _say(self, kind: str, **data: object) -> None:
         if kind == "attempt.started":
@@ -117,7 +120,7 @@ class Attempt:
             stack.callback(self._stop_load)
             self._start_load()
             job = JobStatistics()
-            self._start_observers(stack, [job, Qmp(), Wire(), Sampler(), Heartbeat()])
+            self._start_observers(stack, [job, Qmp(job.on_qemu_event), Wire(), Sampler(), Heartbeat()])
             self._await_steady()
             self._baseline()
             Window(self._rig, self._plan, self._trial, self._record, job, self._interrupt).run()
@@ -248,6 +251,8 @@ class Attempt:
             try:
                 observer.start(scene, self._record)
             except SodbenchError as error:
+                self._record.failed(observer.name, error.summary)
+            except libvirt.libvirtError as error:
                 self._record.failed(observer.name, str(error))
 
     def _judge(self, ended_early: bool) -> Judgement:

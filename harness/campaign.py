@@ -82,7 +82,7 @@ class Schedule(_Section):
     )
     settle_timeout_s: Seconds = Field(
         default=120.0,
-        description="s a workload may take to become steady; the trial goes on after it and says so",
+        description="s a workload may take to become steady; a trial whose load does not is invalid",
     )
     migration_timeout_s: Seconds = Field(default=300.0, description="s after which a migration is given up")
 

@@ -33,6 +33,12 @@ class SodbenchError(Exception):
         self.remedy = remedy
         self.retry = retry
 
+    @property
+    def summary(self) -> str:
+        """The message in one line, without the remedy: for a journal or a table."""
+        what = f"{self.where}: {self.what}" if self.where else self.what
+        return " ".join(f"{what}: {self.why}".split()) if self.why else what
+
     def __str__(self) -> str:
         """The whole message in plain text, one line a part."""
         parts = [f"{self.where}: {self.what}" if self.where else self.what]

@@ -62,7 +62,7 @@ def _disagreements(facts: Mapping[str, Facts]) -> Iterator[Problem]:
 
 
 def _storage(facts: Mapping[str, Facts], need_bytes: int) -> Iterator[Problem]:
-    markers = {role: facts.get(role, {}).get("storage_marker") for role in ("a", "b")}
+    markers = {role: facts.get(role, {}).get("storage_id") for role in ("a", "b")}
     if not markers["a"] or markers["a"] != markers["b"]:
         yield Problem(
             where="hosts a and b",

@@ -25,7 +25,7 @@ from harness.migration.evidence import Attempt, Migration, attempts, number, sec
 from harness.store import RunFolder, read_json, write_atomic
 from harness.workloads.contract import Line, Timeline
 
-COLUMNS: dict[str, tuple[str, str]] = {
+COLUMNS: Mapping[str, tuple[str, str]] = {
     "campaign": ("string", "The campaign's name."),
     "run": ("string", "The run: the name of its folder, `<utc>-<short id>`."),
     "trial": ("string", "The trial's id in the plan, such as `001-idle`."),
@@ -146,6 +146,7 @@ def _rows(
 def _common(run: RunFolder, manifest: dict[str, Json], attempt: Attempt) -> dict[str, object]:
     generator = attempt.fact("workload.started", "generator")
     version = attempt.fact("workload.started", "version")
+    repetition = attempt.fact("attempt.started", "repetition")
     return {
         "campaign": manifest.get("campaign") or run.root.parent.name,
         "run": run.root.name,
@@ -156,7 +157,7 @@ def _common(run: RunFolder, manifest: dict[str, Json], attempt: Attempt) -> dict
         "workload": attempt.fact("attempt.started", "workload"),
         "generator": f"{generator} {version}" if generator and version else generator,
         "substitutes": attempt.fact("workload.started", "substitutes"),
-        "repetition": attempt.fact("attempt.started", "repetition"),
+        "repetition": repetition if isinstance(repetition, int) else None,
         "rig": manifest.get("rig"),
         "accelerator": attempt.fact("guest.started", "accelerator") or manifest.get("accelerator"),
     }

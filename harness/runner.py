@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from harness import __version__, journal, preflight, results, state, store
@@ -18,7 +19,7 @@ from harness import estimate as estimates
 from harness import plan as plans
 from harness.attempt import Attempt
 from harness.campaign import Accelerator
-from harness.clock import Clock, boot_id, realtime_ns
+from harness.clock import NS_PER_S, Clock, boot_id, realtime_ns
 from harness.errors import (
     IncompleteRunError,
     InterruptedRunError,
@@ -113,10 +114,10 @@ def _need_space(folder: Path, plan: Plan, rig: Rig) -> None:
 
 def _manifest(plan: Plan, rig: Rig, provenance: Provenance) -> dict[str, Json]:
     return {
-        "schema_version": store.SCHEMA_VERSION,
-        "tool_version": __version__,
+        "schema": store.SCHEMA_VERSION,
+        "version": __version__,
         "commit": provenance.commit,
-        "command_line": list(provenance.command_line),
+        "command": list(provenance.command_line),
         "campaign": plan.campaign,
         "plan_hash": plan.hash,
         "seed": plan.seed,
@@ -126,7 +127,7 @@ def _manifest(plan: Plan, rig: Rig, provenance: Provenance) -> dict[str, Json]:
         "inventory": str(provenance.inventory.resolve()),
         "image_key": rig.image_key,
         "controller": socket.gethostname(),
-        "started_realtime_ns": realtime_ns(),
+        "started_utc": datetime.fromtimestamp(realtime_ns() / NS_PER_S, tz=UTC).isoformat(timespec="seconds"),
         "python": sys.version.split()[0],
     }
 
@@ -157,7 +158,9 @@ def carry_out(
             _trials(run, plan, rig, writer, clock, interrupt)
             _write_facts(run, gather_facts(rig.pair), "after")
         except (SodbenchError, KeyboardInterrupt) as error:
-            _close_aborted(writer, str(error) or "aborted by the user")
+            _close_aborted(
+                writer, error.summary if isinstance(error, SodbenchError) else "aborted by the user"
+            )
             raise
         writer.add("runner", "run.finished", durable=True)
     return conclude(run)

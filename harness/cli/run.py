@@ -60,17 +60,20 @@ def resume(
     inventory: Inventory = None,
 ) -> None:
     """Go on with a run that was interrupted or killed: finished trials are neither lost nor run again."""
+    from harness import journal, state, store  # noqa: PLC0415
     from harness import plan as plans  # noqa: PLC0415
-    from harness import store  # noqa: PLC0415
     from harness.clock import MonotonicClock  # noqa: PLC0415
     from harness.rig import pair as pairs  # noqa: PLC0415
     from harness.rig.session import open_rig  # noqa: PLC0415
 
     folder = store.find(run)
     plan = plans.from_json(store.read_json(folder.plan), where=str(folder.plan))
+    console = Console(highlight=False, soft_wrap=True)
+    if folder.journal.exists() and state.fold(journal.read(folder.journal), plan).status == "finished":
+        console.print(f"Nothing remains of {folder.root}.", markup=False)
+        return
     recorded = store.read_json(folder.manifest).get("inventory")
     pair = pairs.load(inventory or Path(str(recorded)))
-    console = Console(highlight=False, soft_wrap=True)
     with open_rig(pair, f"sodbench resume {folder.root.name}", MonotonicClock()) as rig:
         _carry_out(folder, plan, rig, console)
 

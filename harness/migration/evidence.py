@@ -60,20 +60,26 @@ class Attempt:
     unread: Mapping[str, str] = field(default_factory=dict)
     timeline: Timeline | NotMeasured = field(default_factory=lambda: NotMeasured("the output was not read"))
 
-    def all(self, kind: str) -> list[Event]:
+    @cached_property
+    def _by_kind(self) -> Mapping[str, list[Event]]:
+        found: dict[str, list[Event]] = {}
+        for event in self.events:
+            found.setdefault(event.kind, []).append(event)
+        return found
+
+    def all(self, kind: str) -> Sequence[Event]:
         """The events of that kind, in order."""
-        return [event for event in self.events if event.kind == kind]
+        return self._by_kind.get(kind, ())
 
     def first(self, kind: str) -> Event:
         """The first event of that kind; raises NotMeasured when there is none."""
-        for event in self.events:
-            if event.kind == kind:
-                return event
+        for event in self.all(kind):
+            return event
         raise NotMeasured(f"the journal has no {kind} of this attempt")
 
     def fact(self, kind: str, key: str) -> Json:
         """What the first event of that kind says under `key`, or None."""
-        return next((event.data.get(key) for event in self.events if event.kind == kind), None)
+        return next((event.data.get(key) for event in self.all(kind)), None)
 
     def table(self, name: str) -> pd.DataFrame:
         """The series stored in the file `name`; raises NotMeasured with the reason when it was not read."""
@@ -105,7 +111,13 @@ class Attempt:
         return rate
 
     def failed(self, observer: str, until_ns: int) -> str | None:
-        """Why `observer` has nothing to say about what happened until `until_ns`, or None."""
+        """Why `observer` has nothing to say about what happened until `until_ns`, or None.
+
+        A clock that could not be read takes nothing away from the samples of others, nor from its own
+        earlier ones: a machine without any sample says so where one is needed.
+        """
+        if observer == "clocks":
+            return None
         for event in self.all("observer.failed"):
             if event.data.get("observer") == observer and event.t_ns <= until_ns:
                 return f"the observer {observer} failed: {event.data.get('reason') or 'no reason given'}"
@@ -192,8 +204,11 @@ class Migration:
 
     @property
     def direction(self) -> str | None:
-        """``a->b`` or ``b->a``; None for one that never started."""
-        return None if self._one("migration.started") is None else f"{self.source}->{self.destination}"
+        """``a->b`` or ``b->a``; None where the journal does not name both hosts: it never started."""
+        try:
+            return f"{self.source}->{self.destination}"
+        except NotMeasured:
+            return None
 
     @property
     def until_ns(self) -> int:

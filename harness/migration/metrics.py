@@ -175,9 +175,9 @@ METRICS: tuple[Metric[Migration], ...] = (
         measure=outage_network,
         definition="The longest distance of two consecutive heartbeat replies, in the client's own clock "
         "and with nothing subtracted, whose first missing reply was due from this migration's "
-        "start to the next one's start or the window's end. Resolution: the heartbeat's "
-        "period. Uncertainty: by how much the sender itself exceeded its period around the "
-        "gap.",
+        "start to the next one's start or the window's end. A silence shows longer than it "
+        "was by less than two periods. Resolution: the heartbeat's period. Uncertainty: by "
+        "how much the sender itself exceeded its period around the gap.",
         source=OWN, over="interval",
     ),
     Metric(

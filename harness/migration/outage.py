@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ from harness.clock import NS_PER_S
 from harness.metric import NotApplicable, NotMeasured, Value
 from harness.migration.evidence import Attempt, Migration, seconds
 from harness.workloads.contract import Timeline
+
+Interval: TypeAlias = tuple[int, int, int]
+"""A migration's interval: start and end in the controller's ns, and its number."""
 
 PERIODS_OF_A_GAP = 3
 """A gap is listed when it is longer than so many periods: one lost or late reply is not an outage."""
@@ -27,8 +31,9 @@ class Gap:
 
     Attributes:
         start_ns: When the last reply before it arrived, controller's ns.
-        length_s: The distance of the replies around it; nothing is subtracted, so that a heartbeat without
-            any outage has gaps of one period.
+        length_s: The distance of the replies around it; nothing is subtracted. A heartbeat without any
+            outage thus has gaps of one period, and a silence of length L shows as a gap longer than L by
+            less than two periods: what was left of one before it, and of one after.
         migration: The migration in whose interval the first missing reply was due, or None.
         requests: Requests sent within it.
         sender_s: The longest the sender itself was silent around it: where that is more than a period, the
@@ -82,8 +87,9 @@ def gaps(attempt: Attempt) -> list[Gap]:
         NotMeasured: As :func:`heartbeat`.
     """
     beat = heartbeat(attempt)
+    intervals = _intervals(attempt)
     longer = np.flatnonzero(beat.spans_ns > PERIODS_OF_A_GAP * beat.period_ns)
-    found = [_gap(attempt, beat, int(index)) for index in longer]
+    found = [_gap(intervals, beat, int(index)) for index in longer]
     open_ns = _open_ns(beat)
     if open_ns > PERIODS_OF_A_GAP * beat.period_ns:
         start_ns = int(beat.replies_ns[-1])
@@ -91,7 +97,7 @@ def gaps(attempt: Attempt) -> list[Gap]:
             Gap(
                 start_ns=start_ns,
                 length_s=seconds(open_ns),
-                migration=_owner(attempt, start_ns + beat.period_ns),
+                migration=_owner(intervals, start_ns + beat.period_ns),
                 requests=int(np.count_nonzero(beat.sent_ns > start_ns)),
                 sender_s=seconds(beat.period_ns),
                 closed=False,
@@ -100,7 +106,7 @@ def gaps(attempt: Attempt) -> list[Gap]:
     return found
 
 
-def _gap(attempt: Attempt, beat: Heartbeat, index: int) -> Gap:
+def _gap(intervals: Sequence[Interval], beat: Heartbeat, index: int) -> Gap:
     start_ns, end_ns = int(beat.replies_ns[index]), int(beat.replies_ns[index + 1])
     first, last = np.searchsorted(beat.sent_ns, (start_ns, end_ns))
     # One request more on either side: the sender may have been silent across the gap's edge.
@@ -108,18 +114,20 @@ def _gap(attempt: Attempt, beat: Heartbeat, index: int) -> Gap:
     return Gap(
         start_ns=start_ns,
         length_s=seconds(int(beat.spans_ns[index])),
-        migration=_owner(attempt, start_ns + beat.period_ns),
+        migration=_owner(intervals, start_ns + beat.period_ns),
         requests=int(last - first),
         sender_s=seconds(int(np.max(np.diff(around)))) if len(around) > 1 else 0.0,
     )
 
 
-def _owner(attempt: Attempt, due_ns: int) -> int | None:
+def _intervals(attempt: Attempt) -> list[Interval]:
+    started = (migration for migration in attempt.migrations if migration.all("migration.started"))
+    return [(migration.started_ns, migration.until_ns, migration.n) for migration in started]
+
+
+def _owner(intervals: Sequence[Interval], due_ns: int) -> int | None:
     """The migration in whose interval the reply due at `due_ns` was missing."""
-    for migration in attempt.migrations:
-        if migration.all("migration.started") and migration.started_ns <= due_ns < migration.until_ns:
-            return migration.n
-    return None
+    return next((n for first_ns, last_ns, n in intervals if first_ns <= due_ns < last_ns), None)
 
 
 def _open_ns(beat: Heartbeat) -> int:
@@ -149,7 +157,7 @@ def longest_gap(attempt: Attempt, first_ns: int, last_ns: int) -> Value:
         if not len(inside):
             raise NotMeasured("only one heartbeat reply arrived in this stretch")
     index = int(inside[np.argmax(beat.spans_ns[inside])])
-    gap = _gap(attempt, beat, index)
+    gap = _gap((), beat, index)
     period_s = seconds(beat.period_ns)
     return Value(value=gap.length_s, resolution=period_s, uncertainty=max(0.0, gap.sender_s - period_s))
 

@@ -24,7 +24,8 @@ Verdict = Literal["agree", "differ", "unknown"]
 def completed(migration: Migration) -> Mapping[str, Json]:
     """The completed job's statistics: those of the JOB_COMPLETED event, else those read afterwards.
 
-    Statistics that were kept are destroyed by being read and lost with the daemon; the event's are not.
+    Statistics that were kept are destroyed by being read and lost with the daemon; the event's are not. Where
+    both hosts sent one, the source's counts: it is the side that sends.
 
     Raises:
         NotMeasured: Neither was seen.
@@ -32,9 +33,10 @@ def completed(migration: Migration) -> Mapping[str, Json]:
     found: dict[str, Mapping[str, Json]] = {}
     for event in migration.all("job.completed"):
         stats, origin = event.data.get("stats"), event.data.get("origin")
+        elsewhere = event.data.get("host", migration.source) != migration.source
         if isinstance(stats, Mapping) and isinstance(origin, str):
-            found[origin] = stats
-    for origin in ("event", "kept"):
+            found[f"{origin} elsewhere" if elsewhere else origin] = stats
+    for origin in ("event", "event elsewhere", "kept", "kept elsewhere"):
         if origin in found:
             return found[origin]
     raise NotMeasured("libvirt's statistics of the completed job were not seen")

@@ -7,6 +7,7 @@ raises is expected: the guest has moved on.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Iterator, Mapping
@@ -35,6 +36,7 @@ class JobStatistics:
         self._record: Record | None = None
         self._callbacks: list[tuple[libvirt.virConnect, int]] = []
         self._current: int | None = None
+        self._source = ""
         self._completed = threading.Event()
 
     def start(self, scene: Scene, record: Record) -> None:
@@ -45,6 +47,14 @@ class JobStatistics:
                 None, libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, self._on_completed, role
             )
             self._callbacks.append((connection, callback))
+
+    def on_qemu_event(self, role: str, event: str, details: Mapping[str, Json]) -> None:
+        """Ask the source's QEMU for its final counts the moment it has them: libvirt ends it right after."""
+        n, done = self._current, event == "MIGRATION" and details.get("status") == "completed"
+        if n is None or not done or role != self._source:
+            return
+        # Not from here: the event loop that calls this also brings the answer.
+        threading.Thread(target=self._ask_qemu, args=(n, role), daemon=True).start()
 
     def _on_completed(
         self, _connection: object, domain: libvirt.virDomain, stats: Mapping[str, Json], role: str
@@ -61,7 +71,7 @@ class JobStatistics:
         if self._scene is None:  # it failed to start, which is recorded; the migration goes on unsampled
             yield
             return
-        self._current = n
+        self._current, self._source = n, source
         self._completed.clear()
         stop = threading.Event()
         thread = threading.Thread(target=self._sample, args=(n, source, stop), daemon=True)
@@ -83,32 +93,32 @@ class JobStatistics:
         except libvirt.libvirtError as error:
             record.failed(self.name, f"migration {n}: {error}")
             return
-        qemu_done = False
         while not record.clock.wait(PERIOD_S, stop):
             try:
                 stats = domain.jobStats()
                 record.add(self.name, "job.sampled", {"n": n, "stats": stats})
-                if not qemu_done:
-                    qemu_done = self._ask_qemu(n, domain)
             except libvirt.libvirtError:
                 return
 
-    def _ask_qemu(self, n: int, domain: libvirt.virDomain) -> bool:
-        """Record QEMU's own final counts once it has them, while its process still lives; whether it had."""
-        assert self._record is not None
-        answer = json.loads(libvirt_qemu.qemuMonitorCommand(domain, '{"execute":"query-migrate"}', 0))
+    def _ask_qemu(self, n: int, role: str) -> None:
+        """Record QEMU's own final counts while its process still lives; too late is a missing value."""
+        assert self._scene is not None and self._record is not None
+        try:
+            domain = self._scene.connections[role].lookupByName(DOMAIN)
+            answer = json.loads(libvirt_qemu.qemuMonitorCommand(domain, '{"execute":"query-migrate"}', 0))
+        except libvirt.libvirtError:  # libvirt was faster
+            return
         status = answer.get("return", {})
-        if status.get("status") != "completed":
-            return False
+        if "total-time" not in status:
+            return
         data = {
             "n": n,
-            "total_time_ms": status.get("total-time"),
+            "total_time_ms": status["total-time"],
             "downtime_ms": status.get("downtime"),
             "setup_time_ms": status.get("setup-time"),
             "ram": status.get("ram", {}),
         }
         self._record.add(self.name, "qemu.completed", data)
-        return True
 
     def _read_kept(self, n: int, destination: str) -> None:
         assert self._scene is not None and self._record is not None
@@ -123,8 +133,6 @@ class JobStatistics:
     def stop(self) -> None:
         """Unsubscribe; a connection that has died has nothing left to unsubscribe."""
         for connection, callback in self._callbacks:
-            try:
+            with contextlib.suppress(libvirt.libvirtError):
                 connection.domainEventDeregisterAny(callback)
-            except libvirt.libvirtError:
-                continue
         self._callbacks.clear()

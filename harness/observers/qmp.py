@@ -7,13 +7,18 @@ they are; the mapping to the controller's clock is in the clock samples beside t
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import libvirt
 import libvirt_qemu
 
+from harness.journal import Json
 from harness.observers.contract import Record, Scene
 from harness.rig.guest import DOMAIN
+
+Listener = Callable[[str, str, Mapping[str, Json]], None]
+"""Called with the host, the event's name and its details, on libvirt's event thread: it must not call back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +33,16 @@ class Qmp:
 
     name = "qmp"
 
-    def __init__(self) -> None:
+    def __init__(self, listener: Listener) -> None:
+        """`listener` is told of each event too: libvirt allows one subscription a connection."""
+        self._listener = listener
         self._subscriptions: list[_Subscription] = []
 
     def start(self, scene: Scene, record: Record) -> None:
         """Subscribe on both hosts."""
         for role, connection in scene.connections.items():
-            self._subscriptions.append(_Subscription(role, connection, _subscribe(role, connection, record)))
+            callback = _subscribe(role, connection, record, self._listener)
+            self._subscriptions.append(_Subscription(role, connection, callback))
 
     def stop(self) -> None:
         """Unsubscribe; a connection that has died has nothing left to unsubscribe."""
@@ -46,7 +54,7 @@ class Qmp:
         self._subscriptions.clear()
 
 
-def _subscribe(role: str, connection: libvirt.virConnect, record: Record) -> int:
+def _subscribe(role: str, connection: libvirt.virConnect, record: Record, listener: Listener) -> int:
     def on_event(
         _connection: libvirt.virConnect,
         domain: libvirt.virDomain,
@@ -66,6 +74,7 @@ def _subscribe(role: str, connection: libvirt.virConnect, record: Record) -> int
             "details": json.loads(details) if details else {},
         }
         record.add(Qmp.name, "qmp.event", data, t_ns=now)
+        listener(role, event, data["details"])
 
     callback: int = libvirt_qemu.qemuMonitorEventRegister(connection, None, None, on_event, None, 0)
     return callback

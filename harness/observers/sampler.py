@@ -50,7 +50,10 @@ class Sampler:
     def _sample_self(self, series: Series, record: Record) -> None:
         process = psutil.Process(os.getpid())
         ended_or_running: dict[int, float] = {}
-        while True:
+        stopped = False
+        while not stopped:
+            # The last turn comes after the stop, so that the counters cover the whole window.
+            stopped = record.clock.wait(PERIOD_S, self._stopping) if series.rows else False
             for one in [process, *process.children(recursive=True)]:
                 try:
                     times = one.cpu_times()
@@ -59,8 +62,6 @@ class Sampler:
                 ended_or_running[one.pid] = times.user + times.system
             cpu_s, rss = sum(ended_or_running.values()), process.memory_info().rss
             series.add(f"{record.clock.now_ns()},{cpu_s:.3f},{rss}")
-            if record.clock.wait(PERIOD_S, self._stopping):
-                return
 
     def stop(self) -> None:
         """Take a last sample of the controller and stop."""

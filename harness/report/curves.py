@@ -116,13 +116,13 @@ def _longest(attempt: Attempt, rows: pd.DataFrame) -> str:
     return f"{attempt.workload} silent for at most {rows['length_s'].max() * 1e3:.0f} ms"
 
 
-def _overlapping(attempt: Attempt, gap: pd.Series[float]) -> float | None:
-    """The number of the migration under way during some of `gap`, or None."""
+def _overlapping(attempt: Attempt, gap: pd.Series[float]) -> int:
+    """The number of the migration under way during some of `gap`, or 0."""
     for move in attempt.migrations:
         begun = move.started_s is not None and move.started_s <= gap["start_s"] + gap["length_s"]
         if begun and gap["start_s"] <= _end_s(move):
-            return float(move.n)
-    return None
+            return move.n
+    return 0
 
 
 def _end_s(move: Move) -> float:
@@ -139,15 +139,12 @@ def _paint_all_gaps(canvas: Canvas, *, trials: Sequence[tuple[Attempt, pd.DataFr
 
 
 def _paint_gaps(axes: Axes, attempt: Attempt, rows: pd.DataFrame) -> None:
-    under = pd.Series(
-        [_overlapping(attempt, gap) for _, gap in rows.iterrows()], index=rows.index, dtype="float64"
-    )
-    for some, colour in ((rows[under.isna()], QUIET), (rows[under.notna()], PAPER)):
+    moves = [_overlapping(attempt, gap) for _, gap in rows.iterrows()]
+    under = pd.Series(moves, index=rows.index, dtype="int64")
+    for some, colour in ((rows[under == 0], QUIET), (rows[under > 0], PAPER)):
         axes.vlines(some["start_s"], 0, some["length_s"] * 1e3, color=colour, linewidth=1.6)
-    for at in rows["length_s"].groupby(under).idxmax():
-        _label_gap(axes, rows.loc[at], PAPER)
-    if under.isna().any():
-        _label_gap(axes, rows.loc[rows[under.isna()]["length_s"].idxmax()], QUIET)
+    for number, some in rows.groupby(under):
+        _label_gap(axes, some.iloc[int(some["length_s"].argmax())], PAPER if number else QUIET)
     high = rows["length_s"].max() * 1e3 if len(rows) else 1.0
     axes.set_ylim(0, high * 1.18)
     _paint_window(axes, attempt)

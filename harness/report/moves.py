@@ -37,9 +37,9 @@ BESIDE: tuple[_Head, ...] = (
     ("throughput_during", "Work a second", "during"),
     ("throughput_after", "Work a second", "after"),
     ("work_lost", "Brownout", "work lost"),
-    ("below_90", "Brownout", "s below 90 %"),
-    ("below_50", "Brownout", "s below 50 %"),
-    ("below_10", "Brownout", "s below 10 %"),
+    ("below_90", "Brownout", "s below 90\u00a0%"),
+    ("below_50", "Brownout", "s below 50\u00a0%"),
+    ("below_10", "Brownout", "s below 10\u00a0%"),
     ("time_to_recover", "Brownout", "s to recover"),
     ("dirty_rate", "Memory, MB/s", "dirtied"),
     ("bandwidth", "Memory, MB/s", "sent"),
@@ -90,7 +90,8 @@ def beside(material: Material) -> Table:
 def _work_units(material: Material) -> Mapping[tuple[str, int], Cell]:
     """The unit of each attempt's work, which is the workload's own."""
     lost = material.metrics[material.metrics["metric"].eq("work_lost") & material.metrics["value"].notna()]
-    units = {(str(row.trial), int(row.attempt)): str(row.unit) for row in lost.itertuples()}  # type: ignore[call-overload]
+    columns = (lost["trial"], lost["attempt"], lost["unit"])
+    units = {(str(trial), int(number)): str(unit) for trial, number, unit in zip(*columns, strict=True)}
     return {
         (one.trial, one.attempt): Cell(text=units.get((one.trial, one.attempt), MISSING), tone="quiet")
         for one in material.attempts

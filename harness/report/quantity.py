@@ -70,6 +70,10 @@ def of_metric(name: str, unit: str = "") -> Shown:
         "wire_ratio": Shown(label="Wire / hypervisor", unit="", digits=3),
         "iterations": Shown(label="Iterations", unit=""),
         "start_lateness": milliseconds("Start lateness"),
+        "steady": Shown(label="Steady", unit=""),
+        "heartbeat_background_gap": milliseconds("Baseline gap"),
+        "clock_uncertainty": Shown(label="Clocks", unit="ms", scale=1e3, digits=2),
+        "paused": milliseconds("Paused otherwise"),
         "time_to_recover": seconds("Time to recover"),
     }
     if name in known:

@@ -6,13 +6,25 @@ with its reason.
 
 from __future__ import annotations
 
+import math
+
 from harness.report import quantity
+from harness.report.answers import joined
 from harness.report.document import MISSING, Block, Callout, Cell, Column, Paragraph, Table
 from harness.report.material import Material
 from harness.report.story import Attempt
 
 WIRE_TOLERANCE = 0.03
 """How far wire bytes and the hypervisor's bytes may differ on plain TCP before it is said aloud."""
+CONDITIONS = (
+    ("steady", ""),
+    ("heartbeat_loss", "ratio"),
+    ("heartbeat_background_gap", "s"),
+    ("clock_uncertainty", "s"),
+    ("controller_cpu", "cores"),
+    ("paused", "s"),
+)
+"""The metrics of a trial that say how far its migrations' numbers can be trusted, with their units."""
 
 
 def blocks(material: Material) -> list[Block]:
@@ -20,6 +32,7 @@ def blocks(material: Material) -> list[Block]:
     return [
         *_verdict(material),
         _trials(material),
+        _conditions(material),
         *_remarks(material),
         *_observers(material),
         *_substitutions(material),
@@ -74,6 +87,50 @@ def _trial(attempt: Attempt) -> list[Cell]:
     ]
 
 
+def _conditions(material: Material) -> Table:
+    """What each trial's numbers stand on: steady load, a quiet heartbeat, a light controller."""
+    heads = [(metric, quantity.of_metric(metric, unit)) for metric, unit in CONDITIONS]
+    trial = material.metrics[material.metrics["migration"].isna()]
+    columns = (trial[name] for name in ("trial", "attempt", "metric", "value", "reason"))
+    values = {
+        (name, int(at), metric): (value, why) for name, at, metric, value, why in zip(*columns, strict=True)
+    }
+    return Table(
+        key="conditions",
+        title="What the trials' numbers stand on",
+        columns=[
+            Column(label="Trial", numeric=False),
+            *(Column(label=shown.label, unit=shown.unit) for _, shown in heads),
+        ],
+        rows=[
+            [
+                Cell(text=_named(one)),
+                *(_condition(values.get((one.trial, one.attempt, name)), shown) for name, shown in heads),
+            ]
+            for one in material.attempts
+        ],
+        caption="Steady: 1 when the load was steady before the window opened. Baseline gap: the heartbeat's "
+        "longest before any migration, the noise floor of the network outage. Clocks: how well the machines' "
+        "stamps map to the controller's. Paused otherwise: standing still that is no migration's.",
+        dense=True,
+    )
+
+
+def _condition(reading: tuple[float, object] | None, shown: quantity.Shown) -> Cell:
+    if reading is None:
+        return Cell(
+            text=MISSING, tone="quiet", reason="the attempt was not finished, so nothing of it is measured"
+        )
+    value, reason = reading
+    if math.isnan(value):
+        return Cell(text=MISSING, tone="quiet", reason=joined([reason]))
+    return Cell(text=shown.text(value))
+
+
+def _named(attempt: Attempt) -> str:
+    return attempt.trial if attempt.attempt == 1 else f"{attempt.trial}, attempt {attempt.attempt}"
+
+
 def _remarks(material: Material) -> list[Block]:
     found = [(attempt, remark) for attempt in material.attempts for remark in attempt.remarks]
     found += [
@@ -89,7 +146,7 @@ def _remarks(material: Material) -> list[Block]:
             key="remarks",
             title="Remarks",
             columns=[Column(label="Trial", numeric=False), Column(label="What happened", numeric=False)],
-            rows=[[Cell(text=f"{one.trial}, attempt {one.attempt}"), Cell(text=text)] for one, text in found],
+            rows=[[Cell(text=_named(one)), Cell(text=text)] for one, text in found],
         )
     ]
 
@@ -107,8 +164,7 @@ def _observers(material: Material) -> list[Block]:
             title="Failed observers",
             columns=[Column(label=label, numeric=False) for label in ("Trial", "Observer", "Reason")],
             rows=[
-                [Cell(text=f"{one.trial}, attempt {one.attempt}"), Cell(text=name), Cell(text=reason)]
-                for one, name, reason in found
+                [Cell(text=_named(one)), Cell(text=name), Cell(text=reason)] for one, name, reason in found
             ],
         ),
     ]
@@ -161,23 +217,18 @@ def _wire(material: Material) -> list[Block]:
             )
         ]
     shown = quantity.of_metric("wire_ratio")
-    low, high = shown.text(ratios["value"].min()), shown.text(ratios["value"].max())
-    span = f"{low} to {high} in {len(ratios)} migrations"
+    span = f"{shown.text(ratios['value'].min())} to {shown.text(ratios['value'].max())}"
+    limit = f"{WIRE_TOLERANCE * 100:.0f}\u00a0%"
     apart = ratios[(ratios["value"] - 1).abs() > WIRE_TOLERANCE]
     if not len(apart):
-        return [
-            Callout(
-                tone="good",
-                text=f"Wire and hypervisor bytes agree within {WIRE_TOLERANCE * 100:.0f} %: ratio {span}.",
-            )
-        ]
+        text = f"Wire and hypervisor bytes agree within {limit}: ratio {span} in {len(ratios)} migrations."
+        return [Callout(tone="good", text=text)]
     where = ", ".join(f"{row.trial} no. {row.migration:.0f}" for row in apart.itertuples())
     return [
         Callout(
             tone="warning",
-            text=f"Wire and hypervisor bytes differ by more than {WIRE_TOLERANCE * 100:.0f} % in "
-            f"{len(apart)} of {len(ratios)} migrations (ratio {span}): {where}. On plain TCP that is a "
-            "disagreement of two observers; with TLS, tunnelling, post-copy or several channels framing "
-            "alone may explain it.",
+            text=f"Wire and hypervisor bytes differ by more than {limit} in {len(apart)} of {len(ratios)} "
+            f"migrations (ratio {span}): {where}. On plain TCP that is a disagreement of two observers; with "
+            "TLS, tunnelling, post-copy or several channels framing alone may explain it.",
         )
     ]

@@ -11,7 +11,9 @@ import shlex
 
 from harness.rig.host import Host
 
-BOOT_LIMIT_S = 20
+BOOT_LIMIT_S = 10
+"""A cloud kernel under KVM hands over to its first program in about a second."""
+
 _PROOF = "Run /"
 """What a Linux kernel prints when it hands over to the first program (init/main.c, run_init_process)."""
 

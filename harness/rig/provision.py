@@ -82,7 +82,7 @@ def play(
             why=why,
             remedy=f"`ansible-playbook -i {inventory} {resources.playbooks() / playbook}` shows every step",
         )
-    return PlayResult(changed=dict((result.stats or {}).get("changed", {})), facts=watch.facts)
+    return PlayResult(changed=watch.changed, facts=watch.facts)
 
 
 def _environment() -> dict[str, str]:
@@ -102,6 +102,7 @@ class _Watch:
         self.failure: tuple[str, str] | None = None
         self.unreachable: tuple[str, str] | None = None
         self.facts: dict[str, dict[str, Json]] = {}
+        self.changed: dict[str, int] = {}
 
     def on_event(self, event: Mapping[str, Any]) -> bool:
         """ansible-runner's event handler; True keeps the event in the artifacts."""
@@ -110,6 +111,9 @@ class _Watch:
         match event.get("event"):
             case "playbook_on_task_start":
                 self._progress(str(data.get("name", task)))
+            case "playbook_on_stats":
+                hosts = data.get("processed", {})
+                self.changed = {name: int(data.get("changed", {}).get(name, 0)) for name in hosts}
             case "runner_on_failed" if not data.get("ignore_errors") and self.failure is None:
                 self.failure = (f"host {host}, task {task!r}", _message(result))
             case "runner_on_unreachable":

@@ -6,6 +6,7 @@ Opening takes the rig's lock, proves the accelerator and finds the golden image;
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +112,9 @@ def open_rig(pair: Pair, purpose: str, clock: Clock) -> Iterator[Rig]:
 def _accelerator(pair: Pair, hosts: Mapping[str, Host], key: str) -> str:
     """What both hosts have: a guest that moves between KVM and emulation would measure neither."""
     folder = f"{pair.storage_path}/images/{key}"
-    found = {role: acceleration.accelerator(host, folder) for role, host in hosts.items()}
+    with ThreadPoolExecutor(len(hosts)) as pool:
+        answers = {role: pool.submit(acceleration.accelerator, host, folder) for role, host in hosts.items()}
+    found = {role: answer.result() for role, answer in answers.items()}
     if len(set(found.values())) != 1:
         raise GuestError(
             "the hosts do not accelerate guests alike",

@@ -161,4 +161,5 @@ def _bootstrap(sample: Array) -> tuple[tuple[float, float], str]:
     low, high = float(found.low), float(found.high)
     if not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError("the bootstrap of these values is undefined")
-    return (low, high), str(method)
+    # The median of a resample is a value or the middle of two; interpolation may round past the last of them.
+    return (max(low, float(sample.min())), min(high, float(sample.max()))), str(method)

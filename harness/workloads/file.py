@@ -2,8 +2,11 @@
 
 dbench runs inside the guest and prints a line a second. Its lines are read by their shape, never by column
 position: versions differ in whether they print latencies. Work is counted in operations, the second number
-of a line, which counts up exactly; the MB/s beside it is a mean since ``execute`` began over seconds that are
+of a line, which counts up exactly; the MB/s beside it is a mean since the phase began over seconds that are
 printed without a fraction, so that differences of it are mostly rounding.
+
+dbench calls a fifth of its time warm-up, however long that is. The load is the same then and the operations
+count on, so that those lines report work like any other; whether the load is steady is this module's test.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from harness.workloads.contract import Line, Sample, Timeline
 
 NUMBER = r"\d{1,15}(?:\.\d{1,15})?(?:e[+-]?\d{1,2})?"
 REPORT = re.compile(
-    rf"\s*\d+\s+(?P<done>\d{{1,15}})\s+{NUMBER}\s+MB/sec\s+(?P<phase>warmup|execute)\s+{NUMBER}\s+sec"
+    rf"\s*\d+\s+(?P<done>\d{{1,15}})\s+{NUMBER}\s+MB/sec\s+(?:warmup|execute)\s+{NUMBER}\s+sec"
     rf"(?:\s+latency\s+(?P<latency_ms>{NUMBER})\s+ms)?\s*",
     re.ASCII,
 )
@@ -29,7 +32,7 @@ THROUGHPUT = re.compile(
 )
 FAILURE = re.compile(r"failed|error|cannot|no space|not found|unable", re.IGNORECASE)
 HARMLESS = re.compile(r"failed to create barrier semaphore", re.IGNORECASE)
-"""Printed by dbench 4 on every kernel without System V semaphores; it then starts its clients without one."""
+"""Dbench 4 may print this and then starts its clients without one."""
 
 SPAN = 3
 DRIFT = 0.25
@@ -53,10 +56,10 @@ class File:
     substitutes: ClassVar[str | None] = None
     runs_in: ClassVar[str] = "guest"
     # The load file has phases of many small and of few large operations, so that single seconds differ by
-    # half however long it runs. Means of three seconds tell a trend, such as a filling cache, from that.
+    # half however long it runs. Sums of three tell a trend, such as a filling cache, from that.
     steady_test: ClassVar[str] = (
-        "dbench's warm-up is over, and the operations of the last three reported seconds and of the three "
-        "before them differ by at most 25 % of their mean"
+        "the operations of the last three reported seconds and of the three before them differ by at most "
+        "25 % of their mean, and neither is 0"
     )
     Options: ClassVar[type[BaseModel]] = FileOptions
 
@@ -80,7 +83,7 @@ class File:
         return min(before, after) > 0 and abs(after - before) <= DRIFT * (before + after) / 2
 
     def parse(self, lines: Sequence[Line]) -> Timeline:
-        """Operations between ``execute`` lines as samples; the final ``Throughput`` line as the summary."""
+        """Operations from line to line as samples; the final ``Throughput`` line as the summary."""
         samples = tuple(_samples(lines))
         final = next((found for line in lines if (found := THROUGHPUT.fullmatch(line.text.strip()))), None)
         summary = {} if final is None else {"throughput_mb_per_s": float(final["rate"])}
@@ -90,7 +93,7 @@ class File:
             work_unit="operations",
             period_s=1.0,
             samples=samples,
-            problems=(*_failures(lines), *(() if samples else ("no execute line was printed",))),
+            problems=tuple(_problems(lines, samples)),
             summary=summary,
         )
 
@@ -99,18 +102,19 @@ def _samples(lines: Sequence[Line]) -> Iterator[Sample]:
     """What was done between one report and the next; where count or time run back, it begins anew."""
     last: tuple[int, int] | None = None
     for line in lines:
-        found = REPORT.fullmatch(line.text.strip())
-        if found is None or found["phase"] != "execute":
+        if (found := REPORT.fullmatch(line.text.strip())) is None:
             continue
-        done = int(found["done"])
-        latency_s = None if found["latency_ms"] is None else float(found["latency_ms"]) / 1000
+        done, latency_ms = int(found["done"]), found["latency_ms"]
         if last is not None and done >= last[1] and line.t_ns > last[0]:
+            latency_s = None if latency_ms is None else float(latency_ms) / 1000
             yield Sample(t_ns=line.t_ns, work=float(done - last[1]), latency_s=latency_s)
         if last is None or line.t_ns > last[0]:
             last = (line.t_ns, done)
 
 
-def _failures(lines: Sequence[Line]) -> Iterator[str]:
+def _problems(lines: Sequence[Line], samples: Sequence[Sample]) -> Iterator[str]:
+    if not samples:
+        yield "no two lines that report work were printed"
     for line in lines:
         if FAILURE.search(line.text) and not HARMLESS.search(line.text):
             yield f"dbench said: {line.text.strip()[:200]}"

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from harness import results
+from harness.journal import Event, Json
 from harness.metric import Value
 from harness.migration.transfer import wire_agreement
 from tests.evidence import MigrationTruth, Truths, build
 from tests.evidence_series import BUSY_CORES, CONTROLLER_CORES, COPYING_CORES, QEMU_CORES
 from tests.evidence_truths import PAGE_BYTES
-from tests.migration.runs import ONE, SMALL, reason, row, small, value, without
+from tests.migration.runs import ONE, SMALL, edited, reason, row, small, value, without
 
 TRUTHS = Truths()
 FIVE = range(1, 6)
@@ -31,7 +33,7 @@ def _truths() -> Iterator[tuple[int, int, MigrationTruth]]:
             yield trial, n, truth
 
 
-@pytest.mark.parametrize(("trial", "n", "truth"), _truths())
+@pytest.mark.parametrize(("trial", "n", "truth"), list(_truths()))
 def test_times_and_bytes_of_each_migration(
     table: pd.DataFrame, trial: int, n: int, truth: MigrationTruth
 ) -> None:
@@ -56,14 +58,14 @@ def test_times_and_bytes_of_each_migration(
     assert value(table, "iterations", n, trial) == truth.iterations
 
 
-@pytest.mark.parametrize(("trial", "n", "truth"), _truths())
+@pytest.mark.parametrize(("trial", "n", "truth"), list(_truths()))
 def test_outages_within_their_resolution(
     table: pd.DataFrame, trial: int, n: int, truth: MigrationTruth
 ) -> None:
     found = row(table, "outage_network", n, trial)
     assert found["resolution"] == pytest.approx(0.005)
-    # From the last reply before to the first after: the silence and at most one period more at its ends.
-    assert truth.outage_s - 1e-4 <= found["value"] <= truth.outage_s + 0.005 + 1e-4
+    # From the last reply before to the first after: the silence and less than one period more at either end.
+    assert truth.outage_s - 1e-4 <= found["value"] <= truth.outage_s + 2 * 0.005 + 1e-4
     assert found["uncertainty"] == pytest.approx(0.0, abs=1e-5)
     if trial == 2:
         assert value(table, "outage_application", n, trial) == pytest.approx(truth.blackout_s, abs=1e-6)
@@ -87,7 +89,8 @@ def test_directions_alternate_and_only_the_first_is_first(table: pd.DataFrame) -
 def test_memory_and_rates(table: pd.DataFrame) -> None:
     assert value(table, "zero_bytes") == 200_000 * PAGE_BYTES
     assert value(table, "ram_bytes") == (1 << 30) + 33_554_432
-    assert value(table, "dirty_rate_last") == 1300 * PAGE_BYTES
+    # The last of the 5 Hz samples falls into the second pass; the passes after it are shorter than a period.
+    assert value(table, "dirty_rate_last") == 1100 * PAGE_BYTES
     assert 1000 * PAGE_BYTES < value(table, "dirty_rate") < 1100 * PAGE_BYTES
     assert value(table, "bandwidth") == pytest.approx(217e6 / 3.0, rel=1e-6)
     assert "auto_converge_throttle" in reason(table, "throttle")
@@ -201,6 +204,21 @@ def test_what_was_not_recorded_is_null_with_the_reason(
 def test_kept_statistics_serve_where_the_event_was_missed(tmp_path: Path) -> None:
     table = results.compute(without(tmp_path, "job.completed", origin="event"))
     assert value(table, "data_sent") == ONE.data_sent_bytes
+
+
+def test_the_sources_event_counts_before_the_destinations(tmp_path: Path) -> None:
+    def elsewhere(event: Event) -> Event:
+        if event.kind != "job.completed" or event.data["origin"] != "kept":
+            return event
+        stats: dict[str, Json] = {"data_processed": 7}
+        return replace(event, data={**event.data, "origin": "event", "host": "b", "stats": stats})
+
+    assert value(results.compute(edited(tmp_path, elsewhere)), "data_sent") == ONE.data_sent_bytes
+
+
+def test_a_clock_that_failed_later_keeps_its_samples(tmp_path: Path) -> None:
+    table = results.compute(small(tmp_path, failures=(("clocks", -5.0, "guest: no clock reading"),)))
+    assert value(table, "clock_uncertainty", None) == pytest.approx(50e-6)
 
 
 @pytest.mark.parametrize(("ratio", "agrees"), [(1.049, 1), (0.951, 1), (1.06, 0), (0.9, 0)])

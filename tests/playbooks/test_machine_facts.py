@@ -73,9 +73,7 @@ def test_all_four_counters_are_needed() -> None:
         facts.counters_present(listing("out", "peer_out"))
 
 
-TRACKING = (
-    "C0000201,192.0.2.1,3,1700000000.1,-0.000012345,0.000001,0.00002,1.5,0.001,0.01,0.02,0.0005,64.2,{}"
-)
+TRACKING = "C0000201,192.0.2.1,3,1700000000.1,-0.000012345,0.000001,0.00002,1.5,0.001,0.01,0.02,0.0005,64,{}"
 
 
 def test_chrony_offset_is_in_seconds_and_null_when_not_synchronised() -> None:
@@ -84,6 +82,12 @@ def test_chrony_offset_is_in_seconds_and_null_when_not_synchronised() -> None:
         facts.chrony_offset_s(TRACKING.format("Not synchronised"))
     with pytest.raises(facts.UnreadableError, match="2 fields"):
         facts.chrony_offset_s("1,2")
+
+
+def test_a_bind_mount_of_the_same_file_system_is_a_mount(tmp_path: Path) -> None:
+    lines = "36 35 98:0 / / rw - ext4 /dev/vda rw\n37 36 98:0 {0} {0} rw - ext4 /dev/vda rw\n"
+    assert facts.mounted(str(tmp_path), lines.format(tmp_path))
+    assert not facts.mounted(str(tmp_path / "inside"), lines.format(tmp_path))
 
 
 def test_a_command_that_fails_gives_its_own_reason(tmp_path: Path) -> None:

@@ -188,6 +188,15 @@ def tpm_present(kind: str) -> bool:
     return True
 
 
+def mounted(path: str, mountinfo: str) -> bool:
+    """Whether something is mounted at `path`, by the text of /proc/self/mountinfo.
+
+    A bind mount of the same file system is a plain folder to stat(2); only this list has it (proc(5)).
+    """
+    points = {line.split()[4] for line in mountinfo.splitlines()}
+    return os.path.realpath(path).replace(" ", "\\040") in points
+
+
 def storage_free_bytes(path: str) -> int:
     """Bytes that the file system at `path` has free.
 
@@ -238,7 +247,7 @@ def host_only(arguments: argparse.Namespace) -> dict[str, Callable[[], Fact]]:
         "qemu_version": lambda: qemu_version(output_of("qemu-system-x86_64", "--version")),
         "libvirt_version": lambda: daemon_version(output_of(*daemon)),
         "kvm_device": lambda: Path("/dev/kvm").exists(),
-        "storage_mounted": lambda: os.path.ismount(storage),
+        "storage_mounted": lambda: mounted(storage, text_of("/proc/self/mountinfo")),
         "storage_free_bytes": lambda: storage_free_bytes(storage),
         "storage_id": lambda: text_of(f"{storage}/.sodbench-storage"),
         "bridge_present": lambda: Path(f"/sys/class/net/{bridge}/bridge").is_dir(),

@@ -1,0 +1,80 @@
+# Two commands are all there is to know: `make demo` and `make test`. Both install what is missing, build what
+# has changed and nothing else, and can be run again at any time. They need root (or sudo) for the lab.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= /usr/bin/python3
+UV_VERSION := 0.13.9
+VENV := .venv
+BIN := $(VENV)/bin
+
+# What the controller itself needs of Debian; the machines of the rig get theirs from the playbooks.
+PACKAGES := python3-venv python3-dev gcc pkg-config libvirt-dev openssh-client iproute2 nftables \
+            systemd-container mmdebstrap debian-archive-keyring util-linux
+
+.PHONY: help
+help: ## Say what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+.PHONY: demo
+demo: setup ## Build the lab, run campaigns/demo.yml in it, and write the report
+	$(BIN)/sodbench lab up
+	$(BIN)/sodbench provision
+	$(BIN)/sodbench run campaigns/demo.yml
+	$(BIN)/sodbench report results/demo
+	@echo "The lab is still up: $(BIN)/sodbench lab down takes it away."
+
+.PHONY: test
+test: setup lint ## Everything: style, types, unit tests, and the tests in the lab
+	$(BIN)/python -m pytest
+
+.PHONY: unit
+unit: setup ## Only the tests that need no machines
+	$(BIN)/python -m pytest -m "not lab"
+
+.PHONY: lint
+lint: setup ## Style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: bench
+bench: setup ## What the harness itself costs, measured in the lab (benchmarks/README.md)
+	$(BIN)/sodbench lab up
+	$(BIN)/sodbench provision
+	$(BIN)/python -m benchmarks.overhead
+	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-sort=name
+
+.PHONY: clean
+clean: ## Take the lab away with its cache, and the virtual environment
+	if [ -x $(BIN)/sodbench ]; then $(BIN)/sodbench lab down --purge; fi
+	rm -rf $(VENV)
+
+.PHONY: lock
+lock: setup ## Pin the newest versions of all dependencies
+	$(BIN)/uv pip compile --quiet --upgrade --all-extras --generate-hashes --no-header --no-annotate \
+	    --output-file requirements.lock pyproject.toml
+
+.PHONY: setup
+setup: packages $(VENV)/.installed
+
+.PHONY: packages
+packages:
+	@missing=$$(for one in $(PACKAGES); do \
+	    [ "$$(dpkg-query --show --showformat='$${db:Status-Status}' $$one 2>/dev/null)" = installed ] || echo $$one; \
+	done); \
+	if [ -n "$$missing" ]; then \
+	    echo "Installing" $$missing; \
+	    apt-get update --quiet=2 && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $$missing; \
+	fi
+
+# The virtual environment holds exactly what the lock file pins, with checked hashes, and this clone.
+$(VENV)/.installed: requirements.lock pyproject.toml
+	[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/uv pip install --quiet --no-deps --editable .
+	touch $@

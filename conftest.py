@@ -1,0 +1,102 @@
+"""Fixtures that tests share: the lab, and one short run in it that many tests look at.
+
+The lab is the real one. It is brought up once for all tests that ask for it, and taken down afterwards unless
+it was up before; its cache stays, so that only the first run of the tests on a machine builds anything.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness import store
+from harness.rig import lab as labs
+from harness.store import RunFolder
+
+SODBENCH = Path(sys.executable).with_name("sodbench")
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a `sodbench` command ended."""
+
+    status: int
+    output: str
+
+    def __str__(self) -> str:
+        return f"exit status {self.status}\n{self.output}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """The lab that is up, and the command line as a user has it."""
+
+    places: labs.Places
+
+    @property
+    def inventory(self) -> Path:
+        """The inventory that `lab up` wrote."""
+        return self.places.inventory
+
+    def sodbench(self, *arguments: str | Path, timeout_s: float = 600.0) -> Finished:
+        """Run the command to its end; standard output and error in one."""
+        done = subprocess.run(
+            [str(SODBENCH), *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        return Finished(done.returncode, done.stdout)
+
+    def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
+        """Start the command and return at once; it is the caller's to end."""
+        return subprocess.Popen(
+            [str(SODBENCH), *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def ssh(self, machine: str, command: str) -> str:
+        """The output of `command` on a machine of the lab."""
+        argv: Sequence[str] = [*labs.ssh_argv(self.places, machine), command]
+        return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    def domains(self) -> dict[str, str]:
+        """What `virsh list --all --name` says on each host, stripped."""
+        return {role: self.ssh(role, "virsh list --all --name").strip() for role in ("a", "b")}
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """The lab, up and provisioned, with its guest image."""
+    if os.geteuid() != 0:
+        pytest.skip("the lab makes bridges and mounts and needs root")
+    places = labs.Places()
+    was_up = all(one.answers for one in labs.status(places))
+    up = Lab(places)
+    try:
+        for arguments in (("lab", "up"), ("provision",)):
+            done = up.sodbench(*arguments, timeout_s=1500)
+            assert done.status == 0, done
+        yield up
+    finally:
+        if not was_up:
+            labs.down(places)
+
+
+@pytest.fixture(scope="session")
+def smoke_run(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run of campaigns/smoke.yml in the lab: idle and file, two migrations each."""
+    results = tmp_path_factory.mktemp("smoke")
+    done = lab.sodbench("run", "smoke", "--results", results)
+    assert done.status == 0, done
+    return store.find(results)

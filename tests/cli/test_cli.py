@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from harness import __version__, cli, doctor_facts, errors, store
+from harness.doctor import Facts
+from harness.plan import Plan, expand
+from tests.campaigns import campaign
+from tests.evidence import build
+from tests.test_doctor import FIT, UP
+
+VERBS = ["doctor", "lab", "provision", "plan", "run", "resume", "status", "report", "schema"]
+
+
+@dataclass(frozen=True)
+class Said:
+    code: int
+    out: str
+    err: str
+
+
+class Sodbench:
+    """The command, run in this process the way its entry point runs it."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, captured: pytest.CaptureFixture[str]) -> None:
+        self._patch = patch
+        self._captured = captured
+        patch.setenv("COLUMNS", "200")
+        patch.setenv("TERM", "dumb")
+
+    def __call__(self, *arguments: str | Path) -> Said:
+        self._patch.setattr(sys, "argv", ["sodbench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        out, err = self._captured.readouterr()
+        assert isinstance(end.value.code, int)
+        return Said(end.value.code, out, err)
+
+
+@pytest.fixture
+def sodbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sodbench:
+    return Sodbench(monkeypatch, capsys)
+
+
+# -- help, version, completion
+
+
+def test_help_names_every_verb_and_every_exit_code(sodbench: Sodbench) -> None:
+    said = sodbench("--help")
+    assert said.code == 0
+    assert all(verb in said.out for verb in VERBS)
+    words = said.out.replace(",", " ").split()
+    classes = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, Exception)]
+    assert all(str(one.exit_code) in words for one in classes if issubclass(one, errors.SodbenchError))
+
+
+@pytest.mark.parametrize(
+    "words", [[verb] for verb in VERBS] + [["lab", one] for one in ("up", "down", "ssh")]
+)
+def test_every_verb_explains_itself(sodbench: Sodbench, words: list[str]) -> None:
+    said = sodbench(*words, "--help")
+    assert (said.code, said.err) == (0, "")
+    assert f"sodbench {' '.join(words)}" in said.out
+    assert len(said.out) > 300
+
+
+def test_the_version_is_said(sodbench: Sodbench) -> None:
+    assert sodbench("--version") == Said(0, f"sodbench {__version__}\n", "")
+
+
+def test_help_does_not_wait_for_what_only_a_verb_needs() -> None:
+    code = "import sys, harness.cli; print(*sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"libvirt", "pandas", "matplotlib", "ansible_runner"} & set(loaded.stdout.split())
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_get_a_completion_script(shell: str) -> None:
+    # A process of its own: inside pytest the program's name, which is part of the script, is pytest's.
+    code = "import sys; sys.argv = ['sodbench']; from harness.cli import main; main()"
+    said = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "_SODBENCH_COMPLETE": f"source_{shell}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"_SODBENCH_COMPLETE=complete_{shell}" in said.stdout
+
+
+# -- wrong usage
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["nonsense"], "nonsense"),
+        (["plan"], "campaign"),
+        (["plan", "demo", "--bogus"], "--bogus"),
+        (["report", "x", "--format"], "--format"),
+        (["lab", "sideways"], "sideways"),
+    ],
+)
+def test_wrong_usage_is_said_without_a_traceback(sodbench: Sodbench, arguments: list[str], text: str) -> None:
+    said = sodbench(*arguments)
+    assert said.code == errors.UsageError.exit_code
+    assert text in (said.err + said.out).lower()
+    assert "Traceback" not in said.err
+
+
+def test_without_a_verb_there_is_help(sodbench: Sodbench) -> None:
+    said = sodbench()
+    assert "provision" in said.out + said.err
+    assert said.code in (0, errors.UsageError.exit_code)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        (["plan", "demo", "--accelerator", "xen"], "--accelerator kvm"),
+        (["lab", "ssh", "c"], "a, b, client, guest"),
+    ],
+)
+def test_a_wrong_choice_comes_with_the_right_ones(
+    sodbench: Sodbench, arguments: list[str], remedy: str
+) -> None:
+    said = sodbench(*arguments)
+    assert said.code == errors.UsageError.exit_code
+    assert remedy in said.err
+
+
+# -- plan and schema
+
+
+@pytest.mark.parametrize("name", ["demo", "demo.yml", "campaigns/demo.yml"])
+def test_the_demo_is_planned_without_touching_anything(sodbench: Sodbench, name: str) -> None:
+    said = sodbench("plan", name)
+    assert said.code == 0
+    assert "2 trials, 10 migrations, about" in said.out
+    assert "0, 12, 24, 36, 48 s" in said.out
+    assert "GB on the shared storage" in said.out
+
+
+def test_a_plan_as_json_is_the_plan(sodbench: Sodbench) -> None:
+    said = sodbench("plan", "smoke", "--json")
+    value = json.loads(said.out)
+    assert (said.code, value["campaign"], len(value["trials"])) == (0, "smoke", 2)
+
+
+def test_a_broken_campaign_is_refused_with_file_and_line(sodbench: Sodbench, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yml"
+    path.write_text(
+        "name: mine\nrepetition: 3\nworkloads: [idle]\nschedule:\n  window_s: 60\n  points_s: [0]\n"
+    )
+    said = sodbench("plan", path)
+    assert said.code == errors.CampaignError.exit_code
+    assert f"{path}:2" in said.err
+    assert "did you mean 'repetitions'?" in said.err
+    assert said.out == ""
+
+
+def test_a_campaign_that_is_not_there_is_answered_with_the_ready_made_ones(sodbench: Sodbench) -> None:
+    said = sodbench("plan", "dmeo")
+    assert said.code == errors.CampaignError.exit_code
+    assert "demo, paper, smoke" in said.err
+
+
+def test_the_schema_is_a_json_schema(sodbench: Sodbench) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    said = sodbench("schema")
+    value = json.loads(said.out)
+    jsonschema.Draft202012Validator.check_schema(value)
+    valid = {"name": "x", "workloads": ["idle"], "schedule": {"window_s": 60, "points_s": [0]}}
+    check = jsonschema.Draft202012Validator(value)
+    assert (said.code, check.is_valid(valid), check.is_valid({**valid, "repetition": 1})) == (0, True, False)
+
+
+# -- stored runs
+
+
+def finished_run(folder: Path) -> Path:
+    """The synthetic run, with a plan that sodbench itself made for its trials."""
+    run = build(folder / "demo" / "20260101T000000Z-abcdef")
+    plans = (expand(campaign(f"seed: {seed}\n")) for seed in range(20))
+    plan: Plan = next(one for one in plans if [t.id for t in one.trials] == ["001-idle", "002-file"])
+    store.write_json(run.plan, plan.to_json())
+    run.journal.write_text(run.journal.read_text().replace("0" * 64, plan.hash))
+    return run.root
+
+
+def test_status_tells_each_trials_verdict(sodbench: Sodbench, tmp_path: Path) -> None:
+    root = finished_run(tmp_path)
+    said = sodbench("status", tmp_path)
+    rows = [line.split()[:4] for line in said.out.splitlines() if line.strip().startswith("00")]
+    assert said.code == 0
+    assert said.out.startswith(f"{root}: finished")
+    assert rows == [["001-idle", "migrations", "1", "valid"], ["002-file", "migrations", "1", "valid"]]
+
+
+def test_status_of_a_killed_run_says_what_remains(sodbench: Sodbench, tmp_path: Path) -> None:
+    root = finished_run(tmp_path)
+    journal = root / "journal.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    first = next(number for number, line in enumerate(lines) if '"attempt.finished"' in line)
+    journal.write_text("".join(lines[: first + 4]) + '{"seq":')
+    said = sodbench("status", root)
+    assert said.code == 0
+    assert "pending" in said.out
+    assert f"1 trials remain: `sodbench resume {root}`" in said.out
+
+
+def test_a_report_is_made_from_the_stored_run_alone(sodbench: Sodbench, tmp_path: Path) -> None:
+    root, out = finished_run(tmp_path), tmp_path / "out"
+    said = sodbench("report", root, "--out", out, "--format", "md")
+    assert said.code == 0
+    assert said.out.splitlines() == [str(out / "report.md")]
+    assert (out / "report.md").read_text().strip()
+
+
+@pytest.mark.parametrize("verb", ["status", "report", "resume"])
+def test_where_no_run_is_stored_says_so(sodbench: Sodbench, tmp_path: Path, verb: str) -> None:
+    said = sodbench(verb, tmp_path)
+    assert said.code == errors.RecordError.exit_code
+    assert f"error (record): {tmp_path}: no run here" in said.err
+
+
+def test_a_damaged_journal_is_named_with_its_line(sodbench: Sodbench, tmp_path: Path) -> None:
+    journal = finished_run(tmp_path) / "journal.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join([*lines[:2], "rubbish\n", *lines[3:]]))
+    said = sodbench("status", tmp_path)
+    assert said.code == errors.RecordError.exit_code
+    assert f"{journal}:3" in said.err
+
+
+# -- rigs
+
+
+@pytest.mark.parametrize("arguments", [["run", "demo"], ["provision"], ["doctor"]])
+def test_an_inventory_that_is_not_there_is_a_mistake_of_the_users(
+    sodbench: Sodbench, tmp_path: Path, arguments: list[str]
+) -> None:
+    said = sodbench(*arguments, "--inventory", tmp_path / "none.yml")
+    assert said.code == errors.CampaignError.exit_code
+    assert f"{tmp_path / 'none.yml'}: no such inventory" in said.err
+
+
+@pytest.mark.parametrize(("installed", "code"), [(True, 0), (False, errors.PrerequisiteError.exit_code)])
+def test_doctor_ends_with_4_when_something_is_missing(
+    sodbench: Sodbench, monkeypatch: pytest.MonkeyPatch, installed: bool, code: int
+) -> None:
+    here = replace(FIT, programs={**FIT.programs, "nft": installed})
+    monkeypatch.setattr(doctor_facts, "gather", lambda inventory: Facts(controller=here, lab=UP))
+    said = sodbench("doctor")
+    assert said.code == code
+    assert ("sudo apt-get install nftables" in said.out) == (not installed)
+    assert said.out.splitlines()[-1].endswith(f"{int(not installed)} missing.")
+
+
+def test_doctor_speaks_json(sodbench: Sodbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_facts, "gather", lambda inventory: Facts(controller=FIT, lab=UP))
+    said = sodbench("doctor", "--json")
+    value = json.loads(said.out)
+    assert (said.code, value["nothing_missing"]) == (0, True)
+    assert {"name", "level", "found", "why", "remedy"} == set(value["checks"][0])

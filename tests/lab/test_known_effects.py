@@ -1,0 +1,139 @@
+"""What is put in must come out: a pause of the guest of known length, as each observer sees it.
+
+The guest is suspended and resumed by its hypervisor, so that what stops is exactly what a migration's blackout
+stops. The truth is QEMU's own STOP and RESUME; the test compares the others against it within their stated
+resolutions.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import libvirt
+import pytest
+
+from conftest import Lab
+from harness import campaign_file, journal, results, runner
+from harness import plan as plans
+from harness.clock import MonotonicClock, sleep
+from harness.interrupt import Interrupt
+from harness.journal import Event
+from harness.rig import pair as pairs
+from harness.rig.guest import DOMAIN
+from harness.rig.session import Rig, open_rig
+from harness.store import RunFolder
+
+pytestmark = pytest.mark.lab
+
+PAUSE_S = 2.0
+SCHEDULE_JITTER_S = 0.35
+"""How late an emulated, loaded guest may answer after it was resumed, on a shared machine of two cores."""
+
+CAMPAIGN = """
+name: pause
+rig: lab
+start: snapshot
+control: 1
+workloads: [file]
+schedule: {points_s: [0], window_s: 16, baseline_s: 5}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A run with a pause in its control trial, and what QEMU says of the pause's length."""
+
+    run: RunFolder
+    trial: str
+    true_s: float
+
+
+class _Pauser:
+    """Suspends the guest once, five seconds into the window of the control trial."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._rig = rig
+        self._control = ""
+
+    def on_event(self, event: Event) -> None:
+        if event.kind == "attempt.started" and event.data["kind"] == "control":
+            self._control = str(event.trial)
+        if event.kind == "window.opened" and event.trial == self._control:
+            threading.Thread(target=self._pause, daemon=True).start()
+
+    def _pause(self) -> None:
+        sleep(5.0)
+        domain: libvirt.virDomain = self._rig.hypervisors.connect()["a"].lookupByName(DOMAIN)
+        domain.suspend()
+        sleep(PAUSE_S)
+        domain.resume()
+
+
+@pytest.fixture(scope="module")
+def seen(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
+    text = CAMPAIGN
+    plan = plans.expand(campaign_file.loads(text, "pause.yml"))
+    pair, clock = pairs.load(lab.inventory), MonotonicClock()
+    with open_rig(pair, "the known-effects test", clock) as rig:
+        provenance = runner.Provenance(
+            campaign_text=text.encode(), command_line=["pytest"], commit=None, inventory=pair.inventory
+        )
+        run = runner.begin(tmp_path_factory.mktemp("pause"), plan, rig, provenance)
+        runner.carry_out(run, rig, clock, Interrupt(), listener=_Pauser(rig).on_event)
+    control = next(trial.id for trial in plan.trials if trial.kind == "control")
+    yield Seen(run, control, _true_length_s(run, control))
+
+
+def _true_length_s(run: RunFolder, trial: str) -> float:
+    events = [one for one in journal.read(run.journal) if one.trial == trial and one.kind == "qmp.event"]
+    stamps = {
+        kind: [int(str(one.data["realtime_us"])) for one in events if one.data["event"] == kind]
+        for kind in ("STOP", "RESUME")
+    }
+    assert len(stamps["STOP"]) == 1, stamps
+    return (
+        min(stamp for stamp in stamps["RESUME"] if stamp > stamps["STOP"][0]) / 1e6 - stamps["STOP"][0] / 1e6
+    )
+
+
+def metric(seen: Seen, name: str) -> tuple[float, float]:
+    """The control trial's value of a metric and its resolution."""
+    table = results.read(seen.run)
+    row = table[(table.trial == seen.trial) & (table.metric == name)].iloc[0]
+    assert row.value == row.value, row.reason
+    return float(row.value), float(row.resolution)
+
+
+def test_qmp_sees_the_pause_that_was_made(seen: Seen) -> None:
+    assert PAUSE_S <= seen.true_s < PAUSE_S + 0.5
+    value, _ = metric(seen, "paused")
+    assert value == pytest.approx(seen.true_s, abs=0.001)
+
+
+def test_the_heartbeat_sees_it_within_two_periods(seen: Seen) -> None:
+    value, resolution = metric(seen, "heartbeat_window_gap")
+    assert resolution == pytest.approx(1 / 200)
+    assert seen.true_s - 0.001 <= value <= seen.true_s + 2 * resolution + SCHEDULE_JITTER_S
+
+
+def test_the_workload_sees_it_within_one_report(seen: Seen) -> None:
+    timeline = results.timelines(seen.run)
+    own = timeline[timeline.trial == seen.trial].sort_values("t_s")
+    longest = float(own.t_s.diff().max())
+    # dbench reports each second of its own time; a frozen guest's second lasts as much longer.
+    assert seen.true_s - 1.0 <= longest - 1.0 <= seen.true_s + 1.0
+
+
+def test_the_migration_of_the_other_trial_is_no_pause(seen: Seen) -> None:
+    table = results.read(seen.run)
+    other = table[(table.trial != seen.trial) & (table.metric == "paused")]
+    assert list(other.value) == [0.0]
+
+
+def test_the_report_names_the_pause(seen: Seen, lab: Lab, tmp_path: Path) -> None:
+    done = lab.sodbench("report", seen.run.root, "--out", tmp_path, "--format", "md")
+    assert done.status == 0, done
+    assert seen.trial in (tmp_path / "report.md").read_text()

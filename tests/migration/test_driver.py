@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from typing import Any
+
+import libvirt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.migration.driver import cancel, flags, migrate, parameters, prepare
+from harness.migration.options import MigrationOptions
+from tests.clocks import SteppedClock
+
+ALWAYS = libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_UNSAFE
+
+
+def options(**chosen: Any) -> MigrationOptions:
+    return MigrationOptions(**chosen)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "extra"),
+    [
+        ({}, 0),
+        ({"mode": "post-copy"}, libvirt.VIR_MIGRATE_POSTCOPY),
+        ({"auto_converge": True}, libvirt.VIR_MIGRATE_AUTO_CONVERGE),
+        ({"xbzrle": True}, libvirt.VIR_MIGRATE_COMPRESSED),
+        ({"parallel_connections": 4}, libvirt.VIR_MIGRATE_PARALLEL),
+        (
+            {"auto_converge": True, "xbzrle": True},
+            libvirt.VIR_MIGRATE_AUTO_CONVERGE | libvirt.VIR_MIGRATE_COMPRESSED,
+        ),
+        ({"bandwidth_mib_s": 32, "downtime_limit_ms": 30}, 0),
+    ],
+)
+def test_each_option_sets_its_flag_and_no_other(chosen: dict[str, Any], extra: int) -> None:
+    assert flags(options(**chosen)) == ALWAYS | extra
+
+
+@pytest.mark.parametrize(
+    ("chosen", "extra"),
+    [
+        ({}, {}),
+        ({"bandwidth_mib_s": 32}, {"bandwidth": 32}),
+        ({"auto_converge": True}, {}),
+        (
+            {
+                "auto_converge": True,
+                "auto_converge_initial_percent": 30,
+                "auto_converge_increment_percent": 5,
+            },
+            {"auto_converge.initial": 30, "auto_converge.increment": 5},
+        ),
+        ({"parallel_connections": 4}, {"parallel.connections": 4}),
+        ({"xbzrle": True}, {"compression": "xbzrle"}),
+        (
+            {"xbzrle": True, "xbzrle_cache_mib": 64},
+            {"compression": "xbzrle", "compression.xbzrle.cache": 64 * 1024 * 1024},
+        ),
+        ({"downtime_limit_ms": 30}, {}),
+    ],
+)
+def test_each_option_becomes_its_parameter_in_libvirts_unit(
+    chosen: dict[str, Any], extra: dict[str, str | int]
+) -> None:
+    assert parameters(options(**chosen), address="10.0.0.2") == {"migrate_uri": "tcp://10.0.0.2", **extra}
+
+
+@given(
+    chosen=st.fixed_dictionaries(
+        {},
+        optional={
+            "bandwidth_mib_s": st.integers(1, 10**6),
+            "parallel_connections": st.integers(1, 255),
+            "xbzrle": st.booleans(),
+            "auto_converge": st.booleans(),
+        },
+    )
+)
+def test_what_is_left_out_is_left_to_the_hypervisor(chosen: dict[str, Any]) -> None:
+    made = parameters(options(**chosen), address="h")
+    assert None not in made.values()
+    assert ("bandwidth" in made) == ("bandwidth_mib_s" in chosen)
+    assert ("parallel.connections" in made) == ("parallel_connections" in chosen)
+    assert ("compression" in made) == chosen.get("xbzrle", False)
+
+
+class FakeDomain:
+    """A libvirt domain that notes what it is told and fails where the test says so."""
+
+    def __init__(self, failure: str | None = None) -> None:
+        self.calls: list[tuple[object, ...]] = []
+        self.failure = failure
+
+    def migrate3(self, destination: object, values: dict[str, object], bits: int) -> None:
+        self.calls.append(("migrate3", destination, values, bits))
+        self._maybe_fail()
+
+    def migrateSetMaxDowntime(self, milliseconds: int) -> None:  # noqa: N802 - libvirt's name
+        self.calls.append(("max downtime", milliseconds))
+
+    def abortJob(self) -> None:  # noqa: N802 - libvirt's name
+        self.calls.append(("abort",))
+        self._maybe_fail()
+
+    def _maybe_fail(self) -> None:
+        if self.failure is not None:
+            raise libvirt.libvirtError(self.failure)
+
+
+class FakeConnection:
+    def __init__(self, domain: FakeDomain) -> None:
+        self.domain = domain
+
+    def lookupByName(self, name: str) -> FakeDomain:  # noqa: N802 - libvirt's name
+        assert name == "sodbench-guest"
+        return self.domain
+
+
+def test_a_migration_is_asked_for_once_and_its_end_is_stamped() -> None:
+    domain, clock = FakeDomain(), SteppedClock(now=7_000)
+    outcome = migrate(FakeConnection(domain), "there", options(), address="10.0.0.2", clock=clock)
+    assert (outcome.ok, outcome.error, outcome.returned_ns) == (True, None, 7_000)
+    assert domain.calls == [("migrate3", "there", {"migrate_uri": "tcp://10.0.0.2"}, ALWAYS)]
+
+
+def test_a_migration_that_fails_is_an_outcome_and_is_not_tried_again() -> None:
+    domain = FakeDomain("the other side hung up")
+    outcome = migrate(FakeConnection(domain), None, options(), address="h", clock=SteppedClock(now=5))
+    assert (outcome.ok, outcome.returned_ns) == (False, 5)
+    assert "the other side hung up" in str(outcome.error)
+    assert len(domain.calls) == 1
+
+
+@pytest.mark.parametrize(("limit_ms", "calls"), [(30, [("max downtime", 30)]), (None, [])])
+def test_the_downtime_limit_is_set_before_the_call_and_only_when_given(
+    limit_ms: int | None, calls: list[tuple[object, ...]]
+) -> None:
+    domain = FakeDomain()
+    prepare(FakeConnection(domain), options(downtime_limit_ms=limit_ms))
+    assert domain.calls == calls
+
+
+@pytest.mark.parametrize(("failure", "there_was_one"), [(None, True), ("no job", False)])
+def test_cancelling_says_whether_there_was_anything_to_cancel(
+    failure: str | None, there_was_one: bool
+) -> None:
+    assert cancel(FakeConnection(FakeDomain(failure))) is there_was_one

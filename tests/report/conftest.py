@@ -1,0 +1,44 @@
+"""One synthetic run and its report, built once for the tests that only read them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness import report
+from harness.report import Report, material
+from harness.report.material import Material
+from harness.store import RunFolder
+from tests.evidence import build
+from tests.report import page
+from tests.report.page import Element
+
+RUN = "20260921T141320Z-ab12cd"
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """The demo: idle and file, five migrations each."""
+    return build(tmp_path_factory.mktemp("results") / "demo" / RUN)
+
+
+@pytest.fixture(scope="session")
+def demo(run: RunFolder) -> Material:
+    return material.read(run)
+
+
+@pytest.fixture(scope="session")
+def made(run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    return report.build(run, tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture(scope="session")
+def html(made: Report) -> Element:
+    """The demo's HTML as a tree."""
+    return page.read(made.documents[0].read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "report"

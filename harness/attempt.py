@@ -232,6 +232,8 @@ class Attempt:
             self._wait(min(left_s, 1.0))
 
     def _wait(self, seconds: float) -> None:
+        self._interrupt.wake.clear()
+        self._interrupt.check()
         self._record.clock.wait(seconds, self._interrupt.wake)
         self._interrupt.check()
 

@@ -22,6 +22,7 @@ from harness.doctor import FEATURES, PROGRAMS, ControllerFacts, Facts, MachineFa
 from harness.errors import SodbenchError
 
 if TYPE_CHECKING:
+    from harness.rig import lab
     from harness.rig.pair import Endpoint
 
 PACKAGES = (
@@ -61,18 +62,24 @@ def gather(inventory: Path | None) -> Facts:
 
     places = lab.Places()
     controller = controller_facts(places.cache)
-    answers = {one.role: one.answers for one in lab.status(places)}
     if inventory is None:
+        answers = _lab_answers(places)
         up = all(answers.values()) and os.access(places.inventory, os.R_OK) and _importable()
         machines = _machines(places.inventory)[1] if up else {}
         return Facts(controller=controller, lab=answers, machines=machines)
     rig, machines = _machines(inventory)
     return Facts(
         controller=controller,
-        lab=answers if rig == "lab" else None,
+        lab=_lab_answers(places) if rig == "lab" else None,
         machines=machines,
         inventory=str(inventory),
     )
+
+
+def _lab_answers(places: lab.Places) -> dict[str, bool]:
+    from harness.rig import lab  # noqa: PLC0415
+
+    return {one.role: one.answers for one in lab.status(places)}
 
 
 def _importable() -> bool:
@@ -243,7 +250,7 @@ def _ask(endpoint: Endpoint, *, wanted_mark: str, libvirt_uri: str | None) -> Ma
     try:
         with Host(endpoint) as host:
             _, mark, _ = host.attempt(f"cat {ready.MARK}")
-            _, proved, _ = host.attempt(f"cat {acceleration._REMEMBERED}")
+            _, proved, _ = host.attempt(f"cat {acceleration.REMEMBERED}")
             _, lock, _ = host.attempt(
                 f"stat -c '%d %i' {lock_holder.PATH} && cat {lock_holder.PATH} && echo && cat /proc/locks"
             )

@@ -7,6 +7,7 @@ is in the journal before the next one is asked for.
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import assert_never
 
 import libvirt
@@ -45,6 +46,8 @@ class Window:
         self._source = ""
         self._fired_ns = 0
         self._given_up = False
+        self._under_way = threading.Event()
+        self._failure: BaseException | None = None
 
     def run(self) -> None:
         """Open the window, carry out the schedule, close the window.
@@ -61,13 +64,18 @@ class Window:
                 self._carry_out(action)
                 self._interrupt.check()
                 self._watch_limit()
+                if self._failure is not None:
+                    raise self._failure
         except BaseException:
             self._abandon()
             raise
+        self._settle()
         late_s = max(0.0, (clock.now_ns() - opened) / NS_PER_S - self._trial.window_s)
         self._record.add("runner", "window.closed", {"late_s": late_s})
 
     def _next(self, opened: int) -> Action:
+        # Cleared before the question: what happens after it wakes the wait that may be the answer.
+        self._interrupt.wake.clear()
         now_s = (self._record.clock.now_ns() - opened) / NS_PER_S
         return next_action(
             self._trial.migrations,
@@ -81,7 +89,6 @@ class Window:
         record = self._record
         match action:
             case Wait(seconds):
-                self._interrupt.wake.clear()
                 record.clock.wait(min(seconds, _LOOK_UP_S), self._interrupt.wake)
             case Fire(n, planned_s):
                 self._fire(n, planned_s)
@@ -98,6 +105,7 @@ class Window:
                 assert_never(action)
 
     def _fire(self, n: int, planned_s: float) -> None:
+        """Start migration `n` in a thread of its own; returns once its start is journalled."""
         connections = self._rig.hypervisors.connect()
         source = guest.active_on(connections)
         destination = _OTHER[source]
@@ -115,26 +123,41 @@ class Window:
             "options": self._plan.migration.model_dump(mode="json"),
         }
         self._source, self._given_up = source, False
+        self._under_way.clear()
+        self._settle()
         self._thread = threading.Thread(
-            target=self._migrate, args=(n, source, destination), name=f"migration-{n}", daemon=True
+            target=self._migrate, args=(connections, data), name=f"migration-{n}", daemon=True
         )
-        self._fired_ns = self._record.clock.now_ns()
-        self._record.add("runner", "migration.started", data, t_ns=self._fired_ns)
         self._thread.start()
+        self._under_way.wait()
 
-    def _migrate(self, n: int, source: str, destination: str) -> None:
-        connections = self._rig.hypervisors.connect()
-        with self._job.watch(n, source, destination):
-            outcome = driver.migrate(
-                connections[source],
-                connections[destination],
-                self._plan.migration,
-                address=self._rig.pair.migration_address[destination],
-                clock=self._record.clock,
-            )
-        data: dict[str, Json] = {"n": n, "ok": outcome.ok, "error": outcome.error}
-        self._record.add("runner", "migration.returned", data, t_ns=outcome.returned_ns)
-        self._interrupt.wake.set()
+    def _migrate(self, connections: Mapping[str, libvirt.virConnect], data: Mapping[str, Json]) -> None:
+        n, source, destination = int(str(data["n"])), str(data["source"]), str(data["destination"])
+        try:
+            with self._job.watch(n, source, destination):
+                self._fired_ns = self._record.clock.now_ns()
+                self._record.add("runner", "migration.started", data, t_ns=self._fired_ns)
+                self._under_way.set()
+                outcome = driver.migrate(
+                    connections[source],
+                    connections[destination],
+                    self._plan.migration,
+                    address=self._rig.pair.migration_address[destination],
+                    clock=self._record.clock,
+                )
+                returned: dict[str, Json] = {"n": n, "ok": outcome.ok, "error": outcome.error}
+                self._record.add("runner", "migration.returned", returned, t_ns=outcome.returned_ns)
+                self._interrupt.wake.set()
+        except BaseException as error:  # noqa: BLE001 - handed to the runner's thread, which raises it
+            self._failure = error
+        finally:
+            self._under_way.set()
+            self._interrupt.wake.set()
+
+    def _settle(self) -> None:
+        """Wait until the last migration's final counts are in: they come shortly after its return."""
+        if self._thread is not None:
+            self._thread.join()
 
     def _watch_limit(self) -> None:
         """Give up a migration that outlasts the campaign's limit; its outcome is then a failed one."""

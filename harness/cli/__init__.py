@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 
-import click
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -24,20 +23,29 @@ from harness.cli.schema import schema
 from harness.cli.status import status
 
 _EPILOG = """
-[bold]Exit codes[/bold]: 0 done, 1 unexpected, 2 wrong usage, 3 error in a campaign or inventory,
-4 something is missing, 5 a machine does not answer, 6 building or provisioning failed, 7 the rig is in use,
-8 the guest failed, 9 the workload failed, 10 a migration cannot be asked for, 11 no space or not writable,
-12 a stored run is damaged, 13 the run ended with trials that are not valid, 130 interrupted.
+[bold]Exit codes[/bold]
 
-[bold]First steps[/bold]: sodbench doctor, then sodbench lab up, sodbench provision, sodbench run demo,
-sodbench report results/demo.
+0 done · 1 unexpected · 2 wrong usage · 3 error in a campaign or inventory · 4 something is missing ·
+5 a machine does not answer · 6 building or provisioning failed · 7 the rig is in use · 8 the guest failed ·
+9 the workload failed · 10 a migration cannot be asked for · 11 no space or not writable ·
+12 a stored run is damaged · 13 the run ended with trials that are not valid · 130 interrupted
+
+[bold]First steps[/bold]
+
+sodbench doctor · sodbench lab up · sodbench provision · sodbench run demo · sodbench report results/demo
 """
+
+
+def _paragraphs(text: str) -> str:
+    """Each paragraph on one line: rich wraps it to the terminal, and keeps line ends inside one."""
+    return "\n\n".join(" ".join(part.split()) for part in text.strip().split("\n\n"))
+
 
 app = typer.Typer(
     name="sodbench",
     help="What does it cost to move a running virtual machine to safety? "
     "Migrates a working guest between two hosts on schedule, measures it, and reports it.",
-    epilog=_EPILOG,
+    epilog=_paragraphs(_EPILOG),
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -76,16 +84,15 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        result = app(standalone_mode=False)
+        app()  # Typer says itself what is wrong with a command line, and ends with 2
     except errors.SodbenchError as error:
         _show(error)
         return error.exit_code
-    except click.ClickException as error:
-        error.show()
-        return errors.UsageError.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except KeyboardInterrupt:
         return errors.InterruptedRunError.exit_code
-    return result if isinstance(result, int) else 0
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
 
 
 def _show(error: errors.SodbenchError) -> None:

@@ -100,8 +100,8 @@ def _ask(
     send: Callable[[str], None], answers: queue.Queue[tuple[int, str]], clock: Clock, host: Host
 ) -> Exchange:
     sent = clock.now_ns()
-    send("?")
     try:
+        send("?")
         received, line = answers.get(timeout=_ANSWER_LIMIT_S)
         monotonic, realtime, kernel = line.split(" ")
         return Exchange(

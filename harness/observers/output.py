@@ -23,7 +23,7 @@ def _bound(command: str) -> str:
     sshd does not end what it started when the channel closes, and a load generator must not outlive a trial.
     """
     return (
-        f"exec 3<&0; setsid sh -c {shlex.quote('exec 2>&1; ' + command)} </dev/null & load=$!; "
+        f"exec 2>&1 3<&0; setsid sh -c {shlex.quote(command)} </dev/null & load=$!; "
         "{ cat <&3; kill -- -$load; } >/dev/null 2>&1 & watch=$!; "
         "wait $load; status=$?; kill $watch 2>/dev/null; exit $status"
     )

@@ -18,7 +18,7 @@ from harness.observers.contract import Record, Scene
 from harness.rig.guest import DOMAIN
 
 Listener = Callable[[str, str, Mapping[str, Json]], None]
-"""Called with the host, the event's name and its details, on libvirt's event thread: it must not call back."""
+"""Told the host, the event's name and its details, on libvirt's event thread: it must not call back."""
 
 
 @dataclass(frozen=True, slots=True)

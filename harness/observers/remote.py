@@ -19,7 +19,8 @@ _START_LIMIT_S = 15.0
 class RemoteSeries:
     """One remote program and its file.
 
-    The program prints ``ready`` when it observes, then rows, and ``error: ...`` if it cannot.
+    The program prints ``ready`` when it observes, then rows; what it says on standard error before it ends is
+    the reason of its failure.
     """
 
     def __init__(self, observer: str, host: Host, program: Path, arguments: str, record: Record) -> None:
@@ -57,15 +58,13 @@ class RemoteSeries:
             self._ready.set()
         elif line[:1].isdigit() and self._series is not None:
             self._series.add(line)
-        elif line.strip():
-            # A traceback ends with the line that says what happened.
-            self._problem = line.strip()
 
     def _on_close(self, reason: str) -> None:
-        if self._ready.is_set() and not self._stopping:
-            self._record.failed(self._observer, f"{self._host.role}: {self._problem or reason}")
-        self._problem = self._problem or ("" if self._ready.is_set() else reason)
-        self._ready.set()
+        if not self._ready.is_set():
+            self._problem = reason
+            self._ready.set()
+        elif not self._stopping:
+            self._record.failed(self._observer, f"{self._host.role}: {reason}")
 
     @property
     def rows(self) -> int:

@@ -17,16 +17,16 @@ BOOT_LIMIT_S = 10
 _PROOF = "Run /"
 """What a Linux kernel prints when it hands over to the first program (init/main.c, run_init_process)."""
 
-_REMEMBERED = "/run/sodbench-accelerator"
+REMEMBERED = "/run/sodbench-accelerator"
 
 
 def accelerator(host: Host, image: str) -> str:
     """``kvm`` if the kernel in the folder `image` has been seen to boot under KVM on `host`, else ``tcg``."""
-    _, known, _ = host.attempt(f"cat {_REMEMBERED}")
+    _, known, _ = host.attempt(f"cat {REMEMBERED}")
     if known.strip() in ("kvm", "tcg"):
         return known.strip()
     answer = "kvm" if _boots_under_kvm(host, image) else "tcg"
-    host.run(f"echo {answer} > {_REMEMBERED}")
+    host.run(f"echo {answer} > {REMEMBERED}")
     return answer
 
 

@@ -63,17 +63,34 @@ class Channel:
                 *lines, pending = (pending + data).replace(b"\r\n", b"\n").split(b"\n")
                 for line in lines:
                     self._on_line(now, line.decode(errors="replace"))
+            said = self._last_complaint()
             self.exit_status = self._channel.recv_exit_status()
-            reason = f"exit status {self.exit_status}"
+            reason = said or f"exit status {self.exit_status}"
         except (OSError, EOFError, paramiko.SSHException) as error:
             reason = str(error) or type(error).__name__
         finally:
             self._ended.set()
             self._on_close(reason)
 
+    def _last_complaint(self) -> str:
+        """The last line of standard error: of a traceback the one that says what happened."""
+        lines = (
+            b"".join(iter(lambda: self._channel.recv_stderr(65536), b"")).decode(errors="replace").split("\n")
+        )
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
     def send(self, line: str) -> None:
-        """Send one line to the command's standard input."""
-        self._channel.sendall(line.encode() + b"\n")
+        """Send one line to the command's standard input.
+
+        Raises:
+            UnreachableError: The command has ended, or its machine is gone.
+        """
+        try:
+            self._channel.sendall(line.encode() + b"\n")
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise UnreachableError(
+                "a standing command does not listen any more", why=str(error) or "closed", retry=True
+            ) from error
 
     @property
     def ended(self) -> bool:
@@ -170,6 +187,8 @@ class Host:
             channel.settimeout(timeout_s)
             with channel.makefile("rb") as out_file, channel.makefile_stderr("rb") as err_file:
                 out, err = out_file.read().decode(errors="replace"), err_file.read().decode(errors="replace")
+            if not channel.status_event.wait(timeout_s):
+                raise TimeoutError
             return channel.recv_exit_status(), out, err
         except TimeoutError as error:
             raise CommandError(
@@ -206,7 +225,6 @@ class Host:
             channel = self._open(command, root=root)
         except (OSError, paramiko.SSHException, EOFError) as error:
             raise self._unreachable(error) from error
-        channel.set_combine_stderr(True)
         return Channel(channel, on_line, self._clock, on_close)
 
     def python(self, program: Path, arguments: str = "") -> str:

@@ -66,7 +66,4 @@ def _first(answers: queue.Queue[str], host: Host) -> dict[str, str]:
         raise UnreachableError(
             "no answer to the rig's lock", where=f"host {host.role}", retry=True
         ) from error
-    try:
-        return dict(json.loads(line))
-    except ValueError:
-        return {"state": "failed", "reason": line}
+    return dict(json.loads(line))

@@ -180,8 +180,10 @@ def _ansible_inventory(inventory: Path) -> Mapping[str, Mapping[str, object]]:
     )
     if done.returncode != 0:
         raise CampaignError("not an inventory", where=str(inventory), why=done.stderr.strip()[-500:])
-    hostvars = json.loads(done.stdout).get("_meta", {}).get("hostvars", {})
-    return dict(hostvars)
+    hostvars = dict(json.loads(done.stdout).get("_meta", {}).get("hostvars", {}))
+    if not hostvars:  # Ansible takes anything for an empty inventory and warns
+        raise CampaignError("no machines in it", where=str(inventory), why=done.stderr.strip()[-500:])
+    return hostvars
 
 
 def _variables(hostvars: Mapping[str, Mapping[str, object]], role: str, inventory: Path) -> _Variables:

@@ -15,7 +15,7 @@ BY_ROOM = {"cli", "report", "workloads", "stats", "observers"}
 """Rooms whose files the tree describes together, because there is one for each verb, section, tool."""
 
 
-@pytest.mark.parametrize("name", sorted(set(re.findall(r"\b[a-z_]+\.py\b", TREE))))
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"(?<![*\w])[a-z_]+\.py\b", TREE))))
 def test_every_module_that_the_tree_names_is_there(name: str) -> None:
     assert name in {path.name for path in MODULES}
 

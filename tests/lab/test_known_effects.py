@@ -1,8 +1,8 @@
 """What is put in must come out: a pause of the guest of known length, as each observer sees it.
 
-The guest is suspended and resumed by its hypervisor, so that what stops is exactly what a migration's blackout
-stops. The truth is QEMU's own STOP and RESUME; the test compares the others against it within their stated
-resolutions.
+The guest is suspended and resumed by its hypervisor, so that what stops is exactly what a migration's
+blackout stops. The truth is QEMU's own STOP and RESUME; the others are compared against it within their
+stated resolutions.
 """
 
 from __future__ import annotations

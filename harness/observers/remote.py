@@ -74,7 +74,7 @@ class RemoteSeries:
     def stop(self) -> None:
         """End the program; what it still had to say is in the file afterwards."""
         self._stopping = True
-        if self._channel is not None:
-            self._channel.close()
+        if self._channel is not None and not self._channel.close():
+            self._record.failed(self._observer, f"{self._host.role} did not answer any more at the end")
         if self._series is not None:
             self._series.close()

@@ -97,12 +97,13 @@ class Channel:
         """Whether the command has ended or the connection is gone."""
         return self._ended.is_set()
 
-    def close(self, *, wait_s: float = 5.0) -> None:
-        """End the command: its input is closed first, the channel after at most `wait_s`."""
+    def close(self, *, wait_s: float = 5.0) -> bool:
+        """End the command: its input is closed first, the channel after at most `wait_s`; whether it ended."""
         with contextlib.suppress(OSError):  # it has ended already
             self._channel.shutdown_write()
-        self._ended.wait(wait_s)
+        ended = self._ended.wait(wait_s)
         self._channel.close()
+        return ended
 
 
 class Host:
@@ -200,7 +201,8 @@ class Host:
             raise self._unreachable(error) from error
 
     def _open(self, command: str, *, root: bool) -> paramiko.Channel:
-        channel: paramiko.Channel = self._connected().create_session()
+        # Fabric's own create_session() waits an hour for a machine that has gone silent.
+        channel: paramiko.Channel = self._connected().transport.open_session(timeout=_CONNECT_LIMIT_S)
         channel.exec_command(self._as_root(command) if root else command)
         return channel
 

@@ -20,7 +20,7 @@ def provision(
 
     Machines that were provisioned by the same playbooks and inventory are left alone.
     """
-    from harness.rig import image, ready  # noqa: PLC0415
+    from harness.rig import image, lock, ready  # noqa: PLC0415
     from harness.rig.host import Host  # noqa: PLC0415
     from harness.rig.pair import load  # noqa: PLC0415
 
@@ -33,8 +33,9 @@ def provision(
             if not console.is_terminal:
                 console.print(f"  {task}", markup=False)
 
-        done = ready.provision(pair, force=force, artifacts=artifacts, progress=progress)
-        console.print("The machines are provisioned." if done else "The machines were provisioned already.")
-        with Host(pair.machines["a"]) as builder:
+        with Host(pair.machines["a"]) as builder, lock.hold(builder, "sodbench provision"):
+            done = ready.provision(pair, force=force, artifacts=artifacts, progress=progress)
+            said = "The machines are provisioned." if done else "The machines were provisioned already."
+            console.print(said)
             key, built = image.ensure(pair, builder, artifacts=artifacts, progress=progress)
         console.print(f"Guest image {key} {'built' if built else 'was there already'}.")

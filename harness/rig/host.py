@@ -98,7 +98,7 @@ class Channel:
         return self._ended.is_set()
 
     def close(self, *, wait_s: float = 5.0) -> bool:
-        """End the command: its input is closed first, the channel after at most `wait_s`; whether it ended."""
+        """End the command, its input first and the channel after `wait_s` at most; whether it ended."""
         with contextlib.suppress(OSError):  # it has ended already
             self._channel.shutdown_write()
         ended = self._ended.wait(wait_s)

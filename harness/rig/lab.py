@@ -21,7 +21,7 @@ from ruamel.yaml import YAML
 
 from harness.clock import sleep
 from harness.errors import PrerequisiteError, ProvisionError
-from harness.rig import lab_machine, lab_network
+from harness.rig import lab_machine, lab_network, ready
 from harness.rig.lab_machine import Machine
 from harness.rig.local import run
 
@@ -32,7 +32,8 @@ GUEST_ADDRESS = ipaddress.ip_address("198.18.0.100")
 _ADDRESSES = {"a": "198.18.0.11", "b": "198.18.0.12", "client": "198.18.0.13"}
 ROLES = ("a", "b", "client", "guest")
 _BASE_PACKAGES = (
-    "systemd,systemd-sysv,dbus,udev,openssh-server,python3,iproute2,kmod,ca-certificates,procps,iputils-ping"
+    "systemd,systemd-sysv,dbus,udev,openssh-server,python3,python3-apt,"
+    "iproute2,kmod,ca-certificates,procps,iputils-ping"
 )
 _NETWORK_FILES = {
     "10-br0.netdev": "[NetDev]\nName=br0\nKind=bridge\n\n[Bridge]\nSTP=no\nForwardDelaySec=0\n",
@@ -120,6 +121,8 @@ def up(places: Places) -> Path:
     fresh = [machine for machine in places.machines() if not _healthy(machine)]
     for machine in fresh:
         lab_machine.stop(machine)
+        if not (machine.layers / f"upper{ready.MARK}").exists():
+            _forget_layers(machine)  # its provisioning never ended: half of it is worse than none
         lab_machine.mount(machine, base)
         lab_machine.personalise(
             machine, host_key=_host_key(places, machine), authorized_key=_public(places.key)
@@ -139,7 +142,8 @@ def down(places: Places, *, purge: bool = False) -> None:
         lab_machine.stop(machine)
     lab_network.down(places.kept_settings)
     for folder in (places.state, places.run):
-        shutil.rmtree(folder, ignore_errors=False) if folder.is_dir() else None
+        if folder.is_dir():
+            shutil.rmtree(folder)
         _remove_if_empty(folder.parent)
     if purge and places.cache.is_dir():
         shutil.rmtree(places.cache)
@@ -164,11 +168,10 @@ def status(places: Places) -> list[MachineStatus]:
     ]
 
 
-def forget_machine_layers(places: Places) -> None:
-    """Throw the machines' own layers away, so that the next `up` starts from the bare base."""
-    for machine in places.machines():
-        lab_machine.stop(machine)
-        shutil.rmtree(machine.layers, ignore_errors=False) if machine.layers.is_dir() else None
+def _forget_layers(machine: Machine) -> None:
+    """Throw a stopped machine's own layer away, so that it starts from the bare base."""
+    if machine.layers.is_dir():
+        shutil.rmtree(machine.layers)
 
 
 def ssh_argv(places: Places, role: str) -> list[str]:
@@ -219,9 +222,8 @@ def _base(places: Places) -> Path:
     if base.is_dir():
         return base
     for machine in places.machines():
-        if machine.layers.is_dir():  # a layer over another base is of no use
-            lab_machine.stop(machine)
-            shutil.rmtree(machine.layers)
+        lab_machine.stop(machine)
+        _forget_layers(machine)  # a layer over another base is of no use
     for stale in places.cache.glob("base-*"):
         shutil.rmtree(stale)
     partial = places.cache / f"base-partial-{os.getpid()}"
@@ -322,7 +324,7 @@ def _write_inventory(places: Places) -> None:
             },
             "children": {
                 "hosts": {"hosts": {role: hosts[role] for role in ("a", "b")}},
-                "client": {"hosts": {"client": hosts["client"]}},
+                "clients": {"hosts": {"client": hosts["client"]}},
                 "builder": {"hosts": {"a": None}},
             },
         }

@@ -182,7 +182,12 @@ def _ansible_inventory(inventory: Path) -> Mapping[str, Mapping[str, object]]:
         raise CampaignError("not an inventory", where=str(inventory), why=done.stderr.strip()[-500:])
     hostvars = dict(json.loads(done.stdout).get("_meta", {}).get("hostvars", {}))
     if not hostvars:  # Ansible takes anything for an empty inventory and warns
-        raise CampaignError("no machines in it", where=str(inventory), why=done.stderr.strip()[-500:])
+        raise CampaignError(
+            "no machines in it",
+            where=str(inventory),
+            why=done.stderr.strip()[-500:] or "the file is empty",
+            remedy="name the two hosts a and b (group hosts) and the load generator client (group clients)",
+        )
     return hostvars
 
 
@@ -192,7 +197,7 @@ def _variables(hostvars: Mapping[str, Mapping[str, object]], role: str, inventor
             f"no machine named {role!r}",
             where=str(inventory),
             why=f"found: {', '.join(sorted(hostvars)) or 'none'}",
-            remedy="name the two hosts a and b (group hosts) and the load generator client (group client)",
+            remedy="name the two hosts a and b (group hosts) and the load generator client (group clients)",
         )
     try:
         return _Variables.model_validate({"ansible_host": role, **hostvars[role]})

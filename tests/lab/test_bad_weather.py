@@ -43,7 +43,7 @@ def altered(lab: Lab, folder: Path, role: str, **variables: object) -> Path:
     """The lab's inventory with variables of one machine changed."""
     yaml = YAML()
     inventory = yaml.load(lab.inventory.read_text())
-    group = "client" if role == "client" else "hosts"
+    group = "clients" if role == "client" else "hosts"
     inventory["all"]["children"][group]["hosts"][role].update(variables)
     path = folder / "inventory.yml"
     with path.open("w") as file:

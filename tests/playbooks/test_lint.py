@@ -110,5 +110,5 @@ def test_role_uses_builtin_modules_only(role: Path) -> None:
 def test_the_example_inventory_has_the_groups_that_the_playbooks_use() -> None:
     groups = load(EXAMPLE)["all"]["children"]
     assert set(groups["hosts"]["hosts"]) == {"a", "b"}
-    assert set(groups["client"]["hosts"]) == {"client"}
+    assert set(groups["clients"]["hosts"]) == {"client"}
     assert set(groups["builder"]["hosts"]) == {"a"}

@@ -24,6 +24,7 @@ from harness.errors import (
     IncompleteRunError,
     InterruptedRunError,
     PrerequisiteError,
+    ProvisionError,
     SodbenchError,
     StorageError,
 )
@@ -74,9 +75,14 @@ def gather_facts(pair: Pair) -> Mapping[str, Mapping[str, Json]]:
 
     Raises:
         UnreachableError: A machine does not answer.
-        ProvisionError: A machine lacks what provisioning gives it.
+        PrerequisiteError: A machine lacks what provisioning gives it, or room on its storage.
     """
-    found = play("verify.yml", pair.inventory).facts
+    try:
+        found = play("verify.yml", pair.inventory).facts
+    except ProvisionError as error:
+        raise PrerequisiteError(
+            "a machine is not fit for a run", where=error.where, why=error.why, remedy=error.remedy
+        ) from error
     facts: dict[str, Mapping[str, Json]] = {}
     for role, values in found.items():
         own = values.get("sodbench_facts")

@@ -9,7 +9,6 @@ import typer
 
 from harness import resources
 from harness.errors import CampaignError
-from harness.rig import lab
 
 Inventory = Annotated[
     Path | None,
@@ -41,6 +40,8 @@ def inventory_file(given: Path | None, rig: str, campaign: Path | None = None) -
     if given is not None:
         return given
     if rig == "lab":
+        from harness.rig import lab  # noqa: PLC0415 - paramiko and ansible-runner take their time to import
+
         return lab.Places().inventory
     path = Path(rig)
     return path if path.is_absolute() or campaign is None else campaign.parent / path

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -72,7 +73,21 @@ def ensure(pair: Pair, builder: Host, *, artifacts: Path | None, progress: Progr
         return key, False
     variables = {"sodbench_image_key": key, "sodbench_image_authorized_key": authorized_key(pair)}
     play("guest_image.yml", pair.inventory, artifacts=artifacts, variables=variables, progress=progress)
+    _prune(pair, builder, key)
     return key, True
+
+
+def _prune(pair: Pair, builder: Host, key: str) -> None:
+    """Remove older images and the guests saved from them: nothing can use them any more.
+
+    The caller holds the rig, so no run is using one either.
+    """
+    storage = shlex.quote(pair.storage_path)
+    builder.run(
+        f"find {storage}/images -mindepth 1 -maxdepth 1 -type d ! -name {key} -exec rm -rf {{}} + && "
+        f"rm -rf {storage}/snapshots",
+        timeout_s=300,
+    )
 
 
 def describe(pair: Pair, builder: Host, key: str) -> dict[str, Json]:

@@ -67,11 +67,14 @@ def milliseconds(value_ms: float) -> Value:
 
 
 def samples(migration: Migration) -> list[tuple[int, Mapping[str, Json]]]:
-    """The job's statistics while it ran: (controller's ns, statistics), by time."""
+    """The job's statistics while it ran: (controller's ns, statistics), by time.
+
+    Before QEMU has begun, libvirt fills its fields with zeros; those samples say nothing and are left out.
+    """
     found = []
     for event in migration.all("job.sampled"):
         stats = event.data.get("stats")
-        if isinstance(stats, Mapping):
+        if isinstance(stats, Mapping) and number(stats, "memory_total") != 0:
             found.append((event.t_ns, stats))
     return found
 

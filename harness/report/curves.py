@@ -80,7 +80,7 @@ def _paint_remaining(axes: Axes, mine: pd.DataFrame) -> None:
 
 def _paint_dirtying(axes: Axes, mine: pd.DataFrame) -> None:
     known = mine[mine["dirty_bytes_s"].notna()]
-    axes.plot(known["t_s"], known["dirty_bytes_s"] * MB, color=SECOND, linewidth=1.4, drawstyle="steps-post")
+    axes.plot(known["t_s"], known["dirty_bytes_s"] * MB, color=SECOND, linewidth=1.4, marker="o", markersize=3.5)
     if known.empty:
         axes.text(0.5, 0.5, "not reported", transform=axes.transAxes, ha="center", va="center", color=QUIET)
 
@@ -233,13 +233,14 @@ def _paint_timeline(axes: Axes, attempt: Attempt, rows: pd.DataFrame) -> None:
     if baseline is not None:
         axes.axhline(baseline, color=QUIET, linewidth=0.9, linestyle=(0, (4, 3)))
         shown = quantity.Shown(label="", unit=unit, digits=0 if baseline >= 100 else 1)
+        # Outside the plot: inside it every place may be crossed by the curve.
         axes.annotate(
-            f"before: {shown.with_unit(baseline)}",
+            f"before:\n{shown.with_unit(baseline)}",
             (1.0, baseline),
             xycoords=("axes fraction", "data"),
-            xytext=(0, 3),
+            xytext=(4, 0),
             textcoords="offset points",
-            ha="right",
+            va="center",
             fontsize=7.5,
             color=QUIET,
         )

@@ -49,12 +49,15 @@ class Sampler:
 
     def _sample_self(self, series: Series, record: Record) -> None:
         process = psutil.Process(os.getpid())
+        # Looking for children means reading every process of the machine, so that is done once: the ssh
+        # processes of the standing libvirt connections, which are open before any observer starts.
+        known = [process, *process.children(recursive=True)]
         ended_or_running: dict[int, float] = {}
         stopped = False
         while not stopped:
             # The last turn comes after the stop, so that the counters cover the whole window.
             stopped = record.clock.wait(PERIOD_S, self._stopping) if series.rows else False
-            for one in [process, *process.children(recursive=True)]:
+            for one in known:
                 try:
                     times = one.cpu_times()
                 except psutil.NoSuchProcess:

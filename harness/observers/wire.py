@@ -1,7 +1,7 @@
 """Bytes on the wire: what the migration's connections really carried, from the packet filter of each host.
 
 The counters are in the kernel's path and cost nothing to keep; reading them costs a process, so they are read
-once a second. They count IP bytes of the migration ports, headers, TLS and retransmissions included.
+every two seconds. They count IP bytes of the migration ports, headers, TLS and retransmissions included.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from harness.observers.contract import Record, Scene
 from harness.observers.remote import RemoteSeries
 
 PROGRAM = Path(__file__).with_name("wire_probe.py")
-PERIOD_S = 1.0
+PERIOD_S = 2.0
 HEADER = (
     "t_ns,out_bytes,out_packets,in_bytes,in_packets,"
     "peer_in_bytes,peer_in_packets,peer_out_bytes,peer_out_packets"

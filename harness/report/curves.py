@@ -80,7 +80,9 @@ def _paint_remaining(axes: Axes, mine: pd.DataFrame) -> None:
 
 def _paint_dirtying(axes: Axes, mine: pd.DataFrame) -> None:
     known = mine[mine["dirty_bytes_s"].notna()]
-    axes.plot(known["t_s"], known["dirty_bytes_s"] * MB, color=SECOND, linewidth=1.4, marker="o", markersize=3.5)
+    axes.plot(
+        known["t_s"], known["dirty_bytes_s"] * MB, color=SECOND, linewidth=1.4, marker="o", markersize=3.5
+    )
     if known.empty:
         axes.text(0.5, 0.5, "not reported", transform=axes.transAxes, ha="center", va="center", color=QUIET)
 

@@ -35,9 +35,12 @@ _BASE_PACKAGES = (
     "systemd,systemd-sysv,dbus,udev,openssh-server,python3,python3-apt,"
     "iproute2,kmod,ca-certificates,procps,iputils-ping"
 )
-_NETWORK_FILES = {
-    "10-br0.netdev": "[NetDev]\nName=br0\nKind=bridge\n\n[Bridge]\nSTP=no\nForwardDelaySec=0\n",
-    "20-host0.network": "[Match]\nName=host0\n\n[Network]\nBridge=br0\nLinkLocalAddressing=no\n",
+_BASE_FILES = {
+    # Without PAM a login opens no session of logind. With it, a login that comes while the last session's user
+    # manager is being stopped waits for that, and in a container that took two minutes.
+    "etc/ssh/sshd_config.d/sodbench.conf": "UseDNS no\nPasswordAuthentication no\nUsePAM no\n",
+    "etc/systemd/network/10-br0.netdev": "[NetDev]\nName=br0\nKind=bridge\n\n[Bridge]\nSTP=no\nForwardDelaySec=0\n",
+    "etc/systemd/network/20-host0.network": "[Match]\nName=host0\n\n[Network]\nBridge=br0\nLinkLocalAddressing=no\n",
 }
 _BOOT_LIMIT_S = 90.0
 
@@ -217,7 +220,7 @@ def apt_sources() -> str:
 def _base(places: Places) -> Path:
     """The root that all machines share; built once and named by a hash of what went into it."""
     sources = apt_sources()
-    inputs = "\n".join([sources, _BASE_PACKAGES, *_NETWORK_FILES.values()])
+    inputs = "\n".join([sources, _BASE_PACKAGES, *_BASE_FILES.values()])
     base = places.cache / f"base-{hashlib.sha256(inputs.encode()).hexdigest()[:12]}"
     if base.is_dir():
         return base
@@ -235,12 +238,10 @@ def _base(places: Places) -> Path:
         timeout_s=900,
         text_in=sources,
     )
-    network = partial / "etc/systemd/network"
-    for name, text in _NETWORK_FILES.items():
-        (network / name).write_text(text)
+    for name, text in _BASE_FILES.items():
+        (partial / name).write_text(text)
     # Without a name of its own a machine would take its address from the others.
     (partial / "etc/machine-id").write_text("")
-    (partial / "etc/ssh/sshd_config.d/sodbench.conf").write_text("UseDNS no\nPasswordAuthentication no\n")
     run(["systemctl", f"--root={partial}", "enable", "systemd-networkd.service", "ssh.service"])
     run(["systemctl", f"--root={partial}", "mask", "apt-daily.timer", "apt-daily-upgrade.timer"])
     partial.rename(base)

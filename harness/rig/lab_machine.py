@@ -73,6 +73,7 @@ def personalise(machine: Machine, *, host_key: Path, authorized_key: str) -> Non
     """Write what makes this machine itself: name, address, ssh keys."""
     root = machine.root
     (root / "etc/hostname").write_text(f"{machine.name}\n")
+    (root / "etc/hosts").write_text(f"127.0.0.1 localhost\n{machine.address} {machine.name}\n")
     (root / _ROLE).write_text(
         "[Match]\nName=br0\n\n[Network]\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n"
         f"Address={machine.address}/{lab_network.NETWORK.prefixlen}\nGateway={lab_network.CONTROLLER.ip}\n"

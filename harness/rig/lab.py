@@ -36,11 +36,15 @@ _BASE_PACKAGES = (
     "iproute2,kmod,ca-certificates,procps,iputils-ping"
 )
 _BASE_FILES = {
-    # Without PAM a login opens no session of logind. With it, a login that comes while the last session's user
-    # manager is being stopped waits for that, and in a container that took two minutes.
+    # Without PAM a login opens no session of logind. With it, a login that comes while the last session's
+    # user manager is being stopped waits for that, and in a container that took two minutes.
     "etc/ssh/sshd_config.d/sodbench.conf": "UseDNS no\nPasswordAuthentication no\nUsePAM no\n",
-    "etc/systemd/network/10-br0.netdev": "[NetDev]\nName=br0\nKind=bridge\n\n[Bridge]\nSTP=no\nForwardDelaySec=0\n",
-    "etc/systemd/network/20-host0.network": "[Match]\nName=host0\n\n[Network]\nBridge=br0\nLinkLocalAddressing=no\n",
+    "etc/systemd/network/10-br0.netdev": (
+        "[NetDev]\nName=br0\nKind=bridge\n\n[Bridge]\nSTP=no\nForwardDelaySec=0\n"
+    ),
+    "etc/systemd/network/20-host0.network": (
+        "[Match]\nName=host0\n\n[Network]\nBridge=br0\nLinkLocalAddressing=no\n"
+    ),
 }
 _BOOT_LIMIT_S = 90.0
 

@@ -281,8 +281,6 @@ def _precopy(attempt: Attempt) -> Iterator[dict[str, object]]:
     zero_ns = attempt.window_ns
     for migration in attempt.migrations:
         for t_ns, stats in transfer.samples(migration):
-            # The dirty rate is measured at the end of a pass: during the first one its zero is no rate.
-            first_pass = (number(stats, "memory_iteration") or 0) <= 1
             yield {
                 "migration": migration.n,
                 "t_s": seconds(t_ns - migration.started_ns),
@@ -290,7 +288,7 @@ def _precopy(attempt: Attempt) -> Iterator[dict[str, object]]:
                 "iteration": number(stats, "memory_iteration"),
                 "remaining_bytes": number(stats, "data_remaining"),
                 "processed_bytes": number(stats, "data_processed"),
-                "dirty_bytes_s": None if first_pass else transfer.bytes_of(stats, "memory_dirty_rate"),
+                "dirty_bytes_s": transfer.bytes_of(stats, "memory_dirty_rate") or None,  # 0: not known yet
                 "bandwidth_bytes_s": number(stats, "memory_bps"),
             }
 

@@ -56,7 +56,6 @@ class Window:
             GuestError: The guest is not where exactly one guest should be.
             InterruptedRunError: The user asked to stop; a running migration was aborted first.
         """
-        clock = self._record.clock
         self._record.add("runner", "window.opened", {"window_s": self._trial.window_s})
         opened = self._record.history[-1].t_ns
         try:
@@ -70,8 +69,13 @@ class Window:
             self._abandon()
             raise
         self._settle()
-        late_s = max(0.0, (clock.now_ns() - opened) / NS_PER_S - self._trial.window_s)
-        self._record.add("runner", "window.closed", {"late_s": late_s})
+        self._record.add("runner", "window.closed", {"late_s": self._late_s(opened)})
+
+    def _late_s(self, opened: int) -> float:
+        """How long after the planned end a migration was still under way, in s; 0 when none was."""
+        returned = [one.t_ns for one in self._record.history if one.kind == "migration.returned"]
+        last_s = (max(returned, default=opened) - opened) / NS_PER_S
+        return max(0.0, last_s - self._trial.window_s)
 
     def _next(self, opened: int) -> Action:
         # Cleared before the question: what happens after it wakes the wait that may be the answer.

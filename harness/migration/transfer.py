@@ -88,15 +88,14 @@ def bytes_of(stats: Mapping[str, Json], pages_key: str) -> float | None:
 def dirty_rates(migration: Migration) -> list[float]:
     """The dirty rates in bytes/s that the job's samples carry, by time.
 
-    The rate is known only once a pass has ended; zeros of the first pass mean that, and are left out.
+    The rate is known only once a pass has ended, and is reset when the last one has: QEMU then says 0, which
+    means that it has none. Zeros are left out.
 
     Raises:
         NotMeasured: No sample carries one.
     """
-    rates = [
-        rate for _, stats in samples(migration) if (rate := bytes_of(stats, "memory_dirty_rate")) is not None
-    ]
-    known = rates[next((index for index, rate in enumerate(rates) if rate > 0), len(rates)) :]
+    rates = [bytes_of(stats, "memory_dirty_rate") for _, stats in samples(migration)]
+    known = [rate for rate in rates if rate]
     if not known:
         raise NotMeasured("no sample of the job carries a dirty rate: it ended within the first pass")
     return known

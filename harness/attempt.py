@@ -17,6 +17,7 @@ from harness import workloads
 from harness.clock import NS_PER_S
 from harness.errors import InterruptedRunError, SodbenchError, StorageError, WorkloadError
 from harness.interrupt import Interrupt
+from harness.journal import Json
 from harness.observers import clocks
 from harness.observers.contract import Observer, Record, Scene
 from harness.observers.heartbeat import Heartbeat
@@ -55,7 +56,8 @@ class Attempt:
         self._trial = trial
         self._record = record
         self._interrupt = interrupt
-        self._spec = rig.specify(memory_mib=plan.guest.memory_mib, vcpus=plan.guest.vcpus)
+        spec = rig.specify(memory_mib=plan.guest.memory_mib, vcpus=plan.guest.vcpus)
+        self._spec = snapshot.to_be_saved(spec) if trial.start == "snapshot" else spec
         self._workload: Workload = workloads.get(trial.workload)()
         self._options: BaseModel = self._workload.Options.model_validate(trial.options)
         self._output: Output | None = None
@@ -67,7 +69,8 @@ class Attempt:
             InterruptedRunError: The user asked to stop; the attempt is recorded as skipped.
             StorageError: The evidence cannot be written any more.
         """
-        self._say("attempt.started", workload=self._trial.workload, repetition=self._trial.repetition)
+        trial = self._trial
+        self._say("attempt.started", workload=trial.workload, repetition=trial.repetition, kind=trial.kind)
         try:
             judgement = self._measured()
         except InterruptedRunError:
@@ -106,10 +109,8 @@ class Attempt:
             # The next attempt clears again before it starts, and cannot start otherwise.
             self._say("cleanup.failed", reason=error.summary)
 
-    def _say(self, kind: str, **data: object) -> None:
-        if kind == "attempt.started":
-            data["kind"] = self._trial.kind
-        self._record.add("runner", kind, data)  # type: ignore[arg-type]
+    def _say(self, event: str, **data: Json) -> None:
+        self._record.add("runner", event, data)
 
     def _measured(self) -> Judgement:
         self._rig.clear(self._spec)
@@ -161,7 +162,7 @@ class Attempt:
         spec = self._spec
         folder = snapshot.place(spec, self._rig.pair.storage_path)
         if not snapshot.exists(host, folder):
-            guest.boot(connection, host, snapshot.to_be_saved(spec))
+            guest.boot(connection, host, spec)
             limit_s = self._plan.guest.boot_timeout_s
             guest.await_login(self._rig.guest, host, spec, timeout_s=limit_s, clock=self._record.clock)
             self._rig.guest.close()
@@ -200,8 +201,10 @@ class Attempt:
 
     def _stop_load(self) -> None:
         if self._output is not None:
+            status = (
+                self._output.exit_status
+            )  # before the load is ended from here, which is no result of its own
             self._output.stop()
-            status = self._output.exit_status
             self._say("workload.stopped", exit_status=status)
 
     def _await_steady(self) -> None:

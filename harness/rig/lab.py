@@ -182,7 +182,14 @@ def _forget_layers(machine: Machine) -> None:
 
 
 def ssh_argv(places: Places, role: str) -> list[str]:
-    """The ssh command line for a machine of the lab or its guest, with the lab's own key and known_hosts."""
+    """The ssh command line for a machine of the lab or its guest, with the lab's own key and known_hosts.
+
+    Raises:
+        PrerequisiteError: The lab is down.
+    """
+    if not places.inventory.exists():
+        raise PrerequisiteError("the lab is down", remedy="`sodbench lab up`")
+    _write_known_hosts(places)  # the guest's key came with its image, perhaps after the lab was up
     address = GUEST_ADDRESS if role == "guest" else places.machine(role).address
     return ["ssh", "-i", str(places.key), *_ssh_options(places), f"root@{address}"]
 
@@ -269,6 +276,9 @@ def _public(key: Path) -> str:
 
 def _write_known_hosts(places: Places) -> None:
     entries = [f"{machine.address} {_public(_host_key(places, machine))}" for machine in places.machines()]
+    entries += [
+        f"{GUEST_ADDRESS} {key.read_text()}" for key in places.storage.glob("images/*/guest.hostkey.pub")
+    ]
     places.known_hosts.write_text("".join(entries))
 
 

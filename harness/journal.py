@@ -12,10 +12,10 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TypeAlias
+from typing import TypeAlias
 
 from harness.clock import Clock
 from harness.errors import RecordError, StorageError
@@ -48,7 +48,7 @@ class Event:
     data: Mapping[str, Json] = field(default_factory=dict)
 
 
-class Journal:
+class Journal(AbstractContextManager["Journal"]):
     """The writer, safe to call from several threads: an event is with the kernel when `add` returns."""
 
     def __init__(
@@ -164,15 +164,7 @@ class Journal:
             finally:
                 os.close(self._fd)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *details: object) -> None:
         self.close()
 
 

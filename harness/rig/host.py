@@ -11,9 +11,8 @@ import shlex
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import paramiko
 from fabric import Config, Connection
@@ -106,7 +105,7 @@ class Channel:
         return ended
 
 
-class Host:
+class Host(AbstractContextManager["Host"]):
     """One machine of the rig, or the guest. Connects on first use."""
 
     def __init__(self, endpoint: Endpoint, clock: Clock | None = None) -> None:
@@ -251,13 +250,5 @@ class Host:
                 self._connection.close()
                 self._connection = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *details: object) -> None:
         self.close()

@@ -10,9 +10,8 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import libvirt
 
@@ -23,7 +22,7 @@ _KEEPALIVE_S = 5
 _KEEPALIVE_COUNT = 3
 
 
-class Hypervisors:
+class Hypervisors(AbstractContextManager["Hypervisors"]):
     """libvirt on host a and host b. A context manager: leaving it closes the connections."""
 
     def __init__(self, pair: Pair) -> None:
@@ -72,15 +71,7 @@ class Hypervisors:
         self._connections.clear()
         self._commands.cleanup()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *details: object) -> None:
         self.close()
 
 

@@ -126,6 +126,7 @@ class Attempt:
             self._baseline()
             Window(self._rig, self._plan, self._trial, self._record, job, self._interrupt).run()
             guest.active_on(self._rig.hypervisors.connect())
+            guest.require_answer(self._rig.guest, self._rig.hosts["a"], self._spec)
             ended_early = self._output is not None and self._output.ended
         clocks.sample(self._rig.machines, self._record)
         return self._judge(ended_early)

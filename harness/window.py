@@ -46,7 +46,6 @@ class Window:
         self._source = ""
         self._fired_ns = 0
         self._given_up = False
-        self._under_way = threading.Event()
         self._failure: BaseException | None = None
 
     def run(self) -> None:
@@ -127,21 +126,28 @@ class Window:
             "options": self._plan.migration.model_dump(mode="json"),
         }
         self._source, self._given_up = source, False
-        self._under_way.clear()
         self._settle()
+        journalled = (
+            threading.Event()
+        )  # its own: the last migration's thread may still be setting the one before
         self._thread = threading.Thread(
-            target=self._migrate, args=(connections, data), name=f"migration-{n}", daemon=True
+            target=self._migrate, args=(connections, data, journalled), name=f"migration-{n}", daemon=True
         )
         self._thread.start()
-        self._under_way.wait()
+        journalled.wait()
 
-    def _migrate(self, connections: Mapping[str, libvirt.virConnect], data: Mapping[str, Json]) -> None:
+    def _migrate(
+        self,
+        connections: Mapping[str, libvirt.virConnect],
+        data: Mapping[str, Json],
+        journalled: threading.Event,
+    ) -> None:
         n, source, destination = int(str(data["n"])), str(data["source"]), str(data["destination"])
         try:
             with self._job.watch(n, source, destination):
                 self._fired_ns = self._record.clock.now_ns()
                 self._record.add("runner", "migration.started", data, t_ns=self._fired_ns)
-                self._under_way.set()
+                journalled.set()
                 outcome = driver.migrate(
                     connections[source],
                     connections[destination],
@@ -155,7 +161,7 @@ class Window:
         except BaseException as error:  # noqa: BLE001 - handed to the runner's thread, which raises it
             self._failure = error
         finally:
-            self._under_way.set()
+            journalled.set()
             self._interrupt.wake.set()
 
     def _settle(self) -> None:

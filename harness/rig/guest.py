@@ -15,7 +15,7 @@ from xml.etree import ElementTree as Xml
 import libvirt
 
 from harness.clock import Clock, sleep
-from harness.errors import GuestError
+from harness.errors import GuestError, SodbenchError
 from harness.rig.host import Host
 from harness.rig.pair import Pair
 
@@ -224,6 +224,22 @@ def await_login(guest: Host, host: Host, spec: GuestSpec, *, timeout_s: float, c
     # Until its own start-up is over the guest dirties memory by itself.
     guest.attempt("systemctl is-system-running --wait", timeout_s=max(5.0, timeout_s - elapsed_s()))
     return elapsed_s()
+
+
+def require_answer(guest: Host, host: Host, spec: GuestSpec, *, timeout_s: float = 30.0) -> None:
+    """Ask the guest for a sign of life: a hypervisor also calls a guest running that has hung.
+
+    Raises:
+        GuestError: None came within `timeout_s`; the message holds the end of its console.
+    """
+    try:
+        guest.run("true", timeout_s=timeout_s, root=False)
+    except SodbenchError as error:
+        raise GuestError(
+            "the guest runs and does not answer any more",
+            where=guest.endpoint.address,
+            why=f"{error.summary}; end of its console:\n{_console_tail(host, spec)}",
+        ) from error
 
 
 def _console_tail(host: Host, spec: GuestSpec) -> str:

@@ -228,3 +228,18 @@ def test_a_lab_whose_machine_died_is_mended(lab: Lab) -> None:
     assert done.status == 0, done
     assert lab.sodbench("lab", "status").status == 0
     assert lab.ssh("client", "hostname").strip() == "sod-client"
+
+
+def test_a_guest_that_hangs_is_found_out(lab: Lab, tmp_path: Path) -> None:
+    """Its kernel panics in the window: the hypervisor still calls it running, and migrates it."""
+    results = tmp_path / "r"
+    process = lab.start("run", campaign(tmp_path, points="3"), "--results", results)
+    wait_for(lambda: count(results, "window.opened") == 1, process)
+    lab.ssh("guest", "(sleep 0.5; echo c > /proc/sysrq-trigger) >/dev/null 2>&1 </dev/null &")
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 13, output
+    verdict, reasons = outcome(store.find(results))
+    assert verdict == "invalid"
+    assert "does not answer any more" in reasons
+    assert "sysrq" in reasons
+    assert lab.domains() == {"a": "", "b": ""}

@@ -161,7 +161,7 @@ class Attempt:
         """Restore the saved guest, which is booted and saved first where there is none."""
         host, connection = self._rig.hosts["a"], self._rig.hypervisors.connect()["a"]
         spec = self._spec
-        folder = snapshot.place(spec, self._rig.pair.storage_path)
+        folder = snapshot.place(spec, self._rig.pair.storage_path, connection.getVersion())
         if not snapshot.exists(host, folder):
             guest.boot(connection, host, spec)
             limit_s = self._plan.guest.boot_timeout_s

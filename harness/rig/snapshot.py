@@ -25,9 +25,12 @@ def to_be_saved(spec: GuestSpec) -> GuestSpec:
     return replace(spec, uuid=_FIXED_UUID)
 
 
-def place(spec: GuestSpec, storage_path: str) -> str:
-    """The folder on the shared storage that holds the saved state of a guest like `spec`."""
-    inputs = f"{spec.image}|{spec.memory_mib}|{spec.vcpus}|{spec.accelerator}|{spec.cmdline}|{spec.bridge}"
+def place(spec: GuestSpec, storage_path: str, hypervisor_version: int) -> str:
+    """The folder on the shared storage that holds the saved state of a guest like `spec`.
+
+    Another version of the hypervisor (virConnectGetVersion) makes a state of its own.
+    """
+    inputs = f"{hypervisor_version}|{spec.image}|{spec.memory_mib}|{spec.vcpus}|{spec.accelerator}|{spec.cmdline}|{spec.bridge}"
     return f"{storage_path}/snapshots/{hashlib.sha256(inputs.encode()).hexdigest()[:16]}"
 
 

@@ -38,7 +38,7 @@ def rig(lab: Lab) -> Iterator[Rig]:
         spec = opened.specify(memory_mib=1024, vcpus=1)
         host, connection = opened.hosts["a"], opened.hypervisors.connect()["a"]
         opened.clear(spec)
-        folder = snapshot.place(spec, opened.pair.storage_path)
+        folder = snapshot.place(spec, opened.pair.storage_path, connection.getVersion())
         if snapshot.exists(host, folder):
             snapshot.restore(connection, host, spec, folder)
         else:

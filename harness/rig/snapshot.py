@@ -30,7 +30,8 @@ def place(spec: GuestSpec, storage_path: str, hypervisor_version: int) -> str:
 
     Another version of the hypervisor (virConnectGetVersion) makes a state of its own.
     """
-    inputs = f"{hypervisor_version}|{spec.image}|{spec.memory_mib}|{spec.vcpus}|{spec.accelerator}|{spec.cmdline}|{spec.bridge}"
+    parts = (spec.image, spec.memory_mib, spec.vcpus, spec.accelerator, spec.cmdline, spec.bridge)
+    inputs = "|".join(map(str, (hypervisor_version, *parts)))
     return f"{storage_path}/snapshots/{hashlib.sha256(inputs.encode()).hexdigest()[:16]}"
 
 

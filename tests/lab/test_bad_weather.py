@@ -116,7 +116,7 @@ def test_a_storage_without_room_is_refused_before_the_run(lab: Lab, tmp_path: Pa
         for role in ("a", "b"):
             lab.ssh(role, "umount /run/tiny")
     assert done.status == 4, done
-    assert "host a" in done.output
+    assert "host a" in done.output or "host b" in done.output  # whichever Ansible heard of first
     assert "the storage has 1044480 bytes free" in done.output
     assert "make room" in done.output
 

@@ -82,7 +82,6 @@ class _Variables(BaseModel):
     sodbench_bridge: str = "br0"
     sodbench_guest_network: GuestNetwork
     sodbench_image_apt_sources: str | None = None
-    sodbench_accelerator: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -256,6 +256,8 @@ class Attempt:
             stack.callback(observer.stop)
             try:
                 observer.start(scene, self._record)
+            except StorageError:
+                raise
             except SodbenchError as error:
                 self._record.failed(observer.name, error.summary)
             except libvirt.libvirtError as error:

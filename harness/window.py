@@ -189,9 +189,12 @@ class Window:
         if self._thread is None or not self._thread.is_alive():
             return
         data: dict[str, Json] = {"n": self._current(), "reason": "the attempt was cut short"}
-        self._record.add("runner", "migration.aborted", data)
         try:
-            driver.cancel(self._rig.hypervisors.connect()[self._source])
-        except SodbenchError as error:
-            self._record.failed("runner", f"the migration could not be aborted: {error}")
-        self._thread.join(timeout=30.0)
+            self._record.add("runner", "migration.aborted", data)
+        finally:  # also where nothing can be recorded any more
+            try:
+                driver.cancel(self._rig.hypervisors.connect()[self._source])
+            except SodbenchError as error:
+                self._record.failed("runner", f"the migration could not be aborted: {error}")
+            finally:
+                self._thread.join(timeout=30.0)

@@ -15,6 +15,7 @@ from typing import Protocol, TextIO
 import libvirt
 
 from harness.clock import Clock
+from harness.errors import StorageError
 from harness.journal import Event, Journal, Json
 from harness.rig.host import Host
 
@@ -77,24 +78,60 @@ class Observer(Protocol):
 
 
 class Series:
-    """A CSV file of the attempt, appended and flushed row by row as rows arrive from a remote program."""
+    """A CSV file of the attempt, appended and flushed row by row as rows arrive from a remote program.
+
+    Rows arrive on threads that have nobody to tell: a row that cannot be written is remembered, no row is
+    written behind it, and :meth:`close` raises what happened.
+
+    Raises:
+        StorageError: The file cannot be made.
+    """
 
     def __init__(self, path: Path, header: str | None = None) -> None:
         self.path = path
         self.rows = 0
         self._lock = threading.Lock()
-        self._file: TextIO = path.open("w", encoding="utf-8", buffering=1)
+        self._failure: OSError | None = None
+        try:
+            self._file: TextIO = path.open("w", encoding="utf-8", buffering=1)
+        except OSError as error:
+            raise self._storage_error(error) from error
         if header is not None:
-            self._file.write(header + "\n")
+            self._write(header)
 
     def add(self, row: str) -> None:
         """Append one row; rows after :meth:`close` are dropped."""
         with self._lock:
-            if not self._file.closed:
-                self._file.write(row + "\n")
+            if not self._file.closed and self._failure is None:
+                self._write(row)
                 self.rows += 1
 
+    def _write(self, row: str) -> None:
+        try:
+            self._file.write(row + "\n")
+        except OSError as error:
+            self._failure = error
+
     def close(self) -> None:
-        """Close the file; twice is fine."""
+        """Close the file; twice is fine.
+
+        Raises:
+            StorageError: A row could not be written, so that the file ends too early.
+        """
         with self._lock:
-            self._file.close()
+            try:
+                self._file.close()
+            except OSError as error:
+                self._failure = self._failure or error
+            failure, self._failure = self._failure, None
+        if failure is not None:
+            raise self._storage_error(failure) from failure
+
+    def _storage_error(self, error: OSError) -> StorageError:
+        return StorageError(
+            "the evidence cannot be written",
+            where=str(self.path),
+            why=str(error),
+            remedy="free space; `sodbench resume` goes on with this trial",
+            retry=True,
+        )

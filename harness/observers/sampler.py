@@ -53,10 +53,11 @@ class Sampler:
         # processes of the standing libvirt connections, which are open before any observer starts.
         known = [process, *process.children(recursive=True)]
         ended_or_running: dict[int, float] = {}
-        stopped = False
+        first, stopped = True, False
         while not stopped:
             # The last turn comes after the stop, so that the counters cover the whole window.
-            stopped = record.clock.wait(PERIOD_S, self._stopping) if series.rows else False
+            stopped = False if first else record.clock.wait(PERIOD_S, self._stopping)
+            first = False
             for one in known:
                 try:
                     times = one.cpu_times()

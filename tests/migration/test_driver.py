@@ -105,6 +105,8 @@ class FakeDomain:
 
     def _maybe_fail(self) -> None:
         if self.failure is not None:
+            # The constructor prefers what the thread's last real call left behind to what it is told.
+            libvirt.virResetLastError()
             raise libvirt.libvirtError(self.failure)
 
 

@@ -19,7 +19,8 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.workloads.contract import Line, Sample, Timeline
+from harness.workloads.contract import Line, Process, Sample, Site, Step, Timeline
+from harness.workloads.steadiness import level
 
 NUMBER = r"\d{1,15}(?:\.\d{1,15})?(?:e[+-]?\d{1,2})?"
 REPORT = re.compile(
@@ -33,9 +34,6 @@ THROUGHPUT = re.compile(
 FAILURE = re.compile(r"failed|error|cannot|no space|not found|unable", re.IGNORECASE)
 HARMLESS = re.compile(r"failed to create barrier semaphore", re.IGNORECASE)
 """Dbench 4 may print this and then starts its clients without one."""
-
-SPAN = 3
-DRIFT = 0.25
 
 
 class FileOptions(BaseModel):
@@ -52,9 +50,6 @@ class File:
 
     name: ClassVar[str] = "file"
     title: ClassVar[str] = "File server"
-    generator: ClassVar[str] = "dbench"
-    substitutes: ClassVar[str | None] = None
-    runs_in: ClassVar[str] = "guest"
     # The load file has phases of many small and of few large operations, so that single seconds differ by
     # half however long it runs. Sums of three tell a trend, such as a filling cache, from that.
     steady_test: ClassVar[str] = (
@@ -62,25 +57,33 @@ class File:
         "25 % of their mean, and neither is 0"
     )
     Options: ClassVar[type[BaseModel]] = FileOptions
+    generator = "dbench"
+    substitutes: str | None = None
+    needs: Sequence[str] = ()
 
-    def command(self, options: BaseModel, *, guest_address: str, duration_s: float) -> str | None:  # noqa: ARG002
-        """The command: dbench for `duration_s` at least, in a folder of its own."""
-        chosen = FileOptions.model_validate(options.model_dump())
-        directory = shlex.quote(chosen.directory)
-        seconds = max(1, ceil(duration_s))
-        return f"mkdir -p {directory} && exec dbench -t {seconds} -D {directory} {chosen.clients}"
+    def __init__(self, options: BaseModel) -> None:
+        self._options = FileOptions.model_validate(options.model_dump())
 
-    def version_command(self) -> str | None:
-        """A command that prints it: dbench names its version first, whatever it is told to do."""
-        return "dbench --help 2>&1 | sed -n 's/.*version \\([0-9.]*\\).*/\\1/p'"
+    def version(self) -> Step | None:
+        """Dbench names its version first, whatever it is told to do."""
+        command = "dbench --help 2>&1 | sed -n 's/.*version \\([0-9.]*\\).*/\\1/p'"
+        return Step(what="ask dbench for its version", machine="guest", command=command)
+
+    def preparation(self, site: Site) -> Sequence[Step]:  # noqa: ARG002
+        """A folder of its own on the guest's disk."""
+        command = f"mkdir -p {shlex.quote(self._options.directory)}"
+        return (Step(what="make dbench's folder", machine="guest", command=command),)
+
+    def processes(self, site: Site) -> Sequence[Process]:
+        """Dbench in the guest, for longer than the trial."""
+        directory = shlex.quote(self._options.directory)
+        seconds = max(1, ceil(site.limit_s))
+        command = f"exec dbench -t {seconds} -D {directory} {self._options.clients}"
+        return (Process(machine="guest", command=command),)
 
     def steady(self, lines: Sequence[Line]) -> bool:
         """Whether `steady_test` holds for the output so far."""
-        work = [sample.work for sample in self.parse(lines).samples][-2 * SPAN :]
-        if len(work) < 2 * SPAN:
-            return False
-        before, after = sum(work[:SPAN]), sum(work[SPAN:])
-        return min(before, after) > 0 and abs(after - before) <= DRIFT * (before + after) / 2
+        return level([sample.work for sample in self.parse(lines).samples])
 
     def parse(self, lines: Sequence[Line]) -> Timeline:
         """Operations from line to line as samples; the final ``Throughput`` line as the summary."""
@@ -95,6 +98,7 @@ class File:
             samples=samples,
             problems=tuple(_problems(lines, samples)),
             summary=summary,
+            latency="longest operation",
         )
 
 

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from harness.workloads.contract import Line, Timeline
+from harness.workloads.contract import Line, Process, Site, Step, Timeline
 
 
 class IdleOptions(BaseModel):
@@ -25,19 +25,26 @@ class Idle:
 
     name: ClassVar[str] = "idle"
     title: ClassVar[str] = "Idle"
-    generator: ClassVar[str] = "none"
-    substitutes: ClassVar[str | None] = None
-    runs_in: ClassVar[str] = "guest"
     steady_test: ClassVar[str] = "nothing runs: steady at once"
     Options: ClassVar[type[BaseModel]] = IdleOptions
+    generator = "none"
+    substitutes: str | None = None
+    needs: Sequence[str] = ()
 
-    def command(self, options: BaseModel, *, guest_address: str, duration_s: float) -> str | None:  # noqa: ARG002
-        """None: nothing runs."""
-        return None
+    def __init__(self, options: BaseModel) -> None:
+        """There is nothing to choose; `options` is taken so that every workload is made alike."""
 
-    def version_command(self) -> str | None:
+    def version(self) -> Step | None:
         """None: there is no generator."""
         return None
+
+    def preparation(self, site: Site) -> Sequence[Step]:  # noqa: ARG002
+        """Nothing to do."""
+        return ()
+
+    def processes(self, site: Site) -> Sequence[Process]:  # noqa: ARG002
+        """Nothing runs."""
+        return ()
 
     def steady(self, lines: Sequence[Line]) -> bool:  # noqa: ARG002
         """Always."""

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from harness.clock import NS_PER_S
-from harness.workloads.contract import Line, Workload
+from harness.workloads.contract import Line, Site, Workload
+from tests.workloads.commands import refused
 
 DOCUMENT = Path(__file__).parents[2] / "docs/new-workload.md"
 
@@ -34,7 +35,10 @@ def example() -> dict[str, Any]:
 
 
 MODULE = example()
-MEMORY: Workload = MODULE["Memory"]()
+MEMORY: Workload = MODULE["Memory"](MODULE["MemoryOptions"](threads=2))
+SITE = Site(
+    guest_address="192.0.2.9", client_address="192.0.2.8", baseline_s=10.0, window_s=40.0, limit_s=61.2
+)
 
 
 def lines(*texts: str) -> list[Line]:
@@ -46,25 +50,48 @@ SAMPLE = lines(*block("text sample").splitlines())
 
 
 def test_the_example_has_every_name_and_method_of_the_contract() -> None:
-    assert set(Workload.__annotations__) <= set(vars(type(MEMORY)))
-    for name in ("command", "version_command", "steady", "parse"):
+    methods = ("version", "preparation", "processes", "steady", "parse")
+    names = {name for name in vars(Workload) if not name.startswith("_") and name not in methods}
+    assert {"generator", "substitutes", "needs"} <= names
+    assert names | set(Workload.__annotations__) <= set(vars(type(MEMORY)))
+    for name in methods:
         wanted, made = getattr(Workload, name), getattr(type(MEMORY), name)
         assert inspect.signature(made).parameters.keys() == inspect.signature(wanted).parameters.keys()
+
+
+def test_the_text_explains_every_name_and_method_of_the_contract() -> None:
+    text = DOCUMENT.read_text()
+    for name in (
+        "version",
+        "preparation",
+        "processes",
+        "steady",
+        "parse",
+        "generator",
+        "substitutes",
+        "needs",
+    ):
+        assert f"`{name}`" in text
+    for name in Workload.__annotations__:
+        assert f"`{name}`" in text
 
 
 def test_the_example_reads_the_sample() -> None:
     timeline = MEMORY.parse(SAMPLE)
     assert [sample.work for sample in timeline.samples] == [
-        2164.47,
+        1164.47,
         3150.91,
         3149.22,
         3160.05,
-        1203.50,
+        3148.7,
         3155.41,
+        3151.3,
+        1203.5,
+        3152.88,
     ]
     assert timeline.samples[0].t_ns == 8 * NS_PER_S
     assert (timeline.work_unit, timeline.period_s, list(timeline.problems)) == ("MiB", 1.0, [])
-    assert timeline.summary == {"throughput_mib_per_s": 2663.93}
+    assert timeline.summary == {"throughput_mib_per_s": 2715.16}
 
 
 def test_a_run_cut_short_has_no_summary_and_no_problem() -> None:
@@ -73,8 +100,8 @@ def test_a_run_cut_short_has_no_summary_and_no_problem() -> None:
     assert (timeline.summary, list(timeline.problems)) == ({}, [])
 
 
-@pytest.mark.parametrize(("upto", "steady"), [(0, False), (10, False), (11, False), (12, True), (13, False)])
-def test_the_example_is_steady_when_three_rates_agree(upto: int, steady: bool) -> None:
+@pytest.mark.parametrize(("upto", "steady"), [(0, False), (13, False), (14, False), (15, True), (16, False)])
+def test_the_example_is_steady_when_three_seconds_agree_with_three(upto: int, steady: bool) -> None:
     assert MEMORY.steady(SAMPLE[:upto]) is steady
 
 
@@ -93,10 +120,11 @@ def test_no_output_makes_the_example_raise(texts: list[str]) -> None:
     assert MEMORY.steady(lines(*texts)) in (True, False)
 
 
-def test_the_command_outlasts_the_trial_and_takes_its_options() -> None:
-    command = MEMORY.command(MEMORY.Options(threads=2), guest_address="192.0.2.9", duration_s=61.2)
-    words = shlex.split(str(command))
-    assert words[:3] == ["exec", "sysbench", "memory"]
+def test_the_commands_are_shell_and_outlast_the_trial() -> None:
+    assert not refused(MEMORY)
+    (process,) = MEMORY.processes(SITE)
+    words = shlex.split(process.command)
+    assert (process.machine, words[:3]) == ("guest", ["exec", "sysbench", "memory"])
     assert {"--time=62", "--threads=2"} <= set(words)
     with pytest.raises(ValidationError):
         MEMORY.Options(thread=2)
@@ -110,7 +138,9 @@ def test_the_registration_names_the_class_under_the_projects_group() -> None:
 def test_the_files_that_the_text_names_are_there() -> None:
     root = DOCUMENT.parents[1]
     images = (root / "playbooks/roles/guest_image/defaults/main.yml").read_text()
-    assert "guest_image_base_packages" in images
+    assert "guest_image_server_packages" in images
     assert "sodbench_image_extra_packages" in images
+    assert any((root / "playbooks/roles/guest_image/files/servers").glob("*.sh"))
+    assert (root / "harness/workloads/rtp.py").is_file()
     packages = (root / "playbooks/roles/packages/defaults/main.yml").read_text()
     assert "packages_of_purpose" in packages

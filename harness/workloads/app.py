@@ -1,0 +1,116 @@
+"""The application server: GlassFish, or Tomcat, runs a small shop, asked by Faban or locust.
+
+Visitors search a catalogue (a query and allocation a request) and put items into the cart of their session.
+The shop is the same in both servers; it was deployed and warmed when the image was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.workloads.contract import Line, Process, Site, Step, Timeline
+from harness.workloads.generators import counter, faban, locust, serving
+from harness.workloads.generators.targets import Target
+
+PORT = 8080
+UNITS = {"glassfish": "glassfish.service", "tomcat": "tomcat10.service"}
+NAMES = {"glassfish": "GlassFish", "tomcat": "Tomcat"}
+START_LIMIT_S = 240.0
+"""GlassFish needs more than 100 s where its CPU is emulated."""
+
+WORDS = ("amber", "copper", "granite", "maple", "pearl", "silver", "velvet", "wool")
+"""Words of the catalogue: each is found in some of the descriptions."""
+
+
+class AppOptions(BaseModel):
+    """Which server, and who asks it how often."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    server: Literal["glassfish", "tomcat"] = Field(
+        default="glassfish", description="what runs the application; tomcat is lighter, and not the paper's"
+    )
+    generator: Literal["locust", "faban"] = Field(
+        default="locust", description="what asks; faban is the paper's and comes from an archive of its own"
+    )
+    clients: int = Field(default=10, ge=1, le=1000, description="visitors, each with a session of its own")
+    rate: float = Field(
+        default=10.0,
+        gt=0,
+        le=10_000,
+        description="requests a second of all visitors together; an emulated CPU is then busy, not saturated",
+    )
+    error_limit: float = Field(default=0.01, ge=0, le=1, description="share of failures that is still valid")
+
+
+class App:
+    """A Jakarta EE application under HTTP load (Table IV: application server, Faban)."""
+
+    name: ClassVar[str] = "app"
+    title: ClassVar[str] = "Application server"
+    # The servers write their logs in blocks, so that it is the guest's kernel that counts.
+    steady_test: ClassVar[str] = (
+        f"{locust.STEADY_TEST}; with Faban, which is silent while it runs, "
+        + counter.steady_test(
+            "the TCP segments that the guest receives", "below one for two requests asked for"
+        )
+    )
+    Options: ClassVar[type[BaseModel]] = AppOptions
+
+    def __init__(self, options: BaseModel) -> None:
+        self._options = AppOptions.model_validate(options.model_dump())
+        self._paper = self._options.generator == "faban"
+
+    @property
+    def generator(self) -> str:
+        """The tool that asks."""
+        return faban.NAME if self._paper else locust.NAME
+
+    @property
+    def substitutes(self) -> str | None:
+        """Faban, where locust asks."""
+        return None if self._paper else "Faban"
+
+    @property
+    def needs(self) -> Sequence[str]:
+        """The tool, by its name in the client's facts."""
+        return (self._options.generator,)
+
+    def version(self) -> Step | None:
+        """What prints the generator's version."""
+        return faban.version() if self._paper else locust.version()
+
+    def preparation(self, site: Site) -> Sequence[Step]:  # noqa: ARG002
+        """The server started, and the application answering."""
+        unit, name = UNITS[self._options.server], NAMES[self._options.server]
+        health = f"http://127.0.0.1:{PORT}/shop/health"
+        command = f"systemctl start {unit} && {serving.answering(health, START_LIMIT_S - 20)}"
+        return (Step(what=f"start {name}", machine="guest", command=command, timeout_s=START_LIMIT_S),)
+
+    def processes(self, site: Site) -> Sequence[Process]:
+        """The visitors, and with Faban what the guest's kernel has counted."""
+        clients, rate = self._options.clients, self._options.rate
+        if not self._paper:
+            return (locust.http(site, locust.Load(users=clients, rate=rate), PORT, self._targets()),)
+        asked = faban.process(site, faban.Load(clients=clients, rate=rate), PORT, self._targets())
+        return (counter.segments(), asked)
+
+    def _targets(self) -> Sequence[Target]:
+        """Three searches to one item put into the cart."""
+        share = 3 / len(WORDS)
+        searches = (
+            Target(name=f"browse_{word}", before=f"/shop/browse?q={word}", weight=share) for word in WORDS
+        )
+        return (*searches, Target(name="cart", before="/shop/cart?item=", low=0, high=3999))
+
+    def steady(self, lines: Sequence[Line]) -> bool:
+        """Whether `steady_test` holds for the output so far."""
+        return counter.steady(lines, floor=self._options.rate / 2) if self._paper else locust.steady(lines)
+
+    def parse(self, lines: Sequence[Line]) -> Timeline:
+        """Requests a second, how long they took, and how many failed."""
+        parse = faban.parse if self._paper else locust.parse
+        return parse(lines, work_unit="requests", error_limit=self._options.error_limit)

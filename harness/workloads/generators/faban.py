@@ -1,0 +1,346 @@
+"""Faban's fhb as the generator: its run file, its run, and the files it writes at its end.
+
+fhb is told by a run file (``-f``; the file's ``outputDir`` is then the one that counts), which can mix
+requests and set the interval of the series to 1 s. Results come only at its end, like mstone's: the run is as
+long as is allowed for, and steadiness is judged by what the server counts. ``summary.xml`` is read by its
+elements, ``detail.xan`` by its sections' headers.
+
+Rows of ``detail.xan`` count from the begin of the ramp-up. Faban's log says ``run commences in N ms``; where
+it says nothing, ``summary.xml`` has the time of day in seconds, which the mark at the start ties to the
+controller's clock. ``clock_uncertainty_s`` in the summary says how well.
+
+That the think time deviates is no reason against a run: fhb compares with its command line, which a run file
+replaces. Nor is a missed 90 % target: the target is of no account here. Elements: Faban's guides (fhb,
+driver) and its classes RunInfo, FlatMix and FabanHTTPBench.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from math import ceil
+from xml.etree import ElementTree as ET
+from xml.sax.saxutils import escape, quoteattr
+
+from harness.clock import NS_PER_S
+from harness.workloads.contract import GENERATOR, Line, Process, Sample, Site, Step, Timeline
+from harness.workloads.generators import marks
+from harness.workloads.generators.targets import Target
+
+NAME = "Faban (fhb)"
+FHB = "/opt/sodbench/faban/bin/sodbench-fhb"
+RAMP_S = 5
+"""Faban's first seconds are not in its totals; the series has them."""
+
+DOWN_S = 2
+SETTLE_S = 40
+"""Allowed for settling, which for Faban includes the start of its JVM and the compiler it runs first."""
+
+MARGIN_S = 20
+"""For a window that closes late because a migration was under way."""
+
+START_S = 30
+"""From its start to its ramp-up Faban compiles its driver; the run then begins so much later."""
+
+REPORT_S = 30
+DRIVER = "http_driver1"
+LATENCY = "mean of the second"
+_LOG_UNCERTAINTY_S = 0.1
+_DAY_UNCERTAINTY_S = 1.0
+_RUN, _DRIVER_NS = "http://faban.sunsource.net/ns/faban", "http://faban.sunsource.net/ns/fabandriver"
+_COMMENCES = re.compile(r".*run commences in (\d{1,7}) ms\b.*", re.ASCII)
+_LITTLE = re.compile(r"(?:ERROR|WARNING):.*Little's law.*", re.ASCII)
+_ERROR = re.compile(r"(?:ERROR|SEVERE|Exception in thread)\b.*", re.ASCII)
+_SPURIOUS = re.compile(r"ERROR: (?:Think time deviation is too high|Missed target 90%).*", re.ASCII)
+_SECTION = re.compile(r"Section: (?P<what>.*)")
+_DECLARATION = re.compile(r"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
+_DAY = "%a %b %d %H:%M:%S UTC %Y"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """So many clients; each thinks so long that all together ask at most `rate` times a second."""
+
+    clients: int
+    rate: float
+
+    @property
+    def think_ms(self) -> int:
+        """The pause after each answer."""
+        return max(1, round(1000 * self.clients / self.rate))
+
+
+def version() -> Step:
+    """What prints the kit's version: its folder has it in VERSION or in its name, fhb itself does not."""
+    command = "cat /opt/sodbench/faban/VERSION 2>/dev/null || readlink -f /opt/sodbench/faban"
+    return Step(what="ask Faban for its version", machine="client", command=command)
+
+
+def steady_s(site: Site) -> int:
+    """The run's steady state: it cannot be made longer later."""
+    return SETTLE_S + ceil(site.baseline_s) + ceil(site.window_s) + MARGIN_S
+
+
+def run_file(site: Site, load: Load, port: int, targets: Sequence[Target]) -> str:
+    """run.xml for `targets`; ``@WORK@`` is the working folder."""
+    base = f"http://{site.guest_address}:{port}"
+    operations = "".join(_operation(base, target) for target in targets)
+    mix = "".join(
+        f"<operationMix><name>{escape(target.name)}</name><r>{target.weight:g}</r></operationMix>"
+        for target in targets
+    )
+    lag = f"<cycleMin>{load.think_ms}</cycleMin><cycleMax>{load.think_ms}</cycleMax>"
+    return f"""\
+<?xml version="1.0" encoding="UTF-8"?>
+<fa:runConfig xmlns:fa="{_RUN}" xmlns="{_DRIVER_NS}">
+<fa:runControl unit="time">
+<fa:rampUp>{RAMP_S}</fa:rampUp><fa:steadyState>{steady_s(site)}</fa:steadyState><fa:rampDown>{DOWN_S}</fa:rampDown>
+</fa:runControl>
+<benchmarkDefinition><name>fhb</name><metric>ops/sec</metric></benchmarkDefinition>
+<outputDir>@WORK@/out</outputDir>
+<threadStart><delay>20</delay></threadStart>
+<driverConfig name={quoteattr(DRIVER)}>
+<threads>{load.clients}</threads>
+<requestLagTime><uniform><cycleType>thinktime</cycleType>{lag}<cycleDeviation>2</cycleDeviation></uniform></requestLagTime>
+<stats><maxRunTime>{ceil(_total_s(site) / 3600)}</maxRunTime><interval>1</interval></stats>
+{operations}{mix}</driverConfig>
+</fa:runConfig>
+"""
+
+
+def _operation(base: str, target: Target) -> str:
+    number = "" if target.low is None else f"@@faban.getRandomInt({target.low},{target.high})@@"
+    url, request = f"{base}{target.before}", f"{number}{target.after}"
+    return (
+        f"<operation><name>{escape(target.name)}</name><url>{escape(url)}</url>"
+        f'<get subst="{str(bool(number)).lower()}"><![CDATA[{request}]]></get>'
+        "<max90th>10</max90th></operation>\n"
+    )
+
+
+def _total_s(site: Site) -> int:
+    return RAMP_S + steady_s(site) + DOWN_S
+
+
+def process(site: Site, load: Load, port: int, targets: Sequence[Target]) -> Process:
+    """The run in a folder of its own; its files are printed when it has ended, and the folder is removed."""
+    command = "\n".join(
+        (
+            "work=$(mktemp -d /var/tmp/sodbench-fhb.XXXXXX) || exit 1",
+            "trap 'rm -rf \"$work\"' EXIT",
+            "trap 'exit 143' TERM HUP INT",
+            'cd "$work" && mkdir out || exit 1',
+            f"sed \"s|@WORK@|$work|g\" > run.xml <<'END'\n{run_file(site, load, port, targets)}END",
+            "export TZ=UTC LC_ALL=C",  # summary.xml has the time of day in the zone it runs in
+            marks.started(),
+            f'{shlex.quote(FHB)} -D "$work/out" -s -f "$work/run.xml"',
+            marks.ended(),
+            'for folder in "$work"/out/*/; do',
+            marks.shown("summary.xml", '"${folder}summary.xml"'),
+            marks.shown("detail.xan", '"${folder}detail.xan"'),
+            "done",
+            "echo == done",
+            "exit $status",
+        )
+    )
+    finish_s = float(RAMP_S + SETTLE_S + MARGIN_S + DOWN_S + START_S + REPORT_S)
+    return Process(machine="client", command=command, finish_s=finish_s)
+
+
+def parse(lines: Sequence[Line], *, work_unit: str, error_limit: float) -> Timeline:
+    """The files as a timeline; `error_limit` is the largest share of requests that may have failed."""
+    found = marks.sections(lines)
+    summary, problems = _summary(found.get("summary.xml", ()))
+    rows, series_problems = _series(found.get("detail.xan", ()))
+    begin = _begin(lines, summary)
+    samples = () if begin is None else tuple(_samples(rows, begin.t_ns))
+    problems = [*_run_problems(lines, found), *problems, *series_problems]
+    problems.extend(_load_problems(summary, work_unit, error_limit))
+    if rows and begin is None:
+        problems.append("nothing says when Faban began, so that its series has no place in time")
+    if not samples and not problems:
+        problems.append("no second of Faban's series is whole")
+    figures = {name: value for name, value in summary.figures.items() if math.isfinite(value)}
+    if begin is not None and samples:
+        figures["clock_uncertainty_s"] = begin.uncertainty_s
+    return Timeline(
+        work_unit=work_unit,
+        period_s=1.0,
+        samples=samples,
+        problems=tuple(problems),
+        summary=figures,
+        latency=LATENCY,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Summary:
+    figures: Mapping[str, float]
+    began: datetime | None = None
+
+
+def _summary(texts: Sequence[str]) -> tuple[_Summary, list[str]]:
+    """What summary.xml says of the driver, whichever way it writes percentiles."""
+    text = "\n".join(texts).strip()
+    if not text:
+        return _Summary({}), []
+    if len(text) > marks.LIMIT_BYTES or _DECLARATION.search(text):
+        return _Summary({}), ["summary.xml is not Faban's: it declares entities or is too long"]
+    try:
+        root = ET.fromstring(text)
+    except (ET.ParseError, ValueError) as error:
+        return _Summary({}), [f"summary.xml is no XML: {error}"]
+    driver = root.find("driverSummary")
+    if root.tag != "benchResults" or driver is None:
+        return _Summary({}), ["summary.xml is not of a Faban that is known: no benchResults/driverSummary"]
+    figures = {
+        "throughput_per_s": _sum(driver.findall("metric")),
+        "succeeded": _sum(driver.findall("mix/operation/successes")),
+        "failed": _sum(driver.findall("mix/operation/failures")),
+        "users": _sum(driver.findall("users")),
+        "users_by_littles_law": _sum(driver.findall("rtXtps")),
+    }
+    problems = [f"summary.xml has no {name}" for name, value in figures.items() if value is None]
+    responses = driver.findall("responseTimes/operation")
+    figures["max_s"] = _largest([each.find("max") for each in responses])
+    for nth in ("90", "95", "99"):
+        found = [_percentile(each, nth) for each in responses]
+        figures[f"p{nth}_s"] = _largest(found)
+    known = {name: value for name, value in figures.items() if value is not None}
+    return _Summary(known, _day(driver.findtext("startTime") or "")), problems
+
+
+def _percentile(operation: ET.Element, nth: str) -> ET.Element | None:
+    """Old kits write ``<p90th>``, newer ones ``<percentile nth="90">``."""
+    new = operation.find(f"percentile[@nth='{nth}']")
+    return operation.find(f"p{nth}th") if new is None else new
+
+
+def _sum(elements: Sequence[ET.Element]) -> float | None:
+    values = [_number(element.text) for element in elements]
+    return sum(value for value in values if value is not None) if values and None not in values else None
+
+
+def _largest(elements: Sequence[ET.Element | None]) -> float | None:
+    """The largest, or None where one is missing; ``>1.5`` says that a percentile is off Faban's scale."""
+    values = [None if element is None else _number(element.text) for element in elements]
+    return max(value for value in values if value is not None) if values and None not in values else None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and 0 <= value < 1e12 else None
+
+
+def _day(text: str) -> datetime | None:
+    try:
+        return datetime.strptime(text.strip(), _DAY).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Second:
+    number: int
+    done: float
+    mean_s: float | None
+
+
+def _series(texts: Sequence[str]) -> tuple[Sequence[_Second], Sequence[str]]:
+    """The rows of detail.xan: throughput summed over operations, response times weighted by it."""
+    if not any(text.strip() for text in texts):
+        return (), ()
+    throughput, response = _table(texts, " Throughput"), _table(texts, " Response Times (seconds)")
+    if not throughput:
+        return (), ("detail.xan is not of a Faban that is known: no section of throughput",)
+    times = sorted(throughput)
+    if any(after - before != 1 for before, after in pairwise(times)):
+        return (), ("detail.xan's rows are not one second apart",)
+    rows = []
+    for second in times:
+        work, means = throughput[second], response.get(second, ())
+        done = sum(work)
+        weighted = sum(count * mean for count, mean in zip(work, means, strict=False))
+        rows.append(_Second(second, done, weighted / done if done and len(means) == len(work) else None))
+    return rows, ()
+
+
+def _table(texts: Sequence[str], title: str) -> dict[int, Sequence[float]]:
+    """The rows of the driver's first section whose name ends with `title`, by their time in seconds."""
+    rows: dict[int, Sequence[float]] = {}
+    within = False
+    for text in texts:
+        if (section := _SECTION.match(text)) is not None:
+            if within:
+                return rows
+            within = section["what"].strip().endswith(title)
+            continue
+        values = [_number(part) for part in text.split()] if within else []
+        figures = [value for value in values if value is not None]
+        if len(figures) > 1 and len(figures) == len(values) and figures[0] not in rows:
+            rows[int(figures[0])] = figures[1:]
+    return rows
+
+
+def _samples(rows: Sequence[_Second], begin: int) -> Iterator[Sample]:
+    """Each row at its end, but for the last: Faban is then already ending its threads."""
+    for row in rows[:-1]:
+        yield Sample(t_ns=begin + (row.number + 1) * NS_PER_S, work=row.done, latency_s=row.mean_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Begin:
+    t_ns: int
+    uncertainty_s: float
+
+
+def _begin(lines: Sequence[Line], summary: _Summary) -> _Begin | None:
+    """When the ramp-up began, on the controller's clock."""
+    for line in lines:
+        if line.source == GENERATOR and (found := _COMMENCES.fullmatch(line.text)):
+            return _Begin(line.t_ns + int(found[1]) * 1_000_000, _LOG_UNCERTAINTY_S)
+    mark = marks.rest_of(lines, "started")
+    if mark is None or summary.began is None or (at := _number(mark[1].strip())) is None:
+        return None
+    after_s = summary.began.timestamp() + _DAY_UNCERTAINTY_S / 2 - at
+    return _Begin(mark[0] + round(after_s * NS_PER_S), _DAY_UNCERTAINTY_S)
+
+
+def _run_problems(lines: Sequence[Line], found: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    said = [line.text.strip()[:200] for line in lines if line.source == GENERATOR and line.text.strip()]
+    own = [text.strip()[:200] for text in found.get("started", ()) if text.strip()]
+    words = " | ".join(own[-3:]) or "nothing"
+    ended = marks.rest_of(lines, "ended")
+    if marks.rest_of(lines, "started") is None:
+        yield f"Faban was not started: {' | '.join(said[-3:]) or 'it said nothing'}"
+    elif ended is None:
+        yield f"Faban did not end by itself; it said last: {words}"
+    elif ended[1].strip() != "0":
+        yield f"Faban ended with status {ended[1].strip()[:20]}; it said last: {words}"
+    for text in own:
+        if _LITTLE.fullmatch(text) or (_ERROR.match(text) and not _SPURIOUS.match(text)):
+            yield f"Faban said: {text}"
+    if ended is not None:
+        for name in ("summary.xml", "detail.xan"):
+            if not any(text.strip() for text in found.get(name, ())):
+                yield f"Faban wrote no {name}"
+
+
+def _load_problems(summary: _Summary, unit: str, limit: float) -> Iterator[str]:
+    succeeded, failed = summary.figures.get("succeeded"), summary.figures.get("failed")
+    if succeeded is None or failed is None:
+        return
+    if not succeeded:
+        yield f"Faban completed no {unit}"
+    elif failed > limit * (succeeded + failed):
+        share = failed / (succeeded + failed)
+        total = succeeded + failed
+        yield f"{failed:.0f} of {total:.0f} {unit} failed ({share:.1%}); the limit is {limit:.1%}"

@@ -1,0 +1,62 @@
+"""Lines that a command prints of its own between a tool's: when it began, which file follows, how it ended.
+
+Generators that write files are told apart from those files' text by lines ``== NAME REST``.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+
+from harness.workloads.contract import GENERATOR, Line
+
+MARK = re.compile(r"== (?P<name>[A-Za-z0-9][\w.-]{0,99})(?: (?P<rest>.*))?", re.ASCII)
+LIMIT_BYTES = 4_000_000
+"""No result file that is worth reading is larger; the rest of one is left where it is."""
+
+STARTED = "== started"
+"""Shell: the client's wall clock right before the tool is started, seconds since 1970."""
+
+ENDED = "== ended"
+
+
+def started() -> str:
+    """Shell that prints the mark of the beginning, with the client's wall clock."""
+    return f'echo "{STARTED} $(date +%s.%N)"'
+
+
+def ended() -> str:
+    """Shell that keeps the exit status of the command before it in ``$status`` and prints it."""
+    return f'status=$?; echo "{ENDED} $status"'
+
+
+def shown(name: str, path: str) -> str:
+    """Shell that prints the file named by the shell word `path` under its mark, or that it is missing."""
+    quoted = shlex.quote(name)
+    # The newline keeps the next mark on a line of its own where the file does not end with one.
+    show = f"echo == {quoted}; head -c {LIMIT_BYTES} {path}; echo"
+    return f"if [ -f {path} ]; then {show}; else echo == missing {quoted}; fi"
+
+
+def sections(lines: Sequence[Line], source: str = GENERATOR) -> Mapping[str, Sequence[str]]:
+    """The generator's lines by the mark that they follow; the tool's own are under ``started``."""
+    found: dict[str, list[str]] = {}
+    into: list[str] = []
+    for line in lines:
+        if line.source != source:
+            continue
+        if (mark := MARK.fullmatch(line.text.rstrip())) is None:
+            into.append(line.text)
+            continue
+        # A name that comes twice is of two runs or of torn output: the first stands.
+        into = [] if mark["name"] in found else found.setdefault(mark["name"], [])
+    return found
+
+
+def rest_of(lines: Sequence[Line], name: str, source: str = GENERATOR) -> tuple[int, str] | None:
+    """When the first mark `name` arrived and what stands after its name; None where there is none."""
+    for line in lines:
+        if line.source == source and (mark := MARK.fullmatch(line.text.rstrip())) and mark["name"] == name:
+            return line.t_ns, mark["rest"] or ""
+    return None

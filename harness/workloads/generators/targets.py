@@ -1,0 +1,30 @@
+"""What HTTP generators ask for, said once, so that locust and Faban load a server with the same mix."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A kind of request: `before`, a number drawn evenly from `low` to `high` where there are any, `after`.
+
+    Attributes:
+        name: A word, by which results name it.
+        before: Begin of the path.
+        after: End of the path.
+        low: Smallest number, or None for a fixed path.
+        high: Largest number.
+        weight: How often it is asked for, beside the other targets' weights.
+    """
+
+    name: str
+    before: str
+    after: str = ""
+    low: int | None = None
+    high: int | None = None
+    weight: float = 1.0
+
+    def as_json(self) -> dict[str, str | int | float | None]:
+        """As locust's program takes it."""
+        return asdict(self)

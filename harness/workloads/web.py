@@ -1,0 +1,105 @@
+"""The web server: Apache in the guest, its files and pages that PHP computes, asked for by Faban or locust.
+
+The static files are 1 to 64 KiB, made with the image; a page takes PHP some work. Both are asked for over
+connections that are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.workloads.contract import Line, Process, Site, Step, Timeline
+from harness.workloads.generators import counter, faban, locust, serving
+from harness.workloads.generators.targets import Target
+
+PORT = 80
+LOG = "/var/log/apache2/access.log"
+START_LIMIT_S = 90.0
+
+
+class WebOptions(BaseModel):
+    """Who asks how often, and for what."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    generator: Literal["locust", "faban"] = Field(
+        default="locust", description="what asks; faban is the paper's and comes from an archive of its own"
+    )
+    clients: int = Field(default=10, ge=1, le=1000, description="visitors, each with one connection")
+    rate: float = Field(
+        default=20.0,
+        gt=0,
+        le=10_000,
+        description="requests a second of all visitors together; an emulated CPU is then busy, not saturated",
+    )
+    static_share: float = Field(
+        default=0.7, ge=0, le=1, description="share of requests for static files; the rest is computed"
+    )
+    error_limit: float = Field(default=0.01, ge=0, le=1, description="share of failures that is still valid")
+
+
+class Web:
+    """Apache under HTTP load (Table IV: web server, Faban)."""
+
+    name: ClassVar[str] = "web"
+    title: ClassVar[str] = "Web server"
+    steady_test: ClassVar[str] = (
+        f"{locust.STEADY_TEST}; with Faban, which is silent while it runs, "
+        f"{counter.steady_test('the bytes that Apache has logged')}"
+    )
+    Options: ClassVar[type[BaseModel]] = WebOptions
+
+    def __init__(self, options: BaseModel) -> None:
+        self._options = WebOptions.model_validate(options.model_dump())
+        self._paper = self._options.generator == "faban"
+
+    @property
+    def generator(self) -> str:
+        """The tool that asks."""
+        return faban.NAME if self._paper else locust.NAME
+
+    @property
+    def substitutes(self) -> str | None:
+        """Faban, where locust asks."""
+        return None if self._paper else "Faban"
+
+    @property
+    def needs(self) -> Sequence[str]:
+        """The tool, by its name in the client's facts."""
+        return (self._options.generator,)
+
+    def version(self) -> Step | None:
+        """What prints the generator's version."""
+        return faban.version() if self._paper else locust.version()
+
+    def preparation(self, site: Site) -> Sequence[Step]:  # noqa: ARG002
+        """Apache started, and a page of PHP's computed once."""
+        page = f"http://127.0.0.1:{PORT}/page.php?n=1"
+        command = f"systemctl start apache2.service && {serving.answering(page, START_LIMIT_S - 20)}"
+        return (Step(what="start Apache", machine="guest", command=command, timeout_s=START_LIMIT_S),)
+
+    def processes(self, site: Site) -> Sequence[Process]:
+        """The visitors, and with Faban how long Apache's log is."""
+        clients, rate = self._options.clients, self._options.rate
+        if not self._paper:
+            return (locust.http(site, locust.Load(users=clients, rate=rate), PORT, self._targets()),)
+        asked = faban.process(site, faban.Load(clients=clients, rate=rate), PORT, self._targets())
+        return (counter.size(LOG), asked)
+
+    def _targets(self) -> Sequence[Target]:
+        share = self._options.static_share
+        files = Target(name="static", before="/static/0", after=".html", low=10, high=99, weight=share)
+        pages = Target(name="page", before="/page.php?n=", low=0, high=999, weight=1 - share)
+        return tuple(target for target in (files, pages) if target.weight > 0)
+
+    def steady(self, lines: Sequence[Line]) -> bool:
+        """Whether `steady_test` holds for the output so far."""
+        return counter.steady(lines) if self._paper else locust.steady(lines)
+
+    def parse(self, lines: Sequence[Line]) -> Timeline:
+        """Requests a second, how long they took, and how many failed."""
+        parse = faban.parse if self._paper else locust.parse
+        return parse(lines, work_unit="requests", error_limit=self._options.error_limit)

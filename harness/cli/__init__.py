@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from harness import __version__, errors
+from harness.cli.archive import archive
 from harness.cli.doctor import doctor
 from harness.cli.lab import lab
 from harness.cli.plan import plan
@@ -74,6 +75,7 @@ app.command(rich_help_panel="Campaigns")(run)
 app.command(rich_help_panel="Campaigns")(resume)
 app.command(rich_help_panel="Campaigns")(status)
 app.command(rich_help_panel="Results")(report)
+app.add_typer(archive, name="archive", rich_help_panel="Results")
 app.command(rich_help_panel="Results")(schema)
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from harness.cli.inputs import CampaignPath, campaign_file
+
+if TYPE_CHECKING:
+    from harness.journal import Json
+    from harness.workloads.contract import Workload
 
 
 def plan(
@@ -22,6 +27,7 @@ def plan(
     """Print the trials, their migrations, and the time and disk they take. Touches nothing."""
     from harness import campaign_file as files  # noqa: PLC0415
     from harness import plan as plans  # noqa: PLC0415
+    from harness import workloads  # noqa: PLC0415
     from harness.errors import UsageError  # noqa: PLC0415
     from harness.estimate import estimate  # noqa: PLC0415
 
@@ -34,7 +40,15 @@ def plan(
         return
     console = Console(highlight=False, soft_wrap=True)
     table = Table(
-        "trial", "repetition", "kind", "start", "window", "migrations at", box=None, header_style="bold"
+        "trial",
+        "repetition",
+        "kind",
+        "load by",
+        "start",
+        "window",
+        "migrations at",
+        box=None,
+        header_style="bold",
     )
     for trial in expanded.trials:
         points = ", ".join(f"{one.at_s:g}" for one in trial.migrations)
@@ -42,6 +56,7 @@ def plan(
             trial.id,
             str(trial.repetition),
             trial.kind,
+            _load(workloads.get(trial.workload), trial.options),
             trial.start,
             f"{trial.window_s:g} s",
             f"{points} s" if points else "none",
@@ -58,3 +73,9 @@ def plan(
         f"{cost.shared_bytes / 1e9:.1f} GB on the shared storage."
     )
     console.print(f"Seed {expanded.seed}, plan {expanded.hash[:12]}.")
+
+
+def _load(kind: type[Workload], options: Mapping[str, Json]) -> str:
+    """Who makes the load, and what it stands in for: ``locust (for mstone)``."""
+    load = kind(kind.Options.model_validate(options))
+    return f"{load.generator} (for {load.substitutes})" if load.substitutes else load.generator

@@ -1,0 +1,42 @@
+"""`sodbench archive`: a finished run packed small, for keeping, and unpacked to the same bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness import store
+
+archive = typer.Typer(
+    help="Pack a finished run small, and unpack it to the same bytes.", no_args_is_help=True
+)
+
+
+@archive.command()
+def pack(
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="The run's folder, or a folder above it: then the newest run below.", metavar="RUN"
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(help="The archive's folder, which is made.", metavar="ARCHIVE")],
+) -> None:
+    """Pack RUN into the folder ARCHIVE: series as Parquet, journal and logs compressed, sums beside them."""
+    from harness import archive as archives  # noqa: PLC0415
+
+    size = archives.pack(store.find(run), out)
+    typer.echo(f"{out}: {size / 1e6:.2f} MB")
+
+
+@archive.command()
+def unpack(
+    packed: Annotated[Path, typer.Argument(help="What `pack` made.", metavar="ARCHIVE")],
+    out: Annotated[Path, typer.Argument(help="The run's folder, which is made.", metavar="RUN")],
+) -> None:
+    """Make the run of ARCHIVE again in the folder RUN; every file is checked against its sum first."""
+    from harness import archive as archives  # noqa: PLC0415
+
+    typer.echo(str(archives.unpack(packed, out).root))

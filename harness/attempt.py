@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 import libvirt
-from pydantic import BaseModel
 
 from harness import workloads
 from harness.clock import NS_PER_S
@@ -28,15 +27,17 @@ from harness.observers.sampler import Sampler
 from harness.observers.wire import Wire
 from harness.plan import Plan, Trial
 from harness.rig import guest, snapshot
+from harness.rig.host import CommandError, Host
 from harness.rig.session import Rig
 from harness.window import Window
-from harness.workloads.contract import Workload
+from harness.workloads.contract import Machine, Site, Workload
 
 HEARTBEAT_HZ = {"kvm": 1000, "tcg": 200}
 """An echo costs an emulated guest much: 1 kHz took about 16 % of its CPU, 200 Hz about 3 %."""
 
 _LOAD_SLACK_S = 120.0
 _POLL_S = 0.25
+_COMPLAINT = 800
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,8 @@ class Attempt:
         self._interrupt = interrupt
         spec = rig.specify(memory_mib=plan.guest.memory_mib, vcpus=plan.guest.vcpus)
         self._spec = snapshot.to_be_saved(spec) if trial.start == "snapshot" else spec
-        self._workload: Workload = workloads.get(trial.workload)()
-        self._options: BaseModel = self._workload.Options.model_validate(trial.options)
+        kind = workloads.get(trial.workload)
+        self._workload: Workload = kind(kind.Options.model_validate(trial.options))
         self._output: Output | None = None
 
     def perform(self) -> Judgement:
@@ -119,6 +120,7 @@ class Attempt:
         clocks.sample({**self._rig.machines, "guest": self._rig.guest}, self._record)
         with ExitStack() as stack:
             stack.callback(self._stop_load)
+            self._prepare()
             self._start_load()
             job = JobStatistics()
             self._start_observers(stack, [job, Qmp(job.on_qemu_event), Wire(), Sampler(), Heartbeat()])
@@ -127,7 +129,8 @@ class Attempt:
             Window(self._rig, self._plan, self._trial, self._record, job, self._interrupt).run()
             guest.active_on(self._rig.hypervisors.connect())
             guest.require_answer(self._rig.guest, self._rig.hosts["a"], self._spec)
-            ended_early = self._output is not None and self._output.ended
+            ended_early = self._output.ended if self._output is not None else None
+            self._collect()
         clocks.sample(self._rig.machines, self._record)
         return self._judge(ended_early)
 
@@ -172,41 +175,72 @@ class Attempt:
 
     # -- the load
 
-    def _start_load(self) -> None:
-        trial, load = self._trial, self._workload
+    @property
+    def _site(self) -> Site:
+        trial = self._trial
         limits_s = trial.settle_timeout_s + trial.baseline_s + trial.window_s
-        command = load.command(
-            self._options,
+        return Site(
             guest_address=self._rig.guest.endpoint.address,
-            duration_s=limits_s + self._plan.migration_timeout_s + _LOAD_SLACK_S,
+            client_address=self._rig.client.endpoint.address,
+            baseline_s=trial.baseline_s,
+            window_s=trial.window_s,
+            limit_s=limits_s + self._plan.migration_timeout_s + _LOAD_SLACK_S,
         )
-        machine = self._rig.guest if load.runs_in == "guest" else self._rig.client
+
+    def _machine(self, name: Machine) -> Host:
+        return self._rig.guest if name == "guest" else self._rig.client
+
+    def _prepare(self) -> None:
+        """Start the workload's servers, and whatever else must be there before its load."""
+        clock = self._record.clock
+        for step in self._workload.preparation(self._site):
+            self._interrupt.check()
+            begin = clock.now_ns()
+            machine = self._machine(step.machine)
+            try:
+                status, out, err = machine.attempt(step.command, timeout_s=step.timeout_s)
+            except CommandError as error:
+                raise WorkloadError(f"cannot {step.what}", where=error.where, why=error.what) from error
+            if status != 0:
+                why = (err.strip() or out.strip() or "it said nothing")[-_COMPLAINT:]
+                raise WorkloadError(
+                    f"cannot {step.what}", where=step.machine, why=f"exit status {status}: {why}"
+                )
+            seconds = (clock.now_ns() - begin) / NS_PER_S
+            self._say("workload.prepared", what=step.what, machine=step.machine, seconds=seconds)
+
+    def _start_load(self) -> None:
+        load = self._workload
         self._say(
             "workload.started",
             workload=load.name,
             generator=load.generator,
             version=self._version(),
             substitutes=load.substitutes,
+            options=self._trial.options,
         )
         self._output = Output(self._record)
-        if command is not None:
-            self._output.start(machine, command)
+        for process in load.processes(self._site):
+            self._output.start(self._machine(process.machine), process)
 
     def _version(self) -> str | None:
-        command = self._workload.version_command()
-        if command is None:
+        step = self._workload.version()
+        if step is None:
             return None
-        machine = self._rig.guest if self._workload.runs_in == "guest" else self._rig.client
-        _, out, err = machine.attempt(command)
+        _, out, err = self._machine(step.machine).attempt(step.command, timeout_s=step.timeout_s)
         return next((line.strip() for line in (out + err).splitlines() if line.strip()), None)
+
+    def _collect(self) -> None:
+        """Await what a generator prints only at its own end."""
+        if self._output is not None:
+            self._output.finish()
 
     def _stop_load(self) -> None:
         if self._output is not None:
-            status = (
-                self._output.exit_status
-            )  # before the load is ended from here, which is no result of its own
+            # Before the load is ended from here, which is no result of its own.
+            statuses: dict[str, Json] = {**self._output.exit_statuses}
             self._output.stop()
-            self._say("workload.stopped", exit_status=status)
+            self._say("workload.stopped", exit_status=statuses)
 
     def _await_steady(self) -> None:
         assert self._output is not None
@@ -217,17 +251,16 @@ class Attempt:
             reason = ""
             if after_s > self._trial.settle_timeout_s:
                 reason = f"not steady within {self._trial.settle_timeout_s:g} s"
-            elif self._output.ended:
-                reason = f"the load ended by itself: {self._last_words()}"
+            elif ended := self._output.ended:
+                reason = ended
             if reason:
                 self._say("workload.unsteady", after_s=after_s, test=test, reason=reason)
-                raise WorkloadError(reason, where=self._trial.id, why=f"the test is: {test}")
+                # What the output is not valid for says more than that it is not steady.
+                problems = "; ".join(self._workload.parse(self._output.lines).problems[:2])
+                why = f"the test is: {test}" + (f"; and {problems}" if problems else "")
+                raise WorkloadError(reason, where=self._trial.id, why=why)
             self._wait(_POLL_S)
         self._say("workload.steady", after_s=(clock.now_ns() - begin) / NS_PER_S, test=test)
-
-    def _last_words(self) -> str:
-        lines = [line.text for line in self._output.lines if line.text.strip()] if self._output else []
-        return " | ".join(lines[-3:]) or "it printed nothing"
 
     def _baseline(self) -> None:
         self._say("baseline.opened", baseline_s=self._trial.baseline_s)
@@ -263,9 +296,9 @@ class Attempt:
             except libvirt.libvirtError as error:
                 self._record.failed(observer.name, str(error))
 
-    def _judge(self, ended_early: bool) -> Judgement:
+    def _judge(self, ended_early: str | None) -> Judgement:
         assert self._output is not None
         reasons = list(self._workload.parse(self._output.lines).problems)
-        if ended_early:
-            reasons.append(f"the load ended before the window closed: {self._last_words()}")
+        if ended_early is not None:
+            reasons.append(f"before the window closed {ended_early}")
         return Judgement("invalid" if reasons else "valid", tuple(reasons))

@@ -21,7 +21,7 @@ from harness.errors import RecordError
 from harness.journal import Json
 from harness.migration.options import MigrationOptions
 
-PLAN_VERSION: Final = 1
+PLAN_VERSION: Final = 2
 """Version of a stored plan's fields."""
 
 
@@ -45,6 +45,8 @@ class Trial(_Value):
         kind: ``migrations``, or ``control`` for a window in which nothing is moved.
         options: The workload's own options, complete.
         migrations: In the order of their points; empty in a control trial.
+        reference_points_s: Where a control trial is cut, so that its stretches compare with those of the
+            trials that migrate; empty in these.
     """
 
     id: str
@@ -57,12 +59,13 @@ class Trial(_Value):
     window_s: float
     settle_timeout_s: float
     migrations: Annotated[tuple[PlannedMigration, ...], Field(strict=False)]
+    reference_points_s: Annotated[tuple[float, ...], Field(strict=False)]
 
 
 class Plan(_Value):
     """Everything a run needs: the trials in order, and what is the same for all of them."""
 
-    version: Literal[1]
+    version: Literal[2]
     campaign: str
     description: str
     rig: str
@@ -171,4 +174,5 @@ def _trial(campaign: Campaign, choice: WorkloadChoice, repetition: int, points_s
         window_s=schedule.window_s,
         settle_timeout_s=schedule.settle_timeout_s,
         migrations=tuple(PlannedMigration(n=n, at_s=at_s) for n, at_s in enumerate(points_s, start=1)),
+        reference_points_s=() if points_s else schedule.points_s,
     )

@@ -25,6 +25,10 @@ MUST_AGREE: tuple[tuple[str, str], ...] = (
 "two hosts with identical hardware and software configurations", section VI)."""
 
 
+FROM_ARCHIVES = ("mstone", "faban")
+"""Generators that nobody packages: the user names their archive."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """One reason why a campaign cannot run: where, what, and the remedy."""
@@ -38,9 +42,33 @@ class Problem:
         return f"{self.where}: {self.what} ({self.remedy})"
 
 
-def problems(facts: Mapping[str, Facts], *, storage_need_bytes: int) -> Sequence[Problem]:
-    """Every reason why hosts `a` and `b` with these facts cannot carry the campaign; empty when they can."""
-    return [*_disagreements(facts), *_storage(facts, storage_need_bytes)]
+def problems(
+    facts: Mapping[str, Facts], *, storage_need_bytes: int, needs: Mapping[str, Sequence[str]]
+) -> Sequence[Problem]:
+    """Every reason why machines with these facts cannot carry the campaign; empty when they can.
+
+    Args:
+        facts: Machine by role: ``a``, ``b``, ``client``.
+        storage_need_bytes: What the campaign needs on the shared storage.
+        needs: Workload to the tools it needs on the client, by their names in the fact ``generators``.
+    """
+    return [*_disagreements(facts), *_storage(facts, storage_need_bytes), *_generators(facts, needs)]
+
+
+def _generators(facts: Mapping[str, Facts], needs: Mapping[str, Sequence[str]]) -> Iterator[Problem]:
+    found = facts.get("client", {}).get("generators")
+    there = found if isinstance(found, Mapping) else {}
+    for workload, tools in needs.items():
+        for tool in tools:
+            if not there.get(tool):
+                yield Problem(
+                    where="client",
+                    what=f"{tool} is not installed, which the workload {workload} needs",
+                    remedy="run `sodbench provision`; mstone and faban come from an archive that the "
+                    f"inventory names as sodbench_{tool}_archive (docs/provisioning.md)"
+                    if tool in FROM_ARCHIVES
+                    else "run `sodbench provision`",
+                )
 
 
 def _disagreements(facts: Mapping[str, Facts]) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness import __version__, journal, preflight, results, state, store
+from harness import __version__, journal, preflight, results, state, store, workloads
 from harness import estimate as estimates
 from harness import plan as plans
 from harness.attempt import Attempt
@@ -64,7 +64,7 @@ def begin(root: Path, plan: Plan, rig: Rig, provenance: Provenance) -> RunFolder
     _need_space(run.root, plan, rig)
     store.write_atomic(run.campaign, provenance.campaign_text)
     store.write_json(run.plan, plan.to_json())
-    store.write_json(run.manifest, _manifest(plan, rig, provenance))
+    store.write_json(run.manifest, _manifest(run, plan, rig, provenance))
     _write_facts(run, facts, "before")
     store.write_json(run.environment("guest", "before"), rig.image)
     return run
@@ -92,7 +92,7 @@ def gather_facts(pair: Pair) -> Mapping[str, Mapping[str, Json]]:
 
 def _require(facts: Mapping[str, Mapping[str, Json]], plan: Plan, rig: Rig) -> None:
     need = estimates.estimate(plan, _accelerator(rig)).shared_bytes
-    found = preflight.problems(facts, storage_need_bytes=need)
+    found = preflight.problems(facts, storage_need_bytes=need, needs=_needs(plan))
     if found:
         raise PrerequisiteError(
             "the rig cannot carry this campaign",
@@ -100,6 +100,15 @@ def _require(facts: Mapping[str, Mapping[str, Json]], plan: Plan, rig: Rig) -> N
             why="\n       ".join(str(problem) for problem in found),
             remedy="mend what is named; nothing was touched",
         )
+
+
+def _needs(plan: Plan) -> dict[str, Sequence[str]]:
+    """What each workload of the plan, as it was chosen, needs on the client."""
+    needs: dict[str, Sequence[str]] = {}
+    for trial in plan.trials:
+        kind = workloads.get(trial.workload)
+        needs[trial.workload] = kind(kind.Options.model_validate(trial.options)).needs
+    return needs
 
 
 def _accelerator(rig: Rig) -> Accelerator:
@@ -118,9 +127,10 @@ def _need_space(folder: Path, plan: Plan, rig: Rig) -> None:
         )
 
 
-def _manifest(plan: Plan, rig: Rig, provenance: Provenance) -> dict[str, Json]:
+def _manifest(run: RunFolder, plan: Plan, rig: Rig, provenance: Provenance) -> dict[str, Json]:
     return {
         "schema": store.SCHEMA_VERSION,
+        "run": run.root.name,
         "version": __version__,
         "commit": provenance.commit,
         "command": list(provenance.command_line),

@@ -13,7 +13,7 @@ from typing import assert_never
 import libvirt
 
 from harness.clock import NS_PER_S
-from harness.errors import GuestError, SodbenchError
+from harness.errors import MigrationError, SodbenchError
 from harness.interrupt import Interrupt
 from harness.journal import Json
 from harness.migration import driver
@@ -53,9 +53,13 @@ class Window:
 
         Raises:
             GuestError: The guest is not where exactly one guest should be.
+            MigrationError: libvirt does not take the migration's options.
             InterruptedRunError: The user asked to stop; a running migration was aborted first.
         """
-        self._record.add("runner", "window.opened", {"window_s": self._trial.window_s})
+        opening: dict[str, Json] = {"window_s": self._trial.window_s}
+        if self._trial.kind == "control":
+            opening["points_s"] = list(self._trial.reference_points_s)
+        self._record.add("runner", "window.opened", opening)
         opened = self._record.history[-1].t_ns
         try:
             while not isinstance(action := self._next(opened), Done):
@@ -115,7 +119,7 @@ class Window:
         try:
             driver.prepare(connections[source], self._plan.migration)
         except libvirt.libvirtError as error:
-            raise GuestError(
+            raise MigrationError(
                 "the migration's options cannot be set", where=f"host {source}", why=str(error)
             ) from error
         data: dict[str, Json] = {

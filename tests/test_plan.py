@@ -74,12 +74,12 @@ def test_a_plan_survives_json_and_keeps_its_hash() -> None:
 
 def test_the_hash_is_stable_across_versions() -> None:
     """Changes only when the plan's fields change; then PLAN_VERSION does, too."""
-    assert expand(campaign()).hash == "24d8112230094eb99b3b69b1fdea41a377a31cd73723dd47eeccdc2a1fb64dc6"
+    assert expand(campaign()).hash == "3a6fa0cd95a6a6015a991fec6bd38de51a1dab61f12f9d24d9c15e0c7d24fc11"
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"version": 2}, {"trials": [{}]}, {"surprise": 1}, {"seed": "1"}],
+    [{"version": 1}, {"trials": [{}]}, {"surprise": 1}, {"seed": "1"}],
 )
 def test_what_is_no_plan_is_refused(change: dict[str, int | str | list[dict[str, int]]]) -> None:
     stored = {**expand(campaign()).to_json(), **change}
@@ -93,3 +93,10 @@ def test_a_trial_is_found_by_its_id() -> None:
     assert plan.trial(plan.trials[1].id) is plan.trials[1]
     with pytest.raises(KeyError):
         plan.trial("009-none")
+
+
+def test_a_control_trial_is_cut_where_the_others_migrate() -> None:
+    for trial in expand(campaign("control: 1\n")).trials:
+        points = tuple(one.at_s for one in trial.migrations)
+        assert (points or trial.reference_points_s) == (0, 12, 24)
+        assert bool(points) != bool(trial.reference_points_s)

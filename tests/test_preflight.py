@@ -23,7 +23,7 @@ NEED = 5 * 10**9
 
 
 def judged(a: Mapping[str, Json], b: Mapping[str, Json]) -> list[str]:
-    return [str(problem) for problem in problems({"a": a, "b": b}, storage_need_bytes=NEED)]
+    return [str(problem) for problem in problems({"a": a, "b": b}, storage_need_bytes=NEED, needs={})]
 
 
 def test_two_hosts_that_agree_and_have_room_can_carry_the_campaign() -> None:
@@ -74,16 +74,34 @@ def test_exactly_enough_room_is_enough() -> None:
 @given(lost=st.sets(st.sampled_from(sorted(HOST)), min_size=1), host=st.sampled_from("ab"))
 def test_a_missing_fact_is_always_a_problem_and_each_has_a_remedy(lost: set[str], host: str) -> None:
     bare = {name: value for name, value in HOST.items() if name not in lost}
-    found = problems({"a": HOST, "b": HOST, host: bare}, storage_need_bytes=NEED)
+    found = problems({"a": HOST, "b": HOST, host: bare}, storage_need_bytes=NEED, needs={})
     assert found
     assert all(problem.where and problem.what and problem.remedy for problem in found)
 
 
 def test_without_any_facts_everything_is_a_problem() -> None:
-    assert len(problems({}, storage_need_bytes=0)) == len(MUST_AGREE) + 3
+    assert len(problems({}, storage_need_bytes=0, needs={})) == len(MUST_AGREE) + 3
 
 
 @pytest.mark.parametrize("name", sorted(HOST))
 def test_every_fact_asked_for_is_one_the_playbook_gathers(name: str) -> None:
     root = Path(__file__).parents[1]
     assert f'"{name}"' in (root / "playbooks/roles/verify/files/machine_facts.py").read_text()
+
+
+@pytest.mark.parametrize("client", [{}, {"generators": {"locust": None}}, {"generators": "none"}])
+def test_a_generator_that_is_not_installed_is_named_with_its_workload(client: Mapping[str, Json]) -> None:
+    facts = {"a": HOST, "b": HOST, "client": client}
+    (found,) = problems(facts, storage_need_bytes=NEED, needs={"web": ("locust",), "idle": ()})
+    assert (found.where, "locust" in found.what, "web" in found.what) == ("client", True, True)
+
+
+def test_a_generator_from_an_archive_says_how_it_is_named() -> None:
+    facts = {"a": HOST, "b": HOST, "client": {"generators": {"locust": "2.32.4", "mstone": None}}}
+    (found,) = problems(facts, storage_need_bytes=NEED, needs={"web": ("locust",), "mail": ("mstone",)})
+    assert "sodbench_mstone_archive" in found.remedy
+
+
+def test_generators_that_are_installed_are_no_problem() -> None:
+    facts = {"a": HOST, "b": HOST, "client": {"generators": {"locust": "2.32.4"}}}
+    assert not problems(facts, storage_need_bytes=NEED, needs={"web": ("locust",)})

@@ -34,7 +34,7 @@ SERIES: Mapping[str, tuple[str, ...]] = {
 }
 """The series of an attempt and the columns that metrics need of each (docs/journal.md)."""
 
-Parse = Callable[[str, Sequence[Line]], Timeline]
+Parse = Callable[[str, Mapping[str, Json], Sequence[Line]], Timeline]
 """A workload's name and its stored lines to its timeline; raises NotMeasured for an unknown workload."""
 
 
@@ -265,6 +265,8 @@ def _attempt(events: Sequence[Event], finish: Event, folder: Path, parse: Parse)
     own = tuple(event for event in events if (event.trial, event.attempt) == (trial, attempt))
     series, unread = _series(folder)
     workload = next((event.data.get("workload") for event in own if event.kind == "attempt.started"), None)
+    chosen = next((event.data.get("options") for event in own if event.kind == "workload.started"), None)
+    options = chosen if isinstance(chosen, Mapping) else {}
     return Attempt(
         trial=trial,
         attempt=attempt,
@@ -272,7 +274,7 @@ def _attempt(events: Sequence[Event], finish: Event, folder: Path, parse: Parse)
         clocks=Clocks.of(events, finish),
         series=series,
         unread=unread,
-        timeline=_timeline(folder / "workload.log", str(workload), parse),
+        timeline=_timeline(folder / "workload.log", str(workload), options, parse),
     )
 
 
@@ -304,10 +306,10 @@ def read_series(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     return frame
 
 
-def _timeline(path: Path, workload: str, parse: Parse) -> Timeline | NotMeasured:
+def _timeline(path: Path, workload: str, options: Mapping[str, Json], parse: Parse) -> Timeline | NotMeasured:
     try:
         text = path.read_bytes().decode("utf-8", errors="replace") if path.exists() else ""
-        return parse(workload, parse_log(text))
+        return parse(workload, options, parse_log(text))
     except OSError as error:
         return NotMeasured(f"{path.name} cannot be read: {error.strerror}")
     except NotMeasured as why:
@@ -315,10 +317,11 @@ def _timeline(path: Path, workload: str, parse: Parse) -> Timeline | NotMeasured
 
 
 def parse_log(text: str) -> list[Line]:
-    """The lines of a ``workload.log``: ``t_ns<TAB>text``; a line without a stamp or an end is left out."""
+    """The lines of a ``workload.log``; a row without stamp, source or end is left out."""
     lines = []
     for row in text.split("\n")[:-1]:
-        stamp, tab, rest = row.partition("\t")
-        if tab and stamp.isascii() and stamp.isdigit():
-            lines.append(Line(t_ns=int(stamp), text=rest))
+        stamp, _, rest = row.partition("\t")
+        source, tab, said = rest.partition("\t")
+        if tab and source and stamp.isascii() and stamp.isdigit():
+            lines.append(Line(t_ns=int(stamp), text=said, source=source))
     return lines

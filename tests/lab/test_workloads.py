@@ -1,0 +1,115 @@
+"""Each workload of the paper in the lab: started, migrated once, and the migration seen in its own timeline.
+
+One campaign runs them all; every test looks at a part of it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from conftest import Lab
+from harness import journal, results, store
+from harness.migration.switchover import switchover
+from harness.store import RunFolder
+
+pytestmark = pytest.mark.lab
+
+WORKLOADS = ("mail", "app", "file", "web", "db", "stream", "idle")
+WORKING = tuple(name for name in WORKLOADS if name != "idle")
+
+CAMPAIGN = """\
+name: seven
+rig: lab
+seed: 7
+start: snapshot
+workloads: [mail, app, file, web, db, stream, idle]
+schedule:
+  window_s: 20
+  points_s: [4]
+  baseline_s: 6
+  settle_timeout_s: 240
+"""
+
+
+@pytest.fixture(scope="module")
+def seven(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """One trial of each workload, with one migration four seconds after the window opens."""
+    folder = tmp_path_factory.mktemp("seven")
+    campaign = folder / "seven.yml"
+    campaign.write_text(CAMPAIGN)
+    done = lab.sodbench("run", campaign, "--results", folder / "r", timeout_s=1800)
+    assert done.status == 0, done
+    return store.find(folder / "r")
+
+
+@pytest.fixture(scope="module")
+def table(seven: RunFolder) -> pd.DataFrame:
+    return results.read(seven)
+
+
+def values(table: pd.DataFrame, workload: str, metric: str) -> pd.Series[float]:
+    rows = table[(table.workload == workload) & (table.metric == metric) & table.migration.notna()]
+    assert len(rows) == 1, rows
+    assert rows.value.notna().all(), rows.reason.tolist()
+    return rows.value
+
+
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_it_is_valid_and_was_migrated(table: pd.DataFrame, workload: str) -> None:
+    own = table[table.workload == workload]
+    assert set(own.verdict) == {"valid"}
+    assert values(table, workload, "total_time").item() > 0
+    assert values(table, workload, "blackout").item() > 0
+
+
+@pytest.mark.parametrize("workload", WORKING)
+def test_its_timeline_shows_the_migration(seven: RunFolder, table: pd.DataFrame, workload: str) -> None:
+    """The longest stall is no shorter than the blackout, and it lies around it.
+
+    A tool with one report a second shows a stall as a late report: its resolution is that of its reports.
+    """
+    stalled = table[
+        (table.workload == workload) & (table.metric == "outage_application") & table.migration.notna()
+    ]
+    blackout_s = values(table, workload, "blackout").item()
+    assert stalled.value.notna().all(), stalled.reason.tolist()
+    assert stalled.value.item() >= blackout_s - stalled.resolution.item()
+    (attempt,) = [one for one in results.read_attempts(seven) if one.trial.endswith(f"-{workload}")]
+    (migration,) = attempt.migrations
+    timeline = results.timelines(seven)
+    own = timeline[timeline.trial.str.endswith(f"-{workload}")]
+    assert len(own) > 20
+    assert own.rate.notna().sum() > 20
+    still = switchover(migration)
+    stop_s, resume_s = ((stamp.t_ns - attempt.window_ns) / 1e9 for stamp in (still.stop, still.resume))
+    baseline = own[own.t_s < 0].rate.mean()
+    around = own[(own.t_s > stop_s) & (own.t_s < resume_s + 2.5)]
+    assert around.rate.min() < baseline, around
+
+
+def test_every_generator_is_named_with_its_version(seven: RunFolder) -> None:
+    started = {
+        str(event.data["workload"]): event.data
+        for event in journal.read(seven.journal)
+        if event.kind == "workload.started"
+    }
+    assert set(started) == set(WORKLOADS)
+    for workload in WORKING:
+        assert started[workload]["version"], started[workload]
+    assert {name: data["substitutes"] for name, data in started.items() if data["substitutes"]} == {
+        "mail": "mstone",
+        "app": "Faban",
+        "web": "Faban",
+    }
+
+
+@pytest.mark.parametrize("form", ["html", "md", "tex"])
+def test_the_report_names_each_stand_in(lab: Lab, seven: RunFolder, tmp_path: Path, form: str) -> None:
+    done = lab.sodbench("report", seven.root, "--out", tmp_path, "--format", form)
+    assert done.status == 0, done
+    text = (tmp_path / f"report.{form}").read_text(encoding="utf-8")
+    assert "in place of mstone" in text
+    assert "in place of Faban" in text

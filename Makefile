@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 
 # What the controller itself needs of Debian; the machines of the rig get theirs from the playbooks.
 PACKAGES := python3-venv python3-dev gcc pkg-config libvirt-dev openssh-client iproute2 nftables \
-            systemd-container mmdebstrap debian-archive-keyring util-linux
+            systemd-container mmdebstrap debian-archive-keyring util-linux maven default-jdk-headless
 
 .PHONY: help
 help: ## Say what can be made

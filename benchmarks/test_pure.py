@@ -1,4 +1,4 @@
-"""How long the pure parts take on a run of the demo's size: parsing, metrics, figures' series, plan.
+"""How long the pure parts take: parsing, metrics, figures' series and plan of the demo, report of a campaign.
 
 Run with ``python -m pytest benchmarks --benchmark-only``. Figures of one machine compare with figures of the
 same machine alone; what is to be faster than something else is measured beside it, in one run.
@@ -6,17 +6,18 @@ same machine alone; what is to be faster than something else is measured beside 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from harness import campaign_file, journal, resources, results
+from harness import campaign_file, journal, report, resources, results
 from harness import plan as plans
 from harness.store import RunFolder
 from harness.workloads.contract import Line
-from harness.workloads.file import File
-from tests import evidence
+from harness.workloads.file import File, FileOptions
+from tests import evidence, evidence_load, evidence_seven
 
 GOLDEN = Path(__file__).parent.parent / "tests/workloads/golden/dbench-4.00.txt"
 
@@ -25,6 +26,25 @@ GOLDEN = Path(__file__).parent.parent / "tests/workloads/golden/dbench-4.00.txt"
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """Ten migrations with all their evidence."""
     return evidence.build(tmp_path_factory.mktemp("evidence") / "run")
+
+
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunFolder]:
+    """Seven workloads four times for 60 s, five migrations each, and a control trial of each: 35 trials."""
+    with pytest.MonkeyPatch.context() as patch:
+        evidence_load.readable(patch)
+        folder = tmp_path_factory.mktemp("campaign") / "run"
+        yield evidence.build(folder, evidence_seven.seven(repetitions=4, window_s=60.0))
+
+
+def test_all_metrics_of_a_campaign(benchmark: BenchmarkFixture, campaign: RunFolder) -> None:
+    table = benchmark.pedantic(results.compute, args=(campaign,), rounds=3)
+    assert len(results.floor(table)) > 100
+
+
+def test_report_of_a_campaign(benchmark: BenchmarkFixture, campaign: RunFolder, tmp_path: Path) -> None:
+    made = benchmark.pedantic(report.build, args=(campaign, tmp_path), rounds=3)
+    assert len(made.documents) == 3
 
 
 def test_read_journal(benchmark: BenchmarkFixture, run: RunFolder) -> None:
@@ -44,7 +64,7 @@ def test_heartbeat_gaps(benchmark: BenchmarkFixture, run: RunFolder) -> None:
 
 def test_parse_dbench(benchmark: BenchmarkFixture) -> None:
     lines = [Line(t_ns=n * 10**9, text=text) for n, text in enumerate(GOLDEN.read_text().splitlines())]
-    timeline = benchmark(File().parse, lines)
+    timeline = benchmark(File(FileOptions()).parse, lines)
     assert len(timeline.samples) > 5
 
 

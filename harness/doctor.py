@@ -314,8 +314,8 @@ def _sources(here: ControllerFacts) -> Check:
         here.apt_sources > 0,
         f"{here.apt_sources} sources for bookworm" if here.apt_sources else here.apt_error or "no source",
         "the lab's machines and the guest are Debian 12, installed from this machine's sources",
-        "echo 'deb http://deb.debian.org/debian bookworm main' | sudo tee "
-        "/etc/apt/sources.list.d/bookworm.list && sudo apt-get update",
+        "add the line `deb MIRROR bookworm main` with a Debian mirror to "
+        "/etc/apt/sources.list.d/bookworm.list, then: sudo apt-get update",
     )
 
 

@@ -18,9 +18,9 @@ GROUP = "sodbench.metrics"
 """Entry points of this group name further :class:`Metric` objects of a trial or of a migration."""
 
 Better = Literal["lower", "higher", "none"]
-Scope = Literal["migration", "trial"]
+Scope = Literal["migration", "interval", "trial"]
 Over = Literal["move", "interval", "baseline", "window"]
-EvidenceT = TypeVar("EvidenceT")
+EvidenceT_contra = TypeVar("EvidenceT_contra", contravariant=True)
 
 
 class NotMeasured(Exception):  # noqa: N818 - not an error: the reason why a metric has no number
@@ -47,6 +47,7 @@ class Value:
             sampling; None where it is not known.
         unit: The unit where it differs from the metric's own (work is counted in the workload's unit).
         applicable: False where the question makes no sense for this trial, rather than staying unanswered.
+        note: What the number is, where the metric leaves that to the tool, such as which latency it reports.
     """
 
     value: float | None
@@ -55,6 +56,7 @@ class Value:
     uncertainty: float | None = None
     unit: str | None = None
     applicable: bool = True
+    note: str | None = None
 
     def __post_init__(self) -> None:
         if self.value is None and not self.reason:
@@ -71,7 +73,7 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Metric(Generic[EvidenceT]):
+class Metric(Generic[EvidenceT_contra]):
     """The declaration of a metric and the pure function behind it.
 
     Attributes:
@@ -83,7 +85,8 @@ class Metric(Generic[EvidenceT]):
         observer: Who saw it, named as in the journal; several are joined by `` + ``.
         definition: Exactly what is measured.
         source: Where the definition comes from.
-        scope: Whether it is read of a migration or of a whole trial.
+        scope: Whether it is read of a migration; of an interval, which is a migration's and also, in a
+            control trial, the slot that takes its place; or of a whole trial.
         over: The stretch of evidence it needs: the call to migrate (``move``), until the next migration or
             the window's end (``interval``), the baseline before the window, or the window. An observer that
             failed after that stretch does not matter.
@@ -99,9 +102,9 @@ class Metric(Generic[EvidenceT]):
     source: str
     scope: Scope = "migration"
     over: Over = "move"
-    measure: Callable[[EvidenceT], Value] = field(repr=False, compare=False)
+    measure: Callable[[EvidenceT_contra], Value] = field(repr=False, compare=False)
 
-    def of(self, evidence: EvidenceT) -> Value:
+    def of(self, evidence: EvidenceT_contra) -> Value:
         """The reading of `evidence`; never raises for evidence that is incomplete."""
         try:
             return self.measure(evidence)

@@ -1,4 +1,4 @@
-"""A run's numbers: every metric of every finished attempt as one tidy table, and the series behind figures.
+"""A run's numbers: every metric of every finished attempt as one tidy table.
 
 The table is computed from the evidence alone and can be computed anew at any time; writing it twice gives the
 same bytes. Nothing is summarised and nothing left out here: an attempt that is not valid is in the table with
@@ -8,20 +8,22 @@ its verdict, and a metric that could not be had is a row with its reason. Half-f
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 
-from harness import workloads
+from harness import series, workloads
 from harness.errors import PrerequisiteError, RecordError, UsageError
 from harness.journal import Json
 from harness.metric import Metric, NotMeasured, Value, extensions
-from harness.migration import brownout, metrics, outage, switchover, transfer, trial_metrics
-from harness.migration.evidence import Attempt, Migration, attempts, number, seconds
+from harness.migration import interval_metrics, intervals, metrics, trial_metrics
+from harness.migration.evidence import Attempt, Migration, attempts
+from harness.migration.intervals import Interval
 from harness.store import RunFolder, read_json, write_atomic
 from harness.workloads.contract import Line, Timeline
 
@@ -31,14 +33,15 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
     "trial": ("string", "The trial's id in the plan, such as `001-idle`."),
     "attempt": ("int64", "Which try at the trial, from 1."),
     "verdict": ("string", "`valid`, `invalid`, `unknown` or `skipped`; only `valid` counts in summaries."),
-    "kind": ("string", "`migrations`, or `control` for a trial without any."),
+    "kind": ("string", "`migrations`, or `control` for a trial without any: the noise floor, in no mean."),
     "workload": ("string", "The workload's name."),
     "generator": ("string", "The load generator and its version."),
     "substitutes": ("string", "The paper's generator that it stands in for; empty where it is the paper's."),
     "repetition": ("Int64", "Which repetition of the workload, from 1."),
-    "migration": ("Int64", "The migration's number in its trial, from 1; empty for a metric of the trial."),
+    "migration": ("Int64", "The migration's number in its trial, from 1; in a control trial its slot's; "
+                  "empty for a metric of the trial."),
     "direction": ("string", "`a->b` or `b->a`; empty for the trial's and where nothing started."),
-    "planned_s": ("float64", "When the migration was planned, seconds after t = 0."),
+    "planned_s": ("float64", "When the migration was planned, or its slot begins, seconds after t = 0."),
     "first_after_boot": ("boolean", "Whether it was the guest's first since its start."),
     "metric": ("string", "The metric's name, one of those below."),
     "value": ("float64", "The number in `unit`; empty when there is none, never 0 for that."),
@@ -47,27 +50,38 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
     "observer": ("string", "Who saw it, as in the journal; several are joined by ` + `."),
     "resolution": ("float64", "The least difference the observer sees, in `unit`; empty where not known."),
     "uncertainty": ("float64", "The value is certain within ± this, in `unit`; empty where not known."),
+    "note": ("string", "What the value is where its metric leaves that to the tool; empty elsewhere."),
     "reason": ("string", "Why there is no value; always there then, and only then."),
     "rig": ("string", "`lab` or `pair`."),
     "accelerator": ("string", "`kvm` or `tcg`: what the guest ran under."),
 }  # fmt: skip
 """The table's columns in order: pandas type and meaning."""
 
-METRICS: tuple[Metric[Any], ...] = (*metrics.METRICS, *trial_metrics.METRICS)
+METRICS: tuple[Metric[Any], ...] = (
+    *metrics.METRICS,
+    *interval_metrics.METRICS,
+    *trial_metrics.METRICS,
+)
 """The project's own metrics in the order of the table; :func:`registry` has the others' too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
-    """Every known metric, those of a migration and those of a trial."""
+    """Every known metric: those of a migration alone, of any interval, and of a trial."""
 
     migration: tuple[Metric[Migration], ...]
+    interval: tuple[Metric[Interval], ...]
     trial: tuple[Metric[Attempt], ...]
 
     @property
     def all(self) -> tuple[Metric[Any], ...]:
         """All of them, in the order of the table."""
-        return (*self.migration, *self.trial)
+        return (*self.migration, *self.interval, *self.trial)
+
+    @property
+    def of_migrations(self) -> tuple[Metric[Migration], ...]:
+        """What is read of every migration: its own metrics, and those of its interval."""
+        return (*self.migration, *self.interval)
 
 
 def registry() -> Registry:
@@ -79,6 +93,7 @@ def registry() -> Registry:
     more = extensions()
     found = Registry(
         migration=(*metrics.METRICS, *(metric for metric in more if metric.scope == "migration")),
+        interval=(*interval_metrics.METRICS, *(metric for metric in more if metric.scope == "interval")),
         trial=(*trial_metrics.METRICS, *(metric for metric in more if metric.scope == "trial")),
     )
     names = [metric.name for metric in found.all]
@@ -92,16 +107,24 @@ def registry() -> Registry:
     return found
 
 
-def parse_output(workload: str, lines: Sequence[Line]) -> Timeline:
-    """The timeline of a workload's stored output.
+def parse_output(workload: str, options: Mapping[str, Json], lines: Sequence[Line]) -> Timeline:
+    """The timeline of a workload's stored output, read by the workload as it was chosen.
 
     Raises:
-        NotMeasured: This installation does not know the workload, so that nobody can read its output.
+        NotMeasured: This installation does not know the workload or its options, so that nobody can read its
+            output.
     """
     try:
-        return workloads.get(workload)().parse(lines)
+        kind = workloads.get(workload)
+        return kind(kind.Options.model_validate(options)).parse(lines)
     except (UsageError, PrerequisiteError) as error:
         raise NotMeasured(f"the output of {workload!r} cannot be read: {error.what}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise NotMeasured(
+            f"the output of {workload!r} cannot be read: its option {place}: {first['msg']}"
+        ) from error
 
 
 def read_attempts(run: RunFolder) -> Iterator[Attempt]:
@@ -113,15 +136,20 @@ def read_attempts(run: RunFolder) -> Iterator[Attempt]:
     return attempts(run, parse_output)
 
 
-def compute(run: RunFolder) -> pd.DataFrame:
-    """The tidy table of a run: one row a metric of a migration or of a trial; columns as in `COLUMNS`.
+def compute(run: RunFolder, read: Iterable[Attempt] | None = None) -> pd.DataFrame:
+    """The tidy table of a run: one row a metric of a migration, a slot or a trial; columns as in `COLUMNS`.
+
+    Args:
+        run: The run's folder.
+        read: What :func:`read_attempts` gave, for who has it already.
 
     Raises:
         RecordError: The manifest or the journal is damaged or missing.
     """
     known = registry()
     manifest = read_json(run.manifest)
-    rows = [row for attempt in read_attempts(run) for row in _rows(run, manifest, attempt, known)]
+    evidence = read_attempts(run) if read is None else read
+    rows = [row for attempt in evidence for row in _rows(run, manifest, attempt, known)]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype({name: kind for name, (kind, _) in COLUMNS.items()})
 
@@ -137,8 +165,13 @@ def _rows(
             "planned_s": migration.planned_s,
             "first_after_boot": migration.first_after_boot,
         }
-        for metric in known.migration:
+        for metric in known.of_migrations:
             yield {**common, **which, **_reading(metric, metrics.measure(metric, migration))}
+    for slot in intervals.slots(attempt):
+        which = {"migration": slot.n, "planned_s": slot.planned_s}
+        for interval_metric in known.interval:
+            value = interval_metrics.measure(interval_metric, slot)
+            yield {**common, **which, **_reading(interval_metric, value)}
     for trial_metric in known.trial:
         yield {**common, **_reading(trial_metric, trial_metrics.measure(trial_metric, attempt))}
 
@@ -149,7 +182,7 @@ def _common(run: RunFolder, manifest: dict[str, Json], attempt: Attempt) -> dict
     repetition = attempt.fact("attempt.started", "repetition")
     return {
         "campaign": manifest.get("campaign") or run.root.parent.name,
-        "run": run.root.name,
+        "run": manifest.get("run") or run.root.name,
         "trial": attempt.trial,
         "attempt": attempt.attempt,
         "verdict": attempt.fact("attempt.finished", "verdict"),
@@ -172,6 +205,7 @@ def _reading(metric: Metric[Any], value: Value) -> dict[str, object]:
         "observer": metric.observer,
         "resolution": value.resolution,
         "uncertainty": value.uncertainty,
+        "note": value.note,
         "reason": value.reason,
     }
 
@@ -217,134 +251,35 @@ def read(run: RunFolder) -> pd.DataFrame:
 
 
 def valid(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows that count in summaries: those of valid attempts."""
-    return frame[frame["verdict"] == "valid"]
+    """The rows that count in summaries: those of valid trials that migrate."""
+    return frame[frame["verdict"].eq("valid") & frame["kind"].ne("control")]
+
+
+def floor(frame: pd.DataFrame) -> pd.DataFrame:
+    """The noise floor: the rows of the slots of valid control trials, in which nothing was migrated."""
+    return frame[frame["verdict"].eq("valid") & frame["kind"].eq("control") & frame["migration"].notna()]
 
 
 def gaps(run: RunFolder) -> pd.DataFrame:
-    """Every heartbeat gap longer than three periods, one row each; seconds, `start_s` from t = 0.
-
-    `closed` is False for one that never ended: then `length_s` is only what was seen of it. `sender_s` is the
-    longest the sender itself was silent around it. An attempt without a heartbeat has no rows.
-    """
-    columns = {
-        "start_s": "float64", "length_s": "float64", "migration": "Int64", "requests": "Int64",
-        "sender_s": "float64", "closed": "boolean",
-    }  # fmt: skip
-    return _table(run, columns, _gaps)
-
-
-def _gaps(attempt: Attempt) -> Iterator[dict[str, object]]:
-    zero_ns = attempt.window_ns
-    for gap in outage.gaps(attempt):
-        yield {
-            "start_s": seconds(gap.start_ns - zero_ns),
-            "length_s": gap.length_s,
-            "migration": gap.migration,
-            "requests": gap.requests,
-            "sender_s": gap.sender_s,
-            "closed": gap.closed,
-        }
+    """Every heartbeat gap: :func:`harness.series.gaps`."""
+    return series.gaps(read_attempts(run))
 
 
 def pauses(run: RunFolder) -> pd.DataFrame:
-    """Every STOP and RESUME on one host that is no switch-over; seconds, `start_s` from t = 0."""
-    columns = {"host": "string", "start_s": "float64", "length_s": "float64", "migration": "Int64"}
-    return _table(run, columns, _pauses)
-
-
-def _pauses(attempt: Attempt) -> Iterator[dict[str, object]]:
-    zero_ns = attempt.window_ns
-    for pause in switchover.pauses(attempt):
-        yield {
-            "host": pause.host,
-            "start_s": seconds(pause.start_ns - zero_ns),
-            "length_s": pause.length_s,
-            "migration": pause.migration,
-        }
+    """Every pause that is no switch-over: :func:`harness.series.pauses`."""
+    return series.pauses(read_attempts(run))
 
 
 def precopy(run: RunFolder) -> pd.DataFrame:
-    """The pre-copy curves, one row a sample: `t_s` from the migration's start, `window_s` from t = 0.
-
-    Bytes and bytes a second; a field libvirt did not give is missing.
-    """
-    columns = {
-        "migration": "Int64", "t_s": "float64", "window_s": "float64", "iteration": "Int64",
-        "remaining_bytes": "float64", "processed_bytes": "float64", "dirty_bytes_s": "float64",
-        "bandwidth_bytes_s": "float64",
-    }  # fmt: skip
-    return _table(run, columns, _precopy)
-
-
-def _precopy(attempt: Attempt) -> Iterator[dict[str, object]]:
-    zero_ns = attempt.window_ns
-    for migration in attempt.migrations:
-        for t_ns, stats in transfer.samples(migration):
-            yield {
-                "migration": migration.n,
-                "t_s": seconds(t_ns - migration.started_ns),
-                "window_s": seconds(t_ns - zero_ns),
-                "iteration": number(stats, "memory_iteration"),
-                "remaining_bytes": number(stats, "data_remaining"),
-                "processed_bytes": number(stats, "data_processed"),
-                "dirty_bytes_s": transfer.bytes_of(stats, "memory_dirty_rate") or None,  # 0: not known yet
-                "bandwidth_bytes_s": number(stats, "memory_bps"),
-            }
+    """The pre-copy curves: :func:`harness.series.precopy`."""
+    return series.precopy(read_attempts(run))
 
 
 def timelines(run: RunFolder) -> pd.DataFrame:
-    """The workloads' reports, one row each: arrival `t_s` from t = 0, `work` since the one before, `rate`.
-
-    `work` is in `work_unit`, `rate` in that a second. A workload that does nothing countable has no rows.
-    """
-    columns = {
-        "t_s": "float64", "work": "float64", "work_unit": "string", "rate": "float64", "latency_s": "float64"
-    }  # fmt: skip
-    return _table(run, columns, _timeline)
-
-
-def _timeline(attempt: Attempt) -> Iterator[dict[str, object]]:
-    zero_ns = attempt.window_ns
-    rates = {step.end_ns: step.rate for step in brownout.rate_of(attempt).steps}
-    timeline = outage.timeline_of(attempt)
-    for sample in timeline.samples:
-        yield {
-            "t_s": seconds(sample.t_ns - zero_ns),
-            "work": sample.work,
-            "work_unit": timeline.work_unit,
-            "rate": rates.get(sample.t_ns),
-            "latency_s": sample.latency_s,
-        }
+    """The workloads' reports: :func:`harness.series.timelines`."""
+    return series.timelines(read_attempts(run))
 
 
 def heartbeat(run: RunFolder) -> pd.DataFrame:
-    """Every heartbeat reply, one row each: arrival `t_s` from t = 0 and the `span_s` since the one before."""
-    return _table(run, {"t_s": "float64", "span_s": "float64"}, _replies)
-
-
-def _replies(attempt: Attempt) -> Iterator[dict[str, object]]:
-    zero_ns = attempt.window_ns
-    beat = outage.heartbeat(attempt)
-    spans: list[float | None] = [None, *(seconds(int(span_ns)) for span_ns in beat.spans_ns)]
-    for reply_ns, span_s in zip(beat.replies_ns, spans, strict=True):
-        yield {"t_s": seconds(int(reply_ns) - zero_ns), "span_s": span_s}
-
-
-def _table(
-    run: RunFolder, columns: Mapping[str, str], rows: Callable[[Attempt], Iterator[dict[str, object]]]
-) -> pd.DataFrame:
-    """The `rows` of every finished attempt under trial, attempt, workload and `columns`, typed."""
-    found: list[dict[str, object]] = []
-    for attempt in read_attempts(run):
-        key = {
-            "trial": attempt.trial,
-            "attempt": attempt.attempt,
-            "workload": attempt.fact("attempt.started", "workload"),
-        }
-        try:
-            found += [{**key, **row} for row in rows(attempt)]
-        except NotMeasured:
-            continue  # the table of metrics has the reason; a figure shows that there is nothing
-    types = {"trial": "string", "attempt": "int64", "workload": "string", **columns}
-    return pd.DataFrame(found, columns=list(types)).astype(types)
+    """Every heartbeat reply: :func:`harness.series.heartbeat`."""
+    return series.heartbeat(read_attempts(run))

@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 from harness.journal import Event, Json
 from harness.store import SCHEMA_VERSION, RunFolder, write_json
+from tests.evidence_load import output
 from tests.evidence_series import write_series
 from tests.evidence_truths import (
     AttemptTruth,
@@ -120,10 +121,12 @@ def _attempt(book: Journalist, at: Layout) -> None:
         address="198.18.0.100", uuid="6a2f4b1e-7a52-4b6f-9d0e-2f1d6c7b8a90", memory_bytes=1 << 30, vcpus=1,
         cpu_model="qemu64", machine="pc-i440fx-7.2", accelerator=at.run.accelerator,
     )  # fmt: skip
-    generator, version = ("dbench", "4.00") if truth.workload == "file" else ("none", "")
+    usual = ("dbench", "4.00") if truth.workload == "file" else ("none", "")
+    generator, version = (truth.generator, truth.version) if truth.generator else usual
     book.add(
         at.workload_ns, "runner", "workload.started",
-        workload=truth.workload, generator=generator, version=version, substitutes=None,
+        workload=truth.workload, generator=generator, version=version,
+        substitutes=truth.substitutes, options={},
     )  # fmt: skip
     if truth.steady:
         book.add(at.workload_ns + ns(9), "runner", "workload.steady", after_s=9.0, test="as stated")
@@ -138,7 +141,8 @@ def _attempt(book: Journalist, at: Layout) -> None:
         )
     _observers(book, at)
     book.add(at.baseline_ns, "runner", "baseline.opened", baseline_s=at.run.baseline_s)
-    book.add(at.window_ns, "runner", "window.opened", window_s=at.run.window_s)
+    points: dict[str, Json] = {"points_s": list(truth.points_s)} if truth.kind == "control" else {}
+    book.add(at.window_ns, "runner", "window.opened", window_s=at.run.window_s, **points)
     for pause in truth.pauses:
         _pause(book, at, pause)
     for number, migration in enumerate(truth.migrations, start=1):
@@ -171,7 +175,7 @@ def _observers(book: Journalist, at: Layout) -> None:
         book.add(stop, "host-sampler", "sampler.stopped", machine=host, file=f"host-{host}.csv")
     if at.truth.workload != "idle":
         book.add(at.workload_ns, "workload", "output.started", file="workload.log", lines=0)
-        book.add(stop, "workload", "output.stopped", file="workload.log", lines=len(at.output()))
+        book.add(stop, "workload", "output.stopped", file="workload.log", lines=len(output(at)))
     for observer, after_s, reason in at.truth.failures:
         book.add(at.window_ns + ns(after_s), "runner", "observer.failed", observer=observer, reason=reason)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests.evidence_load import output
 from tests.evidence_truths import Layout, ns
 
 PERIOD_NS = 200_000_000
@@ -27,9 +28,9 @@ def write_series(folder: Path, at: Layout) -> None:
             _host(at, host),
         )
     _write(folder / "controller.csv", "t_ns,cpu_self_s,memory_rss_bytes", _controller(at))
-    lines = at.output()
+    lines = output(at)
     if lines:
-        text = "".join(f"{t_ns}\t{line}\n" for t_ns, line in lines)
+        text = "".join(f"{t_ns}\tgenerator\t{line}\n" for t_ns, line in lines)
         (folder / "workload.log").write_text(text, encoding="utf-8")
 
 

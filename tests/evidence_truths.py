@@ -44,6 +44,7 @@ class MigrationTruth:
     data_sent_bytes: int = 217_000_000
     wire_bytes: int = 221_340_000
     iterations: int = 4
+    dirty_pages_s: int = 1000
     slowdown: float = 0.6
     ok: bool = True
     error: str | None = None
@@ -75,7 +76,11 @@ def _five() -> tuple[MigrationTruth, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptTruth:
-    """One attempt at a trial. `failures` are (observer, seconds after t = 0, reason)."""
+    """One attempt at a trial. `failures` are (observer, seconds after t = 0, reason).
+
+    `points_s` cut a control trial; `lost` is what every stall of a client's load costs; `jitter` is how far
+    that load swings around `work_per_s`.
+    """
 
     workload: str = "idle"
     repetition: int = 1
@@ -87,7 +92,14 @@ class AttemptTruth:
     verdict: str = "valid"
     reasons: tuple[str, ...] = ()
     finished: bool = True
+    generator: str | None = None
+    version: str = ""
+    substitutes: str | None = None
     work_per_s: float = 600.0
+    latency_s: float = 0.05
+    jitter: float = 0.0
+    lost: int = 0
+    points_s: tuple[float, ...] = ()
     migrations: tuple[MigrationTruth, ...] = field(default_factory=_five)
     pauses: tuple[PauseTruth, ...] = ()
     failures: tuple[tuple[str, float, str], ...] = ()
@@ -231,10 +243,8 @@ class Layout:
         rows = self.heartbeat()
         return len(rows), sum(1 for _, received in rows if received is not None)
 
-    def output(self) -> list[tuple[int, str]]:
-        """The tool's lines and when they arrive: a report a second of the guest's own running time."""
-        if self.truth.workload == "idle":
-            return []
+    def dbench(self) -> list[tuple[int, str]]:
+        """Dbench's lines and when they arrive: a report a second of the guest's own running time."""
         lines: list[tuple[int, str]] = [(self.workload_ns, "dbench version 4.00 - Copyright")]
         done, t_ns, second = 0.0, self.workload_ns, 0
         while True:
@@ -242,7 +252,7 @@ class Layout:
             before, t_ns = t_ns, self._run_for(t_ns, ns(1))
             if t_ns > self.closed_ns + ns(1):
                 return lines
-            done += self.truth.work_per_s * self._speed(before, t_ns)
+            done += self.truth.work_per_s * self.speed(before, t_ns)
             lines.append((t_ns, self._report(second, round(done))))
 
     @staticmethod
@@ -259,7 +269,7 @@ class Layout:
                 end += last - first
         return end
 
-    def _speed(self, first_ns: int, last_ns: int) -> float:
+    def speed(self, first_ns: int, last_ns: int) -> float:
         """Mean speed of the guest's work: slowed while a migration copies."""
         speed = 1.0
         for n in self.moves:
@@ -293,7 +303,7 @@ def job_stats(truth: MigrationTruth, progress: float) -> dict[str, Json]:
         "memory_constant": 200_000,
         "memory_normal": processed // PAGE_BYTES,
         "memory_normal_bytes": processed // PAGE_BYTES * PAGE_BYTES,
-        "memory_dirty_rate": 1000 + 100 * number,
+        "memory_dirty_rate": truth.dirty_pages_s + 100 * number,
         "memory_page_size": PAGE_BYTES,
         "memory_iteration": number + 1,
     }

@@ -23,7 +23,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 def test_one_row_a_metric_a_migration_and_a_trial(run: RunFolder) -> None:
     table = results.compute(run)
     known = results.registry()
-    assert len(table) == 2 * (5 * len(known.migration) + len(known.trial))
+    assert len(table) == 2 * (5 * len(known.of_migrations) + len(known.trial))
     assert list(table.columns) == list(results.COLUMNS)
     assert not table.duplicated(["trial", "attempt", "migration", "metric"]).any()
     assert set(table["run"]) == {"20260921T141320Z-abc123"}

@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.clock import NS_PER_S
-from harness.metric import NotMeasured, Value
+from harness.metric import NotApplicable, NotMeasured, Value
 from harness.migration.evidence import Attempt, Migration, seconds
-from harness.migration.outage import timeline_of
+from harness.migration.intervals import Interval
 from harness.migration.switchover import resume_of
+from harness.workloads.contract import Timeline
 
 RECOVERED = 0.9
 """The workload is itself again at this share of its baseline."""
@@ -78,6 +79,19 @@ class Rate:
         return seconds(sum(overlap for overlap in slow if overlap > 0))
 
 
+def timeline_of(attempt: Attempt) -> Timeline:
+    """The workload's timeline; raises NotMeasured where there is none."""
+    timeline = attempt.timeline
+    if isinstance(timeline, NotMeasured):
+        raise timeline
+    if not timeline.work_unit:
+        raise NotApplicable("this workload does nothing that could be counted")
+    if not timeline.samples:
+        problems = "; ".join(timeline.problems)
+        raise NotMeasured(f"the workload's output has no report of work{': ' if problems else ''}{problems}")
+    return timeline
+
+
 def rate_of(attempt: Attempt) -> Rate:
     """The workload's rate from its timeline; reports that arrive at the same instant are taken as one.
 
@@ -109,17 +123,24 @@ def baseline_of(attempt: Attempt) -> float:
     return rate
 
 
-def work_lost(migration: Migration) -> Value:
-    """Baseline rate times the migration's interval, minus the work done in it, in the workload's unit."""
-    rate, baseline = rate_of(migration.attempt), baseline_of(migration.attempt)
-    lost = rate.lost(baseline, migration.started_ns, migration.until_ns)
+def work_lost(interval: Interval) -> Value:
+    """Baseline rate times the interval's length, minus the work done in it, in the workload's unit."""
+    rate, baseline = rate_of(interval.attempt), baseline_of(interval.attempt)
+    lost = rate.lost(baseline, interval.started_ns, interval.until_ns)
     return Value(value=lost, unit=rate.unit, resolution=baseline * rate.period_s)
 
 
-def seconds_below(migration: Migration, share: float) -> Value:
-    """Seconds of the migration's interval at less than `share` of the baseline."""
-    rate, baseline = rate_of(migration.attempt), baseline_of(migration.attempt)
-    value = rate.below(share * baseline, migration.started_ns, migration.until_ns)
+def work_lost_time(interval: Interval) -> Value:
+    """The same as the time in which the baseline does so much work; s."""
+    rate, baseline = rate_of(interval.attempt), baseline_of(interval.attempt)
+    lost = rate.lost(baseline, interval.started_ns, interval.until_ns)
+    return Value(value=lost / baseline, resolution=rate.period_s)
+
+
+def seconds_below(interval: Interval, share: float) -> Value:
+    """Seconds of the interval at less than `share` of the baseline."""
+    rate, baseline = rate_of(interval.attempt), baseline_of(interval.attempt)
+    value = rate.below(share * baseline, interval.started_ns, interval.until_ns)
     return Value(value=value, resolution=rate.period_s)
 
 

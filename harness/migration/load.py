@@ -30,11 +30,12 @@ def cores(attempt: Attempt, machine: str, column: str, first_ns: int, last_ns: i
         NotMeasured: The series is missing or does not reach around the stretch.
     """
     name = "controller.csv" if machine == "controller" else f"host-{machine}.csv"
-    frame = attempt.table(name)[["t_ns", column]].dropna()
-    stamps = frame["t_ns"].to_numpy(dtype=np.int64)
-    times = [int(t_ns) for t_ns in attempt.clocks.from_monotonic(machine, stamps)]
+    frame = attempt.table(name)
+    whole = (frame["t_ns"].notna() & frame[column].notna()).to_numpy()
+    stamps = frame["t_ns"].to_numpy(dtype=np.int64, na_value=0)[whole]
+    times = attempt.clocks.from_monotonic(machine, stamps)
     first, last = around(times, first_ns, last_ns, f"CPU counter of {machine}")
     if times[last] <= times[first]:
         raise NotMeasured(f"the CPU counter of {machine} has one reading only")
-    used = np.diff(frame[column].to_numpy(dtype=np.float64)[first : last + 1])
-    return Value(value=float(np.sum(used[used > 0])) / ((times[last] - times[first]) / NS_PER_S))
+    used = np.diff(frame[column].to_numpy(dtype=np.float64)[whole][first : last + 1])
+    return Value(value=float(np.sum(used[used > 0])) / (int(times[last] - times[first]) / NS_PER_S))

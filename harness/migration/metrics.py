@@ -1,7 +1,8 @@
 """The metrics of one migration: an explicit tuple of declarations, each with its pure function.
 
 What is measured is written here, in words that reports and ``results/README.md`` repeat; how, in the modules
-beside. A migration that failed or was skipped has no metrics, and an observer that failed says nothing: both
+beside; what is measured over an interval, of a control trial too, stands in ``interval_metrics.py``. A
+migration that failed or was skipped has no metrics, and an observer that failed says nothing: both
 give nulls with the reason, never a zero and never a number from half of the evidence.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 from functools import partial
 
 from harness.metric import Metric, NotMeasured, Value
-from harness.migration import brownout, outage, transfer
+from harness.migration import brownout, transfer
 from harness.migration.evidence import Attempt, Migration, seconds
 from harness.migration.load import cores
 from harness.migration.switchover import resume_of, switchover
@@ -62,11 +63,6 @@ def start_lateness(migration: Migration) -> Value:
     return Value(value=seconds(migration.started_ns - migration.attempt.window_ns) - planned_s)
 
 
-def outage_network(migration: Migration) -> Value:
-    """The longest heartbeat gap in the migration's interval; s."""
-    return outage.longest_gap(migration.attempt, migration.started_ns, migration.until_ns)
-
-
 def before_ns(migration: Migration) -> int:
     """Where the stretch before a migration begins: the last one's return, else the baseline's opening."""
     started_ns = migration.started_ns
@@ -111,10 +107,6 @@ def _during(migration: Migration) -> Value:
 
 def _after(migration: Migration) -> Value:
     return brownout.throughput(migration.attempt, migration.returned_ns, migration.until_ns)
-
-
-def _below(share: float, migration: Migration) -> Value:
-    return brownout.seconds_below(migration, share)
 
 
 # A formatter would make a page of each.
@@ -169,51 +161,6 @@ METRICS: tuple[Metric[Migration], ...] = (
         definition="libvirt's downtime without the transfer of its messages: robust against skewed "
         "clocks, and absent when it would not be positive.",
         source=LIBVIRT,
-    ),
-    Metric(
-        name="outage_network", title="Network outage", unit="s", better="lower", observer="heartbeat",
-        measure=outage_network,
-        definition="The longest distance of two consecutive heartbeat replies, in the client's own clock "
-        "and with nothing subtracted, whose first missing reply was due from this migration's "
-        "start to the next one's start or the window's end. A silence shows longer than it "
-        "was by less than two periods. Resolution: the heartbeat's period. Uncertainty: by "
-        "how much the sender itself exceeded its period around the gap.",
-        source=OWN, over="interval",
-    ),
-    Metric(
-        name="outage_application", title="Application outage", unit="s", better="lower",
-        observer="workload", measure=outage.application_outage,
-        definition="The longest distance of two consecutive reports of progress as they arrived at the "
-        "controller, minus one nominal period, not below 0. Resolution: the period.",
-        source=OWN, over="interval",
-    ),
-    Metric(
-        name="work_lost", title="Work lost", unit="work", better="lower", observer="workload",
-        measure=brownout.work_lost,
-        definition="The baseline's rate times the migration's interval, minus the work done in it, in "
-        "the workload's unit; negative when more was done than the baseline promised.",
-        source=OWN, over="interval",
-    ),
-    Metric(
-        name="below_90", title="Time below 90 %", unit="s", better="lower", observer="workload",
-        measure=partial(_below, 0.9),
-        definition="Seconds of the migration's interval with the workload's rate below 90 % of the "
-        "baseline.",
-        source=OWN, over="interval",
-    ),
-    Metric(
-        name="below_50", title="Time below 50 %", unit="s", better="lower", observer="workload",
-        measure=partial(_below, 0.5),
-        definition="Seconds of the migration's interval with the workload's rate below 50 % of the "
-        "baseline.",
-        source=OWN, over="interval",
-    ),
-    Metric(
-        name="below_10", title="Time below 10 %", unit="s", better="lower", observer="workload",
-        measure=partial(_below, 0.1),
-        definition="Seconds of the migration's interval with the workload's rate below 10 % of the "
-        "baseline.",
-        source=OWN, over="interval",
     ),
     Metric(
         name="time_to_recover", title="Time to recover", unit="s", better="lower",

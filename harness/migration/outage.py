@@ -1,6 +1,6 @@
-"""Outages as the network and the workload saw them: every gap, with where it began and how long it was.
+"""Outages as the network saw them: every gap, with where it began and how long it was.
 
-A gap is the distance of two consecutive replies (or reports), never a count of lost ones: a frozen guest may
+A gap is the distance of two consecutive replies, never a count of lost ones: a frozen guest may
 lose nothing and still be silent. Lengths are taken within one clock, so that no clock offset enters them.
 """
 
@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.clock import NS_PER_S
-from harness.metric import NotApplicable, NotMeasured, Value
-from harness.migration.evidence import Attempt, Migration, seconds
-from harness.workloads.contract import Timeline
+from harness.metric import NotMeasured, Value
+from harness.migration.evidence import Attempt, seconds
 
-Interval: TypeAlias = tuple[int, int, int]
+Owned: TypeAlias = tuple[int, int, int]
 """A migration's interval: start and end in the controller's ns, and its number."""
 
 PERIODS_OF_A_GAP = 3
@@ -106,7 +105,7 @@ def gaps(attempt: Attempt) -> list[Gap]:
     return found
 
 
-def _gap(intervals: Sequence[Interval], beat: Heartbeat, index: int) -> Gap:
+def _gap(intervals: Sequence[Owned], beat: Heartbeat, index: int) -> Gap:
     start_ns, end_ns = int(beat.replies_ns[index]), int(beat.replies_ns[index + 1])
     first, last = np.searchsorted(beat.sent_ns, (start_ns, end_ns))
     # One request more on either side: the sender may have been silent across the gap's edge.
@@ -120,12 +119,12 @@ def _gap(intervals: Sequence[Interval], beat: Heartbeat, index: int) -> Gap:
     )
 
 
-def _intervals(attempt: Attempt) -> list[Interval]:
+def _intervals(attempt: Attempt) -> list[Owned]:
     started = (migration for migration in attempt.migrations if migration.all("migration.started"))
     return [(migration.started_ns, migration.until_ns, migration.n) for migration in started]
 
 
-def _owner(intervals: Sequence[Interval], due_ns: int) -> int | None:
+def _owner(intervals: Sequence[Owned], due_ns: int) -> int | None:
     """The migration in whose interval the reply due at `due_ns` was missing."""
     return next((n for first_ns, last_ns, n in intervals if first_ns <= due_ns < last_ns), None)
 
@@ -172,57 +171,3 @@ def loss(attempt: Attempt, first_ns: int, last_ns: int) -> Value:
         raise NotMeasured("no heartbeat request was sent in this stretch")
     lost = int(np.count_nonzero(inside & frame["received_ns"].isna().to_numpy()))
     return Value(value=lost / count, resolution=1 / count)
-
-
-def timeline_of(attempt: Attempt) -> Timeline:
-    """The workload's timeline; raises NotMeasured where there is none."""
-    timeline = attempt.timeline
-    if isinstance(timeline, NotMeasured):
-        raise timeline
-    if not timeline.work_unit:
-        raise NotApplicable("this workload does nothing that could be counted")
-    if not timeline.samples:
-        problems = "; ".join(timeline.problems)
-        raise NotMeasured(f"the workload's output has no report of work{': ' if problems else ''}{problems}")
-    return timeline
-
-
-def application_outage(migration: Migration) -> Value:
-    """The longest the workload completed nothing, from when its reports of progress arrived.
-
-    The value is the longest distance of two consecutive reports that carry progress, minus one nominal
-    period, not below 0; the resolution is the period. A tool inside the guest does not see a freeze by its
-    own clock, which stands still with it: it reports after one period of *its* time, as if nothing had been.
-    But its line arrives late by exactly what its clock missed, and arrivals are stamped at the controller.
-    A tool outside the guest keeps reporting, without progress, and those reports do not count. The lines of
-    a guest travel through the network, whose own recovery is therefore part of the value.
-
-    A distance belongs to the migration in whose interval the first missing report was due.
-    """
-    timeline = timeline_of(migration.attempt)
-    progress = [sample.t_ns for sample in timeline.samples if sample.work > 0]
-    period_ns = round(timeline.period_s * NS_PER_S)
-    return Value(
-        value=max(0.0, seconds(_longest_span(progress, period_ns, migration) - period_ns)),
-        resolution=timeline.period_s,
-    )
-
-
-def _longest_span(progress_ns: Sequence[int], period_ns: int, migration: Migration) -> int:
-    first_ns, last_ns = migration.started_ns, migration.until_ns
-    inside = [
-        (start, end)
-        for start, end in zip(progress_ns, [*progress_ns[1:], None], strict=True)
-        if first_ns <= start + period_ns < last_ns
-    ]
-    if not inside:
-        raise NotMeasured("no report with progress arrived around this migration")
-    spans = [end - start for start, end in inside if end is not None]
-    if inside[-1][1] is None:
-        # The tool stops with the window: a report due later than that is missing for no fault of the guest.
-        if last_ns - inside[-1][0] > PERIODS_OF_A_GAP * period_ns:
-            least_s = seconds(last_ns - inside[-1][0] - period_ns)
-            raise NotMeasured(f"no progress was reported any more: nothing for at least {least_s:.3f} s")
-        if not spans:
-            raise NotMeasured("only one report with progress arrived around this migration")
-    return max(spans)

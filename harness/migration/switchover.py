@@ -50,13 +50,17 @@ def stamps(attempt: Attempt, near_ns: int) -> list[Stamp]:
     two samples of one clock. Events of a host whose clock is not known are left out.
     """
     found = []
+    # Looked up once a host: a run's samples are many, and each event would search them all.
+    offsets = {
+        host: attempt.clocks.nearest(host, near_ns) for host in ("a", "b") if attempt.clocks.samples.get(host)
+    }
     for event in attempt.all("qmp.event"):
         host, name, stamp_us = (event.data.get(key) for key in ("host", "event", "realtime_us"))
         if name not in ("STOP", "RESUME") or not isinstance(host, str) or not isinstance(stamp_us, int):
             continue
-        if attempt.clocks.samples.get(host):
-            t_ns = attempt.clocks.from_realtime(host, stamp_us, near_ns)
-            uncertainty_ns = attempt.clocks.uncertainty_ns(host, near_ns)
+        if host in offsets:
+            t_ns = stamp_us * 1000 + offsets[host].realtime_offset_ns
+            uncertainty_ns = 0 if offsets[host].same_kernel else offsets[host].uncertainty_ns
             found.append(
                 Stamp(host=host, event=str(name), t_ns=t_ns, uncertainty_ns=uncertainty_ns, seq=event.seq)
             )

@@ -6,14 +6,15 @@ job runs and after it completed, so that figures of the whole are taken from com
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.journal import Json
 from harness.metric import NotMeasured, Value
-from harness.migration.evidence import Attempt, Migration, number
+from harness.migration.evidence import Migration, number
 
 TOLERANCE = 0.05
 """Wire bytes and hypervisor bytes of a plain TCP migration agree within this; more needs an explanation."""
@@ -139,20 +140,18 @@ def wire_bytes(migration: Migration) -> Value:
         NotMeasured: A reading is missing, or the counter was reset in between.
     """
     host = migration.source
-    frame = migration.attempt.table(f"wire-{host}.csv")[["t_ns", "out_bytes"]].dropna()
-    times = _times(migration.attempt, host, frame["t_ns"].to_numpy(dtype=np.int64))
-    counts = frame["out_bytes"].to_numpy(dtype=np.int64)
+    frame = migration.attempt.table(f"wire-{host}.csv")
+    whole = (frame["t_ns"].notna() & frame["out_bytes"].notna()).to_numpy()
+    stamps = frame["t_ns"].to_numpy(dtype=np.int64, na_value=0)[whole]
+    times = migration.attempt.clocks.from_monotonic(host, stamps)
+    counts = frame["out_bytes"].to_numpy(dtype=np.int64, na_value=0)[whole]
     first, last = around(times, migration.started_ns, migration.returned_ns, f"byte counter of {host}")
     if np.any(np.diff(counts[first : last + 1]) < 0):
         raise NotMeasured(f"the byte counter of {host} was reset during the migration")
     return Value(value=float(counts[last] - counts[first]))
 
 
-def _times(attempt: Attempt, host: str, stamps_ns: np.typing.NDArray[np.int64]) -> Sequence[int]:
-    return [int(t_ns) for t_ns in attempt.clocks.from_monotonic(host, stamps_ns)]
-
-
-def around(times_ns: Sequence[int], first_ns: int, last_ns: int, what: str) -> tuple[int, int]:
+def around(times_ns: NDArray[np.int64], first_ns: int, last_ns: int, what: str) -> tuple[int, int]:
     """The indices of the last reading at or before `first_ns` and the first at or after `last_ns`.
 
     Raises:

@@ -6,7 +6,7 @@ They judge nothing: a verdict is in the journal. They say what the trial's other
 from __future__ import annotations
 
 from harness.metric import Metric, NotApplicable, NotMeasured, Value
-from harness.migration import brownout, outage
+from harness.migration import brownout, outage, service
 from harness.migration.evidence import Attempt, seconds
 from harness.migration.load import cores
 from harness.migration.metrics import OWN, QMP, unobserved
@@ -93,6 +93,12 @@ METRICS: tuple[Metric[Attempt], ...] = (
         name="baseline_rate", title="Baseline rate", unit="work/s", better="higher", observer="workload",
         definition="Work a second from the baseline's opening to the window's.",
         source=OWN, scope="trial", over="baseline", measure=baseline_rate,
+    ),
+    Metric(
+        name="latency_baseline", title="Baseline latency", unit="s", better="lower", observer="workload",
+        definition="The median of the latencies that the baseline's reports show, as the tool defines them; "
+        "the note has that definition.",
+        source=OWN, scope="trial", over="baseline", measure=service.latency_baseline,
     ),
     Metric(
         name="window_rate", title="Rate over the window", unit="work/s", better="higher",

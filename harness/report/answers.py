@@ -12,6 +12,7 @@ import pandas as pd
 from harness.report import quantity
 from harness.report.document import MISSING, Answer, Block, Callout, Cell, Column, Paragraph, Table
 from harness.report.material import Material
+from harness.report.naming import with_note
 from harness.stats import summary
 
 TABLE_V = (
@@ -61,7 +62,10 @@ def headline(material: Material) -> list[Block]:
                 tone="warning", text="There is no valid measurement of a migration in this run: see Validity."
             )
         )
-    blocks.extend(Answer(subject=name, text=_answer(material, name)) for name in material.workloads)
+    names = material.names
+    blocks.extend(Answer(subject=names.of(name), text=_answer(material, name)) for name in material.workloads)
+    if note := names.note(material.workloads):
+        blocks.append(Paragraph(text=note))
     return blocks
 
 
@@ -97,11 +101,19 @@ def _answer(material: Material, workload: str) -> str:
     s += f", the client heard nothing for {_said('outage_network', mean['outage_network'])}"
     if mean["outage_application"] is not None:
         s += f", the work stalled for {_said('outage_application', mean['outage_application'])}"
+        s += _without(material, workload)
     s += f", and {_said('data_sent', mean['data_sent'])} were sent."
     theirs = material.paper.get(workload)
     if theirs is None:
         return s + " The paper has no such workload."
     return s + " The paper: " + ", ".join(_published(name, theirs[name]) for name in COMPARED) + "."
+
+
+def _without(material: Material, workload: str) -> str:
+    """How long the work stalls where nothing is migrated, of which the stall above is to be told."""
+    floor = material.floor
+    mine = floor[floor["workload"].eq(workload) & floor["metric"].eq("outage_application")]["value"]
+    return f" (without a migration at most {_said('outage_application', mine.max())})" if len(mine) else ""
 
 
 def _published(metric: str, value: float) -> str:
@@ -132,7 +144,7 @@ def table_v(material: Material) -> Table:
         title="Table V, measured and published",
         columns=columns,
         rows=[_row(material, name) for name in names],
-        caption=_how(material),
+        caption=with_note(_how(material), material.names.note(material.workloads)),
     )
 
 
@@ -171,10 +183,10 @@ def _row(material: Material, workload: str) -> list[Cell]:
     ran = workload in material.workloads
     n = len(values[values["metric"] == "total_time"])
     tone = "plain" if ran else "quiet"
-    name = Cell(text=workload, below="" if ran else "not measured", tone=tone)
+    name = Cell(text=material.names.of(workload), below="" if ran else "not measured", tone=tone)
     cells = [name, Cell(text=str(n) if ran else MISSING, tone=tone)]
     for _, metric, _ in TABLE_V:
-        cells.append(_mean_cell(material, workload, metric, n) if ran else Cell(text=MISSING, tone="quiet"))
+        cells.append(mean_cell(material, workload, metric, n) if ran else Cell(text=MISSING, tone="quiet"))
         if metric in COMPARED:
             cells.append(_paper_cell(material, workload, metric))
     return cells
@@ -188,7 +200,8 @@ def _paper_cell(material: Material, workload: str, metric: str) -> Cell:
     return Cell(text=f"{theirs * quantity.of_metric(metric).scale:.{digits}f}", tone="quiet")
 
 
-def _mean_cell(material: Material, workload: str, metric: str, n: int) -> Cell:
+def mean_cell(material: Material, workload: str, metric: str, n: int) -> Cell:
+    """The mean of a metric over a workload's valid migrations; a note where there are fewer than `n`."""
     values = material.valid
     mine = list(values[(values["workload"] == workload) & (values["metric"] == metric)]["value"])
     if not mine:
@@ -198,6 +211,8 @@ def _mean_cell(material: Material, workload: str, metric: str, n: int) -> Cell:
     below = (
         f"{shown.text(figures.interval_low)}–{shown.text(figures.interval_high)} ({shown.text(figures.std)})"
     )
+    if figures.std == 0:
+        below = "all alike"
     fewer = "" if len(mine) == n else f"n = {len(mine)}: {_reasons(material, workload, metric)}"
     return Cell(text=shown.text(figures.mean), below=below if len(mine) > 1 else "n = 1", reason=fewer)
 

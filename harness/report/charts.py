@@ -16,18 +16,21 @@ from matplotlib.figure import Figure as Canvas
 from harness.report import quantity
 from harness.report.document import Figure
 from harness.report.drawing import GROUND, INK, MEASURED, PAPER, QUIET, SECOND, draw
+from harness.report.naming import Names
 from harness.stats import summary
 
 PANELS = ("total_time", "blackout", "data_sent")
 """Table V's three columns."""
 APART = 0.13
 """How far above and below a row's middle the measured and the published values are drawn."""
+MANY = 3
+"""With more workloads than this, each gets less height."""
 LOG_FROM = 25.0
 """Ratio of the largest to the smallest value from which an axis is logarithmic."""
 
 
 def comparison(
-    values: pd.DataFrame, paper: Mapping[str, Mapping[str, float]], order: Sequence[str]
+    values: pd.DataFrame, paper: Mapping[str, Mapping[str, float]], order: Sequence[str], names: Names
 ) -> Figure | None:
     """Table V as a chart: measured means with their intervals and points, and the paper's values.
 
@@ -35,6 +38,7 @@ def comparison(
         values: Rows with columns workload, metric, value: valid migrations only, nothing missing.
         paper: Workload to metric to the paper's value, in stored units.
         order: The workloads, as they are to be listed.
+        names: What they are called.
     """
     shown = values[values["metric"].isin(PANELS)]
     workloads = [name for name in order if (shown["workload"] == name).any()]
@@ -42,23 +46,26 @@ def comparison(
         return None
     return draw(
         "table-v",
-        "Measured (blue) beside the paper's (orange): " + _against(shown, paper, workloads),
+        "Measured (blue) beside the paper's (orange): " + _against(shown, paper, workloads, names),
         "Large dots are means over the migrations, bars their intervals, small dots the single migrations; "
         "diamonds are the paper's Table V, whose downtime is compared with the blackout. An axis is "
         "logarithmic where the values span a factor of 25 or more.",
-        0.9 + 0.85 * len(workloads),
-        partial(_paint_comparison, values=shown, paper=paper, workloads=workloads),
+        0.9 + (0.85 if len(workloads) <= MANY else 0.72) * len(workloads),
+        partial(_paint_comparison, values=shown, paper=paper, workloads=workloads, names=names),
+        names.note(workloads),
     )
 
 
-def _against(shown: pd.DataFrame, paper: Mapping[str, Mapping[str, float]], workloads: Sequence[str]) -> str:
+def _against(
+    shown: pd.DataFrame, paper: Mapping[str, Mapping[str, float]], workloads: Sequence[str], names: Names
+) -> str:
     """Such as ``file 1.24 times the paper's total time``: the sentence a reader would make of the figure."""
     parts = []
     for workload in workloads:
         mine = shown[(shown["workload"] == workload) & (shown["metric"] == "total_time")]["value"]
         theirs = paper.get(workload, {}).get("total_time")
         if len(mine) and theirs:
-            parts.append(f"{workload} {mine.mean() / theirs:.2f}")
+            parts.append(f"{names.of(workload)} {mine.mean() / theirs:.2f}")
     return (
         f"total time as a multiple of the paper's: {', '.join(parts)}" if parts else "nothing to compare with"
     )
@@ -70,6 +77,7 @@ def _paint_comparison(
     values: pd.DataFrame,
     paper: Mapping[str, Mapping[str, float]],
     workloads: Sequence[str],
+    names: Names,
 ) -> None:
     panels = canvas.subplots(1, len(PANELS), sharey=True)
     for axes, metric in zip(panels, PANELS, strict=True):
@@ -77,7 +85,7 @@ def _paint_comparison(
         _paint_panel(
             axes, metric, mine, {name: paper.get(name, {}).get(metric) for name in workloads}, workloads
         )
-    panels[0].set_yticks(range(len(workloads)), workloads)
+    panels[0].set_yticks(range(len(workloads)), [names.of(workload) for workload in workloads])
     panels[0].tick_params(axis="y", labelsize=9.5, labelcolor=INK)
     panels[0].set_ylim(len(workloads) - 0.45, -0.55)
 
@@ -105,10 +113,11 @@ def _paint_panel(
     axes.set_title(f"{shown.label}, {shown.unit}", color=INK)
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_visible(False)
-    _set_extent(axes, extent)
+    set_extent(axes, extent)
 
 
-def _set_extent(axes: Axes, extent: Sequence[float]) -> None:
+def set_extent(axes: Axes, extent: Sequence[float]) -> None:
+    """An x axis that holds `extent`: logarithmic where positive and wide, else from 0 or below it on."""
     if not extent:
         axes.set_xlim(0, 1)
         return
@@ -117,7 +126,7 @@ def _set_extent(axes: Axes, extent: Sequence[float]) -> None:
         axes.set_xscale("log")
         axes.set_xlim(low / 1.6, high * 1.6)
     else:
-        axes.set_xlim(0, high * 1.14 if high > 0 else 1.0)
+        axes.set_xlim(min(0.0, low * 1.14), high * 1.14 if high > 0 else 1.0)
 
 
 def _paint_measured(axes: Axes, row: float, values: Sequence[float], shown: quantity.Shown) -> None:
@@ -158,12 +167,13 @@ def _paint_reference(axes: Axes, row: float, value: float) -> None:
     )
 
 
-def points(values: pd.DataFrame, order: Sequence[str]) -> Figure | None:
+def points(values: pd.DataFrame, order: Sequence[str], names: Names) -> Figure | None:
     """Every valid migration as a point at its planned offset, a row a workload.
 
     Args:
         values: Rows with columns workload, metric, planned_s, direction, first_after_boot, value.
         order: The workloads, as they are to be listed.
+        names: What they are called.
     """
     shown = values[values["metric"].isin(PANELS)]
     workloads = [name for name in order if (shown["workload"] == name).any()]
@@ -174,8 +184,9 @@ def points(values: pd.DataFrame, order: Sequence[str]) -> Figure | None:
         _spread(shown),
         "Each mark is one migration at its planned offset from t = 0; the ringed ones were the first after "
         "their guest's boot.",
-        0.5 + 1.75 * len(workloads),
-        partial(_paint_points, values=shown, workloads=workloads),
+        0.5 + (1.75 if len(workloads) <= MANY else 1.25) * len(workloads),
+        partial(_paint_points, values=shown, workloads=workloads, names=names),
+        names.note(workloads),
     )
 
 
@@ -189,14 +200,14 @@ def _spread(shown: pd.DataFrame) -> str:
     return "Every migration: " + ", ".join(parts)
 
 
-def _paint_points(canvas: Canvas, *, values: pd.DataFrame, workloads: Sequence[str]) -> None:
+def _paint_points(canvas: Canvas, *, values: pd.DataFrame, workloads: Sequence[str], names: Names) -> None:
     panels = canvas.subplots(len(workloads), len(PANELS), squeeze=False, sharex=True)
     for row, workload in zip(panels, workloads, strict=True):
         for axes, metric in zip(row, PANELS, strict=True):
             mine = values[(values["workload"] == workload) & (values["metric"] == metric)]
             shown = quantity.of_metric(metric)
             _paint_moves(axes, mine, shown)
-            axes.set_title(f"{workload}: {shown.label.lower()}, {shown.unit}", color=INK)
+            axes.set_title(f"{names.of(workload)}: {shown.label.lower()}, {shown.unit}", color=INK)
     for axes in panels[-1]:
         axes.set_xlabel("planned offset, s")
     _direction_key(panels[0][-1])
@@ -221,6 +232,7 @@ def _paint_moves(axes: Axes, mine: pd.DataFrame, shown: quantity.Shown) -> None:
     high = (mine["value"] * shown.scale).max() if len(mine) else 1.0
     axes.set_ylim(0, high * 1.22 if high > 0 else 1.0)
     axes.margins(x=0.08)
+    axes.locator_params(nbins=4)
     axes.grid(axis="x", visible=False)
 
 

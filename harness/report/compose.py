@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
-from harness.report import answers, charts, curves, moves, provenance, validity
+from harness.report import (
+    answers,
+    charts,
+    curves,
+    moves,
+    provenance,
+    quantity,
+    scatters,
+    service,
+    timeline,
+    validity,
+)
 from harness.report.document import Block, Document, Figure, Paragraph, Section
 from harness.report.material import Material
 from harness.report.story import Attempt
+from harness.report.timeline import Course
 
 
 def document(material: Material) -> Document:
@@ -22,7 +34,8 @@ def document(material: Material) -> Document:
         sections=[
             Section(key="answer", title="The answer", blocks=answers.headline(material)),
             Section(key="table", title="Table V beside the paper's", blocks=_table(material)),
-            Section(key="figures", title="Figures", blocks=_figures(material)),
+            Section(key="costs", title="What it costs those who use the service", blocks=_costs(material)),
+            Section(key="figures", title="What the migrations did", blocks=_figures(material)),
             Section(key="moves", title="Every migration", blocks=_moves(material)),
             Section(key="validity", title="Validity and exclusions", blocks=validity.blocks(material)),
             Section(key="provenance", title="Provenance", blocks=provenance.blocks(material)),
@@ -32,7 +45,7 @@ def document(material: Material) -> Document:
 
 
 def _table(material: Material) -> list[Block]:
-    chart = charts.comparison(material.valid, material.paper, material.workloads)
+    chart = charts.comparison(material.valid, material.paper, material.workloads, material.names)
     return [answers.table_v(material), *([chart] if chart else [])]
 
 
@@ -42,51 +55,117 @@ def _moves(material: Material) -> list[Block]:
     return [Paragraph(text="No migration was begun in this run.")]
 
 
-def _figures(material: Material) -> list[Block]:
-    counts = Counter(attempt.workload for attempt in material.attempts if attempt.counts)
-    drawn = _representatives(material)
-    found: list[Figure | None] = [charts.points(material.valid, material.workloads)]
+def _costs(material: Material) -> list[Block]:
+    """What users notice: the table, the noise floor, and a timeline for each workload."""
+    found = service.blocks(material)
+    chart = scatters.floor(material.valid, material.floor, material.workloads, material.names)
+    found += [chart] if chart else []
     found += [
-        curves.precopy(attempt, _of(material.precopy, attempt), counts[attempt.workload])
-        for attempt in drawn
-        if attempt.kind != "control"
+        timeline.figure(course, material.names)
+        for attempt in _drawn(material)
+        if (course := _course(material, attempt)) is not None
     ]
-    found.append(_over_time(curves.gaps, material.gaps, drawn, counts, empty=True))
-    found.append(_over_time(curves.timelines, material.timelines, drawn, counts, empty=False))
+    if not len(material.timelines):
+        found.append(Paragraph(text="No workload reported its work over time, so there is no timeline."))
+    return found
+
+
+def _course(material: Material, attempt: Attempt) -> Course | None:
+    rows = _of(material.timelines, attempt)
+    if rows.empty:
+        return None
+    own = {
+        metric: _trial_value(material, attempt, metric) for metric in ("baseline_rate", "latency_baseline")
+    }
+    return Course(
+        attempt=attempt,
+        rows=rows,
+        of=sum(1 for one in material.attempts if _alike(one, attempt)),
+        control=_control(material, attempt),
+        rate=own["baseline_rate"],
+        latency_s=own["latency_baseline"],
+        finding=_finding(material, attempt),
+    )
+
+
+def _alike(one: Attempt, other: Attempt) -> bool:
+    return (one.verdict, one.workload, one.kind) == ("valid", other.workload, other.kind)
+
+
+def _trial_value(material: Material, attempt: Attempt, metric: str) -> float | None:
+    table = _of(material.metrics, attempt)
+    values = table[table["metric"].eq(metric) & table["migration"].isna()]["value"].dropna()
+    return float(values.iloc[0]) if len(values) else None
+
+
+def _control(material: Material, attempt: Attempt) -> pd.DataFrame:
+    """The reports of the workload's valid control trials within their windows."""
+    table = material.timelines
+    trials = {
+        (one.trial, one.attempt)
+        for one in material.attempts
+        if (one.verdict, one.workload, one.kind) == ("valid", attempt.workload, "control")
+    }
+    keys = pd.Series(
+        list(zip(table["trial"], table["attempt"], strict=True)), index=table.index, dtype=object
+    )
+    return table[keys.isin(trials) & table["t_s"].gt(0)]
+
+
+def _finding(material: Material, attempt: Attempt) -> str:
+    """Such as ``stalled for at most 380 ms, 2.4 s worth of work lost a migration``."""
+    mine = _of(material.valid, attempt)
+    parts = []
+    stalls, lost = (
+        mine[mine["metric"] == metric]["value"] for metric in ("outage_application", "work_lost_time")
+    )
+    if len(stalls):
+        parts.append(
+            f"stalled for at most {quantity.of_metric('outage_application').with_unit(stalls.max())}"
+        )
+    if len(lost):
+        said = quantity.of_metric("work_lost_time").with_unit(float(lost.mean()))
+        parts.append(f"{said} worth of work lost with each migration")
+    return ", ".join(parts) or "no migration was measured in this trial"
+
+
+def _figures(material: Material) -> list[Block]:
+    drawn, names = _drawn(material), material.names
+    counts = Counter(one.workload for one in material.attempts if one.counts)
+    moved = [attempt for attempt in drawn if attempt.kind != "control"]
+    curves_of = [(attempt, _of(material.precopy, attempt)) for attempt in moved]
+    gaps_of = [(attempt, _of(material.gaps, attempt)) for attempt in drawn] if len(material.gaps) else []
+    found: list[Figure | None] = [
+        charts.points(material.valid, material.workloads, names),
+        scatters.outages(material.valid, material.workloads, names),
+        curves.precopy(curves_of, counts, names),
+        scatters.dirtying(material.valid, material.workloads, names),
+        curves.gaps(gaps_of, counts, names, _quiet(material)),
+    ]
     figures: list[Block] = [figure for figure in found if figure]
-    if figures and not len(material.timelines):
-        figures.append(Paragraph(text="No workload reported its work over time, so there is no timeline."))
     return figures or [
         Paragraph(text="There is nothing to draw: no migration of a valid trial was measured.")
     ]
 
 
-_Series = Sequence[tuple[Attempt, pd.DataFrame]]
-
-
-def _over_time(
-    make: Callable[[_Series, Counter[str]], Figure | None],
-    table: pd.DataFrame,
-    drawn: Sequence[Attempt],
-    counts: Counter[str],
-    *,
-    empty: bool,
-) -> Figure | None:
-    """A figure of one row a trial; `empty` says whether a trial without rows is worth showing as such."""
-    series = [(attempt, _of(table, attempt)) for attempt in drawn]
-    return make([(attempt, rows) for attempt, rows in series if len(rows) or (empty and len(table))], counts)
+def _quiet(material: Material) -> dict[str, float]:
+    """Workload to the longest heartbeat gap of its control trials, in seconds."""
+    gaps = material.floor[material.floor["metric"] == "outage_network"]
+    return {str(name): float(value) for name, value in gaps.groupby("workload")["value"].max().items()}
 
 
 def _of(table: pd.DataFrame, attempt: Attempt) -> pd.DataFrame:
     return table[(table["trial"] == attempt.trial) & (table["attempt"] == attempt.attempt)]
 
 
-def _representatives(material: Material) -> list[Attempt]:
-    """The first valid attempt of each workload, and of its control trials, in the report's order."""
+def _drawn(material: Material) -> Sequence[Attempt]:
+    """The trial that stands for each workload, in the report's order: the first valid one with migrations.
+
+    Where there is none, it is the first valid control trial.
+    """
     first: dict[tuple[str, bool], Attempt] = {}
     for attempt in material.attempts:
         if attempt.verdict == "valid":
             first.setdefault((attempt.workload, attempt.kind == "control"), attempt)
-    return [
-        first[key] for name in material.workloads for key in ((name, False), (name, True)) if key in first
-    ]
+    chosen = (first.get((name, False)) or first.get((name, True)) for name in material.workloads)
+    return [attempt for attempt in chosen if attempt is not None]

@@ -1,4 +1,4 @@
-"""The figures over time: pre-copy, the heartbeat's gaps, and the workload with its migrations shaded.
+"""The figures of copying and of silence: pre-copy curves side by side, and the heartbeat's gaps.
 
 One trial of each workload is drawn, the first valid one; the caption says of how many. Times are seconds from
 the trial's t = 0 unless an axis says otherwise.
@@ -8,135 +8,187 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from math import ceil
 
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from harness.report import quantity
+from harness.report.charts import MANY
 from harness.report.document import Figure
 from harness.report.drawing import GROUND, INK, MEASURED, PAPER, QUIET, SECOND, draw, shade
+from harness.report.naming import Names
 from harness.report.story import Attempt, Move
 
 MB = 1e-6
-ROW_IN = 1.75
+ACROSS = 4
+"""So many workloads stand side by side."""
+
+Trials = Sequence[tuple[Attempt, pd.DataFrame]]
+"""Attempts with their rows of a series."""
 
 
-def precopy(attempt: Attempt, curve: pd.DataFrame, of: int) -> Figure | None:
-    """What was left to send, and how fast the guest dirtied memory, in each migration of `attempt`.
+def precopy(trials: Trials, counts: Mapping[str, int], names: Names) -> Figure | None:
+    """What was left to send, and how fast the guest dirtied memory, side by side for each trial.
 
     Args:
-        attempt: The trial drawn.
-        curve: This attempt's rows: migration, t_s (from its start), remaining_bytes, dirty_bytes_s.
-        of: How many trials of this workload there are.
+        trials: Attempts with their rows: migration, t_s (from its start), remaining_bytes, dirty_bytes_s.
+        counts: Workload to number of its trials.
+        names: What the workloads are called.
     """
-    moves = [move for move in attempt.migrations if (curve["migration"] == move.n).any()]
-    if not moves:
+    shown = [(attempt, curve) for attempt, curve in trials if len(curve)]
+    if not shown:
         return None
-    largest = curve["remaining_bytes"].max() * MB
-    span_s = curve["t_s"].max()
+    rows = ceil(len(shown) / ACROSS)
     return draw(
-        f"precopy-{attempt.workload}",
-        f"{attempt.workload}: at most {largest:.0f} MB left to send, copied within {span_s:.1f} s",
-        "Pre-copy, one column a migration: what was left to send (top) and how fast the guest dirtied its "
-        "memory (bottom), as the hypervisor said while it ran. Each time axis begins at its migration's "
-        f"start. {_of(attempt, of)}",
-        3.3,
-        partial(_paint_precopy, moves=moves, curve=curve),
+        "precopy",
+        "Copying took " + _copied(shown, names),
+        "Pre-copy, one column a workload: what was left to send (top) and how fast the guest dirtied its "
+        "memory (bottom, a dot a report), as the hypervisor said while it ran; each line is one migration, "
+        f"from its own start on. {_shown(shown, counts, names)}",
+        0.3 + 3.0 * rows,
+        partial(_paint_precopy, trials=shown, names=names, rows=rows),
+        names.note(attempt.workload for attempt, _ in shown),
     )
 
 
-def _of(attempt: Attempt, of: int) -> str:
-    return (
-        f"Trial {attempt.trial}, the only one of this workload."
-        if of == 1
-        else f"Trial {attempt.trial}, one of {of}."
-    )
+def _copied(trials: Trials, names: Names) -> str:
+    """How long each workload's migrations took to copy, at most; of many, the shortest and the longest."""
+    longest = [(curve["t_s"].max(), names.of(attempt.workload)) for attempt, curve in trials]
+    if len(longest) > MANY:
+        longest = [min(longest), max(longest)]
+    return " and ".join(f"at most {span_s:.1f}\u00a0s for {name}" for span_s, name in longest)
 
 
-def _paint_precopy(canvas: Canvas, *, moves: Sequence[Move], curve: pd.DataFrame) -> None:
-    panels = canvas.subplots(2, len(moves), sharex=True, sharey="row", squeeze=False)
-    for column, move in enumerate(moves):
-        mine = curve[curve["migration"] == move.n].sort_values("t_s")
-        _paint_remaining(panels[0][column], mine)
-        _paint_dirtying(panels[1][column], mine)
-        panels[0][column].set_title(f"{move.n}: {move.direction}", color=INK)
-        panels[1][column].set_xlabel("s since its start")
-    panels[0][0].set_ylabel("left to send, MB")
-    panels[1][0].set_ylabel("dirtied, MB/s")
-    for row, name in ((0, "remaining_bytes"), (1, "dirty_bytes_s")):
-        high = curve[name].max() * MB
-        panels[row][0].set_ylim(0, high * 1.12 if high > 0 else 1.0)
-    panels[0][0].set_xlim(0, curve["t_s"].max() * 1.04)
+def _paint_precopy(canvas: Canvas, *, trials: Trials, names: Names, rows: int) -> None:
+    across = min(ACROSS, len(trials))
+    panels = canvas.subplots(2 * rows, across, squeeze=False, sharex=True, sharey=False)
+    high = [
+        max(curve[name].max() for _, curve in trials) * MB for name in ("remaining_bytes", "dirty_bytes_s")
+    ]
+    for at in range(rows * across):
+        column = [panels[2 * (at // across) + row][at % across] for row in (0, 1)]
+        if at >= len(trials):
+            for axes in column:
+                axes.set_axis_off()
+            continue
+        attempt, curve = trials[at]
+        for move in attempt.migrations:
+            mine = curve[curve["migration"] == move.n].sort_values("t_s")
+            _paint_copying(column, mine, MEASURED if move.source == "a" else SECOND)
+        if curve["dirty_bytes_s"].isna().all():
+            column[1].text(0.5, 0.5, "not reported", transform=column[1].transAxes, ha="center", color=QUIET)
+        column[0].set_title(names.of(attempt.workload), color=INK)
+        for axes, top in zip(column, high, strict=True):
+            axes.set_ylim(0, top * 1.12 if top > 0 else 1.0)
+            axes.locator_params(nbins=4)
+            axes.tick_params(labelleft=at % across == 0)
+        column[1].set_xlabel("s since its start")
+        column[1].tick_params(labelbottom=True)
+        if at % across == 0:
+            column[0].set_ylabel("left to send, MB")
+            column[1].set_ylabel("dirtied, MB/s")
+    panels[0][0].set_xlim(0, max(curve["t_s"].max() for _, curve in trials) * 1.04)
+    _ways(panels[0][across - 1])
 
 
-def _paint_remaining(axes: Axes, mine: pd.DataFrame) -> None:
-    left = mine["remaining_bytes"] * MB
-    axes.fill_between(mine["t_s"], left, color=MEASURED, alpha=0.16, linewidth=0)
-    sns.lineplot(x=mine["t_s"], y=left, ax=axes, color=MEASURED, linewidth=1.5, errorbar=None)
-    axes.set(xlabel="", ylabel="")
-
-
-def _paint_dirtying(axes: Axes, mine: pd.DataFrame) -> None:
+def _paint_copying(column: Sequence[Axes], mine: pd.DataFrame, colour: str) -> None:
+    column[0].plot(mine["t_s"], mine["remaining_bytes"] * MB, color=colour, linewidth=1.2, alpha=0.85)
     known = mine[mine["dirty_bytes_s"].notna()]
-    axes.plot(
-        known["t_s"], known["dirty_bytes_s"] * MB, color=SECOND, linewidth=1.4, marker="o", markersize=3.5
+    column[1].plot(
+        known["t_s"],
+        known["dirty_bytes_s"] * MB,
+        color=colour,
+        linewidth=1.0,
+        marker="o",
+        markersize=2.2,
+        alpha=0.85,
     )
-    if known.empty:
-        axes.text(0.5, 0.5, "not reported", transform=axes.transAxes, ha="center", va="center", color=QUIET)
 
 
-def gaps(trials: Sequence[tuple[Attempt, pd.DataFrame]], counts: Mapping[str, int]) -> Figure | None:
+def _ways(axes: Axes) -> None:
+    """Name the two colours by words of their own colour."""
+    for at, (text, colour) in enumerate((("a→b", MEASURED), ("b→a", SECOND))):
+        axes.annotate(
+            text,
+            (1.0, 1.0),
+            xycoords="axes fraction",
+            xytext=(0, -9 * at),
+            textcoords="offset points",
+            ha="right",
+            va="top",
+            fontsize=7.5,
+            color=colour,
+        )
+
+
+def gaps(
+    trials: Trials, counts: Mapping[str, int], names: Names, quiet: Mapping[str, float] | None = None
+) -> Figure | None:
     """The heartbeat's gaps of each trial given, at their time and as high as they were long.
 
     Args:
         trials: Attempts with their rows: start_s, length_s, closed.
         counts: Workload to number of its trials.
+        names: What the workloads are called.
+        quiet: Workload to the longest gap of its control trials in seconds.
     """
     if not trials:
         return None
+    control = " The dashed line is the longest gap of control trials." if quiet else ""
     return draw(
         "gaps",
-        "Network, as the client saw it: " + ", ".join(_longest(attempt, rows) for attempt, rows in trials),
+        "Network, as the client saw it: " + _longest_of(trials, names),
         "Every gap of more than three periods in the echo replies, at the time it began; shaded and "
         "numbered: migrations. Gaps in orange overlap a migration, those in grey do not; the longest of "
-        f"each are labelled. {_shown(trials, counts)}",
-        0.4 + ROW_IN * len(trials),
-        partial(_paint_all_gaps, trials=trials),
+        f"each are labelled.{control} {_shown(trials, counts, names)}",
+        0.4 + (1.75 if len(trials) <= MANY else 1.15) * len(trials),
+        partial(_paint_all_gaps, trials=trials, names=names, quiet=quiet or {}),
+        names.note(attempt.workload for attempt, _ in trials),
     )
 
 
-def _shown(trials: Sequence[tuple[Attempt, pd.DataFrame]], counts: Mapping[str, int]) -> str:
-    parts = [f"{attempt.trial} (of {counts.get(attempt.workload, 1)})" for attempt, _ in trials]
-    return "Trials: " + ", ".join(parts) + "."
+def _shown(trials: Trials, counts: Mapping[str, int], names: Names) -> str:
+    parts = [f"{names.trial(attempt)} (of {counts.get(attempt.workload, 1)})" for attempt, _ in trials]
+    return f"Trial{'s' if len(parts) > 1 else ''}: {', '.join(parts)}."
 
 
-def _longest(attempt: Attempt, rows: pd.DataFrame) -> str:
-    if rows.empty:
-        return f"{attempt.workload} without a gap"
-    return f"{attempt.workload} silent for at most {rows['length_s'].max() * 1e3:.0f} ms"
+def _longest_of(trials: Trials, names: Names) -> str:
+    """Each workload's longest silence; with many of them, the least and the longest of these."""
+    longest = [(rows["length_s"].max() if len(rows) else 0.0, names.of(one.workload)) for one, rows in trials]
+    if len(longest) <= MANY:
+        return ", ".join(_silent(length_s, name) for length_s, name in longest)
+    least, most = min(longest), max(longest)
+    return f"{_silent(*least)} and {_silent(*most)}, the others in between"
+
+
+def _silent(length_s: float, name: str) -> str:
+    return f"{name} silent for at most {length_s * 1e3:.0f}\u00a0ms" if length_s else f"{name} without a gap"
 
 
 def _overlapping(attempt: Attempt, gap: pd.Series[float]) -> int:
     """The number of the migration under way during some of `gap`, or 0."""
     for move in attempt.migrations:
         begun = move.started_s is not None and move.started_s <= gap["start_s"] + gap["length_s"]
-        if begun and gap["start_s"] <= _end_s(move):
+        if begun and gap["start_s"] <= end_s(move):
             return move.n
     return 0
 
 
-def _end_s(move: Move) -> float:
+def end_s(move: Move) -> float:
+    """When the migration returned, as far as that is known; seconds from t = 0."""
     if move.returned_s is not None:
         return move.returned_s
     return move.started_s if move.started_s is not None else float("nan")
 
 
-def _paint_all_gaps(canvas: Canvas, *, trials: Sequence[tuple[Attempt, pd.DataFrame]]) -> None:
+def _paint_all_gaps(canvas: Canvas, *, trials: Trials, names: Names, quiet: Mapping[str, float]) -> None:
     panels = canvas.subplots(len(trials), 1, squeeze=False, sharex=True)[:, 0]
     for axes, (attempt, rows) in zip(panels, trials, strict=True):
         _paint_gaps(axes, attempt, rows)
+        axes.set_title(_title(attempt, names), color=INK, pad=14 if len(trials) <= MANY else 12)
+        if attempt.workload in quiet:
+            axes.axhline(quiet[attempt.workload] * 1e3, color=QUIET, linewidth=0.8, linestyle=(0, (4, 3)))
     panels[-1].set_xlabel("time from t = 0, s")
 
 
@@ -149,9 +201,9 @@ def _paint_gaps(axes: Axes, attempt: Attempt, rows: pd.DataFrame) -> None:
         _label_gap(axes, some.iloc[int(some["length_s"].argmax())], PAPER if number else QUIET)
     high = rows["length_s"].max() * 1e3 if len(rows) else 1.0
     axes.set_ylim(0, high * 1.18)
-    _paint_window(axes, attempt)
+    shade_moves(axes, attempt)
+    axes.locator_params(axis="y", nbins=3)
     axes.set_ylabel("gap, ms")
-    axes.set_title(_name(attempt), color=INK, pad=14)
 
 
 def _label_gap(axes: Axes, gap: pd.Series[float], colour: str) -> None:
@@ -162,92 +214,14 @@ def _label_gap(axes: Axes, gap: pd.Series[float], colour: str) -> None:
     axes.annotate(text, top, xytext=(5, -1), textcoords="offset points", color=colour)
 
 
-def _name(attempt: Attempt) -> str:
-    return (
-        f"{attempt.workload}, control trial without migrations"
-        if attempt.kind == "control"
-        else attempt.workload
-    )
+def _title(attempt: Attempt, names: Names) -> str:
+    name = names.of(attempt.workload)
+    return f"{name}, control trial without migrations" if attempt.kind == "control" else name
 
 
-def _paint_window(axes: Axes, attempt: Attempt) -> None:
+def shade_moves(axes: Axes, attempt: Attempt, *, numbered: bool = True) -> None:
+    """Shade, and number, the attempt's migrations on an axis of seconds from t = 0."""
     for move in attempt.migrations:
         if move.started_s is not None:
-            shade(axes, move.started_s, _end_s(move), str(move.n))
+            shade(axes, move.started_s, end_s(move), str(move.n) if numbered else "")
     axes.grid(axis="x", visible=False)
-
-
-def timelines(trials: Sequence[tuple[Attempt, pd.DataFrame]], counts: Mapping[str, int]) -> Figure | None:
-    """The work each trial's workload completed over time.
-
-    Args:
-        trials: Attempts with their rows: t_s, rate, work_unit.
-        counts: Workload to number of its trials.
-    """
-    if not trials:
-        return None
-    drops = [drop for attempt, rows in trials if (drop := _deepest(attempt, rows))]
-    return draw(
-        "timeline",
-        "Work done while migrating: " + (", ".join(drops) if drops else "no migration to compare with"),
-        "Work completed a second in each reporting interval, by the workload's own output; shaded and "
-        "numbered: migrations. The dashed line is the median before the first migration. "
-        f"{_shown(trials, counts)}",
-        0.4 + ROW_IN * len(trials),
-        partial(_paint_timelines, trials=trials),
-    )
-
-
-def _first_s(attempt: Attempt) -> float | None:
-    starts = [move.started_s for move in attempt.migrations if move.started_s is not None]
-    return min(starts) if starts else None
-
-
-def _baseline(attempt: Attempt, rows: pd.DataFrame) -> float | None:
-    """Median rate before the first migration (of any, in a control trial), or None."""
-    first_s = _first_s(attempt)
-    before = rows if first_s is None else rows[rows["t_s"] < first_s]
-    return float(before["rate"].median()) if len(before) else None
-
-
-def _deepest(attempt: Attempt, rows: pd.DataFrame) -> str:
-    """Such as ``file down to 12 % of its baseline``; empty when there is nothing to say."""
-    baseline = _baseline(attempt, rows)
-    first_s = _first_s(attempt)
-    if not baseline or first_s is None:
-        return ""
-    lowest = rows[rows["t_s"] >= first_s]["rate"].min() / baseline
-    return f"{attempt.workload} fell to {lowest:.0%} of its baseline at the lowest".replace("%", "\u00a0%")
-
-
-def _paint_timelines(canvas: Canvas, *, trials: Sequence[tuple[Attempt, pd.DataFrame]]) -> None:
-    panels = canvas.subplots(len(trials), 1, squeeze=False, sharex=True)[:, 0]
-    for axes, (attempt, rows) in zip(panels, trials, strict=True):
-        _paint_timeline(axes, attempt, rows)
-    panels[-1].set_xlabel("time from t = 0, s")
-
-
-def _paint_timeline(axes: Axes, attempt: Attempt, rows: pd.DataFrame) -> None:
-    axes.fill_between(rows["t_s"], rows["rate"], step="pre", color=MEASURED, alpha=0.1, linewidth=0)
-    axes.plot(rows["t_s"], rows["rate"], color=MEASURED, linewidth=1.3, drawstyle="steps-pre")
-    baseline = _baseline(attempt, rows)
-    unit = f"{rows['work_unit'].iloc[0]}/s"
-    if baseline is not None:
-        axes.axhline(baseline, color=QUIET, linewidth=0.9, linestyle=(0, (4, 3)))
-        shown = quantity.Shown(label="", unit=unit, digits=0 if baseline >= 100 else 1)
-        # Outside the plot: inside it every place may be crossed by the curve.
-        axes.annotate(
-            f"before:\n{shown.with_unit(baseline)}",
-            (1.0, baseline),
-            xycoords=("axes fraction", "data"),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=7.5,
-            color=QUIET,
-        )
-    axes.set_ylim(0, max(rows["rate"].max() * 1.15, 1e-9))
-    axes.margins(x=0.01)
-    _paint_window(axes, attempt)
-    axes.set_ylabel(unit)
-    axes.set_title(_name(attempt), color=INK, pad=14)

@@ -7,8 +7,9 @@ here is plain text; escaping belongs to the templates and never happens here.
 from __future__ import annotations
 
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from typing import ClassVar, TypeAlias
 
@@ -74,7 +75,7 @@ def marker(position: int) -> str:
     return letters[position] if position < 26 else marker(position // 26 - 1) + letters[position % 26]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """A table; its footnotes are the cells' reasons in order of appearance."""
 
@@ -86,7 +87,7 @@ class Table:
     caption: str = ""
     dense: bool = False
 
-    @property
+    @cached_property
     def notes(self) -> list[Note]:
         """The footnotes, one for each different reason."""
         reasons = dict.fromkeys(cell.reason for row in self.rows for cell in row if cell.reason)
@@ -94,7 +95,11 @@ class Table:
 
     def mark(self, cell: Cell) -> str:
         """The marker of `cell`'s footnote, or empty."""
-        return next((note.marker for note in self.notes if note.text == cell.reason), "")
+        return self._markers.get(cell.reason, "")
+
+    @cached_property
+    def _markers(self) -> Mapping[str, str]:
+        return {note.text: note.marker for note in self.notes}
 
     def width(self, at: int) -> float:
         """The share of a line for the text column `at`, where a format cannot find it by itself."""

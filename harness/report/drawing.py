@@ -24,6 +24,11 @@ MEASURED = "#0072b2"
 PAPER = "#c24a00"
 SECOND = "#009e73"
 SHADE = "#e6a100"
+EACH = (
+    (MEASURED, "o"), (PAPER, "s"), (SECOND, "D"), ("#a0559a", "^"), ("#2b9fd9", "v"), ("#8a7300", "P"),
+    (QUIET, "X"),
+)  # fmt: skip
+"""A colour and a mark for each of several workloads; more of them begin anew."""
 # Blue, vermillion, green and orange after Okabe and Ito, "Color Universal Design" (2008); the vermillion is
 # darker than theirs so that small text in it is readable on white.
 
@@ -37,6 +42,9 @@ _CSS_COLOURS = {
     PAPER: "var(--paper)",
     SECOND: "var(--second)",
     SHADE: "var(--shade)",
+    "#a0559a": "var(--fourth)",
+    "#2b9fd9": "var(--fifth)",
+    "#8a7300": "var(--sixth)",
 }
 
 
@@ -75,14 +83,21 @@ def _settings(key: str) -> dict[str, object]:
     }
 
 
-def draw(key: str, title: str, caption: str, height_in: float, paint: Callable[[Canvas], None]) -> Figure:
-    """A finished figure, `WIDTH_IN` wide and `height_in` high, painted by `paint` on an empty canvas."""
+def draw(
+    key: str, title: str, caption: str, height_in: float, paint: Callable[[Canvas], None], note: str = ""
+) -> Figure:
+    """A finished figure, `WIDTH_IN` wide and `height_in` high, painted by `paint` on an empty canvas.
+
+    The `note` stands in the drawing itself, below everything: it goes wherever the file goes.
+    """
     with mpl.rc_context():
         mpl.rcdefaults()
         for name, value in _settings(key).items():
             mpl.rcParams[name] = value  # type: ignore[index]
         canvas = Canvas(figsize=(WIDTH_IN, height_in))
         paint(canvas)
+        if note:
+            canvas.supxlabel(note, x=0.01, ha="left", fontsize=7, color=QUIET)
         svg, pdf = io.BytesIO(), io.BytesIO()
         canvas.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
         canvas.set_layout_engine(

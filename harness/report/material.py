@@ -10,16 +10,18 @@ import csv
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from harness import journal, resources, results, store
+from harness import journal, resources, results, series, store
 from harness.errors import RecordError
 from harness.journal import Event, Json
 from harness.metric import Metric
-from harness.report import story
+from harness.report import naming, story
+from harness.report.naming import Names
 from harness.report.story import Attempt
 from harness.store import RunFolder
 
@@ -53,7 +55,7 @@ class Definition:
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Material:
     """A run as the report sees it.
 
@@ -64,7 +66,7 @@ class Material:
         attempts: What happened, from the journal.
         finished: Whether the run itself came to its end.
         metrics: Tidy long table, one row a value; see results/README.md.
-        gaps: Heartbeat gaps, as :func:`harness.results.gaps` gives them; so the next two.
+        gaps: Heartbeat gaps, as :func:`harness.series.gaps` gives them; so the next two.
         precopy: Curves of the bytes left to send.
         timelines: The workloads' reports.
         machines: Machine and moment to its facts, flattened to text.
@@ -92,7 +94,7 @@ class Material:
         """The campaign's name."""
         return str(self.manifest.get("campaign") or "without a name")
 
-    @property
+    @cached_property
     def workloads(self) -> list[str]:
         """Workloads of the run, the paper's first and in its order."""
         mine = dict.fromkeys(attempt.workload for attempt in self.attempts if attempt.workload)
@@ -100,12 +102,28 @@ class Material:
             name for name in mine if name not in self.paper
         ]
 
-    @property
+    @cached_property
     def valid(self) -> pd.DataFrame:
         """The values that enter the tables: of migrations, measured, in valid trials."""
-        table = self.metrics
-        counted = table["verdict"].eq("valid") & table["kind"].ne("control") & table["migration"].notna()
-        return table[counted & table["value"].notna()]
+        table = results.valid(self.metrics)
+        return table[table["migration"].notna() & table["value"].notna()]
+
+    @cached_property
+    def floor(self) -> pd.DataFrame:
+        """What the same measures are without any migration: measured, over the slots of control trials."""
+        table = results.floor(self.metrics)
+        return table[table["value"].notna()]
+
+    @cached_property
+    def names(self) -> Names:
+        """What the workloads are called."""
+        return naming.of(self.attempts)
+
+    def of_trials(self, metric: str, workload: str) -> pd.Series[float]:
+        """The values of a trial's metric over the valid trials of a workload that migrate."""
+        table = results.valid(self.metrics)
+        mine = table["metric"].eq(metric) & table["workload"].eq(workload) & table["migration"].isna()
+        return table[mine]["value"].dropna()
 
 
 def read(run: RunFolder, reference: Path | None = None) -> Material:
@@ -119,16 +137,17 @@ def read(run: RunFolder, reference: Path | None = None) -> Material:
         RecordError: The folder is damaged.
     """
     events = journal.read(run.journal)
+    evidence = list(results.read_attempts(run))
     return Material(
         run=run.root.resolve().name,
         manifest=store.read_json(run.manifest),
         campaign_text=run.campaign.read_text(encoding="utf-8") if run.campaign.is_file() else "",
         attempts=story.attempts(events),
         finished=any(event.kind == "run.finished" for event in events),
-        metrics=results.compute(run),
-        gaps=results.gaps(run),
-        precopy=results.precopy(run),
-        timelines=_known(results.timelines(run)),
+        metrics=results.compute(run, evidence),
+        gaps=series.gaps(evidence),
+        precopy=series.precopy(evidence),
+        timelines=_known(series.timelines(evidence)),
         machines=_machines(run),
         clocks=_clocks(events),
         paper=paper(reference or resources.reference()),

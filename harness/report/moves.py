@@ -11,6 +11,7 @@ from harness.report import quantity
 from harness.report.answers import joined
 from harness.report.document import MISSING, Cell, Column, Table
 from harness.report.material import Material
+from harness.report.naming import Names, with_note
 from harness.report.story import Attempt, Move
 
 _Head: TypeAlias = tuple[str, str, str]
@@ -53,19 +54,23 @@ LATE_FROM_S = 1.0
 
 def table(material: Material) -> Table:
     """One row a migration of every attempt, valid or not, with the numbers the tool exists for."""
+    note = material.names.note(material.workloads)
     starts = [Column(group="Start, s", label="planned"), Column(group="Start, s", label="actual")]
     return Table(
         key="every-migration",
         title="One row a migration",
         columns=[*_identity(), *starts, *_heads(MAIN), Column(label="Outcome", numeric=False)],
         rows=[
-            [*_which(attempt, move), *_start(attempt, move), *cells, _outcome(attempt, move)]
+            [*_which(attempt, move, material.names), *_start(attempt, move), *cells, _outcome(attempt, move)]
             for attempt, move, cells in _rows(material, MAIN)
         ],
-        caption="Starts are seconds from the trial's t = 0. Downtimes are four definitions of one thing "
-        "and are not to be merged: blackout from QEMU's STOP and RESUME events, the others as QEMU and "
-        "libvirt report them. Rows of attempts that are not valid are grey and in no mean. A dash is a "
-        "value that was not measured; its note says why.",
+        caption=with_note(
+            "Starts are seconds from the trial's t = 0. Downtimes are four definitions of one thing "
+            "and are not to be merged: blackout from QEMU's STOP and RESUME events, the others as QEMU and "
+            "libvirt report them. Rows of attempts that are not valid are grey and in no mean. A dash is a "
+            "value that was not measured; its note says why.",
+            note,
+        ),
         dense=True,
     )
 
@@ -73,16 +78,20 @@ def table(material: Material) -> Table:
 def beside(material: Material) -> Table:
     """What each migration did to the guest's work, its memory and the machines."""
     units = _work_units(material)
+    note = material.names.note(material.workloads)
     return Table(
         key="beside-migrations",
         title="The guest's work, its memory and the machines",
         columns=[*_identity(), Column(label="Work in", numeric=False), *_heads(BESIDE)],
         rows=[
-            [*_which(attempt, move), units[attempt.trial, attempt.attempt], *cells]
+            [*_which(attempt, move, material.names), units[attempt.trial, attempt.attempt], *cells]
             for attempt, move, cells in _rows(material, BESIDE)
         ],
-        caption="Brownout is measured against the work before the migration. CPU is of whole machines; in "
-        "a lab they share one kernel, so that source and destination show the same machine.",
+        caption=with_note(
+            "Brownout is measured against the work before the migration. CPU is of whole machines; in "
+            "a lab they share one kernel, so that source and destination show the same machine.",
+            note,
+        ),
         dense=True,
     )
 
@@ -132,10 +141,10 @@ def _tone(attempt: Attempt) -> str:
     return "plain" if attempt.counts else "quiet"
 
 
-def _which(attempt: Attempt, move: Move) -> list[Cell]:
+def _which(attempt: Attempt, move: Move, names: Names) -> list[Cell]:
     """Trial (once), number and direction."""
     tone = _tone(attempt)
-    name = attempt.trial if attempt.attempt == 1 else f"{attempt.trial}, attempt {attempt.attempt}"
+    name = names.trial(attempt)
     reason = "" if move.direction else f"{move.outcome}: {move.detail}"
     return [
         Cell(text=name if move.n == min(attempt.moves) else "", tone=tone),

@@ -6,7 +6,9 @@ Nothing here computes a result; a value that is missing stays missing.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from harness.report.document import MISSING
 
@@ -54,9 +56,8 @@ def megabytes(label: str) -> Shown:
     return Shown(label=label, unit="MB", scale=1e-6, digits=1)
 
 
-def of_metric(name: str, unit: str = "") -> Shown:
-    """How the metric `name` is written; one that is not known by name is written by its stored `unit`."""
-    known = {
+KNOWN: Mapping[str, Shown] = MappingProxyType(
+    {
         "total_time": seconds("Total time"),
         "command_time": seconds("Command time"),
         "blackout": milliseconds("Blackout"),
@@ -75,9 +76,23 @@ def of_metric(name: str, unit: str = "") -> Shown:
         "clock_uncertainty": Shown(label="Clocks", unit="ms", scale=1e3, digits=2),
         "paused": milliseconds("Paused otherwise"),
         "time_to_recover": seconds("Time to recover"),
+        "work_lost_time": seconds("Work lost"),
+        "below_90": seconds("Time below 90\u00a0%"),
+        "below_50": seconds("Time below 50\u00a0%"),
+        "below_10": seconds("Time below 10\u00a0%"),
+        "work_failed": Shown(label="Failed or lost", unit="", digits=1),
+        "latency_worst": milliseconds("Worst latency"),
+        "latency_baseline": milliseconds("Latency before"),
+        "dirty_rate": Shown(label="Dirty rate", unit="MB/s", scale=1e-6, digits=1),
     }
-    if name in known:
-        return known[name]
+)
+"""How the metrics that are known by name are written."""
+
+
+def of_metric(name: str, unit: str = "") -> Shown:
+    """How the metric `name` is written; one that is not known by name is written by its stored `unit`."""
+    if name in KNOWN:
+        return KNOWN[name]
     label = name.replace("_", " ").capitalize()
     by_unit = {
         "s": seconds(label),

@@ -12,6 +12,7 @@ from harness.report import quantity
 from harness.report.answers import joined
 from harness.report.document import MISSING, Block, Callout, Cell, Column, Paragraph, Table
 from harness.report.material import Material
+from harness.report.naming import Names, with_note
 from harness.report.story import Attempt
 
 WIRE_TOLERANCE = 0.03
@@ -66,17 +67,20 @@ def _trials(material: Material) -> Table:
         key="trials",
         title="Trials and verdicts",
         columns=[Column(label=label, numeric=label == "Attempt") for label in labels],
-        rows=[_trial(attempt) for attempt in material.attempts],
-        caption="A trial is one boot of the guest, or one start from a saved state, with one workload and "
-        "one window. Failed attempts are kept.",
+        rows=[_trial(attempt, material.names) for attempt in material.attempts],
+        caption=with_note(
+            "A trial is one boot of the guest, or one start from a saved state, with one workload and one "
+            "window. Failed attempts are kept.",
+            material.names.note(material.workloads),
+        ),
     )
 
 
-def _trial(attempt: Attempt) -> list[Cell]:
+def _trial(attempt: Attempt, names: Names) -> list[Cell]:
     done = sum(1 for move in attempt.migrations if move.outcome == "completed")
     moves = f"{done} of {len(attempt.moves)} completed" if attempt.moves else "none"
     return [
-        Cell(text=attempt.trial),
+        Cell(text=names.trial(attempt, numbered=False)),
         Cell(text=str(attempt.attempt)),
         Cell(text=attempt.kind or MISSING),
         Cell(text=str(attempt.guest.get("start") or MISSING)),
@@ -104,14 +108,18 @@ def _conditions(material: Material) -> Table:
         ],
         rows=[
             [
-                Cell(text=_named(one)),
+                Cell(text=material.names.trial(one)),
                 *(_condition(values.get((one.trial, one.attempt, name)), shown) for name, shown in heads),
             ]
             for one in material.attempts
         ],
-        caption="Steady: 1 when the load was steady before the window opened. Baseline gap: the heartbeat's "
-        "longest before any migration, the noise floor of the network outage. Clocks: how well the machines' "
-        "stamps map to the controller's. Paused otherwise: standing still that is no migration's.",
+        caption=with_note(
+            "Steady: 1 when the load was steady before the window opened. Baseline gap: the heartbeat's "
+            "longest before any migration, the noise floor of the network outage. Clocks: how well the "
+            "machines' stamps map to the controller's. Paused otherwise: standing still that is no "
+            "migration's.",
+            material.names.note(material.workloads),
+        ),
         dense=True,
     )
 
@@ -125,10 +133,6 @@ def _condition(reading: tuple[float, object] | None, shown: quantity.Shown) -> C
     if math.isnan(value):
         return Cell(text=MISSING, tone="quiet", reason=joined([reason]))
     return Cell(text=shown.text(value))
-
-
-def _named(attempt: Attempt) -> str:
-    return attempt.trial if attempt.attempt == 1 else f"{attempt.trial}, attempt {attempt.attempt}"
 
 
 def _remarks(material: Material) -> list[Block]:
@@ -146,7 +150,8 @@ def _remarks(material: Material) -> list[Block]:
             key="remarks",
             title="Remarks",
             columns=[Column(label="Trial", numeric=False), Column(label="What happened", numeric=False)],
-            rows=[[Cell(text=_named(one)), Cell(text=text)] for one, text in found],
+            rows=[[Cell(text=material.names.trial(one)), Cell(text=text)] for one, text in found],
+            caption=material.names.note(one.workload for one, _ in found),
         )
     ]
 
@@ -164,8 +169,10 @@ def _observers(material: Material) -> list[Block]:
             title="Failed observers",
             columns=[Column(label=label, numeric=False) for label in ("Trial", "Observer", "Reason")],
             rows=[
-                [Cell(text=_named(one)), Cell(text=name), Cell(text=reason)] for one, name, reason in found
+                [Cell(text=material.names.trial(one)), Cell(text=name), Cell(text=reason)]
+                for one, name, reason in found
             ],
+            caption=material.names.note(one.workload for one, _, _ in found),
         ),
     ]
 
@@ -195,7 +202,7 @@ def _first_after_boot(material: Material) -> list[Block]:
         return []
     shown = quantity.of_metric("total_time")
     parts = [
-        f"{name} {shown.with_unit(mine['value'].mean())}"
+        f"{material.names.of(str(name))} {shown.with_unit(mine['value'].mean())}"
         for name, mine in totals[~first].groupby("workload", sort=False)
     ]
     without = f" Without them the mean total times are: {', '.join(parts)}." if parts else ""

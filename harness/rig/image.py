@@ -1,7 +1,8 @@
 """The guest's golden image: named by a hash of everything that went into it, built when that is missing.
 
-The image is built natively by a playbook, never inside an emulated guest. Its name changes when the role, the
-key that opens it or the package sources change, and only then is it built again.
+The image is built natively by a playbook, never inside an emulated guest. Its name changes when the role does
+(the sample application's sources and every pinned version are in it), the key that opens it, or what the
+inventory asks of it, and only then is it built again.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def image_key(pair: Pair) -> str:
         for path in _files(resources.playbooks() / name):
             digest.update(f"{path.relative_to(resources.playbooks())}\0".encode())
             digest.update(path.read_bytes())
-    digest.update(f"{authorized_key(pair)}\0{pair.apt_sources or ''}".encode())
+    asked = {"dns": list(pair.guest_network.dns), "authorized_key": authorized_key(pair)}
+    digest.update(json.dumps({**pair.image_options, **asked}, sort_keys=True).encode())
     return digest.hexdigest()[:16]
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness.errors import CampaignError
+from harness.journal import Json
 
 HOSTS = ("a", "b")
 MACHINES = ("a", "b", "client")
@@ -82,6 +83,9 @@ class _Variables(BaseModel):
     sodbench_bridge: str = "br0"
     sodbench_guest_network: GuestNetwork
     sodbench_image_apt_sources: str | None = None
+    sodbench_image_suite: str | None = None
+    sodbench_image_size: str | None = None
+    sodbench_image_extra_packages: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +101,8 @@ class Pair:
         storage_path: Mount point of the shared storage on both hosts.
         bridge: The bridge on both hosts that guests join.
         guest_network: The guest's address.
-        apt_sources: Package sources for the guest image, or None for Debian's own.
+        image_options: What the inventory asks of the guest image: its variables ``sodbench_image_*`` by what
+            follows in their name; null or empty where the role's default holds.
     """
 
     inventory: Path
@@ -108,7 +113,7 @@ class Pair:
     storage_path: str
     bridge: str
     guest_network: GuestNetwork
-    apt_sources: str | None
+    image_options: Mapping[str, Json]
 
     def guest(self, known_hosts: Path, key: Path | None = None) -> Endpoint:
         """The guest's endpoint; its host key is in `known_hosts`, the rig's key opens it."""
@@ -161,7 +166,12 @@ def load(inventory: Path) -> Pair:
         storage_path=first.sodbench_storage_path,
         bridge=first.sodbench_bridge,
         guest_network=first.sodbench_guest_network,
-        apt_sources=first.sodbench_image_apt_sources,
+        image_options={
+            "apt_sources": first.sodbench_image_apt_sources,
+            "suite": first.sodbench_image_suite,
+            "size": first.sodbench_image_size,
+            "extra_packages": list(first.sodbench_image_extra_packages),
+        },
     )
 
 

@@ -30,10 +30,10 @@ class WebOptions(BaseModel):
     )
     clients: int = Field(default=10, ge=1, le=1000, description="visitors, each with one connection")
     rate: float = Field(
-        default=20.0,
+        default=50.0,
         gt=0,
         le=10_000,
-        description="requests a second of all visitors together; an emulated CPU is then busy, not saturated",
+        description="requests a second of all visitors together; 50 took half of an emulated CPU",
     )
     static_share: float = Field(
         default=0.7, ge=0, le=1, description="share of requests for static files; the rest is computed"

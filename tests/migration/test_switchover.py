@@ -156,7 +156,7 @@ def test_five_switch_overs_leave_no_pause(tmp_path: Path) -> None:
 
 def test_half_finished_attempts_are_left_out() -> None:
     def attempts(*events: Event) -> list[Attempt]:
-        parse = lambda workload, lines: Timeline(work_unit="", period_s=0)  # noqa: E731
+        parse = lambda workload, options, lines: Timeline(work_unit="", period_s=0)  # noqa: E731
         return list(attempts_of(events, RunFolder(Path("/nowhere")), parse))
 
     started = Event(seq=0, t_ns=0, observer="runner", kind="attempt.started", trial="001-idle", attempt=1)

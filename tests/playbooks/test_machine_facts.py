@@ -123,3 +123,27 @@ def test_a_bare_machine_yields_json_with_a_reason_for_each_null(tmp_path: Path) 
     assert found["storage_mounted"] is False
     assert found["bridge_present"] is False
     assert found["storage_free_bytes"] > 0
+
+
+def test_tsharks_version_is_in_its_banner() -> None:
+    banner = "TShark (Wireshark) 4.0.17 (Git v4.0.17 packaged as 4.0.17-0+deb12u1).\n\nCopyright 1998-2023\n"
+    assert facts.tshark_version(banner) == "4.0.17"
+    assert facts.tshark_version("TShark (Wireshark) 4.4.7.\n") == "4.4.7"
+    with pytest.raises(facts.UnreadableError, match="no version"):
+        facts.tshark_version("tshark: command not found\n")
+
+
+def test_a_client_publishes_its_generators_and_why_one_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "faban/bin").mkdir(parents=True)
+    (tmp_path / "faban/bin/fhb").touch()
+    (tmp_path / "faban/VERSION").write_text("1.4.2\n")
+    (tmp_path / "mstone/bin").mkdir(parents=True)
+    (tmp_path / "mstone/bin/mailmaster.pl").touch()  # no VERSION: its installation did not end
+    monkeypatch.setattr(facts, "TOOLS", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    versions, reasons = facts.generators()
+    assert versions == {"locust": None, "tshark": None, "mstone": None, "faban": "1.4.2"}
+    assert set(reasons) == {"locust", "tshark", "mstone"}
+    assert all(reasons.values())

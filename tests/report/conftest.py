@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from harness import report
-from harness.report import Report, material
+from harness.report import Report, compose, material
+from harness.report.document import Document
 from harness.report.material import Material
 from harness.store import RunFolder
 from tests.evidence import build
+from tests.evidence_load import readable
+from tests.evidence_seven import seven as truths_of_seven
 from tests.report import page
 from tests.report.page import Element
 
@@ -37,6 +40,21 @@ def made(run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Report:
 def html(made: Report) -> Element:
     """The demo's HTML as a tree."""
     return page.read(made.documents[0].read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def seven(tmp_path_factory: pytest.TempPathFactory) -> Material:
+    """The paper's seven workloads, two repetitions, each with a control trial in the first."""
+    folder = tmp_path_factory.mktemp("results") / "paper" / RUN
+    truths = truths_of_seven(repetitions=2, control=1, window_s=60.0, points=3, heartbeat_hz=100.0)
+    with pytest.MonkeyPatch.context() as patch:
+        readable(patch)
+        return material.read(build(folder, truths))
+
+
+@pytest.fixture(scope="session")
+def whole(seven: Material) -> Document:
+    return compose.document(seven)
 
 
 @pytest.fixture

@@ -33,7 +33,15 @@ def test_it_says_where_everything_lies(made: Report) -> None:
     assert [path.name for path in made.documents] == ["report.html", "report.md", "report.tex"]
     assert all(path.is_file() for path in (*made.documents, *made.figures))
     names = {path.name for path in made.figures}
-    for key in ("table-v", "migrations", "precopy-idle", "precopy-file", "gaps", "timeline"):
+    for key in (
+        "table-v",
+        "timeline-file",
+        "migrations",
+        "outage-blackout",
+        "precopy",
+        "data-dirty-rate",
+        "gaps",
+    ):
         assert {f"{key}.svg", f"{key}.pdf"} <= names
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.report import charts, compose, curves, drawing
+from harness.report import charts, compose, curves, drawing, scatters
 from harness.report.document import Figure
 from harness.report.material import Material
 
@@ -39,9 +39,9 @@ def test_the_comparison_labels_both_values(figures: dict[str, Figure]) -> None:
 def test_axes_carry_their_units(figures: dict[str, Figure]) -> None:
     assert "Blackout, ms" in words(figures["table-v"])
     assert "planned offset, s" in words(figures["migrations"])
-    assert {"left to send, MB", "dirtied, MB/s", "s since its start"} <= set(words(figures["precopy-idle"]))
+    assert {"left to send, MB", "dirtied, MB/s", "s since its start"} <= set(words(figures["precopy"]))
     assert {"gap, ms", "time from t = 0, s"} <= set(words(figures["gaps"]))
-    assert "operations/s" in words(figures["timeline"])
+    assert "operations/s" in words(figures["timeline-file"])
 
 
 def test_each_migrations_longest_gap_is_labelled(figures: dict[str, Figure]) -> None:
@@ -51,7 +51,7 @@ def test_each_migrations_longest_gap_is_labelled(figures: dict[str, Figure]) -> 
 def test_a_gap_outside_a_migration_is_not_drawn_as_one_of_its(demo: Material) -> None:
     idle = demo.attempts[0]
     rows = demo.gaps[demo.gaps["trial"] == idle.trial].head(1).assign(start_s=8.0, length_s=0.5)
-    figure = curves.gaps([(idle, rows)], {"idle": 1})
+    figure = curves.gaps([(idle, rows)], {"idle": 1}, demo.names)
     assert figure is not None
     assert drawing.PAPER.encode() not in figure.svg
     assert "500" in words(figure)
@@ -59,15 +59,18 @@ def test_a_gap_outside_a_migration_is_not_drawn_as_one_of_its(demo: Material) ->
 
 def test_nothing_measured_gives_no_figure(demo: Material) -> None:
     none = demo.valid.head(0)
-    assert charts.comparison(none, demo.paper, ["idle"]) is None
-    assert charts.points(none, ["idle"]) is None
-    assert curves.gaps([], {}) is None
-    assert curves.precopy(demo.attempts[0], demo.precopy.head(0), 1) is None
+    assert charts.comparison(none, demo.paper, ["idle"], demo.names) is None
+    assert charts.points(none, ["idle"], demo.names) is None
+    assert curves.gaps([], {}, demo.names) is None
+    assert curves.precopy([(demo.attempts[0], demo.precopy.head(0))], {}, demo.names) is None
+    assert scatters.outages(none, ["idle"], demo.names) is None
+    assert scatters.dirtying(none, ["idle"], demo.names) is None
+    assert scatters.floor(demo.valid, none, ["idle"], demo.names) is None
 
 
 def test_a_wide_span_is_drawn_on_a_logarithmic_axis(demo: Material) -> None:
     paper = {"idle": {**demo.paper["idle"], "blackout": 40.0}}
-    figure = charts.comparison(demo.valid, paper, ["idle"])
+    figure = charts.comparison(demo.valid, paper, ["idle"], demo.names)
     assert figure is not None
     assert any("10" in word and "4" not in word for word in words(figure))
     assert "paper 40000" in words(figure)
@@ -82,7 +85,7 @@ def test_inline_drawings_follow_the_pages_theme_and_share_no_id(figures: dict[st
         assert not ids & seen
         seen |= ids
         assert set(re.findall(r"url\(#([^)]+)\)", text)) <= ids
-        assert "var(--ink)" in text
+        assert "var(--quiet)" in text
         assert "#000000" not in text
         assert "<?xml" not in text
 
@@ -90,6 +93,6 @@ def test_inline_drawings_follow_the_pages_theme_and_share_no_id(figures: dict[st
 def test_text_with_markup_stays_text_in_a_drawing(demo: Material) -> None:
     odd = replace(demo.attempts[0], workload="<i>&amp;</i>")
     rows = demo.gaps[demo.gaps["trial"] == odd.trial]
-    figure = curves.gaps([(odd, rows)], {})
+    figure = curves.gaps([(odd, rows)], {}, demo.names)
     assert figure is not None
     assert "<i>&amp;</i>" in words(figure)

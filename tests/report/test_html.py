@@ -30,13 +30,22 @@ def test_ids_are_unique_and_every_link_has_its_target(html: Element) -> None:
 
 def test_every_section_says_rig_and_accelerator(html: Element) -> None:
     sections = html.all("section")
-    assert len(sections) == 7
+    assert len(sections) == 8
     assert all(BANNER in section.text for section in sections)
 
 
 def test_the_sections_come_in_the_order_a_reader_wants(html: Element) -> None:
     keys = [section.attributes["id"] for section in html.all("section")]
-    assert keys == ["answer", "table", "figures", "moves", "validity", "provenance", "definitions"]
+    assert keys == [
+        "answer",
+        "table",
+        "costs",
+        "figures",
+        "moves",
+        "validity",
+        "provenance",
+        "definitions",
+    ]
 
 
 def test_table_v_shows_the_injected_means_beside_the_papers(html: Element) -> None:
@@ -81,7 +90,7 @@ def test_a_missing_value_is_a_dash_with_a_note_that_says_why(html: Element) -> N
 
 def test_figures_are_inline_and_named_by_their_titles(html: Element) -> None:
     drawings = html.all("svg")
-    assert len(drawings) == 6
+    assert len(drawings) == 7
     for drawing in drawings:
         assert html.by_id(drawing.attributes["aria-labelledby"]).text
         assert drawing.attributes["viewbox"]

@@ -35,7 +35,7 @@ def pair(**network: object) -> Pair:
         storage_path="/srv/shared",
         bridge="br7",
         guest_network=GuestNetwork.model_validate({"address": "192.0.2.9", **network}),
-        apt_sources=None,
+        image_options={},
     )
 
 

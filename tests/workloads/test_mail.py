@@ -19,7 +19,7 @@ def test_locust_is_the_default_and_names_the_papers() -> None:
     assert (found.generator, found.substitutes, list(found.needs)) == ("locust", "mstone", ["locust"])
     (process,) = found.processes(SITE)
     config = json.loads(shlex.split(process.command)[5])
-    assert (config["kind"], config["port"], config["users"], config["pacing_s"]) == ("smtp", 25, 10, 0.5)
+    assert (config["kind"], config["port"], config["users"], config["pacing_s"]) == ("smtp", 25, 10, 0.25)
     lines = as_arrived(texts("locust-2.47.0", "mail-stall.txt"))
     assert found.parse(lines).work_unit == "messages" and not found.parse(lines).problems
 

@@ -31,6 +31,8 @@ printf '[Journal]\nStorage=volatile\nRuntimeMaxUse=16M\n' >"$root/etc/systemd/jo
 # systemd-network-generator turns ip= of the command line into networkd's configuration.
 systemctl --root="$root" --quiet enable systemd-network-generator.service systemd-networkd.service \
     serial-getty@ttyS0.service
+# A workload starts its own server and no other: each would dirty memory and take seconds of the boot.
+systemctl --root="$root" --quiet disable apache2.service mariadb.service tomcat10.service
 for unit in \
     apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service \
     fstrim.timer logrotate.timer man-db.timer systemd-tmpfiles-clean.timer systemd-timesyncd.service \
@@ -39,7 +41,9 @@ for unit in \
     systemd-update-utmp-runlevel.service systemd-pcrphase.service systemd-pcrphase-sysinit.service \
     systemd-binfmt.service proc-sys-fs-binfmt_misc.automount sys-kernel-debug.mount sys-kernel-tracing.mount \
     sys-kernel-config.mount sys-fs-fuse-connections.mount dev-hugepages.mount dev-mqueue.mount \
-    modprobe@configfs.service modprobe@drm.service modprobe@fuse.service; do
+    modprobe@configfs.service modprobe@drm.service modprobe@fuse.service \
+    apache-htcacheclean.service apache-htcacheclean@.service phpsessionclean.timer phpsessionclean.service \
+    postfix.service postfix@.service postfix-resolvconf.path postfix-resolvconf.service; do
     ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
 rm -f "$root/etc/resolv.conf"

@@ -21,3 +21,9 @@ fi
 manual_add_modules virtio_pci virtio_blk virtio_net virtio_rng ext4
 END
 chmod 0755 "$root/etc/initramfs-tools/hooks/sodbench"
+
+# Of Postfix only its smtp-sink is used.
+echo 'postfix postfix/main_mailer_type select No configuration' | chroot "$root" debconf-set-selections
+
+# Java's packages put alternatives there, and no manual pages are unpacked that would make the folder.
+mkdir -p "$root/usr/share/man/man1"

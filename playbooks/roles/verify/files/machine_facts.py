@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from typing import TypeAlias
 Fact: TypeAlias = str | int | float | bool | None
 
 COMMAND_LIMIT_S = 20.0
+TOOLS = Path("/opt/sodbench")
 COUNTERS = frozenset({"out", "in", "peer_out", "peer_in"})
 
 
@@ -188,6 +190,51 @@ def tpm_present(kind: str) -> bool:
     return True
 
 
+def locust_version() -> str:
+    """The version of locust in the project's virtual environment.
+
+    Raises:
+        UnreadableError: It is not installed, or broken.
+    """
+    program = "import importlib.metadata as m; import locust; print(m.version('locust'))"
+    return output_of(f"{TOOLS}/locust/bin/python", "-W", "ignore", "-c", program).strip()
+
+
+def tshark_version(banner: str) -> str:
+    """The version in the first line of ``tshark --version``.
+
+    Raises:
+        UnreadableError: The text has another shape.
+    """
+    found = re.match(r"TShark \(Wireshark\) (\S+)", banner)
+    if found is None:
+        raise UnreadableError("tshark --version prints no version")
+    return found.group(1).rstrip(".")
+
+
+def archive_version(landmark: str) -> str:
+    """The version of a generator that was installed from the user's archive, known by its program.
+
+    Raises:
+        UnreadableError: It is not installed, or its installation did not end.
+    """
+    program = TOOLS / landmark
+    if not program.is_file():
+        raise UnreadableError(f"there is no {program}")
+    return text_of(f"{program.parent.parent}/VERSION")
+
+
+def generators() -> tuple[dict[str, Fact], dict[str, str]]:
+    """The version of each load generator, null where it is not installed, and the reasons for the nulls."""
+    versions: dict[str, Callable[[], Fact]] = {
+        "locust": locust_version,
+        "tshark": lambda: tshark_version(output_of("tshark", "--version")),
+        "mstone": lambda: archive_version("mstone/bin/mailmaster.pl"),
+        "faban": lambda: archive_version("faban/bin/fhb"),
+    }
+    return read_all(versions)
+
+
 def mounted(path: str, mountinfo: str) -> bool:
     """Whether something is mounted at `path`, by the text of /proc/self/mountinfo.
 
@@ -256,17 +303,22 @@ def host_only(arguments: argparse.Namespace) -> dict[str, Callable[[], Fact]]:
     }
 
 
-def gather(readers: dict[str, Callable[[], Fact]]) -> dict[str, object]:
-    """The value of each fact, null where it could not be read, and ``reasons`` for the nulls."""
-    facts: dict[str, object] = {}
+def read_all(readers: dict[str, Callable[[], Fact]]) -> tuple[dict[str, Fact], dict[str, str]]:
+    """The value of each fact, null where it could not be read, and the reasons for the nulls."""
+    facts: dict[str, Fact] = {}
     reasons: dict[str, str] = {}
     for name, read in readers.items():
         try:
             facts[name] = read()
         except UnreadableError as error:
             facts[name], reasons[name] = None, str(error)
-    facts["reasons"] = reasons
-    return facts
+    return facts, reasons
+
+
+def gather(readers: dict[str, Callable[[], Fact]]) -> dict[str, object]:
+    """The value of each fact, with ``reasons`` for the nulls."""
+    facts, reasons = read_all(readers)
+    return {**facts, "reasons": reasons}
 
 
 def main() -> None:
@@ -278,7 +330,10 @@ def main() -> None:
     parser.add_argument("--tpm", choices=("software", "hardware", "none"), default="none")
     arguments = parser.parse_args()
     readers = {**any_machine(), **(host_only(arguments) if arguments.role == "host" else {})}
-    print(json.dumps({"role": arguments.role, **gather(readers)}, sort_keys=True))
+    facts = gather(readers)
+    if arguments.role == "client":
+        facts["generators"], facts["generators_reasons"] = generators()
+    print(json.dumps({"role": arguments.role, **facts}, sort_keys=True))
 
 
 if __name__ == "__main__":

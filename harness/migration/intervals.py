@@ -1,0 +1,63 @@
+"""The stretches that the service is measured over: a migration's interval, and what compares with it.
+
+A control trial has no migrations. It is cut at the same points into slots, which are exactly the intervals
+that migrations would have had: what is measured over them is the noise floor of the same measures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
+
+from harness.clock import NS_PER_S
+from harness.metric import NotMeasured
+from harness.migration.evidence import Attempt
+
+
+class Interval(Protocol):
+    """From a migration's start to the next one's, or the window's end; or a control trial's slot."""
+
+    @property
+    def attempt(self) -> Attempt:
+        """The attempt it lies in."""
+
+    @property
+    def started_ns(self) -> int:
+        """Its start, the controller's ns; raises NotMeasured for a migration that was never called."""
+
+    @property
+    def until_ns(self) -> int:
+        """Its end, the controller's ns; raises NotMeasured where that was not recorded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Slot:
+    """The number `n` of a control trial's slots, from its point `planned_s` (seconds from t = 0) on."""
+
+    attempt: Attempt
+    n: int
+    planned_s: float
+    started_ns: int
+    until_ns: int
+
+
+def slots(attempt: Attempt) -> tuple[Slot, ...]:
+    """The slots of a control trial by number; none in other trials, and none where no points were recorded.
+
+    A point at or after the window's end begins no slot.
+    """
+    points = attempt.fact("window.opened", "points_s")
+    if attempt.fact("attempt.started", "kind") != "control" or not isinstance(points, list | tuple):
+        return ()
+    try:
+        zero_ns, closed_ns = attempt.window_ns, attempt.closed_ns
+    except NotMeasured:
+        return ()  # the window never closed: there is no stretch of a known length
+    known = [float(at_s) for at_s in points if isinstance(at_s, int | float) and not isinstance(at_s, bool)]
+    starts = {zero_ns + round(at_s * NS_PER_S): at_s for at_s in sorted(known)}
+    edges = [*(start_ns for start_ns in starts if zero_ns <= start_ns < closed_ns), closed_ns]
+    return tuple(
+        Slot(attempt=attempt, n=n, planned_s=starts[first_ns], started_ns=first_ns, until_ns=last_ns)
+        for n, (first_ns, last_ns) in enumerate(pairwise(edges), start=1)
+    )

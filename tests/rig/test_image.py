@@ -1,0 +1,87 @@
+"""The image's key: equal when nothing of the image differs, and another one whenever something does."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness import resources
+from harness.journal import Json
+from harness.rig import image
+from harness.rig.pair import GuestNetwork, Pair, load
+
+INVENTORY = """\
+all:
+  vars:
+    ansible_ssh_private_key_file: KEY
+    sodbench_guest_network: {address: 192.0.2.100}
+  children:
+    hosts: {hosts: {a: {}, b: {}}}
+    clients: {hosts: {client: {}}}
+"""
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    folder = tmp_path_factory.mktemp("inventory")
+    key = folder / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    (folder / "pair.yml").write_text(INVENTORY.replace("KEY", str(key)))
+    return load(folder / "pair.yml")
+
+
+def test_the_key_is_sixteen_digits_and_the_same_again(pair: Pair) -> None:
+    key = image.image_key(pair)
+    assert len(key) == 16
+    assert int(key, 16) >= 0
+    assert image.image_key(pair) == key
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("apt_sources", "deb http://mirror.example/debian trixie main"),
+        ("suite", "trixie"),
+        ("size", "9G"),
+        ("extra_packages", ["htop"]),
+    ],
+)
+def test_what_the_inventory_asks_of_the_image_is_in_the_key(pair: Pair, name: str, value: Json) -> None:
+    asked = {**pair.image_options, name: value}
+    assert image.image_key(replace(pair, image_options=asked)) != image.image_key(pair)
+
+
+def test_the_guests_name_servers_are_in_the_key_and_its_address_is_not(pair: Pair) -> None:
+    key = image.image_key(pair)
+    elsewhere = GuestNetwork(address="192.0.2.101")
+    assert image.image_key(replace(pair, guest_network=elsewhere)) == key
+    resolving = GuestNetwork(address="192.0.2.100", dns=["192.0.2.1"])
+    assert image.image_key(replace(pair, guest_network=resolving)) != key
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "defaults/main.yml",
+        "files/app/pom.xml",
+        "files/app/src/main/java/sodbench/shop/Catalogue.java",
+        "files/servers/page.php",
+        "files/servers/etc/mariadb.cnf",
+        "tasks/servers.yml",
+    ],
+)
+def test_every_file_of_the_role_is_in_the_key(
+    pair: Pair, changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = image.image_key(pair)
+    copy = tmp_path / "playbooks"
+    shutil.copytree(resources.playbooks(), copy)
+    monkeypatch.setattr(resources, "playbooks", lambda: copy)
+    assert image.image_key(pair) == key
+    with (copy / "roles/guest_image" / changed).open("a") as file:
+        file.write("\n")
+    assert image.image_key(pair) != key

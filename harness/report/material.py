@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness import journal, resources, results, series, store
+from harness import journal, resources, results, series, store, wall_time
 from harness.errors import RecordError
 from harness.journal import Event, Json
 from harness.metric import Metric
@@ -24,6 +24,7 @@ from harness.report import naming, story
 from harness.report.naming import Names
 from harness.report.story import Attempt
 from harness.store import RunFolder
+from harness.wall_time import WallTime
 
 PAPER_COLUMNS: Mapping[str, tuple[str, float]] = {
     "total_time_s": ("total_time", 1.0),
@@ -60,11 +61,12 @@ class Material:
     """A run as the report sees it.
 
     Attributes:
-        run: Name of its folder.
+        run: Its name: that of the folder it was made in.
         manifest: What was run.
         campaign_text: The user's campaign, or empty.
         attempts: What happened, from the journal.
         finished: Whether the run itself came to its end.
+        wall_time: Where its time went; None for one that was resumed or is not finished.
         metrics: Tidy long table, one row a value; see results/README.md.
         gaps: Heartbeat gaps, as :func:`harness.series.gaps` gives them; so the next two.
         precopy: Curves of the bytes left to send.
@@ -80,6 +82,7 @@ class Material:
     campaign_text: str
     attempts: Sequence[Attempt]
     finished: bool
+    wall_time: WallTime | None
     metrics: pd.DataFrame
     gaps: pd.DataFrame
     precopy: pd.DataFrame
@@ -138,12 +141,14 @@ def read(run: RunFolder, reference: Path | None = None) -> Material:
     """
     events = journal.read(run.journal)
     evidence = list(results.read_attempts(run))
+    manifest = store.read_json(run.manifest)
     return Material(
-        run=run.root.resolve().name,
-        manifest=store.read_json(run.manifest),
+        run=str(manifest.get("run") or run.root.resolve().name),
+        manifest=manifest,
         campaign_text=run.campaign.read_text(encoding="utf-8") if run.campaign.is_file() else "",
         attempts=story.attempts(events),
         finished=any(event.kind == "run.finished" for event in events),
+        wall_time=wall_time.of(events),
         metrics=results.compute(run, evidence),
         gaps=series.gaps(evidence),
         precopy=series.precopy(evidence),

@@ -14,6 +14,7 @@ import pandas as pd
 from harness.report import quantity
 from harness.report.document import MISSING, Block, Cell, Code, Column, Paragraph, Table
 from harness.report.material import ClockFact, Definition, Material
+from harness.wall_time import WallTime
 
 MANIFEST = (
     ("campaign", "Campaign"),
@@ -31,7 +32,8 @@ MANIFEST = (
 
 def blocks(material: Material) -> list[Block]:
     """The section on provenance and reproduction."""
-    found: list[Block] = [_run(material), *_generators(material), *_machines(material), *_clocks(material)]
+    found: list[Block] = [_run(material), *_generators(material), *_wall_time(material.wall_time)]
+    found += [*_machines(material), *_clocks(material)]
     found.append(Paragraph(text="To measure again, and to make this report again from the stored results:"))
     found.append(Code(text=_commands(material)))
     if material.campaign_text:
@@ -40,7 +42,7 @@ def blocks(material: Material) -> list[Block]:
 
 
 def _run(material: Material) -> Table:
-    manifest = dict(material.manifest)
+    manifest = {key: value for key, value in material.manifest.items() if key != "run"}
     facts: list[tuple[str, object]] = [("Run", material.run)]
     facts += [(label, manifest.pop(key)) for key, label in MANIFEST if key in manifest]
     command = manifest.pop("command", None)
@@ -53,6 +55,37 @@ def _run(material: Material) -> Table:
         columns=[Column(label="Fact", numeric=False), Column(label="Value", numeric=False)],
         rows=[[Cell(text=name), _fact(value)] for name, value in facts],
     )
+
+
+PARTS = (
+    ("boot_s", "Boots"),
+    ("warm_up_s", "Servers and loads, until steady"),
+    ("baseline_s", "Baselines"),
+    ("window_s", "Windows"),
+    ("collection_s", "Collection"),
+    ("between_s", "Between trials"),
+)
+"""The parts of a run's wall time in their order, and what they are called."""
+
+
+def _wall_time(spent: WallTime | None) -> list[Block]:
+    """Where the run's time went; nothing for a run without one beginning and one end."""
+    if spent is None or spent.ratio is None:
+        return []
+    cells = [Cell(text=f"{getattr(spent, name):.0f}") for name, _ in PARTS]
+    return [
+        Table(
+            key="wall-time",
+            title="Where the time went",
+            columns=[
+                *(Column(label=label, unit="s") for _, label in PARTS),
+                Column(label="Whole", unit="s"),
+                Column(label="Whole over windows"),
+            ],
+            rows=[[*cells, Cell(text=f"{spent.total_s:.0f}"), Cell(text=f"{spent.ratio:.2f}")]],
+            caption="Wall time of the run by part, from the journal's stamps. Windows are what is measured.",
+        )
+    ]
 
 
 def _fact(value: object) -> Cell:

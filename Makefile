@@ -47,6 +47,18 @@ bench: setup ## What the harness itself costs, measured in the lab (benchmarks/R
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-sort=name
 
+.PHONY: reference
+reference: setup ## Derive metrics and reports of the reference data set anew from its evidence
+	for name in paper-lab paper-short; do \
+	    kept=results/reference/lab/$$name; work=$$(mktemp -d); \
+	    $(BIN)/sodbench archive unpack $$kept/run $$work/run; \
+	    $(BIN)/sodbench metrics $$work/run; \
+	    rm -rf $$kept/run $$kept/report; \
+	    $(BIN)/sodbench archive pack $$work/run $$kept/run; \
+	    $(BIN)/sodbench report $$work/run --out $$kept/report --format html --format md; \
+	    rm -rf $$work; \
+	done
+
 .PHONY: clean
 clean: ## Take the lab away with its cache, and the virtual environment
 	if [ -x $(BIN)/sodbench ]; then $(BIN)/sodbench lab down --purge; fi

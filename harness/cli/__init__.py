@@ -16,6 +16,7 @@ from harness import __version__, errors
 from harness.cli.archive import archive
 from harness.cli.doctor import doctor
 from harness.cli.lab import lab
+from harness.cli.metrics import metrics
 from harness.cli.plan import plan
 from harness.cli.provision import provision
 from harness.cli.report import report
@@ -75,6 +76,7 @@ app.command(rich_help_panel="Campaigns")(run)
 app.command(rich_help_panel="Campaigns")(resume)
 app.command(rich_help_panel="Campaigns")(status)
 app.command(rich_help_panel="Results")(report)
+app.command(rich_help_panel="Results")(metrics)
 app.add_typer(archive, name="archive", rich_help_panel="Results")
 app.command(rich_help_panel="Results")(schema)
 

@@ -29,10 +29,10 @@ Trials = Sequence[tuple[Attempt, pd.DataFrame]]
 
 
 def precopy(trials: Trials, counts: Mapping[str, int], names: Names) -> Figure | None:
-    """What was left to send, and how fast the guest dirtied memory, side by side for each trial.
+    """What was left to send, side by side for each trial.
 
     Args:
-        trials: Attempts with their rows: migration, t_s (from its start), remaining_bytes, dirty_bytes_s.
+        trials: Attempts with their rows: migration, t_s (from its start), remaining_bytes.
         counts: Workload to number of its trials.
         names: What the workloads are called.
     """
@@ -43,10 +43,10 @@ def precopy(trials: Trials, counts: Mapping[str, int], names: Names) -> Figure |
     return draw(
         "precopy",
         "Copying took " + _copied(shown, names),
-        "Pre-copy, one column a workload: what was left to send (top) and how fast the guest dirtied its "
-        "memory (bottom, a dot a report), as the hypervisor said while it ran; each line is one migration, "
-        f"from its own start on. {_shown(shown, counts, names)}",
-        0.3 + 3.0 * rows,
+        "Pre-copy: the guest's memory that was left to send, as the hypervisor said while it copied; each "
+        "line is one migration, from its own start on. It falls steeply where pages hold only zeros, which "
+        f"are not sent. {_shown(shown, counts, names)}",
+        0.4 + 1.9 * rows,
         partial(_paint_precopy, trials=shown, names=names, rows=rows),
         names.note(attempt.workload for attempt, _ in shown),
     )
@@ -62,48 +62,25 @@ def _copied(trials: Trials, names: Names) -> str:
 
 def _paint_precopy(canvas: Canvas, *, trials: Trials, names: Names, rows: int) -> None:
     across = min(ACROSS, len(trials))
-    panels = canvas.subplots(2 * rows, across, squeeze=False, sharex=True, sharey=False)
-    high = [
-        max(curve[name].max() for _, curve in trials) * MB for name in ("remaining_bytes", "dirty_bytes_s")
-    ]
-    for at in range(rows * across):
-        column = [panels[2 * (at // across) + row][at % across] for row in (0, 1)]
+    panels = canvas.subplots(rows, across, squeeze=False, sharex=True, sharey=True)
+    for at, axes in enumerate(panels.flat):
         if at >= len(trials):
-            for axes in column:
-                axes.set_axis_off()
+            axes.set_axis_off()
             continue
         attempt, curve = trials[at]
         for move in attempt.migrations:
             mine = curve[curve["migration"] == move.n].sort_values("t_s")
-            _paint_copying(column, mine, MEASURED if move.source == "a" else SECOND)
-        if curve["dirty_bytes_s"].isna().all():
-            column[1].text(0.5, 0.5, "not reported", transform=column[1].transAxes, ha="center", color=QUIET)
-        column[0].set_title(names.of(attempt.workload), color=INK)
-        for axes, top in zip(column, high, strict=True):
-            axes.set_ylim(0, top * 1.12 if top > 0 else 1.0)
-            axes.locator_params(nbins=4)
-            axes.tick_params(labelleft=at % across == 0)
-        column[1].set_xlabel("s since its start")
-        column[1].tick_params(labelbottom=True)
-        if at % across == 0:
-            column[0].set_ylabel("left to send, MB")
-            column[1].set_ylabel("dirtied, MB/s")
+            colour = MEASURED if move.source == "a" else SECOND
+            axes.plot(mine["t_s"], mine["remaining_bytes"] * MB, color=colour, linewidth=1.2, alpha=0.85)
+        axes.set_title(names.of(attempt.workload), color=INK)
+        axes.locator_params(nbins=4)
+        axes.tick_params(labelbottom=at + across >= len(trials))
+        axes.set_xlabel("s since its start" if at + across >= len(trials) else "")
+        axes.set_ylabel("left to send, MB" if at % across == 0 else "")
+    highest = max(curve["remaining_bytes"].max() for _, curve in trials) * MB
+    panels[0][0].set_ylim(0, highest * 1.12 if highest > 0 else 1.0)
     panels[0][0].set_xlim(0, max(curve["t_s"].max() for _, curve in trials) * 1.04)
     _ways(panels[0][across - 1])
-
-
-def _paint_copying(column: Sequence[Axes], mine: pd.DataFrame, colour: str) -> None:
-    column[0].plot(mine["t_s"], mine["remaining_bytes"] * MB, color=colour, linewidth=1.2, alpha=0.85)
-    known = mine[mine["dirty_bytes_s"].notna()]
-    column[1].plot(
-        known["t_s"],
-        known["dirty_bytes_s"] * MB,
-        color=colour,
-        linewidth=1.0,
-        marker="o",
-        markersize=2.2,
-        alpha=0.85,
-    )
 
 
 def _ways(axes: Axes) -> None:

@@ -107,8 +107,8 @@ def dirtying(values: pd.DataFrame, order: Sequence[str], names: Names) -> Figure
     all_moves = len(values[values["metric"] == "data_sent"])
     unknown = all_moves - len(pairs)
     left_out = (
-        f" {unknown} of {all_moves} migrations are not shown: they ended within the first pass, before a "
-        "rate is known."
+        f" {unknown} of {all_moves} migrations are not shown: the passes after their first were too short "
+        "for a rate to be seen."
         if unknown
         else ""
     )

@@ -39,7 +39,7 @@ def test_the_comparison_labels_both_values(figures: dict[str, Figure]) -> None:
 def test_axes_carry_their_units(figures: dict[str, Figure]) -> None:
     assert "Blackout, ms" in words(figures["table-v"])
     assert "planned offset, s" in words(figures["migrations"])
-    assert {"left to send, MB", "dirtied, MB/s", "s since its start"} <= set(words(figures["precopy"]))
+    assert {"left to send, MB", "s since its start"} <= set(words(figures["precopy"]))
     assert {"gap, ms", "time from t = 0, s"} <= set(words(figures["gaps"]))
     assert "operations/s" in words(figures["timeline-file"])
 

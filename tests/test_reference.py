@@ -1,0 +1,58 @@
+"""The reference data set: real runs in the lab, kept with the project, from which everything comes out again.
+
+The same evidence gives the same metrics and the same report, byte for byte, on any machine with the pinned
+libraries. Where a change means to alter them, CONTRIBUTING.md says how the data set is brought up to date.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness import archive, journal, report, results
+from harness.store import RunFolder
+
+REFERENCE = Path(__file__).parent.parent / "results/reference/lab"
+WORKLOADS = {"mail", "app", "file", "web", "db", "stream", "idle"}
+
+
+@pytest.fixture(scope="module", params=["paper-lab", "paper-short"])
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def run(name: str, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """Unpacked, which checks every file against the sum it had when the run ended."""
+    return archive.unpack(REFERENCE / name / "run", tmp_path_factory.mktemp("reference") / "run")
+
+
+def test_the_metrics_come_out_again(run: RunFolder) -> None:
+    kept = {path: path.read_bytes() for path in (run.metrics_parquet, run.metrics_csv)}
+    results.write(run)
+    assert {path: path.read_bytes() for path in kept} == kept
+
+
+def test_the_report_comes_out_again(run: RunFolder, name: str, tmp_path: Path) -> None:
+    report.build(run, tmp_path, ("html", "md"))
+    made = {str(one.relative_to(tmp_path)): one.read_bytes() for one in tmp_path.rglob("*") if one.is_file()}
+    folder = REFERENCE / name / "report"
+    kept = {str(one.relative_to(folder)): one.read_bytes() for one in folder.rglob("*") if one.is_file()}
+    assert kept.keys() == made.keys()
+    assert [file for file in kept if kept[file] != made[file]] == []
+
+
+def test_every_row_of_table_v_is_filled(run: RunFolder) -> None:
+    table = results.valid(results.read(run))
+    for metric in ("total_time", "blackout", "data_sent", "outage_network"):
+        rows = table[(table.metric == metric) & table.migration.notna() & table.value.notna()]
+        assert set(rows.workload) == WORKLOADS, metric
+
+
+def test_no_migration_and_no_trial_was_left_out(run: RunFolder, name: str) -> None:
+    events = journal.read(run.journal)
+    returned = [event.data["ok"] for event in events if event.kind == "migration.returned"]
+    assert len(returned) == {"paper-lab": 35, "paper-short": 42}[name]
+    finished = [event.data["verdict"] for event in events if event.kind == "attempt.finished"]
+    assert len(finished) == {"paper-lab": 7, "paper-short": 28}[name]

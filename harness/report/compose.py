@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeAlias
 
 import pandas as pd
 
@@ -11,6 +13,7 @@ from harness.report import (
     answers,
     charts,
     curves,
+    drawing,
     moves,
     provenance,
     quantity,
@@ -24,18 +27,33 @@ from harness.report.material import Material
 from harness.report.story import Attempt
 from harness.report.timeline import Course
 
+Job: TypeAlias = Callable[[], Figure | None]
+"""What draws one figure, or finds that there is nothing to draw; with its data, so that any process can."""
+
 
 def document(material: Material) -> Document:
     """The report of `material`."""
+    table, costs, moved = _table_figures(material), _cost_figures(material), _move_figures(material)
+    drawn = iter(drawing.together([*table, *costs, *moved]))
+    # The jobs' own order is the order of the sections.
+    chart, those_of_costs, those_of_moves = (
+        [figure for _, figure in zip(jobs, drawn, strict=False) if figure] for jobs in (table, costs, moved)
+    )
     return Document(
         title=f"Live migration measured: {material.campaign}",
         subtitle=f"run {material.run}",
         banner=answers.banner(material),
         sections=[
             Section(key="answer", title="The answer", blocks=answers.headline(material)),
-            Section(key="table", title="Table V beside the paper's", blocks=_table(material)),
-            Section(key="costs", title="What it costs those who use the service", blocks=_costs(material)),
-            Section(key="figures", title="What the migrations did", blocks=_figures(material)),
+            Section(
+                key="table", title="Table V beside the paper's", blocks=[answers.table_v(material), *chart]
+            ),
+            Section(
+                key="costs",
+                title="What it costs those who use the service",
+                blocks=_costs(material, those_of_costs),
+            ),
+            Section(key="figures", title="What the migrations did", blocks=_figures(those_of_moves)),
             Section(key="moves", title="Every migration", blocks=_moves(material)),
             Section(key="validity", title="Validity and exclusions", blocks=validity.blocks(material)),
             Section(key="provenance", title="Provenance", blocks=provenance.blocks(material)),
@@ -44,9 +62,8 @@ def document(material: Material) -> Document:
     )
 
 
-def _table(material: Material) -> list[Block]:
-    chart = charts.comparison(material.valid, material.paper, material.workloads, material.names)
-    return [answers.table_v(material), *([chart] if chart else [])]
+def _table_figures(material: Material) -> list[Job]:
+    return [partial(charts.comparison, material.valid, material.paper, material.workloads, material.names)]
 
 
 def _moves(material: Material) -> list[Block]:
@@ -55,19 +72,18 @@ def _moves(material: Material) -> list[Block]:
     return [Paragraph(text="No migration was begun in this run.")]
 
 
-def _costs(material: Material) -> list[Block]:
+def _costs(material: Material, figures: Sequence[Figure]) -> list[Block]:
     """What users notice: the table, the noise floor, and a timeline for each workload."""
-    found = service.blocks(material)
-    chart = scatters.floor(material.valid, material.floor, material.workloads, material.names)
-    found += [chart] if chart else []
-    found += [
-        timeline.figure(course, material.names)
-        for attempt in _drawn(material)
-        if (course := _course(material, attempt)) is not None
-    ]
+    found = [*service.blocks(material), *figures]
     if not len(material.timelines):
         found.append(Paragraph(text="No workload reported its work over time, so there is no timeline."))
     return found
+
+
+def _cost_figures(material: Material) -> list[Job]:
+    floor = partial(scatters.floor, material.valid, material.floor, material.workloads, material.names)
+    courses = [course for attempt in _drawn(material) if (course := _course(material, attempt)) is not None]
+    return [floor, *(partial(timeline.figure, course, material.names) for course in courses)]
 
 
 def _course(material: Material, attempt: Attempt) -> Course | None:
@@ -129,22 +145,24 @@ def _finding(material: Material, attempt: Attempt) -> str:
     return ", ".join(parts) or "no migration was measured in this trial"
 
 
-def _figures(material: Material) -> list[Block]:
+def _figures(figures: Sequence[Figure]) -> list[Block]:
+    return [*figures] or [
+        Paragraph(text="There is nothing to draw: no migration of a valid trial was measured.")
+    ]
+
+
+def _move_figures(material: Material) -> list[Job]:
     drawn, names = _drawn(material), material.names
     counts = Counter(one.workload for one in material.attempts if one.counts)
     moved = [attempt for attempt in drawn if attempt.kind != "control"]
     curves_of = [(attempt, _of(material.precopy, attempt)) for attempt in moved]
     gaps_of = [(attempt, _of(material.gaps, attempt)) for attempt in drawn] if len(material.gaps) else []
-    found: list[Figure | None] = [
-        charts.points(material.valid, material.workloads, names),
-        scatters.outages(material.valid, material.workloads, names),
-        curves.precopy(curves_of, counts, names),
-        scatters.dirtying(material.valid, material.workloads, names),
-        curves.gaps(gaps_of, counts, names, _quiet(material)),
-    ]
-    figures: list[Block] = [figure for figure in found if figure]
-    return figures or [
-        Paragraph(text="There is nothing to draw: no migration of a valid trial was measured.")
+    return [
+        partial(charts.points, material.valid, material.workloads, names),
+        partial(scatters.outages, material.valid, material.workloads, names),
+        partial(curves.precopy, curves_of, counts, names),
+        partial(scatters.dirtying, material.valid, material.workloads, names),
+        partial(curves.gaps, gaps_of, counts, names, _quiet(material)),
     ]
 
 

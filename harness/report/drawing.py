@@ -7,8 +7,11 @@ that neither the user's configuration nor a display changes a report. No date an
 from __future__ import annotations
 
 import io
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -33,6 +36,8 @@ EACH = (
 # darker than theirs so that small text in it is readable on white.
 
 WIDTH_IN = 9.0
+_WORTH_A_PROCESS = 4
+"""A process for fewer figures than this is not worth its start."""
 _CSS_COLOURS = {
     INK: "var(--ink)",
     QUIET: "var(--quiet)",
@@ -105,6 +110,23 @@ def draw(
         )  # keeps the layout found above, for the same picture in half the time
         canvas.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
     return Figure(key=key, title=title, caption=caption, svg=svg.getvalue(), pdf=pdf.getvalue())
+
+
+def together(jobs: Sequence[Callable[[], Figure | None]]) -> list[Figure | None]:
+    """What `jobs` draw, in their order; many of them are shared out among processes.
+
+    A figure takes most of a second, and new processes would spend as long on imports as on drawing: these are
+    forks (as multiprocessing's own on Linux), made while no other thread of the report works.
+    """
+    workers = min(os.cpu_count() or 1, len(jobs) // _WORTH_A_PROCESS)
+    if workers < 2:
+        return [job() for job in jobs]
+    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
+        return list(pool.map(_drawn, jobs))
+
+
+def _drawn(job: Callable[[], Figure | None]) -> Figure | None:
+    return job()
 
 
 def inline(figure: Figure) -> str:

@@ -63,7 +63,7 @@ class Stream:
 
     def version(self) -> Step | None:
         """Tshark's; VLC's is that of the image's package."""
-        command = "tshark --version 2>/dev/null | sed -n 's/^TShark (Wireshark) \\([0-9.]*\\).*/tshark \\1/p'"
+        command = "tshark --version 2>/dev/null | sed -n 's/^TShark (Wireshark) \\([0-9.]*\\).*/\\1/p'"
         return Step(what="ask tshark for its version", machine="client", command=command)
 
     def preparation(self, site: Site) -> Sequence[Step]:  # noqa: ARG002

@@ -65,6 +65,13 @@ def test_it_is_valid_and_was_migrated(table: pd.DataFrame, workload: str) -> Non
     assert values(table, workload, "blackout").item() > 0
 
 
+@pytest.mark.parametrize("workload", WORKLOADS)
+def test_the_heartbeat_shows_the_migration(table: pd.DataFrame, workload: str) -> None:
+    """The only timeline of an idle guest: silent at least as long as it stood still, less two periods."""
+    outage_s = values(table, workload, "outage_network").item()
+    assert outage_s > values(table, workload, "blackout").item() - 2 / 200
+
+
 @pytest.mark.parametrize("workload", WORKING)
 def test_its_timeline_shows_the_migration(seven: RunFolder, table: pd.DataFrame, workload: str) -> None:
     """The longest stall is no shorter than the blackout, and it lies around it.

@@ -27,4 +27,5 @@ def metrics(
     folder = store.find(run)
     table = results.write(folder)
     store.write_checksums(folder)
-    typer.echo(f"{folder.metrics_parquet}: {len(table)} rows, {int(table['value'].notna().sum())} with a value")
+    filled = int(table["value"].notna().sum())
+    typer.echo(f"{folder.metrics_parquet}: {len(table)} rows, {filled} with a value")

@@ -98,7 +98,8 @@ def dirty_rates(migration: Migration) -> list[float]:
     rates = [bytes_of(stats, "memory_dirty_rate") for _, stats in samples(migration)]
     known = [rate for rate in rates if rate]
     if not known:
-        raise NotMeasured("no sample of the job carries a dirty rate: the passes after its first were too short")
+        why = "the passes after its first were too short"
+        raise NotMeasured(f"no sample of the job carries a dirty rate: {why}")
     return known
 
 

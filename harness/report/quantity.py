@@ -33,7 +33,7 @@ class Shown:
         """The number without its unit; a dash when there is none."""
         if value is None or not math.isfinite(value):
             return MISSING
-        return f"{value * self.scale:.{self.digits}f}".replace("-", "−")
+        return f"{value * self.scale:z.{self.digits}f}".replace("-", "−")  # z: no negative zero (PEP 682)
 
     def with_unit(self, value: float | None) -> str:
         """The number and its unit, held together by a no-break space."""

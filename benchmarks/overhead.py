@@ -22,7 +22,7 @@ from typing import Any
 import libvirt
 import psutil
 
-from harness.attempt import HEARTBEAT_HZ
+from harness.campaign import Heartbeat as HeartbeatChoice
 from harness.clock import MonotonicClock, sleep
 from harness.journal import Journal
 from harness.migration import driver
@@ -128,7 +128,7 @@ class Bench:
             client=self._rig.client,
             guest_address=self._rig.guest.endpoint.address,
             connections=self._rig.hypervisors.connect(),
-            heartbeat_hz=HEARTBEAT_HZ[self._rig.accelerator],
+            heartbeat_hz=HeartbeatChoice().rate_on(self._rig.accelerator),
         )
 
 
@@ -206,7 +206,7 @@ def summarise(timed: list[Timed], rig: Rig) -> Mapping[str, Any]:
     return {
         "rig": rig.pair.rig,
         "accelerator": rig.accelerator,
-        "heartbeat_hz": HEARTBEAT_HZ[rig.accelerator],
+        "heartbeat_hz": HeartbeatChoice().rate_on(rig.accelerator),
         "pairs": len(bare),
         "ratio_of_medians_observed_to_bare": asdict(ratio_of_medians(observed, bare)),
         "observation_cores_mean": sum(cpu) / len(cpu),

@@ -32,9 +32,6 @@ from harness.rig.session import Rig
 from harness.window import Window
 from harness.workloads.contract import Machine, Site, Workload
 
-HEARTBEAT_HZ = {"kvm": 1000, "tcg": 200}
-"""An echo costs an emulated guest much: 1 kHz took about 16 % of its CPU, 200 Hz about 3 %."""
-
 _LOAD_SLACK_S = 120.0
 _POLL_S = 0.25
 _COMPLAINT = 800
@@ -59,8 +56,7 @@ class Attempt:
         self._interrupt = interrupt
         spec = rig.specify(memory_mib=plan.guest.memory_mib, vcpus=plan.guest.vcpus)
         self._spec = snapshot.to_be_saved(spec) if trial.start == "snapshot" else spec
-        kind = workloads.get(trial.workload)
-        self._workload: Workload = kind(kind.Options.model_validate(trial.options))
+        self._workload: Workload = workloads.make(trial.workload, trial.options)
         self._output: Output | None = None
 
     def perform(self) -> Judgement:
@@ -283,7 +279,7 @@ class Attempt:
             client=self._rig.client,
             guest_address=self._rig.guest.endpoint.address,
             connections=self._rig.hypervisors.connect(),
-            heartbeat_hz=self._plan.heartbeat.rate_hz or HEARTBEAT_HZ[self._rig.accelerator],
+            heartbeat_hz=self._plan.heartbeat.rate_on(self._rig.accelerator),
         )
         for observer in observers:
             stack.callback(observer.stop)

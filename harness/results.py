@@ -115,8 +115,7 @@ def parse_output(workload: str, options: Mapping[str, Json], lines: Sequence[Lin
             output.
     """
     try:
-        kind = workloads.get(workload)
-        return kind(kind.Options.model_validate(options)).parse(lines)
+        return workloads.make(workload, options).parse(lines)
     except (UsageError, PrerequisiteError) as error:
         raise NotMeasured(f"the output of {workload!r} cannot be read: {error.what}") from error
     except ValidationError as error:

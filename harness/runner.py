@@ -18,7 +18,6 @@ from harness import __version__, journal, preflight, results, state, store, work
 from harness import estimate as estimates
 from harness import plan as plans
 from harness.attempt import Attempt
-from harness.campaign import Accelerator
 from harness.clock import NS_PER_S, Clock, boot_id, realtime_ns
 from harness.errors import (
     IncompleteRunError,
@@ -91,7 +90,7 @@ def gather_facts(pair: Pair) -> Mapping[str, Mapping[str, Json]]:
 
 
 def _require(facts: Mapping[str, Mapping[str, Json]], plan: Plan, rig: Rig) -> None:
-    need = estimates.estimate(plan, _accelerator(rig)).shared_bytes
+    need = estimates.estimate(plan, rig.accelerator).shared_bytes
     found = preflight.problems(facts, storage_need_bytes=need, needs=_needs(plan))
     if found:
         raise PrerequisiteError(
@@ -104,19 +103,11 @@ def _require(facts: Mapping[str, Mapping[str, Json]], plan: Plan, rig: Rig) -> N
 
 def _needs(plan: Plan) -> dict[str, Sequence[str]]:
     """What each workload of the plan, as it was chosen, needs on the client."""
-    needs: dict[str, Sequence[str]] = {}
-    for trial in plan.trials:
-        kind = workloads.get(trial.workload)
-        needs[trial.workload] = kind(kind.Options.model_validate(trial.options)).needs
-    return needs
-
-
-def _accelerator(rig: Rig) -> Accelerator:
-    return "kvm" if rig.accelerator == "kvm" else "tcg"
+    return {trial.workload: workloads.make(trial.workload, trial.options).needs for trial in plan.trials}
 
 
 def _need_space(folder: Path, plan: Plan, rig: Rig) -> None:
-    need = estimates.estimate(plan, _accelerator(rig)).results_bytes
+    need = estimates.estimate(plan, rig.accelerator).results_bytes
     status = os.statvfs(folder)
     free = status.f_bavail * status.f_frsize
     if free < need:

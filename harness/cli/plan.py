@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -13,7 +12,6 @@ from rich.table import Table
 from harness.cli.inputs import CampaignPath, campaign_file
 
 if TYPE_CHECKING:
-    from harness.journal import Json
     from harness.workloads.contract import Workload
 
 
@@ -56,7 +54,7 @@ def plan(
             trial.id,
             str(trial.repetition),
             trial.kind,
-            _load(workloads.get(trial.workload), trial.options),
+            _load(workloads.make(trial.workload, trial.options)),
             trial.start,
             f"{trial.window_s:g} s",
             f"{points} s" if points else "none",
@@ -75,7 +73,6 @@ def plan(
     console.print(f"Seed {expanded.seed}, plan {expanded.hash[:12]}.")
 
 
-def _load(kind: type[Workload], options: Mapping[str, Json]) -> str:
+def _load(load: Workload) -> str:
     """Who makes the load, and what it stands in for: ``locust (for mstone)``."""
-    load = kind(kind.Options.model_validate(options))
     return f"{load.generator} (for {load.substitutes})" if load.substitutes else load.generator

@@ -87,7 +87,7 @@ def _carry_out(folder: RunFolder, plan: Plan, rig: Rig, console: Console) -> Non
 
     events = journal.read(folder.journal) if folder.journal.exists() else []
     finished = len(plan.trials) - len(state.fold(events, plan).remaining)
-    total_s = estimate(plan, "kvm" if rig.accelerator == "kvm" else "tcg").total_s
+    total_s = estimate(plan, rig.accelerator).total_s
     with (
         on_signals(Interrupt()) as interrupt,
         RunProgress(console, plan, total_s=total_s, finished=finished) as progress,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from harness.campaign import Accelerator
 from harness.clock import Clock
 from harness.errors import GuestError
 from harness.journal import Json
@@ -42,7 +43,7 @@ class Rig:
     client: Host
     guest: Host
     hypervisors: Hypervisors
-    accelerator: str
+    accelerator: Accelerator
     image_key: str
     image: Mapping[str, Json]
 
@@ -109,7 +110,7 @@ def open_rig(pair: Pair, purpose: str, clock: Clock) -> Iterator[Rig]:
         )
 
 
-def _accelerator(pair: Pair, hosts: Mapping[str, Host], key: str) -> str:
+def _accelerator(pair: Pair, hosts: Mapping[str, Host], key: str) -> Accelerator:
     """What both hosts have: a guest that moves between KVM and emulation would measure neither."""
     folder = f"{pair.storage_path}/images/{key}"
     with ThreadPoolExecutor(len(hosts)) as pool:
@@ -121,4 +122,4 @@ def _accelerator(pair: Pair, hosts: Mapping[str, Host], key: str) -> str:
             where=", ".join(f"{role}: {kind}" for role, kind in found.items()),
             remedy="enable virtualisation in the firmware of the slower one, or see `sodbench doctor`",
         )
-    return found["a"]
+    return "kvm" if found["a"] == "kvm" else "tcg"

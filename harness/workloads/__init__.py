@@ -8,6 +8,7 @@ name, never a workload that silently does not exist.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, cast
 
@@ -45,6 +46,18 @@ def get(name: str) -> type[Workload]:
             remedy=f"did you mean {near[0]!r}?" if near else "choose one of the registered workloads",
         )
     return _load(points[name])
+
+
+def make(name: str, options: Mapping[str, object]) -> Workload:
+    """The workload `name` as it was chosen.
+
+    Raises:
+        UsageError: There is none of that name.
+        PrerequisiteError: It is registered and cannot be imported.
+        pydantic.ValidationError: It has no such options.
+    """
+    kind = get(name)
+    return kind(kind.Options.model_validate(options))
 
 
 def _load(point: EntryPoint) -> type[Workload]:

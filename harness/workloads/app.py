@@ -12,8 +12,9 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.workloads.contract import Line, Process, Site, Step, Timeline
-from harness.workloads.generators import counter, faban, locust, serving
+from harness.workloads.generators import counter, locust, serving
 from harness.workloads.generators.targets import Target
+from harness.workloads.generators.visitors import Visitors
 
 PORT = 8080
 UNITS = {"glassfish": "glassfish.service", "tomcat": "tomcat10.service"}
@@ -62,17 +63,26 @@ class App:
 
     def __init__(self, options: BaseModel) -> None:
         self._options = AppOptions.model_validate(options.model_dump())
-        self._paper = self._options.generator == "faban"
+        chosen = self._options
+        self._visitors = Visitors(
+            generator=chosen.generator,
+            clients=chosen.clients,
+            rate=chosen.rate,
+            error_limit=chosen.error_limit,
+            port=PORT,
+            counted=counter.segments(),
+            floor=chosen.rate / 2,
+        )
 
     @property
     def generator(self) -> str:
         """The tool that asks."""
-        return faban.NAME if self._paper else locust.NAME
+        return self._visitors.name
 
     @property
     def substitutes(self) -> str | None:
         """Faban, where locust asks."""
-        return None if self._paper else "Faban"
+        return self._visitors.substitutes
 
     @property
     def needs(self) -> Sequence[str]:
@@ -81,7 +91,7 @@ class App:
 
     def version(self) -> Step | None:
         """What prints the generator's version."""
-        return faban.version() if self._paper else locust.version()
+        return self._visitors.version()
 
     def preparation(self, site: Site) -> Sequence[Step]:  # noqa: ARG002
         """The server started, and the application answering."""
@@ -92,11 +102,7 @@ class App:
 
     def processes(self, site: Site) -> Sequence[Process]:
         """The visitors, and with Faban what the guest's kernel has counted."""
-        clients, rate = self._options.clients, self._options.rate
-        if not self._paper:
-            return (locust.http(site, locust.Load(users=clients, rate=rate), PORT, self._targets()),)
-        asked = faban.process(site, faban.Load(clients=clients, rate=rate), PORT, self._targets())
-        return (counter.segments(), asked)
+        return self._visitors.processes(site, self._targets())
 
     def _targets(self) -> Sequence[Target]:
         """Three searches to one item put into the cart."""
@@ -108,9 +114,8 @@ class App:
 
     def steady(self, lines: Sequence[Line]) -> bool:
         """Whether `steady_test` holds for the output so far."""
-        return counter.steady(lines, floor=self._options.rate / 2) if self._paper else locust.steady(lines)
+        return self._visitors.steady(lines)
 
     def parse(self, lines: Sequence[Line]) -> Timeline:
         """Requests a second, how long they took, and how many failed."""
-        parse = faban.parse if self._paper else locust.parse
-        return parse(lines, work_unit="requests", error_limit=self._options.error_limit)
+        return self._visitors.parse(lines)

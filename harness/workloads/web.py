@@ -12,8 +12,9 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.workloads.contract import Line, Process, Site, Step, Timeline
-from harness.workloads.generators import counter, faban, locust, serving
+from harness.workloads.generators import counter, locust, serving
 from harness.workloads.generators.targets import Target
+from harness.workloads.generators.visitors import Visitors
 
 PORT = 80
 LOG = "/var/log/apache2/access.log"
@@ -54,17 +55,25 @@ class Web:
 
     def __init__(self, options: BaseModel) -> None:
         self._options = WebOptions.model_validate(options.model_dump())
-        self._paper = self._options.generator == "faban"
+        chosen = self._options
+        self._visitors = Visitors(
+            generator=chosen.generator,
+            clients=chosen.clients,
+            rate=chosen.rate,
+            error_limit=chosen.error_limit,
+            port=PORT,
+            counted=counter.size(LOG),
+        )
 
     @property
     def generator(self) -> str:
         """The tool that asks."""
-        return faban.NAME if self._paper else locust.NAME
+        return self._visitors.name
 
     @property
     def substitutes(self) -> str | None:
         """Faban, where locust asks."""
-        return None if self._paper else "Faban"
+        return self._visitors.substitutes
 
     @property
     def needs(self) -> Sequence[str]:
@@ -73,7 +82,7 @@ class Web:
 
     def version(self) -> Step | None:
         """What prints the generator's version."""
-        return faban.version() if self._paper else locust.version()
+        return self._visitors.version()
 
     def preparation(self, site: Site) -> Sequence[Step]:  # noqa: ARG002
         """Apache started, and a page of PHP's computed once."""
@@ -83,11 +92,7 @@ class Web:
 
     def processes(self, site: Site) -> Sequence[Process]:
         """The visitors, and with Faban how long Apache's log is."""
-        clients, rate = self._options.clients, self._options.rate
-        if not self._paper:
-            return (locust.http(site, locust.Load(users=clients, rate=rate), PORT, self._targets()),)
-        asked = faban.process(site, faban.Load(clients=clients, rate=rate), PORT, self._targets())
-        return (counter.size(LOG), asked)
+        return self._visitors.processes(site, self._targets())
 
     def _targets(self) -> Sequence[Target]:
         share = self._options.static_share
@@ -97,9 +102,8 @@ class Web:
 
     def steady(self, lines: Sequence[Line]) -> bool:
         """Whether `steady_test` holds for the output so far."""
-        return counter.steady(lines) if self._paper else locust.steady(lines)
+        return self._visitors.steady(lines)
 
     def parse(self, lines: Sequence[Line]) -> Timeline:
         """Requests a second, how long they took, and how many failed."""
-        parse = faban.parse if self._paper else locust.parse
-        return parse(lines, work_unit="requests", error_limit=self._options.error_limit)
+        return self._visitors.parse(lines)

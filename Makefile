@@ -13,6 +13,8 @@ BIN := $(VENV)/bin
 # What the controller itself needs of Debian; the machines of the rig get theirs from the playbooks.
 PACKAGES := python3-venv python3-dev gcc pkg-config libvirt-dev openssh-client iproute2 nftables \
             systemd-container mmdebstrap debian-archive-keyring util-linux maven default-jdk-headless
+# The tests hold the harness against a TPM's own tools; a software TPM on the controller is theirs alone.
+TEST_PACKAGES := swtpm swtpm-tools tpm2-tools python3-tpm2-pytss
 
 .PHONY: help
 help: ## Say what can be made
@@ -74,7 +76,7 @@ setup: packages $(VENV)/.installed
 
 .PHONY: packages
 packages:
-	@missing=$$(for one in $(PACKAGES); do \
+	@missing=$$(for one in $(PACKAGES) $(TEST_PACKAGES); do \
 	    [ "$$(dpkg-query --show --showformat='$${db:Status-Status}' $$one 2>/dev/null)" = installed ] || echo $$one; \
 	done); \
 	if [ -n "$$missing" ]; then \

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import libvirt
 
-from harness import workloads
+from harness import attested, workloads
+from harness.attested import Attending
 from harness.clock import NS_PER_S
 from harness.errors import InterruptedRunError, SodbenchError, StorageError, WorkloadError
 from harness.interrupt import Interrupt
@@ -48,13 +49,24 @@ class Judgement:
 class Attempt:
     """One try at `trial` on `rig`. `perform` does it; nothing is done twice with one value."""
 
-    def __init__(self, rig: Rig, plan: Plan, trial: Trial, record: Record, interrupt: Interrupt) -> None:
+    def __init__(
+        self,
+        rig: Rig,
+        plan: Plan,
+        trial: Trial,
+        record: Record,
+        interrupt: Interrupt,
+        attending: Attending | None = None,
+    ) -> None:
+        self._attending = attending
         self._rig = rig
         self._plan = plan
         self._trial = trial
         self._record = record
         self._interrupt = interrupt
-        spec = rig.specify(memory_mib=plan.guest.memory_mib, vcpus=plan.guest.vcpus)
+        spec = rig.specify(
+            memory_mib=plan.guest.memory_mib, vcpus=plan.guest.vcpus, tpm=plan.attest is not None
+        )
         self._spec = snapshot.to_be_saved(spec) if trial.start == "snapshot" else spec
         self._workload: Workload = workloads.make(trial.workload, trial.options)
         self._output: Output | None = None
@@ -115,11 +127,20 @@ class Attempt:
         self._interrupt.check()
         clocks.sample({**self._rig.machines, "guest": self._rig.guest}, self._record)
         with ExitStack() as stack:
+            attesting = self._attesting(stack)
             stack.callback(self._stop_load)
             self._prepare()
             self._start_load()
             job = JobStatistics()
-            self._start_observers(stack, [job, Qmp(job.on_qemu_event), Wire(), Sampler(), Heartbeat()])
+            observers: list[Observer] = [
+                job,
+                Qmp(job.on_qemu_event),
+                Wire(),
+                Sampler(),
+                *attesting,
+                Heartbeat(),
+            ]
+            self._start_observers(stack, observers)
             self._await_steady()
             self._baseline()
             Window(self._rig, self._plan, self._trial, self._record, job, self._interrupt).run()
@@ -168,6 +189,13 @@ class Attempt:
             self._rig.guest.close()
             snapshot.save(connection, host, spec, folder)
         snapshot.restore(connection, host, spec, folder)
+
+    def _attesting(self, stack: ExitStack) -> Sequence[Observer]:
+        """The observer that attests, where the campaign asks for one; the guest is enrolled here."""
+        if self._attending is None:
+            return ()
+        opened = attested.observer(self._attending, self._rig, self._trial, self._record, self._spec)
+        return (stack.enter_context(opened),)
 
     # -- the load
 

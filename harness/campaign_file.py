@@ -6,39 +6,24 @@ nearest match, for every mistake at once: a campaign is corrected in one round, 
 
 from __future__ import annotations
 
-import difflib
-import reprlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
 
 from harness.campaign import Campaign, Schedule, WorkloadChoice, inconsistencies
 from harness.errors import CampaignError
 from harness.migration.options import MigrationOptions
 from harness.workloads import available
 from harness.workloads.contract import Workload
-from harness.yaml_source import KeyPath, Plain, Problem, Source, dotted, parse, read_text
+from harness.yaml_model import nearest, part, refusal
+from harness.yaml_source import KeyPath, Problem, Source, dotted, parse, read_text
 
 Registry = Mapping[str, type[Workload]]
 Model = TypeVar("Model", bound=BaseModel)
 
-_KINDS = {
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "finite_number": "a finite number",
-    "string_type": "a text",
-    "bool_type": "true or false",
-    "list_type": "a list",
-    "tuple_type": "a list",
-    "dict_type": "a mapping of keys to values",
-    "model_type": "a mapping of keys to values",
-    "model_attributes_type": "a mapping of keys to values",
-}
-"""pydantic's error types in the words of somebody who writes YAML."""
+_HINT = "`sodbench plan` checks the file without touching a machine"
 
 
 def load(path: Path, registry: Registry | None = None) -> Campaign:
@@ -87,25 +72,7 @@ def json_schema(registry: Registry | None = None) -> dict[str, Any]:
 
 
 def _refusal(problems: tuple[Problem, ...] | list[Problem], where: str) -> CampaignError:
-    ordered = sorted(problems, key=lambda problem: problem.line)
-    first = ordered[0]
-    place = f"{where}:{first.line}"
-    if len(ordered) == 1:
-        what = f"{first.path}: {first.text}" if first.path else first.text
-        why = f"allowed: {first.allowed}" if first.allowed else ""
-        return CampaignError(
-            what,
-            where=place,
-            why=why,
-            remedy=first.hint or "correct the file; `sodbench plan` checks it without touching a machine",
-        )
-    lines = "".join(f"\n    {where}:{problem.line}: {problem}" for problem in ordered)
-    return CampaignError(
-        f"{len(ordered)} mistakes in the file",
-        where=place,
-        why=f"in the order of the lines:{lines}",
-        remedy="correct them all; `sodbench plan` checks the file without touching a machine",
-    )
+    return refusal(problems, where, CampaignError, _HINT)
 
 
 def _campaign(source: Source, registry: Registry) -> tuple[Campaign | None, list[Problem]]:
@@ -166,7 +133,7 @@ def _unknown_workload(name: str, line: int, path: str, registry: Registry) -> Pr
         path=path,
         text=f"there is no workload {name!r}",
         allowed=", ".join(sorted(registry)) or "none is installed",
-        hint=_nearest(name, registry),
+        hint=nearest(name, registry),
     )
 
 
@@ -174,92 +141,6 @@ def _validated(
     model: type[Model], value: object, at: KeyPath, source: Source, problems: list[Problem]
 ) -> Model | None:
     """`value` as `model`, or None with each of its mistakes added to `problems`; `at` is its place."""
-    try:
-        result = model.model_validate(value)
-    except ValidationError as error:
-        problems.extend(_problem(model, detail, at, source) for detail in error.errors(include_url=False))
-        return None
-    allowed = _keys(model)
-    ignored = [key for key in value if key not in allowed] if isinstance(value, Mapping) else []
-    if ignored and model.model_config.get("extra") != "allow":
-        # A workload's options may come from elsewhere, from a model that drops what it does not know.
-        problems.extend(_unknown_key(model, (*at, key), source) for key in ignored)
-        return None
+    result, found = part(model, value, at, source, Campaign)
+    problems.extend(found)
     return result
-
-
-def _problem(model: type[BaseModel], detail: ErrorDetails, at: KeyPath, source: Source) -> Problem:
-    """One of pydantic's errors in the file's terms."""
-    path = (*at, *detail["loc"])
-    line = source.line(path)
-    if detail["type"] == "extra_forbidden":
-        return _unknown_key(_model_at(model, detail["loc"][:-1]), path, source)
-    field = _field_at(model, detail["loc"])
-    if detail["type"] == "missing":
-        allowed = (field.description if field else "") or "a value"
-        return Problem(line=line, path=dotted(path), text="the key is missing", allowed=allowed)
-    given = detail["input"]
-    allowed = _KINDS.get(detail["type"]) or detail["msg"]
-    if detail["type"] == "string_pattern_mismatch" and field is not None and field.description:
-        allowed = field.description
-    allowed = allowed.removeprefix("Value error, ").removeprefix("Input should be ")
-    expected = detail.get("ctx", {}).get("expected", "")
-    candidates = [word.strip("' ") for word in expected.replace(" or ", ", ").split(",")]
-    hint = _nearest(given, candidates) if isinstance(given, str) else ""
-    return Problem(line=line, path=dotted(path), text=_not_allowed(given), allowed=allowed, hint=hint)
-
-
-def _not_allowed(given: Plain) -> str:
-    return "an empty value is not allowed" if given is None else f"{reprlib.repr(given)} is not allowed"
-
-
-def _unknown_key(model: type[BaseModel], path: KeyPath, source: Source) -> Problem:
-    """An unknown key, with the nearest key there, or the section where a key of that name belongs."""
-    key = str(path[-1])
-    keys = _keys(model)
-    hint = _nearest(key, keys)
-    if not hint:
-        homes = [dotted(place) for place in _all_keys(Campaign, ()) if place[-1] == key]
-        hint = f"did you mean {homes[0]!r}?" if homes else ""
-    return Problem(
-        line=source.line(path),
-        path=dotted(path),
-        text="unknown key",
-        allowed=", ".join(keys) or "no key at all",
-        hint=hint,
-    )
-
-
-def _nearest(word: str, candidates: Registry | list[str]) -> str:
-    near = difflib.get_close_matches(word.lower(), [name for name in candidates if name], n=1)
-    return f"did you mean {near[0]!r}?" if near else ""
-
-
-def _keys(model: type[BaseModel]) -> list[str]:
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _section(annotation: object) -> type[BaseModel] | None:
-    """The model within a field's annotation, such as ``Guest`` or ``tuple[WorkloadChoice, ...]``."""
-    if isinstance(annotation, type) and not get_args(annotation):
-        return annotation if issubclass(annotation, BaseModel) else None
-    return next((model for part in get_args(annotation) if (model := _section(part))), None)
-
-
-def _model_at(model: type[BaseModel], path: KeyPath) -> type[BaseModel]:
-    for part in path:
-        if isinstance(part, str) and part in model.model_fields:
-            model = _section(model.model_fields[part].annotation) or model
-    return model
-
-
-def _field_at(model: type[BaseModel], path: KeyPath) -> FieldInfo | None:
-    return _model_at(model, path[:-1]).model_fields.get(str(path[-1])) if path else None
-
-
-def _all_keys(model: type[BaseModel], path: KeyPath) -> Iterator[KeyPath]:
-    for name, field in model.model_fields.items():
-        yield (*path, name)
-        section = _section(field.annotation)
-        if section is not None:
-            yield from _all_keys(section, (*path, name))

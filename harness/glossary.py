@@ -1,15 +1,16 @@
 """Every column and every metric in words, as ``results/README.md`` shows them.
 
-The README's two tables are made from the declarations, so that they cannot tell another story than the code;
+The README's tables are made from the declarations, so that they cannot tell another story than the code;
 a test holds them together. ``python -m harness.glossary`` writes them anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.attest import attestation_table
 from harness.metric import Metric
 from harness.results import COLUMNS, METRICS
 from harness.store import write_atomic
@@ -17,11 +18,11 @@ from harness.store import write_atomic
 README = Path(__file__).resolve().parent.parent / "results" / "README.md"
 
 
-def columns_table() -> str:
-    """The table's columns as Markdown."""
+def columns_table(columns: Mapping[str, tuple[str, str]] = COLUMNS) -> str:
+    """A table's columns, name to type and meaning, as Markdown."""
     return _table(
         ("column", "type", "meaning"),
-        ((f"`{name}`", kind, meaning) for name, (kind, meaning) in COLUMNS.items()),
+        ((f"`{name}`", kind, meaning) for name, (kind, meaning) in columns.items()),
     )
 
 
@@ -50,8 +51,13 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def rendered(text: str) -> str:
-    """The README's `text` with both tables, between their markers, as they are now."""
-    for name, table in (("columns", columns_table()), ("metrics", metrics_table())):
+    """The README's `text` with its tables, between their markers, as they are now."""
+    tables = {
+        "columns": columns_table(),
+        "metrics": metrics_table(),
+        "attestations": columns_table(attestation_table.COLUMNS),
+    }
+    for name, table in tables.items():
         begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
         before, found, rest = text.partition(begin)
         _, ended, after = rest.partition(end)

@@ -16,7 +16,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from harness.campaign import Campaign, Guest, Heartbeat, Mode, Overlap, Start, WorkloadChoice
+from harness.campaign import Attest, Campaign, Guest, Heartbeat, Mode, Overlap, Start, WorkloadChoice
 from harness.errors import RecordError
 from harness.journal import Json
 from harness.migration.options import MigrationOptions
@@ -77,6 +77,7 @@ class Plan(_Value):
     guest: Guest
     migration: MigrationOptions
     heartbeat: Heartbeat
+    attest: Attest | None = None
     trials: Annotated[tuple[Trial, ...], Field(strict=False)]
 
     @property
@@ -98,7 +99,9 @@ class Plan(_Value):
 
     def to_json(self) -> dict[str, Json]:
         """The plan as JSON values; :func:`from_json` reads it back equal."""
-        return {**self.model_dump(mode="json")}
+        # Plans without it are the bytes they were before there was attestation, and keep their hash.
+        without = {"attest"} if self.attest is None else set()
+        return {**self.model_dump(mode="json", exclude=without)}
 
 
 def from_json(value: Mapping[str, Json], *, where: str = "plan.json") -> Plan:
@@ -142,6 +145,7 @@ def expand(campaign: Campaign) -> Plan:
         guest=campaign.guest,
         migration=campaign.migration,
         heartbeat=campaign.heartbeat,
+        attest=campaign.attest,
         trials=tuple(
             trial.model_copy(update={"id": f"{number:03d}-{trial.workload}"})
             for number, trial in enumerate(trials, start=1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from harness import series, workloads
+from harness.attest import attestation_table, record
 from harness.errors import PrerequisiteError, RecordError, UsageError
 from harness.journal import Json
 from harness.metric import Metric, NotMeasured, Value, extensions
@@ -209,19 +211,53 @@ def _reading(metric: Metric[Any], value: Value) -> dict[str, object]:
     }
 
 
+def attestations(run: RunFolder, read: Iterable[Attempt] | None = None) -> pd.DataFrame:
+    """Every attestation of the finished attempts, a row each; columns as in `attestation_table.COLUMNS`.
+
+    Args:
+        run: The run's folder.
+        read: What :func:`read_attempts` gave, for who has it already.
+
+    Raises:
+        RecordError: The manifest, the journal or a file of attestations is damaged.
+    """
+    manifest = read_json(run.manifest)
+    evidence = read_attempts(run) if read is None else read
+    rows = [row for attempt in evidence for row in _attested(run, manifest, attempt)]
+    frame = pd.DataFrame(rows, columns=list(attestation_table.COLUMNS))
+    return frame.astype({name: kind for name, (kind, _) in attestation_table.COLUMNS.items()})
+
+
+def _attested(run: RunFolder, manifest: dict[str, Json], attempt: Attempt) -> Iterator[dict[str, object]]:
+    stored = record.read(run.attempt(attempt.trial, attempt.attempt) / record.FILE)
+    common = _common(run, manifest, attempt)
+    common["trial_kind"] = common.pop("kind")
+    return attestation_table.rows(attempt, stored, common)
+
+
 def write(run: RunFolder) -> pd.DataFrame:
     """Compute the table and store it as metrics.parquet and metrics.csv; the same evidence, the same bytes.
+
+    Where anything was attested, that table is stored likewise beside it, as attestations.parquet and .csv.
 
     Raises:
         RecordError: The evidence is damaged.
         StorageError: The disk is full.
     """
-    frame = compute(run)
+    evidence = list(read_attempts(run))
+    frame = compute(run, evidence)
+    _store(frame, run.metrics_parquet, run.metrics_csv)
+    attested = attestations(run, evidence)
+    if len(attested):
+        _store(attested, run.root / "attestations.parquet", run.root / "attestations.csv")
+    return frame
+
+
+def _store(frame: pd.DataFrame, parquet: Path, text: Path) -> None:
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), buffer, compression="zstd")
-    write_atomic(run.metrics_parquet, buffer.getvalue())
-    write_atomic(run.metrics_csv, frame.to_csv(index=False, lineterminator="\n").encode())
-    return frame
+    write_atomic(parquet, buffer.getvalue())
+    write_atomic(text, frame.to_csv(index=False, lineterminator="\n").encode())
 
 
 def read(run: RunFolder) -> pd.DataFrame:

@@ -14,10 +14,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sqlalchemy import make_url
+
 from harness import __version__, journal, preflight, results, state, store, workloads
 from harness import estimate as estimates
 from harness import plan as plans
 from harness.attempt import Attempt
+from harness.attest import equipment
+from harness.attested import Attending
 from harness.clock import NS_PER_S, Clock, boot_id, realtime_ns
 from harness.errors import (
     IncompleteRunError,
@@ -31,6 +35,7 @@ from harness.interrupt import Interrupt
 from harness.journal import Event, Journal, Json
 from harness.observers.contract import Record
 from harness.plan import Plan
+from harness.registry.registry import Registry, open_registry
 from harness.rig.pair import Pair
 from harness.rig.provision import play
 from harness.rig.session import Rig
@@ -42,12 +47,13 @@ Listener = Callable[[Event], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """What the manifest records besides the plan: who ran what, from which file."""
+    """What the manifest records besides the plan: who ran what, from which file, with which registry."""
 
     campaign_text: bytes
     command_line: Sequence[str]
     commit: str | None
     inventory: Path
+    registry: str | None = None
 
 
 def begin(root: Path, plan: Plan, rig: Rig, provenance: Provenance) -> RunFolder:
@@ -59,10 +65,12 @@ def begin(root: Path, plan: Plan, rig: Rig, provenance: Provenance) -> RunFolder
     """
     facts = gather_facts(rig.pair)
     _require(facts, plan, rig)
+    files = _require_attestation(plan, rig, provenance)
     run = store.create(root, plan.campaign)
     _need_space(run.root, plan, rig)
     store.write_atomic(run.campaign, provenance.campaign_text)
     store.write_json(run.plan, plan.to_json())
+    equipment.keep(run, files)
     store.write_json(run.manifest, _manifest(run, plan, rig, provenance))
     _write_facts(run, facts, "before")
     store.write_json(run.environment("guest", "before"), rig.image)
@@ -101,6 +109,16 @@ def _require(facts: Mapping[str, Mapping[str, Json]], plan: Plan, rig: Rig) -> N
         )
 
 
+def _require_attestation(plan: Plan, rig: Rig, provenance: Provenance) -> Mapping[str, Path]:
+    """The files by which machines will be judged; empty where nothing is attested."""
+    if plan.attest is None or provenance.registry is None:
+        return {}
+    files = equipment.locate(plan.attest, rig.image_key)
+    with open_registry(provenance.registry) as registry:
+        equipment.require(plan.attest, files, registry)
+    return files
+
+
 def _needs(plan: Plan) -> dict[str, Sequence[str]]:
     """What each workload of the plan, as it was chosen, needs on the client."""
     return {trial.workload: workloads.make(trial.workload, trial.options).needs for trial in plan.trials}
@@ -119,6 +137,9 @@ def _need_space(folder: Path, plan: Plan, rig: Rig) -> None:
 
 
 def _manifest(run: RunFolder, plan: Plan, rig: Rig, provenance: Provenance) -> dict[str, Json]:
+    registry: dict[str, Json] = {}
+    if plan.attest is not None and provenance.registry is not None:
+        registry["registry"] = make_url(provenance.registry).render_as_string(hide_password=True)
     return {
         "schema": store.SCHEMA_VERSION,
         "run": run.root.name,
@@ -136,6 +157,7 @@ def _manifest(run: RunFolder, plan: Plan, rig: Rig, provenance: Provenance) -> d
         "controller": socket.gethostname(),
         "started_utc": datetime.fromtimestamp(realtime_ns() / NS_PER_S, tz=UTC).isoformat(timespec="seconds"),
         "python": sys.version.split()[0],
+        **registry,
     }
 
 
@@ -145,11 +167,18 @@ def _write_facts(run: RunFolder, facts: Mapping[str, Mapping[str, Json]], when: 
 
 
 def carry_out(
-    run: RunFolder, rig: Rig, clock: Clock, interrupt: Interrupt, *, listener: Listener = lambda _event: None
+    run: RunFolder,
+    rig: Rig,
+    clock: Clock,
+    interrupt: Interrupt,
+    *,
+    registry: Registry | None = None,
+    listener: Listener = lambda _event: None,
 ) -> state.RunState:
     """Run every trial that remains of the run in `run`, then compute its metrics.
 
-    Used for the first start and for a resume alike: the difference is what the journal holds.
+    `registry` is where attestation results go; a plan without attestation needs none. Used for the first
+    start and for a resume alike: the difference is what the journal holds.
 
     Raises:
         InterruptedRunError: The user asked to stop; what was finished is kept.
@@ -162,7 +191,7 @@ def carry_out(
     with Journal(run.journal, clock, next_seq=next_seq, listener=listener) as writer:
         _open(writer, plan, resumed=next_seq > 0)
         try:
-            _trials(run, plan, rig, writer, clock, interrupt)
+            _trials(run, plan, rig, writer, clock, interrupt, _attending(run, plan, registry))
             _write_facts(run, gather_facts(rig.pair), "after")
         except (SodbenchError, KeyboardInterrupt) as error:
             _close_aborted(
@@ -193,8 +222,20 @@ def _close_aborted(writer: Journal, reason: str) -> None:
         return
 
 
+def _attending(run: RunFolder, plan: Plan, registry: Registry | None) -> Attending | None:
+    if plan.attest is None or registry is None:
+        return None
+    return Attending(attest=plan.attest, equipment=equipment.kept(run), registry=registry, run=run.root.name)
+
+
 def _trials(
-    run: RunFolder, plan: Plan, rig: Rig, writer: Journal, clock: Clock, interrupt: Interrupt
+    run: RunFolder,
+    plan: Plan,
+    rig: Rig,
+    writer: Journal,
+    clock: Clock,
+    interrupt: Interrupt,
+    attending: Attending | None,
 ) -> None:
     standing = state.fold(journal.read(run.journal), plan)
     for trial in standing.remaining:
@@ -210,7 +251,7 @@ def _trials(
                 "the attempt's folder cannot be made", where=str(folder), why=str(error)
             ) from error
         record = Record(journal=writer, clock=clock, folder=folder, trial=trial.id, attempt=number)
-        Attempt(rig, plan, trial, record, interrupt).perform()
+        Attempt(rig, plan, trial, record, interrupt, attending).perform()
 
 
 def conclude(run: RunFolder) -> state.RunState:

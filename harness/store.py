@@ -57,6 +57,11 @@ class RunFolder:
         return self.root / "provisioning"
 
     @property
+    def attestation(self) -> Path:
+        """The folder of the policies and reference values that machines are judged by."""
+        return self.root / "attestation"
+
+    @property
     def metrics_parquet(self) -> Path:
         """The metrics, computed from the evidence."""
         return self.root / "metrics.parquet"

@@ -26,6 +26,7 @@ MAX_CHARS = 1_000_000
 """No campaign or inventory comes near; a disk image given by mistake does."""
 MAX_DEPTH = 50
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_MOST_DIGITS = 100
 _DIRECTIVE = re.compile(r"^%", re.MULTILINE)
 _TAG = "tag:yaml.org,2002:"
 
@@ -247,6 +248,8 @@ def _plain(kind: str, text: str) -> Plain:
 
 
 def _integer(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError("a number of so many digits")  # later it could not even be shown in a message
     digits = text.lower().lstrip("+-")
     base = {"0x": 16, "0o": 8, "0b": 2}.get(digits[:2], 10)
     return int(text, base)

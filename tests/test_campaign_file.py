@@ -269,3 +269,10 @@ def test_the_errors_in_the_reference_are_those_that_are_printed() -> None:
     with pytest.raises(CampaignError) as caught:
         loads(example, "mine.yml")
     assert str(caught.value) == printed.partition("\n```")[0]
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "0x" + "f" * 5000, "0o" + "7" * 5000])
+def test_a_number_of_thousands_of_digits_is_refused_like_any_other(number: str) -> None:
+    with pytest.raises(CampaignError) as caught:
+        campaign(f"seed: {number}\n")
+    assert "seed" in str(caught.value)

@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from harness import __version__, errors
 from harness.cli.archive import archive
+from harness.cli.attest import attest
 from harness.cli.doctor import doctor
 from harness.cli.lab import lab
 from harness.cli.metrics import metrics
@@ -30,7 +31,9 @@ _EPILOG = """
 0 done · 1 unexpected · 2 wrong usage · 3 error in a campaign or inventory · 4 something is missing ·
 5 a machine does not answer · 6 building or provisioning failed · 7 the rig is in use · 8 the guest failed ·
 9 the workload failed · 10 a migration cannot be asked for · 11 no space or not writable ·
-12 a stored run is damaged · 13 the run ended with trials that are not valid · 130 interrupted
+12 a stored run is damaged · 13 the run ended with trials that are not valid ·
+14 evidence or an enrolment was refused · 15 an attester does not answer · 16 the registry cannot be used ·
+130 interrupted
 
 [bold]First steps[/bold]
 
@@ -71,6 +74,7 @@ def _root(
 app.command(rich_help_panel="Machines")(doctor)
 app.add_typer(lab, name="lab", rich_help_panel="Machines")
 app.command(rich_help_panel="Machines")(provision)
+app.add_typer(attest, name="attest", rich_help_panel="Machines")
 app.command(rich_help_panel="Campaigns")(plan)
 app.command(rich_help_panel="Campaigns")(run)
 app.command(rich_help_panel="Campaigns")(resume)

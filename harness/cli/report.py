@@ -1,6 +1,7 @@
 """`sodbench report`: the stored results of a run as HTML, Markdown and LaTeX.
 
-Reads a run's folder and writes documents; it never touches the rig and never changes the results.
+Reads a run's folder, and what else it is given to show, and writes documents; it never touches the rig and
+never changes the results.
 """
 
 from __future__ import annotations
@@ -29,6 +30,16 @@ def report(
         list[str] | None,
         typer.Option("--format", "-f", help="html, md or tex; may be given several times. All by default."),
     ] = None,
+    benchmarks: Annotated[
+        Path | None,
+        typer.Option(
+            "--benchmarks", help="pytest-benchmark's JSON of the verification's steps, to be shown too."
+        ),
+    ] = None,
+    adversary: Annotated[
+        Path | None,
+        typer.Option("--adversary", help="JSON of the attacks tried on the verifier, to be shown too."),
+    ] = None,
 ) -> None:
     """Make the report of RUN from its stored results alone.
 
@@ -38,7 +49,9 @@ def report(
 
     folder = store.find(run)
     place = out if out is not None else Path("reports") / folder.root.parent.name / folder.root.name
-    made = reports.build(folder, place, tuple(format or reports.FORMATS))
+    made = reports.build(
+        folder, place, tuple(format or reports.FORMATS), benchmarks=benchmarks, adversary=adversary
+    )
     console = Console(soft_wrap=True, highlight=False)
     for path in made.documents:
         console.print(str(path), markup=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,10 +21,21 @@ if TYPE_CHECKING:
     from harness.store import RunFolder
 
 
+RegistryUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--registry",
+        envvar="SODBENCH_REGISTRY",
+        help="Database URL of who is enrolled, for campaigns with `attest`; by default your own file.",
+    ),
+]
+
+
 def run(
     campaign: CampaignPath,
     inventory: Inventory = None,
     results: Results = Path("results"),
+    registry: RegistryUrl = None,
 ) -> None:
     """Carry a campaign out: every trial of its plan, each journalled as it happens.
 
@@ -33,6 +45,7 @@ def run(
     from harness import campaign_file as files  # noqa: PLC0415
     from harness import plan as plans  # noqa: PLC0415
     from harness import runner  # noqa: PLC0415
+    from harness.attest import places  # noqa: PLC0415
     from harness.clock import MonotonicClock  # noqa: PLC0415
     from harness.rig import pair as pairs  # noqa: PLC0415
     from harness.rig.session import open_rig  # noqa: PLC0415
@@ -46,11 +59,15 @@ def run(
     console.print("Looking at the machines.")
     with open_rig(pair, f"sodbench run {path.name}", clock) as rig:
         provenance = runner.Provenance(
-            campaign_text=text, command_line=_command_line(), commit=_commit(), inventory=pair.inventory
+            campaign_text=text,
+            command_line=_command_line(),
+            commit=_commit(),
+            inventory=pair.inventory,
+            registry=places.registry_url(registry),
         )
         folder = runner.begin(results, plan, rig, provenance)
         console.print(f"Run folder: {folder.root}", markup=False)
-        _carry_out(folder, plan, rig, console)
+        _carry_out(folder, plan, rig, console, registry)
 
 
 def resume(
@@ -58,6 +75,7 @@ def resume(
         Path, typer.Argument(help="A run's folder, or a folder above it: then its newest run.")
     ] = Path("results"),
     inventory: Inventory = None,
+    registry: RegistryUrl = None,
 ) -> None:
     """Go on with a run that was interrupted or killed: finished trials are neither lost nor run again."""
     from harness import journal, state, store  # noqa: PLC0415
@@ -72,28 +90,36 @@ def resume(
     if folder.journal.exists() and state.fold(journal.read(folder.journal), plan).status == "finished":
         console.print(f"Nothing remains of {folder.root}.", markup=False)
         return
-    recorded = store.read_json(folder.manifest).get("inventory")
-    pair = pairs.load(inventory or Path(str(recorded)))
+    manifest = store.read_json(folder.manifest)
+    pair = pairs.load(inventory or Path(str(manifest.get("inventory"))))
+    recorded = manifest.get("registry")
+    url = registry or (recorded if isinstance(recorded, str) else None)
     with open_rig(pair, f"sodbench resume {folder.root.name}", MonotonicClock()) as rig:
-        _carry_out(folder, plan, rig, console)
+        _carry_out(folder, plan, rig, console, url)
 
 
-def _carry_out(folder: RunFolder, plan: Plan, rig: Rig, console: Console) -> None:
+def _carry_out(folder: RunFolder, plan: Plan, rig: Rig, console: Console, registry_url: str | None) -> None:
     from harness import journal, runner, state  # noqa: PLC0415
+    from harness.attest import places  # noqa: PLC0415
     from harness.cli.progress import RunProgress  # noqa: PLC0415
     from harness.clock import MonotonicClock  # noqa: PLC0415
     from harness.estimate import estimate  # noqa: PLC0415
     from harness.interrupt import Interrupt, on_signals  # noqa: PLC0415
+    from harness.registry.registry import open_registry  # noqa: PLC0415
 
     events = journal.read(folder.journal) if folder.journal.exists() else []
     finished = len(plan.trials) - len(state.fold(events, plan).remaining)
     total_s = estimate(plan, rig.accelerator).total_s
+    url = places.registry_url(registry_url)
     with (
         on_signals(Interrupt()) as interrupt,
         RunProgress(console, plan, total_s=total_s, finished=finished) as progress,
+        nullcontext(None) if plan.attest is None else open_registry(url) as registry,
     ):
         try:
-            runner.carry_out(folder, rig, MonotonicClock(), interrupt, listener=progress.on_event)
+            runner.carry_out(
+                folder, rig, MonotonicClock(), interrupt, registry=registry, listener=progress.on_event
+            )
         except IncompleteRunError:
             console.print(f"Results: {folder.root}", markup=False)
             raise

@@ -32,17 +32,26 @@ class Report:
     figures: tuple[Path, ...]
 
 
-def build(run: RunFolder, out: Path, formats: Sequence[str] = FORMATS) -> Report:
+def build(
+    run: RunFolder,
+    out: Path,
+    formats: Sequence[str] = FORMATS,
+    *,
+    benchmarks: Path | None = None,
+    adversary: Path | None = None,
+) -> Report:
     """Write the report of `run` into the folder `out`, made when missing.
 
     Args:
         run: A run's folder.
         out: Where ``report.<format>`` and ``figures/`` go; older files of these names are replaced.
         formats: Some of :data:`FORMATS`.
+        benchmarks: pytest-benchmark's JSON of the verification's steps, for a section of its own.
+        adversary: JSON of the attacks that were tried on the verifier, likewise.
 
     Raises:
         UsageError: A format is not known.
-        RecordError: The run's folder is damaged.
+        RecordError: The run's folder, or one of the files, is damaged.
         StorageError: A file cannot be written.
     """
     unknown = [form for form in formats if form not in FORMATS]
@@ -50,7 +59,7 @@ def build(run: RunFolder, out: Path, formats: Sequence[str] = FORMATS) -> Report
         raise UsageError(
             f"no report can be written as {', '.join(unknown)}", remedy=f"choose among {', '.join(FORMATS)}"
         )
-    document = compose.document(material.read(run))
+    document = compose.document(material.read(run, benchmarks=benchmarks, adversary=adversary))
     figures = _figures(document, out / "figures", formats)
     documents = []
     for form in dict.fromkeys(formats):

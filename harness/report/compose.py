@@ -11,16 +11,21 @@ import pandas as pd
 
 from harness.report import (
     answers,
+    attacks,
+    attestation,
+    attestation_figures,
     charts,
     curves,
     drawing,
     moves,
+    proofs,
     provenance,
     quantity,
     scatters,
     service,
     timeline,
     validity,
+    verification_cost,
 )
 from harness.report.document import Block, Document, Figure, Paragraph, Section
 from harness.report.material import Material
@@ -33,11 +38,16 @@ Job: TypeAlias = Callable[[], Figure | None]
 
 def document(material: Material) -> Document:
     """The report of `material`."""
-    table, costs, moved = _table_figures(material), _cost_figures(material), _move_figures(material)
-    drawn = iter(drawing.together([*table, *costs, *moved]))
+    jobs = (
+        _table_figures(material),
+        _cost_figures(material),
+        _attestation_figures(material),
+        _move_figures(material),
+    )
+    drawn = iter(drawing.together([job for some in jobs for job in some]))
     # The jobs' own order is the order of the sections.
-    chart, those_of_costs, those_of_moves = (
-        [figure for _, figure in zip(jobs, drawn, strict=False) if figure] for jobs in (table, costs, moved)
+    chart, those_of_costs, those_of_attestation, those_of_moves = (
+        [figure for _, figure in zip(some, drawn, strict=False) if figure] for some in jobs
     )
     return Document(
         title=f"Live migration measured: {material.campaign}",
@@ -53,8 +63,10 @@ def document(material: Material) -> Document:
                 title="What it costs those who use the service",
                 blocks=_costs(material, those_of_costs),
             ),
+            *_attestation(material, those_of_attestation),
             Section(key="figures", title="What the migrations did", blocks=_figures(those_of_moves)),
             Section(key="moves", title="Every migration", blocks=_moves(material)),
+            *_enclosed(material),
             Section(key="validity", title="Validity and exclusions", blocks=validity.blocks(material)),
             Section(key="provenance", title="Provenance", blocks=provenance.blocks(material)),
             Section(key="definitions", title="Definitions", blocks=[provenance.definitions(material)]),
@@ -64,6 +76,33 @@ def document(material: Material) -> Document:
 
 def _table_figures(material: Material) -> list[Job]:
     return [partial(charts.comparison, material.valid, material.paper, material.workloads, material.names)]
+
+
+def _attestation(material: Material, figures: Sequence[Figure]) -> list[Section]:
+    """What attestation costs, for a run in which anything was attested."""
+    return [attestation.section(material, figures)] if len(material.attestations) else []
+
+
+def _attestation_figures(material: Material) -> list[Job]:
+    table = material.attestations
+    if not len(table):
+        return []
+    counts = Counter(one.workload for one in material.attempts if one.counts)
+    trials = [(attempt, _of(table, attempt)) for attempt in _drawn(material)]
+    return [
+        partial(attestation_figures.over_time, trials, counts, material.names),
+        partial(attestation_figures.stacked, proofs.counted(table)),
+    ]
+
+
+def _enclosed(material: Material) -> list[Section]:
+    """What was measured elsewhere and given to be shown."""
+    found = []
+    if material.benchmarks is not None:
+        found.append(verification_cost.section(material.benchmarks))
+    if material.adversary is not None:
+        found.append(attacks.section(material.adversary))
+    return found
 
 
 def _moves(material: Material) -> list[Block]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from harness import journal, resources, results, series, store, wall_time
 from harness.errors import RecordError
 from harness.journal import Event, Json
 from harness.metric import Metric
-from harness.report import naming, story
+from harness.report import enclosed, naming, story
+from harness.report.enclosed import Adversary, Benchmarks
 from harness.report.naming import Names
 from harness.report.story import Attempt
 from harness.store import RunFolder
@@ -75,6 +76,11 @@ class Material:
         clocks: One entry a machine.
         paper: Workload to metric to the paper's value in stored units.
         definitions: The metrics the tool knows.
+        attestations: The attestations, as :func:`harness.results.attestations` gives them; empty without any.
+        attestations_missed: How many were due and passed over, because the ones before took too long; None
+            where nobody counted.
+        benchmarks: What the steps of the verification cost elsewhere, where a file was given.
+        adversary: Which attacks were tried on the verifier, where a file was given.
     """
 
     run: str
@@ -91,6 +97,10 @@ class Material:
     clocks: Sequence[ClockFact]
     paper: Mapping[str, Mapping[str, float]]
     definitions: Sequence[Definition]
+    attestations: pd.DataFrame = field(default_factory=pd.DataFrame)
+    attestations_missed: int | None = None
+    benchmarks: Benchmarks | None = None
+    adversary: Adversary | None = None
 
     @property
     def campaign(self) -> str:
@@ -129,15 +139,23 @@ class Material:
         return table[mine]["value"].dropna()
 
 
-def read(run: RunFolder, reference: Path | None = None) -> Material:
+def read(
+    run: RunFolder,
+    reference: Path | None = None,
+    *,
+    benchmarks: Path | None = None,
+    adversary: Path | None = None,
+) -> Material:
     """Everything the report needs of `run`.
 
     Args:
         run: The run's folder.
         reference: Folder of the papers' tables; the project's own by default.
+        benchmarks: pytest-benchmark's JSON of the verification's steps.
+        adversary: JSON of the attacks that were tried.
 
     Raises:
-        RecordError: The folder is damaged.
+        RecordError: The folder, or one of the files, is damaged.
     """
     events = journal.read(run.journal)
     evidence = list(results.read_attempts(run))
@@ -157,6 +175,10 @@ def read(run: RunFolder, reference: Path | None = None) -> Material:
         clocks=_clocks(events),
         paper=paper(reference or resources.reference()),
         definitions=[_definition(metric) for metric in results.registry().all],
+        attestations=results.attestations(run, evidence),
+        attestations_missed=_missed(events),
+        benchmarks=None if benchmarks is None else enclosed.benchmarks(benchmarks),
+        adversary=None if adversary is None else enclosed.adversary(adversary),
     )
 
 
@@ -192,6 +214,12 @@ def paper(folder: Path) -> dict[str, dict[str, float]]:
 
 def _paper_row(row: Mapping[str, str]) -> dict[str, float]:
     return {metric: float(row[column]) * factor for column, (metric, factor) in PAPER_COLUMNS.items()}
+
+
+def _missed(events: Sequence[Event]) -> int | None:
+    counts = [event.data.get("missed") for event in events if event.kind == "attestation.stopped"]
+    known = [count for count in counts if isinstance(count, int)]
+    return sum(known) if known else None
 
 
 def _machines(run: RunFolder) -> dict[tuple[str, str], dict[str, str]]:

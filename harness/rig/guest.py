@@ -23,6 +23,8 @@ DOMAIN = "sodbench-guest"
 """The one domain that the harness makes, finds and destroys on a host. It touches no other."""
 
 _MAC = "52:54:00:5d:be:4c"
+_MEASURED = "sodbench.measured"
+"""On the kernel's command line it makes the golden image load its IMA policy (role guest_image)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,7 @@ class GuestSpec:
         uuid: The domain's UUID.
         cmdline: Kernel command line.
         bridge: Bridge on the hosts.
+        tpm: Whether the guest has a virtual TPM, and with it a kernel that measures what it executes.
     """
 
     memory_mib: int
@@ -48,6 +51,7 @@ class GuestSpec:
     uuid: str
     cmdline: str
     bridge: str
+    tpm: bool = False
 
     @property
     def disk(self) -> str:
@@ -65,7 +69,9 @@ class GuestSpec:
         return "qemu64" if self.accelerator == "tcg" else "host-model"
 
 
-def specify(pair: Pair, *, memory_mib: int, vcpus: int, accelerator: str, image_key: str) -> GuestSpec:
+def specify(
+    pair: Pair, *, memory_mib: int, vcpus: int, accelerator: str, image_key: str, tpm: bool = False
+) -> GuestSpec:
     """The guest of a trial on `pair`, with a new UUID."""
     network = pair.guest_network
     route = f"{network.gateway or ''}:{_netmask(network.prefix)}"
@@ -77,8 +83,9 @@ def specify(pair: Pair, *, memory_mib: int, vcpus: int, accelerator: str, image_
         folder=f"{pair.storage_path}/guests/{DOMAIN}",
         uuid=str(uuid.uuid4()),
         cmdline="root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet "
-        f"ip={network.address}::{route}:sodbench-guest:eth0:none",
+        f"ip={network.address}::{route}:sodbench-guest:eth0:none" + (f" {_MEASURED}" if tpm else ""),
         bridge=pair.bridge,
+        tpm=tpm,
     )
 
 
@@ -135,6 +142,11 @@ def _devices(devices: Xml.Element, spec: GuestSpec) -> None:
     Xml.SubElement(devices, "memballoon", model="none")
     random = Xml.SubElement(devices, "rng", model="virtio")
     Xml.SubElement(random, "backend", model="random").text = "/dev/urandom"
+    if spec.tpm:
+        tpm = Xml.SubElement(devices, "tpm", model="tpm-crb")
+        backend = Xml.SubElement(tpm, "backend", type="emulator", version="2.0")
+        # One bank: a quote over a bank that nothing measures into would say nothing.
+        Xml.SubElement(Xml.SubElement(backend, "active_pcr_banks"), "sha256")
 
 
 def locate(connections: Mapping[str, libvirt.virConnect]) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 The image is built natively by a playbook, never inside an emulated guest. Its name changes when the role does
 (the sample application's sources and every pinned version are in it), the key that opens it, or what the
-inventory asks of it, and only then is it built again.
+inventory asks of it, and only then is it built again. The attester is part of the image, so its role is too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from harness.rig.host import Host
 from harness.rig.pair import Pair
 from harness.rig.provision import Progress, play
 
-_INPUTS = ("guest_image.yml", "roles/guest_image")
+_INPUTS = ("guest_image.yml", "roles/guest_image", "roles/attester")
 
 
 def authorized_key(pair: Pair) -> str:
@@ -55,7 +55,9 @@ def image_key(pair: Pair) -> str:
 
 
 def _files(path: Path) -> list[Path]:
-    return [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file())
+    if path.is_file():
+        return [path]
+    return sorted(one for one in path.rglob("*") if one.is_file() and one.parent.name != "__pycache__")
 
 
 def exists(pair: Pair, builder: Host, key: str) -> bool:

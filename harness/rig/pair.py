@@ -12,8 +12,9 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -82,6 +83,8 @@ class _Variables(BaseModel):
     sodbench_storage_path: str = "/srv/sodbench"
     sodbench_bridge: str = "br0"
     sodbench_guest_network: GuestNetwork
+    sodbench_tpm: Literal["hardware", "software", "none"] = "none"
+    sodbench_attest_roots: Path | None = None
     sodbench_image_apt_sources: str | None = None
     sodbench_image_suite: str | None = None
     sodbench_image_size: str | None = None
@@ -103,6 +106,8 @@ class Pair:
         guest_network: The guest's address.
         image_options: What the inventory asks of the guest image: its variables ``sodbench_image_*`` by what
             follows in their name; null or empty where the role's default holds.
+        tpm: By host, ``hardware``, ``software`` or ``none``.
+        attest_roots: PEM file, or folder of them, with the roots of the TPMs' makers, if one is named.
     """
 
     inventory: Path
@@ -114,6 +119,8 @@ class Pair:
     bridge: str
     guest_network: GuestNetwork
     image_options: Mapping[str, Json]
+    tpm: Mapping[str, str] = field(default_factory=dict)
+    attest_roots: Path | None = None
 
     def guest(self, known_hosts: Path, key: Path | None = None) -> Endpoint:
         """The guest's endpoint; its host key is in `known_hosts`, the rig's key opens it."""
@@ -172,6 +179,8 @@ def load(inventory: Path) -> Pair:
             "size": first.sodbench_image_size,
             "extra_packages": list(first.sodbench_image_extra_packages),
         },
+        tpm={role: variables[role].sodbench_tpm for role in HOSTS},
+        attest_roots=inventory.parent / first.sodbench_attest_roots if first.sodbench_attest_roots else None,
     )
 
 

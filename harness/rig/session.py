@@ -52,7 +52,7 @@ class Rig:
         """The machines that stay: hosts and client, by role."""
         return {**self.hosts, "client": self.client}
 
-    def specify(self, *, memory_mib: int, vcpus: int) -> GuestSpec:
+    def specify(self, *, memory_mib: int, vcpus: int, tpm: bool = False) -> GuestSpec:
         """A guest of this rig."""
         return specify(
             self.pair,
@@ -60,6 +60,7 @@ class Rig:
             vcpus=vcpus,
             accelerator=self.accelerator,
             image_key=self.image_key,
+            tpm=tpm,
         )
 
     def check(self) -> None:

@@ -67,6 +67,8 @@ def test_the_guests_name_servers_are_in_the_key_and_its_address_is_not(pair: Pai
     "changed",
     [
         "defaults/main.yml",
+        "../attester/files/sodbench_attester.py",
+        "../attester/templates/attester.toml.j2",
         "files/app/pom.xml",
         "files/app/src/main/java/sodbench/shop/Catalogue.java",
         "files/servers/page.php",
@@ -85,3 +87,15 @@ def test_every_file_of_the_role_is_in_the_key(
     with (copy / "roles/guest_image" / changed).open("a") as file:
         file.write("\n")
     assert image.image_key(pair) != key
+
+
+def test_what_an_interpreter_leaves_beside_a_program_is_not_in_the_key(
+    pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = image.image_key(pair)
+    copy = tmp_path / "playbooks"
+    shutil.copytree(resources.playbooks(), copy)
+    monkeypatch.setattr(resources, "playbooks", lambda: copy)
+    (copy / "roles/attester/files/__pycache__").mkdir(exist_ok=True)
+    (copy / "roles/attester/files/__pycache__/sodbench_tpm.cpython-311.pyc").write_bytes(b"compiled")
+    assert image.image_key(pair) == key

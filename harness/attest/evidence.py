@@ -1,0 +1,143 @@
+"""Evidence as it arrives from an attester: bytes and numbers that nobody has believed yet.
+
+These values say only what was sent. Nothing here is checked beyond its form; :mod:`harness.attest.verifier`
+alone turns evidence into a statement about a machine. Bytes travel as base64 in one JSON object a line.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+
+from harness.attest.reasons import Reason
+from harness.errors import SodbenchError
+from harness.journal import Json
+
+KeyType: TypeAlias = Literal["ecc-p256", "rsa-2048"]
+"""Attestation keys: ECDSA on NIST P-256 with SHA-256, or RSASSA-PKCS1-v1_5 of 2048 bits with SHA-256."""
+
+Bank: TypeAlias = Literal["sha256", "sha384"]
+"""PCR banks that may carry a quote; SHA-1 may not."""
+
+MAX_LINE_BYTES = 256 * 2**20
+"""The longest answer that is read from an attester."""
+
+
+class RefusedError(SodbenchError):
+    """Evidence, or an enrolment, was not accepted; `reason` is the code of the check that said so."""
+
+    exit_code = 14
+    kind = "refused"
+
+    def __init__(self, reason: Reason, why: str = "", *, where: str = "", remedy: str = "") -> None:
+        super().__init__(reason.value, where=where, why=why, remedy=remedy)
+        self.reason = reason
+
+
+def _decoded(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            return base64.b64decode(value, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise ValueError("not base64") from error
+    return value
+
+
+Base64 = Annotated[
+    bytes,
+    BeforeValidator(_decoded),
+    PlainSerializer(lambda data: base64.b64encode(data).decode("ascii"), return_type=str, when_used="json"),
+]
+"""Bytes that travel as base64 (RFC 4648, with padding) in JSON."""
+
+
+PcrIndex = Annotated[int, Field(strict=False, ge=0, le=23)]
+"""A PCR of a PC client platform; JSON knows only texts as keys."""
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ImaExcerpt(_Value):
+    """A stretch of an IMA measurement list.
+
+    Attributes:
+        first: Index of its first entry in the whole list, from 0.
+        total: Entries the list had when it was read.
+        form: ``binary`` or ``ascii``, as the kernel offers both.
+        data: The entries from `first` on.
+    """
+
+    first: int = Field(ge=0)
+    total: int = Field(ge=0)
+    form: Literal["binary", "ascii"]
+    data: Base64
+
+
+class Moments(_Value):
+    """When the attester did what, in ns of its own CLOCK_MONOTONIC.
+
+    Attributes:
+        received_ns: The request was read.
+        quoting_ns: TPM2_Quote was sent.
+        quoted_ns: TPM2_Quote returned: the evidence is generated (EG of RFC 9334).
+        answered_ns: The answer was handed to the channel.
+    """
+
+    received_ns: int = Field(ge=0)
+    quoting_ns: int = Field(ge=0)
+    quoted_ns: int = Field(ge=0)
+    answered_ns: int = Field(ge=0)
+
+
+class Evidence(_Value):
+    """One answer to one challenge.
+
+    Attributes:
+        key: Which of the attester's keys signed.
+        attest: TPMS_ATTEST as the TPM marshalled it, without a size before it.
+        signature: TPMT_SIGNATURE likewise.
+        bank: The bank that `pcrs` was read from.
+        pcrs: PCR index to value as read beside the quote; not signed, the quote's pcrDigest is.
+        event_log: The TCG event log, whole; None where the attester keeps none or was not asked for it.
+        ima: The IMA list from the asked entry on; None likewise.
+        versions: What the attester says of itself: program, TPM, firmware, kernel. Not signed.
+        moments: When it did what.
+        retries: How often quote and values had to be read again because a PCR changed between them.
+    """
+
+    key: KeyType
+    attest: Base64
+    signature: Base64
+    bank: Bank
+    pcrs: dict[PcrIndex, Base64]
+    event_log: Base64 | None = None
+    ima: ImaExcerpt | None = None
+    versions: dict[str, str] = Field(default_factory=dict)
+    moments: Moments
+    retries: int = Field(default=0, ge=0)
+
+    def to_json(self) -> dict[str, Json]:
+        """The evidence as JSON values; :func:`from_json` reads it back equal."""
+        return {**self.model_dump(mode="json")}
+
+
+def from_json(value: Mapping[str, Json], *, where: str = "") -> Evidence:
+    """The evidence in an attester's answer.
+
+    Raises:
+        RefusedError: ``malformed-evidence``: a field is missing, of another kind or unknown.
+    """
+    try:
+        return Evidence.model_validate(dict(value))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise RefusedError(
+            Reason.MALFORMED_EVIDENCE, f"{place}: {first['msg']} ({error.error_count()} in all)", where=where
+        ) from error

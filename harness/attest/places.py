@@ -1,0 +1,55 @@
+"""Where attestation keeps its files: shipped policies, and the user's registry, reference values and key.
+
+Environment and home are read here and nowhere else. Nothing here opens or makes a file: its user does.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from harness import resources
+from harness.errors import UsageError
+from harness.registry.database import sqlite_url
+
+REGISTRY_VARIABLE = "SODBENCH_REGISTRY"
+"""Environment variable with the registry's URL."""
+
+
+def data_folder() -> Path:
+    """The user's data folder of sodbench (XDG Base Directory Specification)."""
+    home = Path(os.environ.get("XDG_DATA_HOME", ""))
+    return (home if home.is_absolute() else Path.home() / ".local/share") / "sodbench"
+
+
+def registry_url(asked: str | None = None) -> str:
+    """The registry's URL: the one asked for, the environment's, or that of a file of the user's."""
+    named = asked or os.environ.get(REGISTRY_VARIABLE)
+    return named or sqlite_url(data_folder() / "registry.sqlite")
+
+
+def reference_file(name: str) -> Path:
+    """The reference values of `name`: a host's id, or ``guest-`` and the key of its image."""
+    return data_folder() / "reference" / f"{name}.yml"
+
+
+def signing_key_file() -> Path:
+    """The key that signs attestation results which leave this machine."""
+    return data_folder() / "verifier-key.pem"
+
+
+def policy_file(asked: str) -> Path:
+    """The policy that a person names: a file, or a shipped one by its name.
+
+    Raises:
+        UsageError: There is neither.
+    """
+    path = Path(asked)
+    if path.is_file():
+        return path
+    shipped = resources.locate("policies")
+    ready = shipped / f"{path.name.removesuffix('.yml')}.yml"
+    if path.parent in {Path(), Path("policies")} and ready.is_file():
+        return ready
+    names = ", ".join(sorted(one.stem for one in shipped.glob("*.yml")))
+    raise UsageError("no such policy", where=asked, remedy=f"name a file, or one that is there: {names}")

@@ -1,0 +1,325 @@
+"""One attestation from its nonce to its place in the registry, with a stamp at each event of RFC 9334.
+
+This is the one way in which the command line, the trust monitor and a campaign attest: challenge, ask,
+verify, record. It decides nothing: the verifier does, and the registry keeps what it decided.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from harness.attest.appraisal import AppraisalPolicy, ReferenceValues
+from harness.attest.attester import Ask, Attester, AttesterError
+from harness.attest.binding import Linkage, Proved, host_nonce, verify_linked
+from harness.attest.evidence import Evidence, KeyType, RefusedError
+from harness.attest.memory import Memory
+from harness.attest.outcome import Asked, LinkedRound, Round, Stamps
+from harness.attest.question import Challenge, EnrolledKey, Question, ima_from
+from harness.attest.reasons import Reason, tier_of
+from harness.attest.result import AttestationResult
+from harness.attest.structures import parse_attest
+from harness.attest.verifier import Verification, verify
+from harness.clock import NS_PER_S, Clock
+from harness.journal import Json
+from harness.registry.registry import Registry
+from harness.registry.values import KnownKey
+
+NONCE_BYTES = 32
+
+
+class Examiner:
+    """Attests whoever is enrolled in `registry`.
+
+    Args:
+        registry: Who is enrolled, what was accepted last, and where results go.
+        policy_for: A name to its appraisal policy.
+        reference_for: A name to its reference values.
+        clock: The controller's clock.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        policy_for: Callable[[str], AppraisalPolicy],
+        reference_for: Callable[[str], ReferenceValues],
+        clock: Clock,
+    ) -> None:
+        self._registry = registry
+        self._policy_for = policy_for
+        self._reference_for = reference_for
+        self._clock = clock
+
+    def examine(self, name: str, attester: Attester, *, key: KeyType) -> Round:
+        """One whole round with a fresh nonce. A refusal or a silence is a round, not an exception.
+
+        The nonce never leaves this call, so its single use needs no registry.
+
+        Raises:
+            RegistryError: The registry does not answer; then nothing is known.
+        """
+        return self._round(name, attester, key)
+
+    def examine_linked(
+        self,
+        guest: tuple[str, Attester],
+        host: tuple[str, Attester],
+        *,
+        key: KeyType,
+        vm_uuid: str,
+        epoch: int,
+    ) -> LinkedRound:
+        """A guest and the host it should be on, by two quotes of which the second is over the first.
+
+        Raises:
+            RegistryError: The registry does not answer.
+        """
+        first = self._round(guest[0], guest[1], key)
+        if first.proof is None or first.proof.key is None or first.challenge is None:
+            return LinkedRound(guest=first, host=None, linked=None, checked_ns=self._clock.now_ns())
+        nonce, vak = first.challenge.nonce, first.proof.key.name
+        over = host_nonce(nonce, first.proof.evidence.attest, vak, vm_uuid, host[0], epoch)
+        second = self._round(host[0], host[1], key, over)
+        linked = None
+        if second.proof is not None:
+            linkage = Linkage(
+                nonce=nonce, vak_name=vak, guest=guest[0], vm_uuid=vm_uuid, host_id=host[0], epoch=epoch
+            )
+            linked = verify_linked(first.proof, second.proof, linkage)
+        return LinkedRound(guest=first, host=second, linked=linked, checked_ns=self._clock.now_ns())
+
+    def ask(self, name: str, attester: Attester, *, key: KeyType) -> Asked:
+        """A challenge that the registry keeps, and the answer to it; :meth:`judge` takes it from there.
+
+        Raises:
+            AttesterError: The attester does not answer.
+            RefusedError: ``not-enrolled``: the registry does not know `name`.
+            RegistryError: The registry does not answer.
+        """
+        memory, _ = self._remembered(name, self._enrolled(name, key)[0])
+        challenge = self._challenge(name, secrets.token_bytes(NONCE_BYTES), memory)
+        now = self._registry.now()
+        lifetime_ns = challenge.expires_ns - challenge.issued_ns
+        self._registry.issue(challenge.nonce, attester=name, issued=now, expires=now.later(lifetime_ns))
+        return Asked(
+            name=name, challenge=challenge, answer=attester.quote(self._to_ask(name, challenge, key))
+        )
+
+    def judge(self, name: str, challenge: Challenge, evidence: Evidence) -> Round:
+        """The verdict on evidence that was asked for earlier, maybe by another process.
+
+        Raises:
+            RegistryError: The registry does not answer.
+        """
+        now_ns = self._clock.now_ns()
+        if not self._registry.consume(challenge.nonce):
+            challenge = replace(challenge, used=True)
+        elif self._overtaken(name, challenge):
+            why = "newer evidence was judged since the question: ask again"
+            return self._silent(
+                name, evidence.key, challenge.issued_ns, Reason.STATE_CONFLICT, why, challenge
+            )
+        remembered = self._remembered(name, self._enrolled(name, evidence.key)[0])
+        return self._judged(
+            name, challenge, evidence, remembered, sent_ns=challenge.issued_ns, received_ns=now_ns
+        )
+
+    def _overtaken(self, name: str, challenge: Challenge) -> bool:
+        latest, now = self._registry.latest(name), self._registry.now()
+        if latest is None or latest.generated.boot_id != now.boot_id:
+            return False
+        return latest.generated.monotonic_ns > challenge.issued_ns
+
+    def _round(self, name: str, attester: Attester, key: KeyType, nonce: bytes | None = None) -> Round:
+        """A round over `nonce`, or over one of its own."""
+        enrolled = self._enrolled(name, key)[0]
+        begin_ns = self._clock.now_ns()
+        if enrolled is None:
+            why = f"{name} is not enrolled with a key of type {key}"
+            return self._silent(name, key, begin_ns, Reason.NOT_ENROLLED, why)
+        remembered = self._remembered(name, enrolled)
+        memory = remembered[0]
+        challenge = self._challenge(name, nonce or secrets.token_bytes(NONCE_BYTES), memory)
+        try:
+            answer = attester.quote(self._to_ask(name, challenge, key))
+            if memory is not None and _began_anew(memory, challenge, answer.evidence):
+                # A tail was asked for and the machine has a new list: the whole of it is another question.
+                challenge = self._challenge(name, nonce or secrets.token_bytes(NONCE_BYTES), None)
+                answer = attester.quote(self._to_ask(name, challenge, key))
+        except AttesterError as error:
+            return self._silent(name, key, challenge.issued_ns, error.reason, error.summary, challenge)
+        return self._judged(
+            name,
+            challenge,
+            answer.evidence,
+            remembered,
+            sent_ns=answer.sent_ns,
+            received_ns=answer.received_ns,
+        )
+
+    def _judged(
+        self,
+        name: str,
+        challenge: Challenge,
+        evidence: Evidence,
+        remembered: tuple[Memory | None, int],
+        *,
+        sent_ns: int,
+        received_ns: int,
+    ) -> Round:
+        """The verdict, by what was `remembered` when the question was asked.
+
+        What another verifier has accepted since is newer than this evidence, which is no fault of the
+        machine: the registry then takes nothing.
+        """
+        enrolled, held = self._enrolled(name, evidence.key)
+        memory, version = remembered
+        record = self._registry.attester(name)
+        question = Question(
+            key=enrolled,
+            challenge=challenge,
+            memory=memory,
+            reference=self._reference_for(name),
+            policy=self._policy_for(name),
+            now_ns=self._clock.now_ns(),
+            software_tpm=record is not None and record.tpm.software,
+            held=held,
+        )
+        verification = verify(evidence, question, tick=self._clock.now_ns)
+        generated_ns = self._clock.now_ns()
+        result = self._kept(name, verification, enrolled, version)
+        relayed_ns = self._clock.now_ns()
+        return Round(
+            name=name,
+            key=evidence.key,
+            result=result,
+            steps=verification.steps,
+            stamps=Stamps(
+                ns=sent_ns, er=received_ns, rg=generated_ns, rr=relayed_ns, ra=self._clock.now_ns()
+            ),
+            challenge=challenge,
+            proof=Proved(evidence=evidence, verification=verification, key=enrolled),
+        )
+
+    def _kept(
+        self, name: str, verification: Verification, enrolled: EnrolledKey | None, version: int
+    ) -> AttestationResult:
+        """The result as the registry took it: another verifier may have been first, which accepts nothing."""
+        result = verification.result
+        generated = self._registry.now()
+        expires = generated.later(max(0, result.expires_ns - result.generated_ns))
+        if verification.memory is None or enrolled is None:
+            self._registry.record(_row(result, name), generated=generated)
+            return result
+        taken = self._registry.accept(
+            _row(result, name),
+            key_name=enrolled.name,
+            memory=verification.memory.to_json(),
+            version=version,
+            generated=generated,
+            expires=expires,
+        )
+        if taken:
+            return result
+        why = "another verifier, or a change of the enrolment, was first: ask again"
+        conflict = self._unknown(name, result.key, Reason.STATE_CONFLICT, why)
+        self._registry.record(_row(conflict, name), generated=generated)
+        return conflict
+
+    def _silent(
+        self,
+        name: str,
+        key: KeyType,
+        sent_ns: int,
+        reason: Reason,
+        why: str,
+        challenge: Challenge | None = None,
+    ) -> Round:
+        result = self._unknown(name, key, reason, why)
+        generated_ns = self._clock.now_ns()
+        self._registry.record(_row(result, name), generated=self._registry.now())
+        relayed_ns = self._clock.now_ns()
+        return Round(
+            name=name,
+            key=key,
+            result=result,
+            steps=(),
+            stamps=Stamps(ns=sent_ns, er=None, rg=generated_ns, rr=relayed_ns, ra=self._clock.now_ns()),
+            challenge=challenge,
+            proof=None,
+        )
+
+    def _unknown(self, name: str, key: KeyType, reason: Reason, why: str) -> AttestationResult:
+        now_ns = self._clock.now_ns()
+        return AttestationResult(
+            attester=name,
+            key=key,
+            tier=tier_of(reason),
+            reason=reason,
+            detail=why,
+            claims={},
+            vector={},
+            policy=self._policy_for(name).name,
+            generated_ns=now_ns,
+            expires_ns=now_ns,
+        )
+
+    def _enrolled(self, name: str, key: KeyType) -> tuple[EnrolledKey | None, bool]:
+        known, record = self._registry.key(name, key), self._registry.attester(name)
+        return (None if known is None else _as_enrolled(known)), record is not None and record.held
+
+    def _remembered(self, name: str, enrolled: EnrolledKey | None) -> tuple[Memory | None, int]:
+        if enrolled is None:
+            return None, 0
+        stored, version = self._registry.memory(name, enrolled.name)
+        return (Memory.from_json(stored) if isinstance(stored, Mapping) else None), version
+
+    def _challenge(self, name: str, nonce: bytes, memory: Memory | None) -> Challenge:
+        policy = self._policy_for(name)
+        now_ns = self._clock.now_ns()
+        return Challenge(
+            nonce=nonce,
+            bank=policy.bank,
+            pcrs=tuple(policy.pcrs),
+            issued_ns=now_ns,
+            expires_ns=now_ns + int(policy.nonce_lifetime_s * NS_PER_S),
+            used=False,
+            ima_from=ima_from(memory, policy, self._reference_for(name)),
+        )
+
+    def _to_ask(self, name: str, challenge: Challenge, key: KeyType) -> Ask:
+        return Ask(
+            key=key,
+            nonce=challenge.nonce,
+            bank=challenge.bank,
+            pcrs=challenge.pcrs,
+            ima_from=challenge.ima_from,
+            event_log=self._policy_for(name).require.event_log == "check",
+        )
+
+
+def _as_enrolled(key: KnownKey) -> EnrolledKey:
+    return EnrolledKey(
+        attester=key.attester,
+        kind=key.kind,
+        public=key.public,
+        name=key.name,
+        qualified_name=key.qualified_name,
+        revoked=key.revoked,
+    )
+
+
+def _began_anew(memory: Memory, challenge: Challenge, evidence: Evidence) -> bool:
+    """Whether the quote says that the TPM was reset since: a hint of what to ask, which nothing believes."""
+    if not challenge.ima_from:
+        return False
+    try:
+        return parse_attest(evidence.attest).clock.reset_count != memory.clock.reset_count
+    except RefusedError:
+        return False  # the verifier will say so
+
+
+def _row(result: AttestationResult, name: str) -> dict[str, Json]:
+    """The result as the registry stores it, under the name that was asked."""
+    return {**result.to_json(), "attester": name}

@@ -1,0 +1,139 @@
+"""`sodbench attest enrol`, `revoke` and `release`: who may attest."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from harness.cli import attest_inputs
+from harness.cli.attest_inputs import Machines, RegistryUrl, chosen, key_type
+from harness.cli.inputs import Inventory, inventory_file
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.attest.enrolment import Enrolled
+
+Why = Annotated[str, typer.Option("--why", help="The reason, for the record.")]
+Name = Annotated[str, typer.Argument(metavar="ID", help="Who, as `sodbench attest status` names it.")]
+
+
+def enrol(
+    machines: Machines = None,
+    inventory: Inventory = None,
+    roots: Annotated[
+        Path | None,
+        typer.Option(
+            "--roots",
+            help="Roots of the TPMs' makers: a PEM file, or a folder of them. By default the inventory's.",
+        ),
+    ] = None,
+    trust_ek: Annotated[
+        str | None,
+        typer.Option(
+            "--trust-ek",
+            metavar="SHA256",
+            help="For one machine whose TPM has no certificate: the SHA-256 of its endorsement key's public "
+            "area, from a source that you trust.",
+        ),
+    ] = None,
+    key: Annotated[
+        list[str] | None, typer.Option("--key", help="Attestation keys to make; by default both types.")
+    ] = None,
+    ek: Annotated[
+        str, typer.Option("--ek", help="Which endorsement key stands for the TPM: rsa-2048 or ecc-p256.")
+    ] = "rsa-2048",
+    renew: Annotated[
+        bool, typer.Option("--renew", help="New keys for machines that are enrolled; ends a hold.")
+    ] = False,
+    registry: RegistryUrl = None,
+) -> None:
+    """Enrol machines: whose TPM each has, new attestation keys in it, and one identity for it.
+
+    The TPM's certificate must lead to a configured root. The keys are proved to be in that TPM. Nothing is
+    stored for a machine before all of it holds. The rig is held meanwhile, because keys that were there are
+    replaced. Ends with 14 at the first machine that is refused; those before it are enrolled.
+    """
+    from harness.attest.authorities import NOBODY  # noqa: PLC0415
+    from harness.attest.enrolment import KEYS, Request  # noqa: PLC0415
+    from harness.attest.enrolment import enrol as enrolled  # noqa: PLC0415
+    from harness.cli.attest_machines import reached, vouching  # noqa: PLC0415
+    from harness.clock import MonotonicClock  # noqa: PLC0415
+    from harness.rig import lock, pair  # noqa: PLC0415
+    from harness.rig.host import Host  # noqa: PLC0415
+
+    names, pin = chosen(machines), _pin(trust_ek)
+    if pin is not None and len(names) != 1:
+        raise UsageError("--trust-ek names one TPM", remedy="name the one machine that has it")
+    keys = tuple(dict.fromkeys(key_type(one) for one in key)) if key else KEYS
+    stands = key_type(ek)
+    rig, clock = pair.load(inventory_file(inventory, "lab")), MonotonicClock()
+    console = Console(highlight=False, soft_wrap=True)
+    with (
+        attest_inputs.registry(registry) as store,
+        Host(rig.machines["a"]) as keeper,
+        lock.hold(keeper, "sodbench attest enrol"),
+        reached(rig, names, clock) as found,
+    ):
+        for name in names:
+            who, notice = (NOBODY, "") if pin is not None else vouching(found[name], rig, roots)
+            request = Request(
+                name=name,
+                kind="guest" if name == attest_inputs.GUEST else "host",
+                authorities=who,
+                trusted_ek=pin,
+                keys=keys,
+                ek=stands,
+                renew=renew,
+            )
+            _tell(console, enrolled(found[name].attester, store, request, clock), notice)
+
+
+def _pin(given: str | None) -> str | None:
+    """The fingerprint; the Name that tpm2_readpublic prints is one with the hash's number before it."""
+    if given is None:
+        return None
+    digits = given.lower().removeprefix("0x")
+    digits = digits.removeprefix("000b") if len(digits) == 68 else digits
+    if not re.fullmatch(r"[0-9a-f]{64}", digits):
+        raise UsageError(
+            f"{given!r} is no SHA-256",
+            remedy="64 hexadecimal digits; see docs/attestation.md, 'No certificate'",
+        )
+    return digits
+
+
+def _tell(console: Console, done: Enrolled, notice: str) -> None:
+    record, by = done.record, done.endorsement
+    maker = (
+        "its key as you named it, no certificate" if by is None else f"{by.maker}, vouched for by {by.issuer}"
+    )
+    spent_s = sum(ns for _, ns in done.phases) / 1e9
+    console.print(f"{record.id}: enrolled in {spent_s:.1f} s. TPM: {maker}", markup=False)
+    for key in record.keys:
+        console.print(f"  {key.kind} {key.name.hex()}", markup=False)
+    if notice:
+        console.print(f"  {notice}", markup=False)
+
+
+def revoke(name: Name, why: Why, registry: RegistryUrl = None) -> None:
+    """Refuse a machine for good: neither its name nor its TPM is ever enrolled again.
+
+    What it attests from now on is contraindicated. Touches no machine.
+    """
+    with attest_inputs.registry(registry) as store:
+        store.revoke(name, why)
+    Console(highlight=False, soft_wrap=True).print(f"{name}: revoked", markup=False)
+
+
+def release(name: Name, why: Why, registry: RegistryUrl = None) -> None:
+    """Make an identity history, so that its name and its TPM can be enrolled anew: a machine that is gone.
+
+    What was found of it stays recorded. Touches no machine.
+    """
+    with attest_inputs.registry(registry) as store:
+        store.release(name, why)
+    Console(highlight=False, soft_wrap=True).print(f"{name}: released", markup=False)

@@ -1,0 +1,179 @@
+"""The database under the registry: connections, and transactions that mean the same on SQLite and PostgreSQL.
+
+There is one writer at a time. SQLite has it so; on PostgreSQL a transaction-scoped advisory lock does it, so
+that what a writing transaction has read stays true until it commits. A reader sees one snapshot and waits
+for nobody.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from harness.registry.errors import RegistryError
+from harness.registry.translation import translated
+
+_WRITER_LOCK = 0x5_0D_BE_9C
+"""The advisory lock's key; any number that all versions of the program agree on."""
+
+_TRANSACTION = "registry_transaction"
+
+
+def sqlite_url(path: Path) -> str:
+    """The URL of a registry in the file `path`, whatever characters its name has."""
+    return URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)
+
+
+class Database:
+    """An engine, and the two kinds of transaction."""
+
+    def __init__(self, url: str, *, wait_s: float) -> None:
+        """Prepare connections; none is made yet.
+
+        Args:
+            url: ``sqlite:///FILE``, or ``postgresql+psycopg://USER@HOST/DATABASE``.
+            wait_s: How long to wait for another writer, in s.
+
+        Raises:
+            RegistryError: The URL is none, or its driver is not installed.
+        """
+        parsed = _parsed(url)
+        self.place = parsed.render_as_string(hide_password=True)
+        if parsed.get_backend_name() == "sqlite":
+            self.place = str(parsed.database)
+        self.wait_s = wait_s
+        self.engine = _engine(parsed, wait_s)
+        self._writing = self.engine.execution_options(**{_TRANSACTION: "write"})
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the registry is a file."""
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session that sees one snapshot and changes nothing."""
+        with translated(self.place), Session(self.engine) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A session of the only writer; everything in it is stored when the block ends, or nothing.
+
+        Raises:
+            RegistryError: Another writer did not end in time, or the database failed; nothing was stored.
+        """
+        with (
+            translated(self.place),
+            Session(self._writing, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
+
+    @contextmanager
+    def sole_connection(self) -> Iterator[Connection]:
+        """A bare connection of the only writer, for changes of the schema; committed when the block ends."""
+        with translated(self.place), self._writing.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def outside_transactions(self) -> Iterator[Connection]:
+        """A bare connection to SQLite on which each statement stands alone, as some of its settings must."""
+        with self.engine.execution_options(**{_TRANSACTION: "none"}).connect() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close all connections; twice does no harm."""
+        self.engine.dispose()
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise RegistryError(
+            "not the URL of a registry",
+            why=str(error),
+            remedy="sqlite:///FILE, or postgresql+psycopg://USER@HOST/DATABASE",
+        ) from error
+    if parsed.drivername == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername not in {"sqlite", "sqlite+pysqlite", "postgresql+psycopg"}:
+        raise RegistryError(
+            f"no registry can be kept in {parsed.drivername}",
+            remedy="sqlite:///FILE, or postgresql+psycopg://USER@HOST/DATABASE",
+        )
+    in_memory = parsed.database in {None, "", ":memory:"} or parsed.query.get("mode") == "memory"
+    if parsed.get_backend_name() == "sqlite" and in_memory:
+        raise RegistryError(
+            "a registry needs a file",
+            why="one in memory would forget spent nonces and what was accepted last",
+            remedy="sqlite:///FILE",
+        )
+    return parsed
+
+
+def _engine(url: URL, wait_s: float) -> Engine:
+    serializer = partial(json.dumps, allow_nan=False, separators=(",", ":"), sort_keys=True)
+    options: dict[str, Any] = {"json_serializer": serializer, "pool_timeout": wait_s}
+    sqlite = url.get_backend_name() == "sqlite"
+    if sqlite:
+        options["connect_args"] = {"timeout": wait_s}
+    else:
+        # a server may have been restarted since the last question; snapshots need repeatable reads
+        options |= {"pool_pre_ping": True, "isolation_level": "REPEATABLE READ"}
+        options["connect_args"] = {"connect_timeout": max(2, round(wait_s))}
+    try:
+        engine = create_engine(url, **options)
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        raise RegistryError(
+            "PostgreSQL's driver is not installed", why=str(error), remedy="pip install 'sodbench[postgres]'"
+        ) from error
+    if sqlite:
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "connect", partial(_prepare_postgres, round(wait_s * 1000)))
+        event.listen(engine, "begin", _begin_postgres)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:  # noqa: ANN401 - sqlite3 or a stand-in
+    # the driver of its own would begin transactions late and never for a change of the schema
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # a transaction that read first and then wants to write could not wait for its turn any more
+    begin = {"write": "BEGIN IMMEDIATE", "none": None}.get(_kind(connection), "BEGIN")
+    if begin:
+        connection.exec_driver_sql(begin)
+
+
+def _prepare_postgres(wait_ms: int, connection: Any, _entry: ConnectionPoolEntry) -> None:  # noqa: ANN401
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = {max(1, wait_ms)}")
+    connection.commit()
+
+
+def _begin_postgres(connection: Connection) -> None:
+    if _kind(connection) == "write":
+        # each statement must see what was committed before the lock was given, hence no snapshot here
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
+
+
+def _kind(connection: Connection) -> str:
+    return str(connection.get_execution_options().get(_TRANSACTION, "read"))

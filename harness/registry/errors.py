@@ -1,0 +1,19 @@
+"""What can go wrong with the registry itself; a refused identity is a :class:`RefusedError` instead."""
+
+from __future__ import annotations
+
+from harness.errors import SodbenchError
+
+
+class RegistryError(SodbenchError):
+    """The registry cannot be opened, read or written, or what it was handed has no place in it.
+
+    Whatever was under way is not in the registry, not even in part.
+    """
+
+    exit_code = 16
+    kind = "registry"
+
+
+class ConstraintError(RegistryError):
+    """A rule of the schema forbids the change; the caller knows which identity, nonce or epoch that means."""

@@ -1,0 +1,1 @@
+"""Revisions of the registry's schema, in the order that each names its predecessor."""

@@ -1,0 +1,185 @@
+"""Files that a report shows beside its run: benchmarks of the verification's steps, and attacks tried on it.
+
+They were made elsewhere and perhaps on another machine, which the report names with their date. What a file
+does not say of itself stays unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harness.errors import RecordError
+
+UNKNOWN = "not recorded in the file"
+
+Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Foreign(BaseModel):
+    """A file of another tool: what is not needed of it is passed over."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class _Own(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Cpu(_Foreign):
+    """pytest-benchmark's ``machine_info.cpu``."""
+
+    brand_raw: str | None = None
+    count: int | None = None
+
+
+class MachineInfo(_Foreign):
+    """pytest-benchmark's ``machine_info``."""
+
+    cpu: Cpu = Cpu()
+    machine: str | None = None
+    system: str | None = None
+    release: str | None = None
+    python_implementation: str | None = None
+    python_version: str | None = None
+
+
+class Stats(_Foreign):
+    """pytest-benchmark's ``stats`` of one benchmark, seconds."""
+
+    median: Share
+    min: Share
+    q1: Share | None = None
+    q3: Share | None = None
+    rounds: Count
+    iterations: Count = 1
+
+
+class Benchmark(_Foreign):
+    """One benchmark of the file."""
+
+    name: str
+    group: str | None = None
+    extra_info: Mapping[str, object] = Field(default_factory=dict)
+    stats: Stats
+
+
+class Benchmarks(_Foreign):
+    """The JSON of ``pytest --benchmark-json``, as far as it is shown."""
+
+    machine_info: MachineInfo = MachineInfo()
+    datetime: str | None = None
+    version: str | None = None
+    benchmarks: Sequence[Benchmark]
+
+    @property
+    def machine(self) -> str:
+        """The machine in words, such as ``EPYC 7B13, 2 CPUs, x86_64, Linux 6.1, CPython 3.11.2``."""
+        info = self.machine_info
+        parts = (
+            info.cpu.brand_raw,
+            None if info.cpu.count is None else f"{info.cpu.count} CPUs",
+            info.machine,
+            " ".join(part for part in (info.system, info.release) if part),
+            " ".join(part for part in (info.python_implementation, info.python_version) if part),
+        )
+        return ", ".join(part for part in parts if part) or UNKNOWN
+
+
+class Case(_Own):
+    """One attack, with one kind of key.
+
+    Attributes:
+        id: Its name, the same for every key.
+        group: What it is aimed at.
+        title: What is done, in words.
+        key: The attestation key's type.
+        expected: The reason code it must be refused with, or ``accepted``.
+        got: The one it was answered with.
+        verdict: What the suite made of it, in its own word.
+        ms: How long the verifier took for one, in ms; None where it was not timed.
+        n: How many times it was tried.
+    """
+
+    id: str
+    group: str
+    title: str
+    key: str
+    expected: str
+    got: str
+    verdict: str
+    ms: Share | None
+    n: Count
+
+    @property
+    def held(self) -> bool:
+        """Whether the verifier answered as it must."""
+        return self.got == self.expected
+
+
+class Sweep(_Own):
+    """Many variants of one attack, such as every flip of a bit: how many were tried and wrongly accepted."""
+
+    id: str
+    key: str
+    tried: Count
+    false_accepts: Count
+    ms_total: Share | None
+
+
+class Mutants(_Own):
+    """Verifiers with one check taken out: how many were tried, and how many the suite caught."""
+
+    tried: Count
+    caught: Count
+
+
+class Adversary(_Own):
+    """The attacks that were tried on the verifier.
+
+    Attributes:
+        schema_: Version of the file's form; ``schema`` in the file.
+        machine: On which machine, in words.
+        date: When, UTC.
+        key_types: Types of attestation keys that were tried.
+        cases: The attacks.
+        sweeps: Attacks in many variants.
+        mutants: The check of the suite itself; None where it was not made.
+    """
+
+    schema_: Literal[1] = Field(alias="schema")
+    machine: str | None = None
+    date: str | None = None
+    key_types: Sequence[str]
+    cases: Sequence[Case]
+    sweeps: Sequence[Sweep] = ()
+    mutants: Mutants | None = None
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def benchmarks(path: Path) -> Benchmarks:
+    """The benchmarks stored in `path`; raises RecordError where it cannot be read or is none."""
+    return _read(path, Benchmarks, "the JSON of pytest-benchmark")
+
+
+def adversary(path: Path) -> Adversary:
+    """The attacks stored in `path`; raises RecordError where it cannot be read or is none."""
+    return _read(path, Adversary, "a list of attacks")
+
+
+def _read(path: Path, model: type[_Model], what: str) -> _Model:
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise RecordError("cannot be read", where=str(path), why=str(error)) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        why = f"{place}: {first['msg']}" if place else str(first["msg"])
+        raise RecordError(f"not {what}", where=str(path), why=why) from error

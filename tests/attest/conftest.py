@@ -1,0 +1,25 @@
+"""What tests of attestation share: a real software TPM, and TPMs in software keys that can be made to lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.attest.evidence import KeyType
+from tests.attest.local_tpm import LocalTpm, running
+from tests.attest.software_tpm import SoftwareTpm
+
+
+@pytest.fixture
+def swtpm(tmp_path: Path) -> Iterator[LocalTpm]:
+    """A real software TPM of its own for the test, all banks active, without certificates."""
+    with running(tmp_path) as tpm:
+        yield tpm
+
+
+@pytest.fixture(scope="session")
+def tpms() -> dict[KeyType, SoftwareTpm]:
+    """A quoting TPM in software keys of each key type, made once."""
+    return {"ecc-p256": SoftwareTpm("ecc-p256"), "rsa-2048": SoftwareTpm("rsa-2048")}

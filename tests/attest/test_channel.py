@@ -1,0 +1,360 @@
+"""The conversation with an attester: stamps, limits, one request at a time, and programs that misbehave."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import cast
+
+import paramiko
+import pytest
+
+from harness.attest import channel
+from harness.attest.attester import Answer, Attester, AttesterError, Limits
+from harness.attest.channel import INSTALLED, LocalAttester, RemoteAttester
+from harness.attest.evidence import Evidence, KeyType
+from harness.attest.reasons import SILENT, Reason
+from harness.clock import MonotonicClock
+from harness.errors import SodbenchError, UnreachableError
+from harness.rig.host import Host
+from harness.rig.pair import Endpoint
+from tests.attest.attesting import PROGRAM, ask, configured
+from tests.attest.local_tpm import LocalTpm
+from tests.attest.software_tpm import SoftwareTpm
+
+FAKE = """
+import json, os, pathlib, sys, time
+code = compile(pathlib.Path(sys.argv[-1]).read_text(), "behaviour", "exec")
+def say(value):
+    print(value if isinstance(value, str) else json.dumps(value), flush=True)
+def properties():
+    said = {"architecture": "tpm", "simulated": False, "memory_violations": None}
+    return {**said, "reasons": {}, "boot_id": "b"}
+say({"ready": {}})
+for number, line in enumerate(sys.stdin):
+    request = json.loads(line)
+    exec(code)
+"""
+ANSWER = 'say({"id": request["id"], "ok": properties()})'
+LIMITS = Limits(start_s=10, request_s=0.5, key_s=1.0)
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    path = tmp_path / "fake.py"
+    path.write_text(FAKE)
+    return path
+
+
+@pytest.fixture
+def behaving(program: Path, tmp_path: Path) -> Iterator[Callable[..., LocalAttester]]:
+    """Makes an attester whose program does as it is told for each request."""
+    made: list[LocalAttester] = []
+
+    def make(code: str, *, limits: Limits = LIMITS) -> LocalAttester:
+        config = tmp_path / "behaviour"
+        config.write_text(code)
+        made.append(
+            LocalAttester(config, MonotonicClock(), program=program, python=sys.executable, limits=limits)
+        )
+        return made[-1]
+
+    yield make
+    for attester in made:
+        attester.close()
+
+
+def refused(asked: Callable[[], object]) -> AttesterError:
+    with pytest.raises(AttesterError) as caught:
+        asked()
+    return caught.value
+
+
+# -- errors
+
+
+def test_an_error_has_its_own_exit_code_and_says_what_to_do() -> None:
+    error = AttesterError(Reason.TPM_MEMORY, "full", where="a")
+    assert isinstance(error, SodbenchError)
+    assert (error.exit_code, error.kind, error.reason) == (15, "attester", Reason.TPM_MEMORY)
+    assert "tpm2_flushcontext" in str(error)
+    assert "a: tpm-memory" in str(error)
+    assert [AttesterError(reason).retry for reason in (Reason.TPM_BUSY, Reason.NOT_ENROLLED)] == [True, False]
+
+
+def test_what_an_attester_says_went_wrong_is_the_reason(behaving: Callable[..., LocalAttester]) -> None:
+    attester = behaving('say({"id": request["id"], "error": {"reason": "tpm-busy", "why": "held"}})')
+    error = refused(attester.properties)
+    assert (error.reason, error.why, error.where) == (Reason.TPM_BUSY, "held", "this machine")
+    attester = behaving('say({"id": request["id"], "error": {"reason": "bad mood", "why": 5}})')
+    assert refused(attester.properties).reason is Reason.ATTESTER_FAILED
+
+
+# -- answers that are none
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'say("no JSON")',
+        'say("[" * 100_000)',
+        'say("[]")',
+        'say({"id": request["id"] + 1, "ok": properties()})',
+        'say({"id": None, "ok": properties()})',
+        'say({"id": request["id"]})',
+        'say({"id": request["id"], "ok": []})',
+        'say({"id": request["id"], "error": "word"})',
+        'say({"id": request["id"], "ok": {}})',
+        'say({"id": request["id"], "ok": {**properties(), "more": 1}})',
+        'say({"id": request["id"], "ok": {**properties(), "simulated": "no"}})',
+    ],
+)
+def test_an_answer_of_another_form_is_malformed_evidence(
+    said: str, behaving: Callable[..., LocalAttester]
+) -> None:
+    attester = behaving(f"{said} if number == 0 else {ANSWER}")
+    assert refused(attester.properties).reason is Reason.MALFORMED_EVIDENCE
+
+
+def test_evidence_of_another_form_is_malformed_evidence(
+    behaving: Callable[..., LocalAttester], tpms: dict[KeyType, SoftwareTpm]
+) -> None:
+    evidence = tpms["ecc-p256"].evidence().to_json()
+    good = json.dumps(json.dumps(evidence))
+    said = (
+        f'say({{"id": request["id"], "ok": {{**json.loads({good}), **([{{}}, {{"attest": "!"}}][number])}}}})'
+    )
+    attester = behaving(said)
+    assert isinstance(attester.quote(ask()).evidence, Evidence)
+    assert refused(lambda: attester.quote(ask())).reason is Reason.MALFORMED_EVIDENCE
+
+
+def test_a_line_beyond_every_log_is_a_size_limit(
+    behaving: Callable[..., LocalAttester], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel, "MAX_LINE_BYTES", 1000)
+    attester = behaving(f'say("x" * 5000) if request["id"] == 1 else {ANSWER}')
+    assert refused(attester.properties).reason is Reason.SIZE_LIMIT
+    assert attester.properties().boot_id == "b"
+
+
+@pytest.mark.parametrize("nonce", [b"", bytes(65)])
+def test_a_nonce_that_no_tpm_takes_is_not_sent(nonce: bytes, behaving: Callable[..., LocalAttester]) -> None:
+    with pytest.raises(ValueError, match="1 to 64 bytes"):
+        behaving(ANSWER).quote(ask(nonce=nonce))
+
+
+# -- programs that end, or do not
+
+
+def test_a_program_that_ends_in_a_request_is_started_for_the_next_one(
+    behaving: Callable[..., LocalAttester], tmp_path: Path
+) -> None:
+    count = tmp_path / "count"
+    attester = behaving(
+        f"open({str(count)!r}, 'a').write('x')\n"
+        f"if os.path.getsize({str(count)!r}) == 1: sys.exit('struck by lightning')\n{ANSWER}"
+    )
+    error = refused(attester.properties)
+    assert (error.reason, "struck by lightning" in error.why) == (Reason.ATTESTER_FAILED, True)
+    assert (attester.started, attester.reopened) == (1, 0)
+    attester.properties()
+    attester.properties()
+    assert (attester.started, attester.reopened) == (2, 1)
+    # The request that failed was sent once: each one that arrived left a mark.
+    assert count.read_text() == "xxx"
+
+
+def test_a_program_that_ended_between_two_requests_costs_the_second_nothing(
+    behaving: Callable[..., LocalAttester],
+) -> None:
+    attester = behaving(f"{ANSWER}\nsys.exit(3)")
+    for _ in range(3):
+        attester.properties()
+        await_end(attester)
+    assert attester.reopened == 2
+
+
+def await_end(attester: LocalAttester) -> None:
+    assert attester.pid is not None
+    limit = time.monotonic() + 5
+    while Path(f"/proc/{attester.pid}").exists() and time.monotonic() < limit:
+        time.sleep(0.01)
+    time.sleep(0.05)
+
+
+def test_a_program_that_says_it_ends_is_not_asked_again(behaving: Callable[..., LocalAttester]) -> None:
+    error = '{"reason": "timed-out", "why": "stuck", "ending": True}'
+    attester = behaving(f'say({{"id": request["id"], "error": {error}}}); time.sleep(60)')
+    for number in range(2):
+        assert refused(attester.properties).reason is Reason.TIMED_OUT
+        assert attester.started == number + 1
+
+
+def test_no_answer_in_time_is_an_error_and_a_late_one_is_nobodys(
+    behaving: Callable[..., LocalAttester],
+) -> None:
+    attester = behaving(f"time.sleep(1 if request['op'] == 'identify' else 0); {ANSWER}")
+    attester.properties()
+    began = time.monotonic()
+    assert refused(attester.identify).reason is Reason.TIMED_OUT
+    assert LIMITS.key_s <= time.monotonic() - began < LIMITS.key_s + 1
+    assert attester.properties().boot_id == "b"
+    assert attester.reopened == 1
+
+
+def test_a_line_that_nobody_asked_for_ends_the_conversation(behaving: Callable[..., LocalAttester]) -> None:
+    attester = behaving(f'{ANSWER}; say({{"id": request["id"] + 1, "ok": properties()}})')
+    attester.properties()
+    time.sleep(0.2)
+    attester.properties()
+    assert attester.reopened == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("raise SystemExit('no TPM library')", Reason.ATTESTER_FAILED),
+        ("print('hello')", Reason.MALFORMED_EVIDENCE),
+        ("import time; time.sleep(60)", Reason.TIMED_OUT),
+    ],
+)
+def test_a_program_that_does_not_become_ready(text: str, reason: Reason, tmp_path: Path) -> None:
+    path = tmp_path / "program.py"
+    path.write_text(text)
+    limits = Limits(start_s=2, request_s=2, key_s=2)
+    attester = LocalAttester(tmp_path, MonotonicClock(), program=path, python=sys.executable, limits=limits)
+    error = refused(attester.properties)
+    assert error.reason is reason
+    assert reason is not Reason.ATTESTER_FAILED or "no TPM library" in error.why
+
+
+def test_a_program_that_cannot_be_started_is_unreachable(tmp_path: Path) -> None:
+    attester = LocalAttester(tmp_path, MonotonicClock(), python="/nonexistent/python")
+    error = refused(attester.properties)
+    assert error.reason is Reason.ATTESTER_UNREACHABLE
+    assert error.reason in SILENT
+
+
+def test_closing_ends_the_program_and_asking_starts_it(behaving: Callable[..., LocalAttester]) -> None:
+    attester = behaving(ANSWER)
+    attester.properties()
+    process = attester.pid
+    attester.close()
+    assert attester.pid is None
+    assert not Path(f"/proc/{process}").exists()
+    attester.close()
+    attester.properties()
+    assert attester.started == 2
+
+
+def test_threads_take_turns(behaving: Callable[..., LocalAttester]) -> None:
+    said = '{**properties(), "boot_id": str(request["id"])}'
+    attester = behaving(f'time.sleep(0.01); say({{"id": request["id"], "ok": {said}}})', limits=Limits())
+    seen: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: seen.extend(attester.properties().boot_id for _ in range(10)))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(map(int, seen)) == list(range(1, 41))
+    assert attester.started == 1
+
+
+# -- over a machine's connection
+
+
+class PipeChannel:
+    """A program of this machine behind what the harness needs of an SSH channel."""
+
+    def __init__(self, command: str) -> None:
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(["sh", "-c", command], stdin=pipe, stdout=pipe, stderr=pipe)
+
+    def recv(self, size: int) -> bytes:
+        assert self.process.stdout is not None
+        return os.read(self.process.stdout.fileno(), size)
+
+    def recv_stderr(self, size: int) -> bytes:
+        assert self.process.stderr is not None
+        return os.read(self.process.stderr.fileno(), size)
+
+    def recv_exit_status(self) -> int:
+        return self.process.wait()
+
+    def sendall(self, data: bytes) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(data)
+        self.process.stdin.flush()
+
+    def shutdown_write(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+
+    def close(self) -> None:
+        self.process.kill()
+
+
+class Machine(Host):
+    """A host whose commands run here."""
+
+    def __init__(self, instead: Callable[[str], str]) -> None:
+        super().__init__(Endpoint(role="a", address="192.0.2.11", user="root"))
+        self.asked: list[str] = []
+        self._instead = instead
+
+    def _open(self, command: str, *, root: bool) -> paramiko.Channel:
+        assert root
+        self.asked.append(command)
+        return cast("paramiko.Channel", PipeChannel(self._instead(command)))
+
+
+def test_a_remote_attester_is_the_installed_program(swtpm: LocalTpm) -> None:
+    config = configured(swtpm.folder, swtpm.tcti)
+    machine = Machine(lambda _: f"exec /usr/bin/python3 -BEsu {PROGRAM} --config {config}")
+    remote = RemoteAttester(machine, MonotonicClock())
+    made = remote.create_key("ecc-p256")
+    answers: list[Answer] = [remote.quote(ask()) for _ in range(3)]
+    remote.close()
+    assert machine.asked == [INSTALLED]
+    assert (made.key, remote.started) == ("ecc-p256", 1)
+    for answer in answers:
+        assert answer.sent_ns < answer.evidence.moments.quoted_ns < answer.received_ns
+
+
+def test_a_machine_without_the_program_says_so() -> None:
+    attester: Attester = RemoteAttester(Machine(lambda _: "exec python3 /nonexistent.py"), MonotonicClock())
+    error = refused(attester.identify)
+    assert (error.reason, error.where) == (Reason.ATTESTER_FAILED, "a (192.0.2.11)")
+    assert "No such file" in error.why
+    assert "provision.yml" in error.remedy
+
+
+def test_a_machine_that_is_gone_is_unreachable() -> None:
+    def gone(_command: str) -> str:
+        raise UnreachableError("the machine cannot be reached over ssh", where="a", why="timed out")
+
+    error = refused(RemoteAttester(Machine(gone), MonotonicClock()).properties)
+    assert error.reason is Reason.ATTESTER_UNREACHABLE
+    assert "timed out" in error.why
+
+
+def test_a_connection_that_breaks_in_a_request_is_an_error_of_it_alone(program: Path, tmp_path: Path) -> None:
+    config = tmp_path / "behaviour"
+    config.write_text(f"os.kill(os.getpid(), 9) if request['id'] == 2 else {ANSWER}")
+    machine = Machine(lambda _: f"exec {sys.executable} {program} {config}")
+    attester = RemoteAttester(machine, MonotonicClock(), limits=LIMITS)
+    attester.properties()
+    assert refused(attester.properties).reason is Reason.ATTESTER_FAILED
+    attester.properties()
+    assert (attester.reopened, len(machine.asked)) == (1, 2)
+    attester.close()

@@ -1,0 +1,336 @@
+"""What a verifier knows from before, and what logs explain: steps 9 to 11, and the memory between quotes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from harness.attest.evidence import Evidence, ImaExcerpt, KeyType
+from harness.attest.ima import ImaState
+from harness.attest.memory import Finding, Memory
+from harness.attest.question import ima_from
+from harness.attest.reasons import Reason, Tier
+from harness.attest.structures import ClockInfo
+from harness.errors import RecordError
+from harness.journal import Json
+from tests.attest import logs
+from tests.attest.logs import Line, Measured
+from tests.attest.questions import (
+    Platform,
+    challenge,
+    judged,
+    later,
+    platform,
+    policy,
+    refused,
+    remembered,
+    require,
+)
+from tests.attest.software_tpm import CLOCK, FIRMWARE, SoftwareTpm, changed
+
+NEW_FILE = Line(path=b"/usr/bin/new", content=b"new")
+
+
+@pytest.fixture
+def machine(tpms: dict[KeyType, SoftwareTpm]) -> Platform:
+    return platform(tpms["ecc-p256"])
+
+
+# 9 clock
+
+
+@pytest.mark.parametrize(
+    ("ms", "resets", "restarts", "boot"),
+    [
+        (1, 0, 0, "same"),
+        (1, 0, 1, "resume"),
+        (1, 0, 3, "resume"),
+        (1, 1, 0, "reboot"),
+        (0, 5, 0, "reboot"),
+    ],
+)
+def test_what_happened_since_the_last_quote(
+    machine: Platform, ms: int, resets: int, restarts: int, boot: str
+) -> None:
+    now = later(CLOCK, ms=ms, resets=resets, restarts=restarts)
+    verification = judged(machine, machine.evidence(clock=now), memory=remembered(machine))
+    assert verification.result.reason is Reason.ACCEPTED, verification.result.detail
+    assert verification.result.claims["boot"] == boot
+    assert verification.memory is not None
+    assert verification.memory.clock == now
+
+
+def test_a_reboot_after_a_suspend_is_a_reboot(machine: Platform) -> None:
+    suspended = later(CLOCK, restarts=1)
+    memory = replace(remembered(machine), clock=suspended)
+    booted = replace(later(suspended, resets=1), restart_count=0)
+    verification = judged(machine, machine.evidence(clock=booted), memory=memory)
+    assert verification.result.claims["boot"] == "reboot"
+
+
+@pytest.mark.parametrize(
+    ("clock", "reason"),
+    [
+        (CLOCK, Reason.CLOCK_BACKWARDS),
+        (later(CLOCK, ms=-1), Reason.CLOCK_BACKWARDS),
+        (later(CLOCK, ms=-1, restarts=1), Reason.CLOCK_BACKWARDS),
+        (later(CLOCK, ms=-1, resets=1), Reason.CLOCK_BACKWARDS),
+        (replace(later(CLOCK), reset_count=CLOCK.reset_count - 1), Reason.RESET_BACKWARDS),
+        (replace(later(CLOCK), restart_count=CLOCK.restart_count - 1), Reason.RESTART_INCONSISTENT),
+    ],
+)
+def test_a_tpm_does_not_go_back(machine: Platform, clock: ClockInfo, reason: Reason) -> None:
+    verification = judged(machine, machine.evidence(clock=clock), memory=remembered(machine))
+    refused(verification, reason, "clock")
+
+
+def test_a_clock_that_lost_time_with_its_power(machine: Platform) -> None:
+    unsafe = replace(later(CLOCK, ms=-17, resets=1), safe=False)
+    evidence, memory = machine.evidence(clock=unsafe), remembered(machine)
+    refused(judged(machine, evidence, memory=memory), Reason.CLOCK_NOT_SAFE, "clock")
+    warned = judged(machine, evidence, memory=memory, policy=policy(clock_unsafe="warn"))
+    assert (warned.result.tier, warned.result.reason) == (Tier.WARNING, Reason.CLOCK_NOT_SAFE)
+    assert warned.accepted
+
+
+def test_a_firmware_that_is_no_reference_value(machine: Platform) -> None:
+    evidence = machine.evidence(firmware_version=FIRMWARE + 1)
+    refused(judged(machine, evidence), Reason.FIRMWARE_VERSION, "clock")
+
+
+def test_firmware_without_reference_values_is_not_checked_and_this_is_said(machine: Platform) -> None:
+    reference = machine.reference.model_copy(update={"firmware_versions": ()})
+    result = judged(machine, machine.evidence(firmware_version=1), reference=reference).result
+    assert result.tier is Tier.AFFIRMING
+    assert "firmware-version" in str(result.claims["unchecked"])
+    assert result.vector["hardware"] == 0
+
+
+def test_firmware_does_not_change_without_a_reset(machine: Platform) -> None:
+    reference = machine.reference.model_copy(update={"firmware_versions": ()})
+    memory = replace(remembered(machine), firmware_version=FIRMWARE + 1)
+    evidence = machine.evidence(clock=later(CLOCK))
+    refused(judged(machine, evidence, reference=reference, memory=memory), Reason.FIRMWARE_VERSION, "clock")
+    booted = machine.evidence(clock=later(CLOCK, resets=1))
+    assert judged(machine, booted, reference=reference, memory=memory).accepted
+
+
+# 10 event log
+
+
+def test_no_event_log(machine: Platform) -> None:
+    evidence = changed(machine.evidence(), event_log=None)
+    refused(judged(machine, evidence), Reason.EVENT_LOG_MISSING, "event-log")
+
+
+def test_an_event_log_that_is_none(machine: Platform) -> None:
+    evidence = changed(machine.evidence(), event_log=b"")
+    refused(judged(machine, evidence), Reason.EVENT_LOG_MALFORMED, "event-log")
+
+
+def with_events(machine: Platform, events: list[Measured]) -> Evidence:
+    return changed(machine.evidence(), event_log=logs.event_log(events))
+
+
+def test_an_event_is_missing_twice_or_moved(machine: Platform) -> None:
+    events = list(machine.events)
+    for other in (events[:-1], [*events, events[-1]], [events[0], *reversed(events[1:])]):
+        refused(judged(machine, with_events(machine, other)), Reason.EVENT_LOG_REPLAY, "event-log")
+
+
+def test_a_firmware_pcr_without_events_holds_what_it_starts_with(machine: Platform) -> None:
+    """PCR 9 was extended, and the log says nothing of it."""
+    silent = replace(machine, extra={9: b"\x01" * 32}, events=[e for e in machine.events if e.pcr != 9])
+    refused(judged(silent), Reason.EVENT_LOG_REPLAY, "event-log")
+
+
+def test_relabelling_an_event_changes_nothing(machine: Platform) -> None:
+    events = [
+        replace(one, data=b"harmless", digests={"sha256": one.digest("sha256")}) for one in machine.events[1:]
+    ]
+    assert judged(machine, with_events(machine, [machine.events[0], *events])).accepted
+
+
+def test_an_event_log_that_is_not_wanted_is_not_read(machine: Platform) -> None:
+    evidence = changed(machine.evidence(), event_log=b"nonsense")
+    result = judged(machine, evidence, policy=policy(require=require(event_log="ignore"))).result
+    assert result.tier is Tier.AFFIRMING
+    assert result.claims["event_log"] is None
+
+
+# 11 IMA
+
+
+def test_no_ima_list(machine: Platform) -> None:
+    refused(judged(machine, changed(machine.evidence(), ima=None)), Reason.IMA_MISSING, "ima")
+
+
+def test_a_kernel_without_ima_has_an_empty_list_and_zeros(machine: Platform) -> None:
+    refused(judged(replace(machine, lines=[])), Reason.IMA_MISSING, "ima")
+
+
+def with_list(machine: Platform, lines: list[Line], first: int = 0) -> Evidence:
+    return changed(machine.evidence(), ima=logs.excerpt(lines, first=first))
+
+
+def test_an_ima_list_that_is_none(machine: Platform) -> None:
+    evidence = changed(machine.evidence(), ima=ImaExcerpt(first=0, total=9, form="binary", data=b"123"))
+    refused(judged(machine, evidence), Reason.IMA_MALFORMED, "ima")
+
+
+def test_an_ima_entry_is_missing_or_moved(machine: Platform) -> None:
+    lines = list(machine.lines)
+    for other in (lines[:-1], lines[1:], [*lines[:3], *lines[4:]], lines[::-1]):
+        refused(judged(machine, with_list(machine, other)), Reason.IMA_REPLAY, "ima")
+
+
+def test_what_was_measured_after_the_quote_is_left_aside(machine: Platform) -> None:
+    verification = judged(machine, machine.evidence(behind=[NEW_FILE]))
+    assert verification.result.tier is Tier.AFFIRMING
+    assert verification.result.claims["ima"] == {"entries": 20, "new": 20, "ahead": 1}
+    assert verification.memory is not None and verification.memory.ima is not None
+    assert verification.memory.ima.entries == 20
+
+
+def grown(machine: Platform) -> tuple[Platform, Evidence, Memory]:
+    """The machine after five more entries, its answer with only these, and what was known before."""
+    lines = [Line(path=b"/usr/bin/%d" % n, content=b"%d" % n) for n in range(5)]
+    after = machine.measured(*lines)
+    return after, after.evidence(first=20, clock=later(CLOCK)), remembered(machine, reference=after.reference)
+
+
+def test_only_new_entries_are_sent(machine: Platform) -> None:
+    after, evidence, memory = grown(machine)
+    asked = ima_from(memory, policy(), after.reference)
+    verification = judged(after, evidence, memory=memory, challenge=challenge(ima_from=asked))
+    assert verification.result.reason is Reason.ACCEPTED, verification.result.detail
+    assert verification.result.claims["ima"] == {"entries": 25, "new": 5, "ahead": 0}
+    assert verification.memory is not None and verification.memory.ima is not None
+    assert verification.memory.ima.entries == 25
+    whole = judged(after)
+    assert whole.memory is not None
+    assert verification.memory.ima == whole.memory.ima
+
+
+def test_a_whole_list_is_taken_even_if_less_was_asked_for(machine: Platform) -> None:
+    after, _, memory = grown(machine)
+    whole = after.evidence(clock=later(CLOCK))
+    assert judged(after, whole, memory=memory, challenge=challenge(ima_from=20)).accepted
+
+
+def test_a_list_only_grows_without_a_boot(machine: Platform) -> None:
+    """A TPM whose state was put back: its clock went on (as libtpms lets it), and its list is shorter."""
+    after, _, _ = grown(machine)
+    last = remembered(after)
+    shorter = machine.evidence(clock=later(CLOCK))
+    verification = judged(machine, shorter, memory=last, reference=after.reference)
+    refused(verification, Reason.IMA_REPLAY, "ima")
+    lines = after.lines
+    other = replace(after, lines=[lines[0], lines[2], *lines[2:], lines[3]])
+    rewritten = judged(other, other.evidence(clock=later(CLOCK)), memory=last, reference=after.reference)
+    refused(rewritten, Reason.IMA_REPLAY, "ima")
+    for clock in (later(CLOCK, resets=1), later(CLOCK, restarts=1)):
+        evidence = machine.evidence(clock=clock)
+        assert judged(machine, evidence, memory=last, reference=after.reference).accepted
+
+
+def test_another_bank_was_followed_before(machine: Platform) -> None:
+    memory = remembered(machine)
+    other = replace(memory, ima=ImaState(entries=5, values={"sha384": bytes(48)}))
+    assert judged(machine, machine.evidence(clock=later(CLOCK)), memory=other).accepted
+
+
+@pytest.mark.parametrize("asked", [0, 19, None])
+def test_a_beginning_that_was_not_asked_for(machine: Platform, asked: int | None) -> None:
+    after, evidence, memory = grown(machine)
+    verification = judged(after, evidence, memory=memory, challenge=challenge(ima_from=asked))
+    refused(verification, Reason.IMA_GAP, "ima")
+
+
+def test_entries_before_that_nobody_knows(machine: Platform) -> None:
+    after, evidence, memory = grown(machine)
+    asked = challenge(ima_from=20)
+    refused(judged(after, evidence, challenge=asked), Reason.IMA_GAP, "ima")
+    forgotten = replace(memory, ima=None)
+    refused(judged(after, evidence, challenge=asked, memory=forgotten), Reason.IMA_GAP, "ima")
+
+
+def test_more_is_known_than_was_asked_for(machine: Platform) -> None:
+    after, evidence, memory = grown(machine)
+    further = judged(after, evidence, memory=memory, challenge=challenge(ima_from=20)).memory
+    assert further is not None
+    again = after.evidence(first=20, clock=later(CLOCK, ms=2_000))
+    refused(judged(after, again, memory=further, challenge=challenge(ima_from=20)), Reason.IMA_GAP, "ima")
+
+
+@pytest.mark.parametrize("changes", [{"resets": 1}, {"restarts": 1}])
+def test_a_boot_or_resume_in_between_asks_for_the_whole_list(
+    machine: Platform, changes: dict[str, int]
+) -> None:
+    after, _, memory = grown(machine)
+    clock = later(CLOCK, **changes)
+    excerpt = after.evidence(first=20, clock=clock)
+    refused(judged(after, excerpt, memory=memory, challenge=challenge(ima_from=20)), Reason.IMA_GAP, "ima")
+    assert judged(after, after.evidence(clock=clock), memory=memory).accepted
+
+
+def test_what_was_judged_otherwise_is_judged_again(machine: Platform) -> None:
+    after, evidence, memory = grown(machine)
+    lax = policy(ima_unknown_file="ignore")
+    assert ima_from(memory, lax, after.reference) == 0
+    verification = judged(after, evidence, memory=memory, policy=lax, challenge=challenge(ima_from=20))
+    refused(verification, Reason.IMA_GAP, "ima")
+
+
+def test_what_to_ask_for(machine: Platform) -> None:
+    memory = remembered(machine)
+    assert ima_from(None, policy(), machine.reference) == 0
+    assert ima_from(memory, policy(), machine.reference) == 20
+    assert ima_from(replace(memory, ima=None), policy(), machine.reference) == 0
+    assert ima_from(memory, policy(require=require(ima="ignore")), machine.reference) is None
+
+
+def test_a_warning_about_a_known_entry_stays(machine: Platform) -> None:
+    lax = policy(ima_unknown_file="warn")
+    strange = machine.measured(NEW_FILE)
+    first = judged(strange, policy=lax, reference=machine.reference)
+    assert (first.result.tier, first.result.reason) == (Tier.WARNING, Reason.IMA_FILE_UNKNOWN)
+    again = judged(
+        strange,
+        strange.evidence(first=21, clock=later(CLOCK)),
+        policy=lax,
+        reference=machine.reference,
+        memory=first.memory,
+        challenge=challenge(ima_from=21),
+    )
+    assert (again.result.tier, again.result.reason) == (Tier.WARNING, Reason.IMA_FILE_UNKNOWN)
+    assert again.memory is not None
+    assert again.memory.findings == (
+        Finding(reason=Reason.IMA_FILE_UNKNOWN, why="/usr/bin/new is in no reference value"),
+    )
+    booted = judged(machine, machine.evidence(clock=later(CLOCK, resets=1)), policy=lax, memory=again.memory)
+    assert booted.result.tier is Tier.AFFIRMING
+
+
+# memory
+
+
+def test_memory_survives_a_file(machine: Platform) -> None:
+    memory = remembered(
+        machine.measured(NEW_FILE), policy=policy(ima_unknown_file="warn"), reference=machine.reference
+    )
+    assert memory.findings
+    assert Memory.from_json(memory.to_json()) == memory
+
+
+def test_damaged_memory_is_an_error(machine: Platform) -> None:
+    stored = remembered(machine).to_json()
+    damages: list[dict[str, Json]] = [
+        {**stored, "more": 1},
+        {"clock": None},
+        {**stored, "ima": {"entries": -1, "values": {}}},
+    ]
+    for damaged in damages:
+        with pytest.raises(RecordError, match="damaged"):
+            Memory.from_json(damaged)

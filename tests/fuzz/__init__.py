@@ -1,0 +1,1 @@
+"""Readers of what an attester, or a user, hands over, fed with anything."""

@@ -1,0 +1,207 @@
+"""Attestation in the lab: real hosts, real software TPMs, a guest that moves while it is attested.
+
+One registry and one set of reference values serve all tests here, as they would a user; each test leaves
+both hosts enrolled and affirming.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pandas as pd
+import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from conftest import Finished, Lab
+from harness import store
+from harness.store import RunFolder
+
+pytestmark = pytest.mark.lab
+
+
+class Trust:
+    """The command line with a registry of the tests' own."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+
+    def say(self, *arguments: str | Path, timeout_s: float = 300.0) -> Finished:
+        return self._lab.sodbench("attest", *arguments, timeout_s=timeout_s)
+
+    def verify(self, *machines: str) -> dict[str, dict[str, Any]]:
+        done = self.say("verify", "--json", *machines)
+        found = json.loads(done.output[done.output.index("[") :])
+        assert done.status == (0 if all(one["tier"] == "affirming" for one in found) else 14), done
+        return {one["attester"]: one for one in found}
+
+    def tpm(self, host: str, command: str) -> str:
+        tcti = "--tcti swtpm:path=/run/sodbench/swtpm.sock"
+        return self._lab.ssh(host, command.replace("tpm2_", "/usr/bin/tpm2_", 1) + f" {tcti}")
+
+    def begin_anew(self, host: str) -> None:
+        """What an operator does with a host that was found bad: start it anew, and enrol it again."""
+        self._lab.ssh(host, "systemctl restart sodbench-swtpm.service")
+        done = self.say("enrol", host, "--renew")
+        assert done.status == 0, done
+
+
+@pytest.fixture(scope="module")
+def trust(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
+    """Both hosts enrolled, reference values of both and of the guest recorded."""
+    home = tmp_path_factory.mktemp("trust")
+    before = os.environ.get("XDG_DATA_HOME")
+    os.environ["XDG_DATA_HOME"] = str(home)
+    trust = Trust(lab)
+    try:
+        for arguments in (("enrol",), ("reference", "a", "b", "guest")):
+            done = trust.say(*arguments, timeout_s=600)
+            assert done.status == 0, done
+        yield trust
+    finally:
+        if before is None:
+            del os.environ["XDG_DATA_HOME"]
+        else:
+            os.environ["XDG_DATA_HOME"] = before
+
+
+def test_hosts_enrol_and_attest(trust: Trust) -> None:
+    found = trust.verify()
+    assert {name: (one["tier"], one["reason"]) for name, one in found.items()} == {
+        "a": ("affirming", "accepted"),
+        "b": ("affirming", "accepted"),
+    }
+    assert "a" in trust.say("status").output
+
+
+def test_an_identity_is_given_once(trust: Trust) -> None:
+    done = trust.say("enrol", "a")
+    assert done.status == 14
+    assert "identity-taken" in done.output
+
+
+def test_the_result_goes_out_as_a_signed_token(trust: Trust, tmp_path: Path) -> None:
+    done = trust.say("verify", "b", "--ear", tmp_path / "ear.jwt")
+    assert done.status == 0, done
+    named = re.search(r"check them with: (\S+)", done.output)
+    assert named is not None, done
+    key = load_pem_public_key(Path(named[1]).read_bytes())
+    said = jwt.decode((tmp_path / "ear.jwt").read_text().strip(), key, algorithms=["ES256"])  # type: ignore[arg-type]
+    assert said["submods"]["b"]["ear_status"] == "affirming"
+
+
+def test_a_host_whose_pcr_was_extended_is_refused_until_it_is_enrolled_again(trust: Trust) -> None:
+    trust.tpm("b", "tpm2_pcrextend 4:sha256=" + "ab" * 32)
+    try:
+        bad = trust.verify()
+        assert bad["b"]["tier"] == "contraindicated"
+        assert bad["b"]["reason"] == "event-log-replay"
+        assert bad["a"]["tier"] == "affirming"
+        trust._lab.ssh("b", "systemctl restart sodbench-swtpm.service")
+        healed = trust.verify("b")["b"]
+        assert (healed["tier"], healed["reason"]) == ("contraindicated", "held-contraindicated")
+    finally:
+        trust.begin_anew("b")
+    assert trust.verify("b")["b"]["tier"] == "affirming"
+
+
+def test_a_host_that_was_restarted_passes_as_rebooted(trust: Trust) -> None:
+    trust.verify("b")
+    trust._lab.ssh("b", "systemctl restart sodbench-swtpm.service")
+    after = trust.verify("b")["b"]
+    assert (after["tier"], after["claims"]["boot"]) == ("affirming", "reboot")
+
+
+def test_a_tpm_that_is_gone_is_silence_and_not_trust(trust: Trust) -> None:
+    trust._lab.ssh("b", "systemctl stop sodbench-swtpm.service")
+    try:
+        gone = trust.verify("b")["b"]
+        assert (gone["tier"], gone["reason"]) == ("none", "tpm-gone")
+    finally:
+        trust._lab.ssh("b", "systemctl start sodbench-swtpm.service")
+    assert trust.verify("b")["b"]["tier"] == "affirming"
+
+
+def test_a_tpm_that_does_not_answer_is_given_up_in_time(trust: Trust) -> None:
+    trust._lab.ssh("b", "systemctl kill --signal=STOP sodbench-swtpm.service")
+    try:
+        stuck = trust.verify("b")["b"]
+        assert stuck["tier"] == "none"
+        assert stuck["reason"] in {"tpm-busy", "timed-out"}
+    finally:
+        trust._lab.ssh("b", "systemctl kill --signal=CONT sodbench-swtpm.service")
+    assert trust.verify("b")["b"]["tier"] == "affirming"
+
+
+@pytest.fixture(scope="module")
+def run(lab: Lab, trust: Trust, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run of campaigns/attest-smoke.yml."""
+    results = tmp_path_factory.mktemp("attest")
+    done = lab.sodbench("run", "attest-smoke", "--results", results)
+    assert done.status == 0, done
+    return store.find(results)
+
+
+@pytest.fixture(scope="module")
+def table(run: RunFolder) -> pd.DataFrame:
+    return pd.read_parquet(run.root / "attestations.parquet")
+
+
+def test_a_campaign_attests_hosts_and_guest_with_both_keys(table: pd.DataFrame) -> None:
+    groups = table.groupby(["subject", "kind", "key"]).size()
+    wanted = {("a", "host"), ("b", "host"), ("guest", "guest"), ("guest", "linked")}
+    for subject, kind in wanted:
+        for key in ("ecc-p256", "rsa-2048"):
+            assert groups.get((subject, kind, key), 0) >= 2, groups
+    assert set(table["tier"]) == {"affirming"}, table[table["tier"] != "affirming"][["subject", "reason"]]
+
+
+def test_the_labels_of_rfc_9334_are_there_and_in_order(table: pd.DataFrame) -> None:
+    answered = table[table["ER"].notna()]
+    assert len(answered) == len(table)
+    assert (answered["NS"] < answered["ER"]).all()
+    assert (answered["ER"] <= answered["RG"]).all()
+    assert (answered["RG"] <= answered["RR"]).all()
+    assert (answered["RR"] <= answered["RA"]).all()
+    assert (answered["RA"] < answered["RX"]).all()
+    hosts = answered[answered["kind"] == "host"]
+    assert ((hosts["NS"] <= hosts["EG"]) & (hosts["EG"] <= hosts["ER"])).all()
+    gates = answered[answered["purpose"] == "gate"]
+    assert len(gates) == 4
+    assert (gates["OP"] > gates["EG"]).all()
+
+
+def test_a_guest_that_was_moved_keeps_its_attested_identity(table: pd.DataFrame) -> None:
+    arrivals = table[table["purpose"] == "arrival"].sort_values("migration")
+    assert list(arrivals["migration"]) == [1, 2]
+    assert list(arrivals["continuity"]) == ["accepted", "accepted"]
+    assert list(arrivals["host"]) == ["b", "a"]
+    assert arrivals["epoch"].is_monotonic_increasing
+    assert set(table[table["subject"] == "guest"]["boot"].dropna()) <= {"first", "same"}
+
+
+def test_its_report_says_what_attestation_cost(lab: Lab, run: RunFolder, tmp_path: Path) -> None:
+    done = lab.sodbench("report", run.root, "--out", tmp_path / "report", "--format", "md")
+    assert done.status == 0, done
+    text = next((tmp_path / "report").glob("*.md")).read_text()
+    assert "What attestation costs" in text
+    assert "2 of 2" in text
+
+
+def test_the_guests_identity_ends_with_the_trial(trust: Trust, run: RunFolder) -> None:
+    assert "guest:" not in trust.say("status").output
+
+
+def test_a_host_that_is_not_enrolled_is_found_before_anything_is_touched(
+    lab: Lab, trust: Trust, tmp_path: Path
+) -> None:
+    empty = f"sqlite:///{tmp_path}/empty.sqlite"
+    done = lab.sodbench("run", "attest-smoke", "--results", tmp_path, "--registry", empty)
+    assert done.status == 4, done
+    assert "host a: not enrolled" in done.output
+    assert not (tmp_path / "attest-smoke").exists()

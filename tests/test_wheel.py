@@ -81,3 +81,15 @@ def test_the_programs_that_are_sent_to_machines_are_there(installed: Path) -> No
     for name in ("heartbeat_probe", "wire_probe", "sampler_probe", "clocks_probe"):
         assert (installed / "harness/observers" / f"{name}.py").is_file()
     assert (installed / "harness/rig/lock_holder.py").is_file()
+
+
+def test_a_shipped_policy_is_found_by_name(installed: Path, tmp_path: Path) -> None:
+    done = run(installed, tmp_path, "attest", "policy", "lab")
+    assert done.returncode == 0, done.stderr
+    assert "lab" in done.stdout
+
+
+def test_the_registrys_migrations_are_in_the_wheel(installed: Path, tmp_path: Path) -> None:
+    done = run(installed, tmp_path, "attest", "status", "--registry", f"sqlite:///{tmp_path}/registry.sqlite")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "registry.sqlite").is_file()

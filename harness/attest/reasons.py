@@ -132,7 +132,7 @@ SILENT = frozenset(
         Reason.STATE_CONFLICT,
     }
 )
-"""Reasons that say nothing about the platform: nothing was learnt, which is tier ``none``, never affirming."""
+"""Reasons that say nothing about the platform: nothing was learnt, which is tier ``none``."""
 
 
 def tier_of(reason: Reason) -> Tier:

@@ -188,12 +188,12 @@ class Examiner:
         )
         verification = verify(evidence, question, tick=self._clock.now_ns)
         generated_ns = self._clock.now_ns()
-        result = self._kept(name, verification, enrolled, version)
+        verification = self._kept(name, verification, enrolled, version)
         relayed_ns = self._clock.now_ns()
         return Round(
             name=name,
             key=evidence.key,
-            result=result,
+            result=verification.result,
             steps=verification.steps,
             stamps=Stamps(
                 ns=sent_ns, er=received_ns, rg=generated_ns, rr=relayed_ns, ra=self._clock.now_ns()
@@ -204,14 +204,14 @@ class Examiner:
 
     def _kept(
         self, name: str, verification: Verification, enrolled: EnrolledKey | None, version: int
-    ) -> AttestationResult:
-        """The result as the registry took it: another verifier may have been first, which accepts nothing."""
+    ) -> Verification:
+        """The verification as the registry took it; where another verifier was first, nothing is accepted."""
         result = verification.result
         generated = self._registry.now()
         expires = generated.later(max(0, result.expires_ns - result.generated_ns))
         if verification.memory is None or enrolled is None:
             self._registry.record(_row(result, name), generated=generated)
-            return result
+            return verification
         taken = self._registry.accept(
             _row(result, name),
             key_name=enrolled.name,
@@ -221,11 +221,11 @@ class Examiner:
             expires=expires,
         )
         if taken:
-            return result
+            return verification
         why = "another verifier, or a change of the enrolment, was first: ask again"
         conflict = self._unknown(name, result.key, Reason.STATE_CONFLICT, why)
         self._registry.record(_row(conflict, name), generated=generated)
-        return conflict
+        return replace(verification, result=conflict, memory=None)
 
     def _silent(
         self,

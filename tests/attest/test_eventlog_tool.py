@@ -1,4 +1,4 @@
-"""Event logs are read and replayed to the same values by tpm2_eventlog, which knows nothing of this project."""
+"""Event logs are replayed to the same values by tpm2_eventlog, which knows nothing of this project."""
 
 from __future__ import annotations
 

@@ -73,6 +73,16 @@ def test_a_guest_that_stayed_behind_after_its_move_is_a_clone() -> None:
     assert (found.first, found.second) == (moved, stayed)
 
 
+def test_every_older_epoch_is_held_against_the_newest_and_not_the_last() -> None:
+    history = [
+        seen(0, 1_000, host="c", epoch=3),
+        seen(10, 11_000, host="a", epoch=1),
+        seen(20, 21_000, host="b", epoch=2),
+    ]
+
+    assert [one.second.epoch for one in find_clones(history)] == [1, 2]
+
+
 def test_sightings_whose_order_is_not_certain_do_not_show_an_old_epoch() -> None:
     history = [seen(10, 11_000, host="b", epoch=2, uncertainty_ms=6), seen(10.01, 11_010, uncertainty_ms=6)]
 

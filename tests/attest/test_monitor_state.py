@@ -55,6 +55,11 @@ def test_a_result_that_expired_on_its_way_is_none() -> None:
     assert (only(changes).kind, only(changes).reason) == ("silent", Reason.RESULT_EXPIRED)
 
 
+def test_a_result_that_expires_as_it_comes_is_none() -> None:
+    assert after(NEW, replace(GOOD, expires_ns=50), 50).silent
+    assert not after(NEW, replace(GOOD, expires_ns=51), 50).silent
+
+
 def test_what_is_read_late_is_read_as_none_though_nobody_noticed() -> None:
     standing = after(NEW, GOOD)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.attest.appraisal import AppraisalPolicy, ReferenceValues, Require
-from harness.attest.evidence import KeyType
+from harness.attest.evidence import Evidence, KeyType
 from harness.attest.reasons import Reason, Tier
 from harness.attest.round import Examiner
 from harness.attest.transcript import host_line, linked_line, sighting
@@ -123,7 +123,7 @@ def test_a_contraindicated_machine_stays_so_when_its_evidence_is_good_again(benc
 def test_of_two_verifiers_that_saw_the_same_state_one_accepts(bench: Bench) -> None:
     second: list[Reason] = []
 
-    def meanwhile(evidence):  # type: ignore[no-untyped-def]
+    def meanwhile(evidence: Evidence) -> Evidence:
         if not second:
             second.append(Reason.ACCEPTED)
             inner = bench.examiner.examine("a", bench.host, key=bench.key)
@@ -217,3 +217,22 @@ def test_the_line_of_a_round_has_its_stamps_and_no_expiry_unless_it_was_believed
     assert bad.stamps.RX is None
     assert bad.attester is None
     assert (bad.tier, bad.reason) == ("none", "timed-out")
+
+
+def test_what_the_registry_did_not_take_is_not_linked(bench: Bench) -> None:
+    """The host is examined by somebody else while its quote over the guest's is on its way."""
+    inner: list[Reason] = []
+
+    def meanwhile(evidence: Evidence) -> Evidence:
+        if not inner:
+            inner.append(Reason.ACCEPTED)
+            inner[0] = bench.examiner.examine("a", bench.host, key=bench.key).result.reason
+        return evidence
+
+    bench.host.twist = meanwhile
+    done = bench.examiner.examine_linked(
+        ("guest:1", bench.guest), ("a", bench.host), key=bench.key, vm_uuid=UUID, epoch=1
+    )
+    assert inner == [Reason.ACCEPTED]
+    assert (done.tier, done.reason) == (Tier.NONE, Reason.STATE_CONFLICT)
+    assert sighting(done, "a", 1) is None

@@ -60,6 +60,14 @@ EQUIVALENT: tuple[tuple[str, str], ...] = (
         "no known template has a name of that size either",
     ),
     (
+        "ima._line_entry without raise _MalformedError(f'a line of {len(line)} bytes')",
+        "so long a line has more data than an entry may have, which is refused after more work",
+    ),
+    (
+        "ima._line_entry without the bound of len(line) > _MAX_LINE_BYTES",
+        "the same for a line of that length",
+    ),
+    (
         "ima._ascii_entry without the bound of end < 0",
         "a list that begins with the end of a line is refused for its empty line too",
     ),
@@ -70,14 +78,6 @@ EQUIVALENT: tuple[tuple[str, str], ...] = (
     (
         ("ima._binary_entry without raise _MalformedError(f'a template name of {name_size} bytes')"),
         "no known template has so long a name: it is refused as unknown",
-    ),
-    (
-        "ima._entry without not mark",
-        "without the mark there is no digest behind it, which has no known size",
-    ),
-    (
-        "ima._line_entry without raise _MalformedError('its template digest is no SHA-1')",
-        "one of another size is not that of the data, and not the zeros of a violation",
     ),
 )
 """Mutants that cannot be told from the original, and why."""

@@ -39,10 +39,10 @@ CASES: tuple[Case, ...] = grouped(
         _behind(_VIOLATION + b" ima-ng " + _DIGEST + b" /x\n"),
     ),
     (
-        "text-longest-line",
+        "text-longest-data",
         Reason.ACCEPTED,
-        "A line behind the list that is as long as is read",
-        _behind((_VIOLATION + b" ima-ng " + _DIGEST + b" /").ljust(2**21, b"x") + b"\n"),
+        "A line behind the list with as many data as are read",
+        _behind(_VIOLATION + b" ima-ng " + _DIGEST + b" " + b"/".ljust(2**20 - 49, b"x") + b"\n"),
     ),
     (
         "text-dropped",

@@ -36,13 +36,21 @@ class Trust:
 
     def verify(self, *machines: str) -> dict[str, dict[str, Any]]:
         done = self.say("verify", "--json", *machines)
-        found = json.loads(done.output[done.output.index("[") :])
+        said = json.loads(done.output[done.output.index("[") :])
+        found = [{**one["result"], "machine": one["machine"]} for one in said]
         assert done.status == (0 if all(one["tier"] == "affirming" for one in found) else 14), done
-        return {one["attester"]: one for one in found}
+        return {one["machine"]: one for one in found}
 
     def tpm(self, host: str, command: str) -> str:
         tcti = "--tcti swtpm:path=/run/sodbench/swtpm.sock"
         return self._lab.ssh(host, command.replace("tpm2_", "/usr/bin/tpm2_", 1) + f" {tcti}")
+
+    def signal(self, host: str, name: str) -> None:
+        """To the TPM's process; a container's systemd cannot by itself."""
+        self.ssh(host, f"kill -{name} $(systemctl show --property MainPID --value sodbench-swtpm.service)")
+
+    def ssh(self, host: str, command: str) -> str:
+        return self._lab.ssh(host, command)
 
     def begin_anew(self, host: str) -> None:
         """What an operator does with a host that was found bad: start it anew, and enrol it again."""
@@ -102,7 +110,7 @@ def test_a_host_whose_pcr_was_extended_is_refused_until_it_is_enrolled_again(tru
         assert bad["b"]["tier"] == "contraindicated"
         assert bad["b"]["reason"] == "event-log-replay"
         assert bad["a"]["tier"] == "affirming"
-        trust._lab.ssh("b", "systemctl restart sodbench-swtpm.service")
+        trust.ssh("b", "systemctl restart sodbench-swtpm.service")
         healed = trust.verify("b")["b"]
         assert (healed["tier"], healed["reason"]) == ("contraindicated", "held-contraindicated")
     finally:
@@ -112,29 +120,29 @@ def test_a_host_whose_pcr_was_extended_is_refused_until_it_is_enrolled_again(tru
 
 def test_a_host_that_was_restarted_passes_as_rebooted(trust: Trust) -> None:
     trust.verify("b")
-    trust._lab.ssh("b", "systemctl restart sodbench-swtpm.service")
+    trust.ssh("b", "systemctl restart sodbench-swtpm.service")
     after = trust.verify("b")["b"]
     assert (after["tier"], after["claims"]["boot"]) == ("affirming", "reboot")
 
 
 def test_a_tpm_that_is_gone_is_silence_and_not_trust(trust: Trust) -> None:
-    trust._lab.ssh("b", "systemctl stop sodbench-swtpm.service")
+    trust.ssh("b", "systemctl stop sodbench-swtpm.service")
     try:
         gone = trust.verify("b")["b"]
         assert (gone["tier"], gone["reason"]) == ("none", "tpm-gone")
     finally:
-        trust._lab.ssh("b", "systemctl start sodbench-swtpm.service")
+        trust.ssh("b", "systemctl start sodbench-swtpm.service")
     assert trust.verify("b")["b"]["tier"] == "affirming"
 
 
 def test_a_tpm_that_does_not_answer_is_given_up_in_time(trust: Trust) -> None:
-    trust._lab.ssh("b", "systemctl kill --signal=STOP sodbench-swtpm.service")
+    trust.signal("b", "STOP")
     try:
         stuck = trust.verify("b")["b"]
         assert stuck["tier"] == "none"
         assert stuck["reason"] in {"tpm-busy", "timed-out"}
     finally:
-        trust._lab.ssh("b", "systemctl kill --signal=CONT sodbench-swtpm.service")
+        trust.signal("b", "CONT")
     assert trust.verify("b")["b"]["tier"] == "affirming"
 
 

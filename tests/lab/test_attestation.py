@@ -146,6 +146,34 @@ def test_a_tpm_that_does_not_answer_is_given_up_in_time(trust: Trust) -> None:
     assert trust.verify("b")["b"]["tier"] == "affirming"
 
 
+def test_the_monitor_sees_a_violation_within_its_interval(lab: Lab, trust: Trust) -> None:
+    watching = lab.start("attest", "monitor", "a", "b", "--interval", "1", "--for", "14", "--json")
+    try:
+        assert watching.stdout is not None
+        seen = [json.loads(watching.stdout.readline())]
+        while sum(1 for one in seen if one["kind"] in ("tier", "recovered")) < 2:
+            seen.append(json.loads(watching.stdout.readline()))
+        trust.tpm("b", "tpm2_pcrextend 7:sha256=" + "cd" * 32)
+        rest, _ = watching.communicate(timeout=60)
+        seen += [json.loads(line) for line in rest.splitlines()]
+    finally:
+        watching.kill()
+        trust.begin_anew("b")
+    verdicts = [(one["subject"], one["after"]) for one in seen if one["kind"] == "tier"]
+    assert ("b", "contraindicated") in verdicts, seen
+    assert ("a", "contraindicated") not in verdicts, seen
+    assert watching.returncode == 14
+    assert trust.verify("b")["b"]["tier"] == "affirming"
+
+
+def test_a_simulated_monitor_is_marked_wherever_it_speaks(trust: Trust) -> None:
+    done = trust.say("monitor", "b", "--monitor", "b=hyperwall", "--interval", "1", "--for", "4", "--json")
+    changes = [json.loads(line) for line in done.output.splitlines() if line.startswith("{")]
+    spoken = [one for one in changes if one["monitor"] == "hyperwall"]
+    assert spoken, done
+    assert all(one["simulated"] is True for one in spoken)
+
+
 @pytest.fixture(scope="module")
 def run(lab: Lab, trust: Trust, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A run of campaigns/attest-smoke.yml."""

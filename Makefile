@@ -54,13 +54,16 @@ bench: setup ## What the harness itself costs, measured in the lab (benchmarks/R
 
 .PHONY: reference
 reference: setup ## Derive metrics and reports of the reference data set anew from its evidence
-	for name in paper-lab paper-short; do \
-	    kept=results/reference/lab/$$name; work=$$(mktemp -d); \
+	for name in paper-lab paper-short attest; do \
+	    kept=results/reference/lab/$$name; work=$$(mktemp -d); enclosed=(); \
+	    if [ -d $$kept/enclosed ]; then \
+	        enclosed=(--benchmarks $$kept/enclosed/steps.json --adversary $$kept/enclosed/attacks.json); \
+	    fi; \
 	    $(BIN)/sodbench archive unpack $$kept/run $$work/run; \
 	    $(BIN)/sodbench metrics $$work/run; \
 	    rm -rf $$kept/run $$kept/report; \
 	    $(BIN)/sodbench archive pack $$work/run $$kept/run; \
-	    $(BIN)/sodbench report $$work/run --out $$kept/report --format html --format md; \
+	    $(BIN)/sodbench report $$work/run --out $$kept/report --format html --format md "$${enclosed[@]}"; \
 	    rm -rf $$work; \
 	done
 

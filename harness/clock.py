@@ -46,7 +46,7 @@ def sleep(seconds: float) -> None:
 
 
 def realtime_ns() -> int:
-    """The controller's wall clock in nanoseconds; for folder names and manifests only."""
+    """The controller's wall clock in nanoseconds; for names, manifests and instants that outlive a boot."""
     return time.time_ns()
 
 

@@ -16,7 +16,7 @@ from tests.campaigns import campaign
 from tests.evidence import build
 from tests.test_doctor import FIT, UP
 
-VERBS = ["doctor", "lab", "provision", "plan", "run", "resume", "status", "report", "schema"]
+VERBS = ["doctor", "lab", "provision", "attest", "plan", "run", "resume", "status", "report", "schema"]
 
 
 @dataclass(frozen=True)
@@ -270,3 +270,7 @@ def test_doctor_speaks_json(sodbench: Sodbench, monkeypatch: pytest.MonkeyPatch)
     value = json.loads(said.out)
     assert (said.code, value["nothing_missing"]) == (0, True)
     assert {"name", "level", "found", "why", "remedy"} == set(value["checks"][0])
+
+
+def test_a_plan_says_that_it_attests(sodbench: Sodbench) -> None:
+    assert "attested every 1 s with ecc-p256 and rsa-2048" in sodbench("plan", "attest-smoke").out

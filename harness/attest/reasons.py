@@ -102,6 +102,7 @@ class Reason(StrEnum):
     QUOTED_BEFORE_MOVE = "quoted-before-move"
     WINDOW_EXCEEDED = "window-exceeded"
     DESTINATION_DEGRADED = "destination-degraded"
+    NO_ELIGIBLE_HOST = "no-eligible-host"
 
     # nobody answered, or nothing can be believed any more
     ATTESTER_UNREACHABLE = "attester-unreachable"

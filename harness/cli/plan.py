@@ -63,8 +63,8 @@ def plan(
     if expanded.attest is not None:
         asked = expanded.attest
         console.print(
-            f"\nHosts and guest are attested every {asked.interval_s:g} s with {' and '.join(asked.keys)}, by the "
-            f"policies {asked.policy} and {asked.guest_policy}."
+            f"\nHosts and guest are attested every {asked.interval_s:g} s with {' and '.join(asked.keys)}, "
+            f"by the policies {asked.policy} and {asked.guest_policy}."
         )
     cost = estimate(expanded, kind)
     moves = sum(len(trial.migrations) for trial in expanded.trials)

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from conftest import Finished, Lab
 from harness import store
 from harness.store import RunFolder
+from tests.lab.test_interruptions import count, wait_for
 
 pytestmark = pytest.mark.lab
 
@@ -241,3 +242,21 @@ def test_a_host_that_is_not_enrolled_is_found_before_anything_is_touched(
     assert done.status == 4, done
     assert "host a: not enrolled" in done.output
     assert not (tmp_path / "attest-smoke").exists()
+
+
+def test_a_run_that_was_killed_goes_on_though_its_guests_tpm_is_taken(
+    lab: Lab, trust: Trust, tmp_path: Path
+) -> None:
+    """The killed controller released nothing, and the saved guest comes back with the very same TPM."""
+    running = lab.start("run", "attest-smoke", "--results", tmp_path)
+    wait_for(lambda: count(tmp_path, "window.opened") > 0, running, timeout_s=240.0)
+    running.kill()
+    running.wait()
+    assert "guest:" in trust.say("status").output
+    done = lab.sodbench("resume", tmp_path)
+    assert done.status == 0, done
+    assert count(tmp_path, "guest.released") == 1
+    stored = pd.read_parquet(store.find(tmp_path).root / "attestations.parquet")
+    assert set(stored["attempt"]) == {2}
+    assert set(stored["tier"]) == {"affirming"}
+    assert "guest:" not in trust.say("status").output

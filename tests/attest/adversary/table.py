@@ -20,6 +20,7 @@ from harness.attest.evidence import KeyType
 from harness.errors import SodbenchError
 from tests.attest.adversary import (
     binding_cases,
+    choice_cases,
     clock_cases,
     enrolment_cases,
     event_cases,
@@ -54,6 +55,7 @@ CASES: tuple[Case, ...] = (
     *move_cases.CASES,
     *history_cases.CASES,
     *policy_cases.CASES,
+    *choice_cases.CASES,
 )
 
 RUNS = 5

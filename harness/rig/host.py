@@ -24,6 +24,9 @@ from harness.rig.pair import Endpoint
 LineHandler = Callable[[int, str], None]
 """Called with the controller's CLOCK_MONOTONIC in ns on arrival, and the line without its end."""
 
+LONGEST_LINE_BYTES = 256 * 2**20
+"""A machine that sends a longer one is not listened to any more: it would fill the controller's memory."""
+
 _CONNECT_LIMIT_S = 10
 _KEEPALIVE_S = 5
 
@@ -55,17 +58,9 @@ class Channel:
         self._reader.start()
 
     def _read(self) -> None:
-        reason, pending = "", list[bytes]()
+        reason = ""
         try:
-            while data := self._channel.recv(65536):
-                now = self._clock.now_ns()
-                *lines, rest = data.split(b"\n")
-                for line in lines:
-                    # Pieces are joined once a line: some lines are logs of many megabytes.
-                    whole = b"".join((*pending, line)).removesuffix(b"\r")
-                    pending.clear()
-                    self._on_line(now, whole.decode(errors="replace"))
-                pending.append(rest)
+            self._read_lines()
             said = self._last_complaint()
             self.exit_status = self._channel.recv_exit_status()
             reason = said or f"exit status {self.exit_status}"
@@ -74,6 +69,24 @@ class Channel:
         finally:
             self._ended.set()
             self._on_close(reason)
+
+    def _read_lines(self) -> None:
+        """Hand over line by line until the output ends; OSError for a line that is too long."""
+        pending, held = list[bytes](), 0
+        while data := self._channel.recv(65536):
+            now = self._clock.now_ns()
+            *lines, rest = data.split(b"\n")
+            for line in lines:
+                # Pieces are joined once a line: some lines are logs of many megabytes.
+                whole = b"".join((*pending, line)).removesuffix(b"\r")
+                pending.clear()
+                held = 0
+                self._on_line(now, whole.decode(errors="replace"))
+            pending.append(rest)
+            held += len(rest)
+            if held > LONGEST_LINE_BYTES:
+                self._channel.close()
+                raise OSError(f"a line of more than {LONGEST_LINE_BYTES} bytes")
 
     def _last_complaint(self) -> str:
         """The last line of standard error: of a traceback the one that says what happened."""

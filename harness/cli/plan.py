@@ -12,6 +12,7 @@ from rich.table import Table
 from harness.cli.inputs import CampaignPath, campaign_file
 
 if TYPE_CHECKING:
+    from harness.campaign import Attest
     from harness.workloads.contract import Workload
 
 
@@ -61,11 +62,7 @@ def plan(
         )
     console.print(table)
     if expanded.attest is not None:
-        asked = expanded.attest
-        console.print(
-            f"\nHosts and guest are attested every {asked.interval_s:g} s with {' and '.join(asked.keys)}, "
-            f"by the policies {asked.policy} and {asked.guest_policy}."
-        )
+        console.print(f"\n{_attested(expanded.attest)}")
     cost = estimate(expanded, kind)
     moves = sum(len(trial.migrations) for trial in expanded.trials)
     console.print(
@@ -77,6 +74,14 @@ def plan(
         f"{cost.shared_bytes / 1e9:.1f} GB on the shared storage."
     )
     console.print(f"Seed {expanded.seed}, plan {expanded.hash[:12]}.")
+
+
+def _attested(asked: Attest) -> str:
+    keys = " and ".join(asked.keys)
+    return (
+        f"Hosts and guest are attested every {asked.interval_s:g} s with {keys}, "
+        f"by the policies {asked.policy} and {asked.guest_policy}."
+    )
 
 
 def _load(load: Workload) -> str:

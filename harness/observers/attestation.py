@@ -82,7 +82,7 @@ class Sitting:
 class _Seen:
     """What the moves are judged by; written by all threads, under their lock."""
 
-    guest: list[Sighting] = field(default_factory=list)
+    guest: list[tuple[KeyType, Sighting]] = field(default_factory=list)
     hosts: dict[str, list[Quoted]] = field(default_factory=lambda: {"a": [], "b": []})
 
 
@@ -219,7 +219,7 @@ class Attestation:
         sighting = transcript.sighting(done, host, epoch)
         if sighting is not None:
             with self._writing:
-                self._seen.guest.append(sighting)
+                self._seen.guest.append((key, sighting))
         return done, host, epoch
 
     def _note_host(self, machine: str, done: Round) -> None:
@@ -269,7 +269,9 @@ class Attestation:
         """The verdict on a move; None where guest or destination were never seen to compare with."""
         now = transcript.sighting(after, destination, epoch)
         with self._writing:
-            before = [one for one in self._seen.guest if one.latest_ns < started.t_ns]
+            # The guest has a key of each type, which take turns: like is compared with like.
+            key = after.guest.key
+            before = [one for kind, one in self._seen.guest if kind == key and one.latest_ns < started.t_ns]
             chosen = [
                 one
                 for one in self._seen.hosts[destination]

@@ -166,7 +166,7 @@ def event_logs(count: int) -> Mapping[str, Any]:
 
 def ima_lists(count: int) -> Mapping[str, Any]:
     """A long IMA list: read, replayed, and in the verifier with its appraisal; entries a second."""
-    machine = replace(platform(SoftwareTpm("ecc-p256")), lines=logs.running_system(LIST))
+    machine = platform(SoftwareTpm("ecc-p256"), entries=LIST)
     sent, asked = machine.evidence(), question(machine)
     excerpt, expected = sent.ima, machine.pcrs[10]
     if excerpt is None:

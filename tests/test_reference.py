@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from harness import archive, journal, report, results
@@ -17,7 +18,7 @@ REFERENCE = Path(__file__).parent.parent / "results/reference/lab"
 WORKLOADS = {"mail", "app", "file", "web", "db", "stream", "idle"}
 
 
-@pytest.fixture(scope="module", params=["paper-lab", "paper-short"])
+@pytest.fixture(scope="module", params=["paper-lab", "paper-short", "attest"])
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -29,13 +30,19 @@ def run(name: str, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 
 def test_the_metrics_come_out_again(run: RunFolder) -> None:
-    kept = {path: path.read_bytes() for path in (run.metrics_parquet, run.metrics_csv)}
+    made = [*run.root.glob("metrics.*"), *run.root.glob("attestations.*")]
+    assert len(made) >= 2
+    kept = {path: path.read_bytes() for path in made}
     results.write(run)
     assert {path: path.read_bytes() for path in kept} == kept
 
 
 def test_the_report_comes_out_again(run: RunFolder, name: str, tmp_path: Path) -> None:
-    report.build(run, tmp_path, ("html", "md"))
+    enclosed = REFERENCE / name / "enclosed"
+    steps, attacks = (
+        (enclosed / "steps.json", enclosed / "attacks.json") if enclosed.is_dir() else (None, None)
+    )
+    report.build(run, tmp_path, ("html", "md"), benchmarks=steps, adversary=attacks)
     made = {str(one.relative_to(tmp_path)): one.read_bytes() for one in tmp_path.rglob("*") if one.is_file()}
     folder = REFERENCE / name / "report"
     kept = {str(one.relative_to(folder)): one.read_bytes() for one in folder.rglob("*") if one.is_file()}
@@ -53,6 +60,26 @@ def test_every_row_of_table_v_is_filled(run: RunFolder) -> None:
 def test_no_migration_and_no_trial_was_left_out(run: RunFolder, name: str) -> None:
     events = journal.read(run.journal)
     returned = [event.data["ok"] for event in events if event.kind == "migration.returned"]
-    assert len(returned) == {"paper-lab": 35, "paper-short": 42}[name]
+    assert len(returned) == {"paper-lab": 35, "paper-short": 42, "attest": 21}[name]
     finished = [event.data["verdict"] for event in events if event.kind == "attempt.finished"]
-    assert len(finished) == {"paper-lab": 7, "paper-short": 28}[name]
+    assert len(finished) == {"paper-lab": 7, "paper-short": 28, "attest": 7}[name]
+
+
+@pytest.fixture(scope="module")
+def attested(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    run = archive.unpack(REFERENCE / "attest/run", tmp_path_factory.mktemp("attest") / "run")
+    return results.attestations(run)
+
+
+def test_hosts_and_guest_were_attested_under_every_workload_with_both_keys(attested: pd.DataFrame) -> None:
+    seen = set(attested[["workload", "kind", "key"]].itertuples(index=False, name=None))
+    kinds, keys = ("host", "guest", "linked"), ("ecc-p256", "rsa-2048")
+    assert seen == {(load, kind, key) for load in WORKLOADS for kind in kinds for key in keys}
+    assert set(attested["phase"]) == {"before", "during", "after"}
+
+
+def test_a_guest_moved_under_load_kept_its_attested_identity(attested: pd.DataFrame) -> None:
+    arrivals = attested[attested["purpose"] == "arrival"]
+    assert len(arrivals) == 21
+    assert set(arrivals["continuity"]) == {"accepted"}
+    assert arrivals["same_key"].all()

@@ -95,13 +95,22 @@ def run(stage: Stage, observer: Attestation, seconds: float) -> None:
     observer.stop()
 
 
+def missed(stage: Stage) -> int:
+    stopped = next(e for e in read(stage.record.folder / "journal.jsonl") if e.kind == "attestation.stopped")
+    return int(str(stopped.data["missed"]))
+
+
 def test_every_machine_is_attested_at_its_interval(stage: Stage) -> None:
+    begin = time.monotonic()
     run(stage, stage.observer(interval_s=0.1), 1.05)
+    slots = int((time.monotonic() - begin) / 0.1)
     found = stage.lines()
+    # On a busy machine slots go by; each is served or counted, for the three machines together.
+    assert abs(len(found) + missed(stage) - 3 * slots) <= 6
     counts = {subject: sum(1 for one in found if one.subject == subject) for subject in NAMES}
-    assert all(7 <= count <= 11 for count in counts.values()), counts
+    assert all(count >= 4 for count in counts.values()), counts
     kinds = [one.kind for one in found if one.subject == "guest"]
-    assert kinds[:4] == ["guest", "linked", "guest", "linked"]
+    assert kinds == (["guest", "linked"] * len(kinds))[: len(kinds)]
     assert {one.reason for one in found} == {"accepted"}
     assert [one.n for one in found] == list(range(1, len(found) + 1))
 
@@ -115,8 +124,7 @@ def test_slots_that_went_by_are_counted_and_not_made_up_for(stage: Stage) -> Non
     run(stage, stage.observer(interval_s=0.1), 1.0)
     of_a = [one.stamps.NS for one in stage.lines() if one.subject == "a" and one.kind == "host"]
     assert len(of_a) <= 5
-    stopped = next(e for e in read(stage.record.folder / "journal.jsonl") if e.kind == "attestation.stopped")
-    assert int(str(stopped.data["missed"])) >= 4
+    assert missed(stage) >= 4
 
 
 def test_a_move_has_a_gate_before_and_an_arrival_after_it(stage: Stage) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from harness.attest.appraisal import AppraisalPolicy, ReferenceValues
 from harness.attest.attester import Ask, Attester, AttesterError
@@ -27,6 +27,17 @@ from harness.registry.registry import Registry
 from harness.registry.values import KnownKey
 
 NONCE_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What the registry knows of who is to be asked; no key where it has none of that type."""
+
+    key: EnrolledKey | None
+    memory: Memory | None
+    version: int
+    held: bool
+    software_tpm: bool
 
 
 class Examiner:
@@ -97,7 +108,7 @@ class Examiner:
             RefusedError: ``not-enrolled``: the registry does not know `name`.
             RegistryError: The registry does not answer.
         """
-        memory, _ = self._remembered(name, self._enrolled(name, key)[0])
+        memory = self._known(name, key).memory
         challenge = self._challenge(name, secrets.token_bytes(NONCE_BYTES), memory)
         now = self._registry.now()
         lifetime_ns = challenge.expires_ns - challenge.issued_ns
@@ -120,10 +131,8 @@ class Examiner:
             return self._silent(
                 name, evidence.key, challenge.issued_ns, Reason.STATE_CONFLICT, why, challenge
             )
-        remembered = self._remembered(name, self._enrolled(name, evidence.key)[0])
-        return self._judged(
-            name, challenge, evidence, remembered, sent_ns=challenge.issued_ns, received_ns=now_ns
-        )
+        known = self._known(name, evidence.key)
+        return self._judged(name, challenge, evidence, known, sent_ns=challenge.issued_ns, received_ns=now_ns)
 
     def _overtaken(self, name: str, challenge: Challenge) -> bool:
         latest, now = self._registry.latest(name), self._registry.now()
@@ -133,13 +142,11 @@ class Examiner:
 
     def _round(self, name: str, attester: Attester, key: KeyType, nonce: bytes | None = None) -> Round:
         """A round over `nonce`, or over one of its own."""
-        enrolled = self._enrolled(name, key)[0]
-        begin_ns = self._clock.now_ns()
-        if enrolled is None:
+        known = self._known(name, key)
+        begin_ns, memory = self._clock.now_ns(), known.memory
+        if known.key is None:
             why = f"{name} is not enrolled with a key of type {key}"
             return self._silent(name, key, begin_ns, Reason.NOT_ENROLLED, why)
-        remembered = self._remembered(name, enrolled)
-        memory = remembered[0]
         challenge = self._challenge(name, nonce or secrets.token_bytes(NONCE_BYTES), memory)
         try:
             answer = attester.quote(self._to_ask(name, challenge, key))
@@ -153,7 +160,7 @@ class Examiner:
             name,
             challenge,
             answer.evidence,
-            remembered,
+            known,
             sent_ns=answer.sent_ns,
             received_ns=answer.received_ns,
         )
@@ -163,32 +170,29 @@ class Examiner:
         name: str,
         challenge: Challenge,
         evidence: Evidence,
-        remembered: tuple[Memory | None, int],
+        known: _Known,
         *,
         sent_ns: int,
         received_ns: int,
     ) -> Round:
-        """The verdict, by what was `remembered` when the question was asked.
+        """The verdict, by what was `known` when the question was asked.
 
         What another verifier has accepted since is newer than this evidence, which is no fault of the
-        machine: the registry then takes nothing.
+        machine: the registry then takes nothing, and nothing of a machine that was held or revoked since.
         """
-        enrolled, held = self._enrolled(name, evidence.key)
-        memory, version = remembered
-        record = self._registry.attester(name)
         question = Question(
-            key=enrolled,
+            key=known.key,
             challenge=challenge,
-            memory=memory,
+            memory=known.memory,
             reference=self._reference_for(name),
             policy=self._policy_for(name),
             now_ns=self._clock.now_ns(),
-            software_tpm=record is not None and record.tpm.software,
-            held=held,
+            software_tpm=known.software_tpm,
+            held=known.held,
         )
         verification = verify(evidence, question, tick=self._clock.now_ns)
         generated_ns = self._clock.now_ns()
-        verification = self._kept(name, verification, enrolled, version)
+        verification = self._kept(name, verification, known)
         relayed_ns = self._clock.now_ns()
         return Round(
             name=name,
@@ -199,24 +203,22 @@ class Examiner:
                 ns=sent_ns, er=received_ns, rg=generated_ns, rr=relayed_ns, ra=self._clock.now_ns()
             ),
             challenge=challenge,
-            proof=Proved(evidence=evidence, verification=verification, key=enrolled),
+            proof=Proved(evidence=evidence, verification=verification, key=known.key),
         )
 
-    def _kept(
-        self, name: str, verification: Verification, enrolled: EnrolledKey | None, version: int
-    ) -> Verification:
+    def _kept(self, name: str, verification: Verification, known: _Known) -> Verification:
         """The verification as the registry took it; where another verifier was first, nothing is accepted."""
         result = verification.result
         generated = self._registry.now()
         expires = generated.later(max(0, result.expires_ns - result.generated_ns))
-        if verification.memory is None or enrolled is None:
+        if verification.memory is None or known.key is None:
             self._registry.record(_row(result, name), generated=generated)
             return verification
         taken = self._registry.accept(
             _row(result, name),
-            key_name=enrolled.name,
+            key_name=known.key.name,
             memory=verification.memory.to_json(),
-            version=version,
+            version=known.version,
             generated=generated,
             expires=expires,
         )
@@ -265,15 +267,20 @@ class Examiner:
             expires_ns=now_ns,
         )
 
-    def _enrolled(self, name: str, key: KeyType) -> tuple[EnrolledKey | None, bool]:
-        known, record = self._registry.key(name, key), self._registry.attester(name)
-        return (None if known is None else _as_enrolled(known)), record is not None and record.held
-
-    def _remembered(self, name: str, enrolled: EnrolledKey | None) -> tuple[Memory | None, int]:
-        if enrolled is None:
-            return None, 0
-        stored, version = self._registry.memory(name, enrolled.name)
-        return (Memory.from_json(stored) if isinstance(stored, Mapping) else None), version
+    def _known(self, name: str, key: KeyType) -> _Known:
+        """Looked up once a round, before the nonce is sent: no look-up is timed with the verdict."""
+        record = self._registry.attester(name)
+        found = next((one for one in record.keys if one.kind == key), None) if record is not None else None
+        if record is None or found is None:
+            return _Known(key=None, memory=None, version=0, held=False, software_tpm=False)
+        stored, version = self._registry.memory(name, found.name)
+        return _Known(
+            key=_as_enrolled(found),
+            memory=Memory.from_json(stored) if isinstance(stored, Mapping) else None,
+            version=version,
+            held=record.held,
+            software_tpm=record.tpm.software,
+        )
 
     def _challenge(self, name: str, nonce: bytes, memory: Memory | None) -> Challenge:
         policy = self._policy_for(name)

@@ -12,9 +12,9 @@ import secrets
 from harness.attest.appraisal import AppraisalPolicy, ReferenceValues
 from harness.attest.attester import Ask, Attester
 from harness.attest.evidence import Evidence, KeyType, RefusedError
-from harness.attest.question import Challenge, EnrolledKey, Question
+from harness.attest.question import Challenge, Question
 from harness.attest.reasons import Reason
-from harness.attest.round import NONCE_BYTES
+from harness.attest.round import NONCE_BYTES, as_enrolled
 from harness.attest.verifier import GENUINE, verify
 from harness.clock import NS_PER_S, Clock
 from harness.registry.registry import Registry
@@ -61,14 +61,7 @@ def genuine(
     )
     evidence = attester.quote(ask).evidence
     question = Question(
-        key=EnrolledKey(
-            attester=name,
-            kind=known.kind,
-            public=known.public,
-            name=known.name,
-            qualified_name=known.qualified_name,
-            revoked=known.revoked,
-        ),
+        key=as_enrolled(known),
         challenge=challenge,
         memory=None,
         reference=ReferenceValues(version=1),

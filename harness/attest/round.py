@@ -275,7 +275,7 @@ class Examiner:
             return _Known(key=None, memory=None, version=0, held=False, software_tpm=False)
         stored, version = self._registry.memory(name, found.name)
         return _Known(
-            key=_as_enrolled(found),
+            key=as_enrolled(found),
             memory=Memory.from_json(stored) if isinstance(stored, Mapping) else None,
             version=version,
             held=record.held,
@@ -306,7 +306,8 @@ class Examiner:
         )
 
 
-def _as_enrolled(key: KnownKey) -> EnrolledKey:
+def as_enrolled(key: KnownKey) -> EnrolledKey:
+    """The registry's key as the verifier takes it."""
     return EnrolledKey(
         attester=key.attester,
         kind=key.kind,

@@ -50,6 +50,8 @@ bench: setup ## What the harness itself costs, measured in the lab (benchmarks/R
 	$(BIN)/python -m benchmarks.channel
 	$(BIN)/python -m benchmarks.violation
 	$(BIN)/python -m benchmarks.attestation
+	$(BIN)/python -m benchmarks.validation
+	$(BIN)/python -m benchmarks.periodic
 	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-sort=name
 
 .PHONY: reference

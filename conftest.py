@@ -14,12 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from harness import store
 from harness.rig import lab as labs
 from harness.store import RunFolder
 
 SODBENCH = Path(sys.executable).with_name("sodbench")
+
+# With the lab beside it, an example that takes long says what else the machine had to do, not what is wrong.
+settings.register_profile("beside the lab", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("beside the lab")
 
 
 @dataclass(frozen=True, slots=True)

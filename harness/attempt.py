@@ -16,6 +16,7 @@ from harness import attested, workloads
 from harness.attested import Attending
 from harness.clock import NS_PER_S
 from harness.errors import InterruptedRunError, SodbenchError, StorageError, WorkloadError
+from harness.flight import Flights
 from harness.interrupt import Interrupt
 from harness.journal import Json
 from harness.observers import clocks
@@ -27,6 +28,7 @@ from harness.observers.qmp import Qmp
 from harness.observers.sampler import Sampler
 from harness.observers.wire import Wire
 from harness.plan import Plan, Trial
+from harness.response.trial import Guarding, guarding
 from harness.rig import guest, snapshot
 from harness.rig.host import CommandError, Host
 from harness.rig.session import Rig
@@ -79,7 +81,14 @@ class Attempt:
             StorageError: The evidence cannot be written any more.
         """
         trial = self._trial
-        self._say("attempt.started", workload=trial.workload, repetition=trial.repetition, kind=trial.kind)
+        about: dict[str, Json] = {} if trial.scenario is None else {"scenario": trial.scenario}
+        self._say(
+            "attempt.started",
+            workload=trial.workload,
+            repetition=trial.repetition,
+            kind=trial.kind,
+            **about,
+        )
         try:
             judgement = self._measured()
         except InterruptedRunError:
@@ -123,10 +132,14 @@ class Attempt:
 
     def _measured(self) -> Judgement:
         self._rig.clear(self._spec)
-        self._bring_up()
-        self._interrupt.check()
-        clocks.sample({**self._rig.machines, "guest": self._rig.guest}, self._record)
         with ExitStack() as stack:
+            guarded = self._guarding(stack)
+            began_ns = self._record.clock.now_ns()
+            self._bring_up()
+            self._interrupt.check()
+            clocks.sample({**self._rig.machines, "guest": self._rig.guest}, self._record)
+            if guarded is not None:
+                guarded.deployed(stack, self._spec, began_ns)
             attesting = self._attesting(stack)
             stack.callback(self._stop_load)
             self._prepare()
@@ -143,7 +156,15 @@ class Attempt:
             self._start_observers(stack, observers)
             self._await_steady()
             self._baseline()
-            Window(self._rig, self._plan, self._trial, self._record, job, self._interrupt).run()
+            flights = Flights(self._rig, self._plan.migration, self._record, job, self._interrupt)
+            if guarded is not None:
+                guarded.run(flights)
+            else:
+                Window(self._plan, self._trial, self._record, flights, self._interrupt).run()
+            if guarded is not None and guarded.ended:
+                return Judgement(
+                    "valid"
+                )  # the guest was shut down, which was to be seen: nobody is left to ask
             guest.active_on(self._rig.hypervisors.connect())
             guest.require_answer(self._rig.guest, self._rig.hosts["a"], self._spec)
             ended_early = self._output.ended if self._output is not None else None
@@ -192,10 +213,17 @@ class Attempt:
 
     def _attesting(self, stack: ExitStack) -> Sequence[Observer]:
         """The observer that attests, where the campaign asks for one; the guest is enrolled here."""
-        if self._attending is None:
+        if self._attending is None or self._trial.scenario is not None:
             return ()
         opened = attested.observer(self._attending, self._rig, self._trial, self._record, self._spec)
         return (stack.enter_context(opened),)
+
+    def _guarding(self, stack: ExitStack) -> Guarding | None:
+        """The guard of the guest, where the trial is about one; its hosts are watched from here on."""
+        if self._attending is None or self._trial.scenario is None:
+            return None
+        opened = guarding(self._attending, self._rig, self._plan, self._trial, self._record, self._interrupt)
+        return stack.enter_context(opened)
 
     # -- the load
 

@@ -29,7 +29,9 @@ from harness.observers.contract import Record
 from harness.plan import Trial
 from harness.registry.registry import Registry
 from harness.registry.values import Attester as Identity
+from harness.response.policy import ResponsePolicy
 from harness.rig.guest import GuestSpec
+from harness.rig.host import Host
 from harness.rig.session import Rig
 
 _PREFIX = "guest:"
@@ -45,12 +47,14 @@ class Attending:
         equipment: By what machines are judged.
         registry: Open for the length of the run.
         run: The run's name; guests are named after it.
+        response: By what responses are decided; None where the guest is not guarded.
     """
 
     attest: Attest
     equipment: Equipment
     registry: Registry
     run: str
+    response: ResponsePolicy | None = None
 
 
 @contextmanager
@@ -64,30 +68,58 @@ def observer(
         RefusedError: The guest cannot be enrolled.
         RegistryError: The registry does not answer.
     """
-    registry, clock = attending.registry, record.clock
     with ExitStack() as stack:
-        channels: dict[str, Attester] = {}
-        for role, host in {**rig.hosts, GUEST: rig.guest}.items():
-            channels[role] = RemoteAttester(host, clock)
-            stack.callback(channels[role].close)
-        name = f"{_PREFIX}{attending.run}:{trial.id}:{record.attempt}"
-        guest = _enrol(attending, rig, channels[GUEST], name, record)
-        stack.callback(_release, registry, name, record)
+        channels = {
+            role: channel(host, record, stack) for role, host in {**rig.hosts, GUEST: rig.guest}.items()
+        }
+        name = guest_name(attending, record)
+        guest = stack.enter_context(enrolled(attending, rig, channels[GUEST], name, record))
         names = {role: role for role in rig.hosts} | {GUEST: name}
         yield Attestation(
             Sitting(
                 attest=attending.attest,
-                examiner=_examiner(attending, names, record),
-                registry=registry,
+                examiner=examiner(attending, names, record),
+                registry=attending.registry,
                 subjects=_subjects(attending, names, channels, {GUEST: guest}),
                 vm_uuid=spec.uuid,
                 migrations=trial.migrations,
-                bounds=_bounds(attending.equipment.policies["a"]),
+                bounds=bounds(attending.equipment.policies["a"]),
             )
         )
 
 
-def _examiner(attending: Attending, names: Mapping[str, str], record: Record) -> Examiner:
+def channel(host: Host, record: Record, stack: ExitStack) -> Attester:
+    """A standing channel to a machine's attester, closed with `stack`; it connects when it is first used."""
+    opened = RemoteAttester(host, record.clock)
+    stack.callback(opened.close)
+    return opened
+
+
+def guest_name(attending: Attending, record: Record) -> str:
+    """What the guest of this attempt is called in the registry."""
+    return f"{_PREFIX}{attending.run}:{record.trial}:{record.attempt}"
+
+
+@contextmanager
+def enrolled(
+    attending: Attending, rig: Rig, attester: Attester, name: str, record: Record
+) -> Iterator[Identity]:
+    """The guest's identity, for as long as the block lasts.
+
+    Raises:
+        AttesterError: Its attester does not answer.
+        RefusedError: It cannot be enrolled.
+        RegistryError: The registry does not answer.
+    """
+    identity = _enrol(attending, rig, attester, name, record)
+    try:
+        yield identity
+    finally:
+        _release(attending.registry, name, record)
+
+
+def examiner(attending: Attending, names: Mapping[str, str], record: Record) -> Examiner:
+    """Who attests the machines of an attempt; `names` are theirs in the registry, by role."""
     roles = {name: role for role, name in names.items()}
 
     def policy_for(name: str) -> AppraisalPolicy:
@@ -99,7 +131,8 @@ def _examiner(attending: Attending, names: Mapping[str, str], record: Record) ->
     return Examiner(attending.registry, policy_for, reference_for, record.clock)
 
 
-def _bounds(policy: AppraisalPolicy) -> ContinuityPolicy:
+def bounds(policy: AppraisalPolicy) -> ContinuityPolicy:
+    """What a destination that is judged by `policy` must be, and how old its evidence may be when used."""
     tiers = {Tier.AFFIRMING, *({Tier.WARNING} if policy.software_tpm == "warn" else set())}
     return ContinuityPolicy(max_window_s=policy.max_window_s, tiers=frozenset(tiers))
 

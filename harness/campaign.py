@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, fi
 
 from harness.attest.evidence import KeyType
 from harness.migration.options import MigrationOptions, conflicts
+from harness.policy.request import RequestRefusedError, request
 
 Accelerator: TypeAlias = Literal["kvm", "tcg"]
 """What runs the guest's instructions, as proven by booting one: hardware (kvm) or QEMU's emulator (tcg)."""
@@ -25,6 +26,11 @@ Overlap: TypeAlias = Literal["skip", "delay", "abort"]
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 """A duration in s: more than nothing, at most a day."""
+
+Scenario: TypeAlias = Literal[
+    "violation", "attestation", "request", "properties", "moving-target", "suspend", "shut-down"
+]
+"""What happens to a guest that is guarded, and so what makes it move or stop (Security on Demand, III-E)."""
 
 HEARTBEAT_KVM_HZ = 1000
 """1 ms resolution; an echo costs a guest under KVM next to nothing."""
@@ -148,6 +154,47 @@ class Attest(_Section):
         return keys
 
 
+class Respond(_Section):
+    """The guest is guarded: at each point something happens to it, and what follows is decided and timed."""
+
+    scenarios: tuple[Scenario, ...] = Field(
+        strict=False,
+        min_length=1,
+        max_length=7,
+        description="what happens at the points, a trial for each: violation, attestation, request, "
+        "properties, moving-target, suspend, shut-down",
+    )
+    request: tuple[str, ...] = Field(
+        default=("1", "2"),
+        strict=False,
+        min_length=1,
+        description="the protection that the guest is deployed with: options such as 1, 2:c, 5:ci",
+    )
+    policy: str = Field(default="lab", min_length=1, description="response policy: a shipped one or a file")
+    wait_s: Seconds = Field(
+        default=60.0, description="s after which a response that is not over counts as missed"
+    )
+    calm_s: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] = Field(
+        default=2.0, description="s of undisturbed work after a response, before the next point counts"
+    )
+
+    @field_validator("scenarios")
+    @classmethod
+    def _once(cls, scenarios: tuple[Scenario, ...]) -> tuple[Scenario, ...]:
+        if len(set(scenarios)) != len(scenarios):
+            raise ValueError("each scenario once")
+        return scenarios
+
+    @field_validator("request")
+    @classmethod
+    def _granted(cls, options: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            request(options)
+        except RequestRefusedError as refused:
+            raise ValueError(f"a request that is not refused ({refused.summary})") from refused
+        return options
+
+
 class Campaign(_Section):
     """One campaign file."""
 
@@ -177,6 +224,9 @@ class Campaign(_Section):
     heartbeat: Heartbeat = Heartbeat()
     attest: Attest | None = Field(
         default=None, description="attest hosts and guest during every trial; without it the guest has no TPM"
+    )
+    respond: Respond | None = Field(
+        default=None, description="guard the guest and let something happen to it at each point; needs attest"
     )
 
 

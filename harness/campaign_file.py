@@ -83,6 +83,9 @@ def _campaign(source: Source, registry: Registry) -> tuple[Campaign | None, list
     migration = _part(MigrationOptions, source.data.get("migration", {}))
     for path, text in inconsistencies(schedule, migration):
         problems.append(Problem(line=source.line(path), path=dotted(path), text=text))
+    if "respond" in source.data and "attest" not in source.data:
+        text = "respond without attest: a guest is guarded by what is attested of its hosts"
+        problems.append(Problem(line=source.line(("respond",)), path="respond", text=text))
     choices = tuple(_choices(source, registry, problems))
     if campaign is not None:
         campaign = campaign.model_copy(update={"workloads": choices})

@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.attest import attestation_table
 from harness.metric import Metric
+from harness.response import response_table
 from harness.results import COLUMNS, METRICS
 from harness.store import write_atomic
 
@@ -56,6 +57,7 @@ def rendered(text: str) -> str:
         "columns": columns_table(),
         "metrics": metrics_table(),
         "attestations": columns_table(attestation_table.COLUMNS),
+        "responses": columns_table(response_table.COLUMNS),
     }
     for name, table in tables.items():
         begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"

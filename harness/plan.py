@@ -12,11 +12,30 @@ import hashlib
 import json
 import random
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
-from harness.campaign import Attest, Campaign, Guest, Heartbeat, Mode, Overlap, Start, WorkloadChoice
+from harness.campaign import (
+    Attest,
+    Campaign,
+    Guest,
+    Heartbeat,
+    Mode,
+    Overlap,
+    Respond,
+    Scenario,
+    Start,
+    WorkloadChoice,
+)
 from harness.errors import RecordError
 from harness.journal import Json
 from harness.migration.options import MigrationOptions
@@ -47,6 +66,8 @@ class Trial(_Value):
         migrations: In the order of their points; empty in a control trial.
         reference_points_s: Where a control trial is cut, so that its stretches compare with those of the
             trials that migrate; empty in these.
+        scenario: What happens to the guest at the points, which then are no orders to migrate; None where the
+            points are.
     """
 
     id: str
@@ -60,6 +81,15 @@ class Trial(_Value):
     settle_timeout_s: float
     migrations: Annotated[tuple[PlannedMigration, ...], Field(strict=False)]
     reference_points_s: Annotated[tuple[float, ...], Field(strict=False)]
+    scenario: Scenario | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a scenario the bytes are what they were before there were any: plans keep their hash."""
+        found: dict[str, Any] = dump(self)
+        if self.scenario is None:
+            found.pop("scenario", None)
+        return found
 
 
 class Plan(_Value):
@@ -78,6 +108,7 @@ class Plan(_Value):
     migration: MigrationOptions
     heartbeat: Heartbeat
     attest: Attest | None = None
+    respond: Respond | None = None
     trials: Annotated[tuple[Trial, ...], Field(strict=False)]
 
     @property
@@ -99,8 +130,8 @@ class Plan(_Value):
 
     def to_json(self) -> dict[str, Json]:
         """The plan as JSON values; :func:`from_json` reads it back equal."""
-        # Plans without it are the bytes they were before there was attestation, and keep their hash.
-        without = {"attest"} if self.attest is None else set()
+        # Plans without them are the bytes they were before there was attestation, and keep their hash.
+        without = {name for name in ("attest", "respond") if getattr(self, name) is None}
         return {**self.model_dump(mode="json", exclude=without)}
 
 
@@ -146,6 +177,7 @@ def expand(campaign: Campaign) -> Plan:
         migration=campaign.migration,
         heartbeat=campaign.heartbeat,
         attest=campaign.attest,
+        respond=campaign.respond,
         trials=tuple(
             trial.model_copy(update={"id": f"{number:03d}-{trial.workload}"})
             for number, trial in enumerate(trials, start=1)
@@ -160,12 +192,22 @@ def _block(campaign: Campaign, repetition: int) -> Iterator[Trial]:
     controls = shares.count(repetition - 1)
     points = campaign.schedule.points_s
     runs = [points] if campaign.schedule.mode == "back-and-forth" else [(point,) for point in points]
+    scenarios = (None,) if campaign.respond is None else campaign.respond.scenarios
     for choice in campaign.workloads:
-        for run in [*runs, *[()] * controls]:
-            yield _trial(campaign, choice, repetition, run)
+        for run in runs:
+            for scenario in scenarios:
+                yield _trial(campaign, choice, repetition, run, scenario)
+        for _ in range(controls):
+            yield _trial(campaign, choice, repetition, ())
 
 
-def _trial(campaign: Campaign, choice: WorkloadChoice, repetition: int, points_s: tuple[float, ...]) -> Trial:
+def _trial(
+    campaign: Campaign,
+    choice: WorkloadChoice,
+    repetition: int,
+    points_s: tuple[float, ...],
+    scenario: Scenario | None = None,
+) -> Trial:
     schedule = campaign.schedule
     return Trial(
         id="",
@@ -179,4 +221,5 @@ def _trial(campaign: Campaign, choice: WorkloadChoice, repetition: int, points_s
         settle_timeout_s=schedule.settle_timeout_s,
         migrations=tuple(PlannedMigration(n=n, at_s=at_s) for n, at_s in enumerate(points_s, start=1)),
         reference_points_s=() if points_s else schedule.points_s,
+        scenario=scenario,
     )

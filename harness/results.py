@@ -26,6 +26,9 @@ from harness.metric import Metric, NotMeasured, Value, extensions
 from harness.migration import interval_metrics, intervals, metrics, trial_metrics
 from harness.migration.evidence import Attempt, Migration, attempts
 from harness.migration.intervals import Interval
+from harness.response import metrics as response_metrics
+from harness.response import response_table
+from harness.response.evidence import scenario
 from harness.store import RunFolder, read_json, write_atomic
 from harness.workloads.contract import Line, Timeline
 
@@ -63,22 +66,29 @@ METRICS: tuple[Metric[Any], ...] = (
     *metrics.METRICS,
     *interval_metrics.METRICS,
     *trial_metrics.METRICS,
+    *response_metrics.METRICS,
+    *response_metrics.LAUNCH,
 )
 """The project's own metrics in the order of the table; :func:`registry` has the others' too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registry:
-    """Every known metric: those of a migration alone, of any interval, and of a trial."""
+    """Every known metric: those of a migration alone, of any interval, and of a trial.
+
+    The last two are read of trials that demonstrate a response only: of their migrations, and of themselves.
+    """
 
     migration: tuple[Metric[Migration], ...]
     interval: tuple[Metric[Interval], ...]
     trial: tuple[Metric[Attempt], ...]
+    response: tuple[Metric[Migration], ...] = response_metrics.METRICS
+    launch: tuple[Metric[Attempt], ...] = response_metrics.LAUNCH
 
     @property
     def all(self) -> tuple[Metric[Any], ...]:
         """All of them, in the order of the table."""
-        return (*self.migration, *self.interval, *self.trial)
+        return (*self.migration, *self.interval, *self.trial, *self.response, *self.launch)
 
     @property
     def of_migrations(self) -> tuple[Metric[Migration], ...]:
@@ -159,6 +169,8 @@ def _rows(
     run: RunFolder, manifest: dict[str, Json], attempt: Attempt, known: Registry
 ) -> Iterator[dict[str, object]]:
     common = _common(run, manifest, attempt)
+    responds = scenario(attempt) is not None
+    of_migrations = (*known.of_migrations, *known.response) if responds else known.of_migrations
     for migration in attempt.migrations:
         which = {
             "migration": migration.n,
@@ -166,14 +178,14 @@ def _rows(
             "planned_s": migration.planned_s,
             "first_after_boot": migration.first_after_boot,
         }
-        for metric in known.of_migrations:
+        for metric in of_migrations:
             yield {**common, **which, **_reading(metric, metrics.measure(metric, migration))}
     for slot in intervals.slots(attempt):
         which = {"migration": slot.n, "planned_s": slot.planned_s}
         for interval_metric in known.interval:
             value = interval_metrics.measure(interval_metric, slot)
             yield {**common, **which, **_reading(interval_metric, value)}
-    for trial_metric in known.trial:
+    for trial_metric in (*known.trial, *known.launch) if responds else known.trial:
         yield {**common, **_reading(trial_metric, trial_metrics.measure(trial_metric, attempt))}
 
 
@@ -235,10 +247,30 @@ def _attested(run: RunFolder, manifest: dict[str, Json], attempt: Attempt) -> It
     return attestation_table.rows(attempt, stored, common)
 
 
+def responses(run: RunFolder, read: Iterable[Attempt] | None = None) -> pd.DataFrame:
+    """Every response of the finished attempts, a row each; columns as in `response_table.COLUMNS`.
+
+    Args:
+        run: The run's folder.
+        read: What :func:`read_attempts` gave, for who has it already.
+
+    Raises:
+        RecordError: The manifest or the journal is damaged or missing.
+    """
+    manifest = read_json(run.manifest)
+    evidence = read_attempts(run) if read is None else read
+    rows = [
+        row for attempt in evidence for row in response_table.rows(attempt, _common(run, manifest, attempt))
+    ]
+    frame = pd.DataFrame(rows, columns=list(response_table.COLUMNS))
+    return frame.astype({name: kind for name, (kind, _) in response_table.COLUMNS.items()})
+
+
 def write(run: RunFolder) -> pd.DataFrame:
     """Compute the table and store it as metrics.parquet and metrics.csv; the same evidence, the same bytes.
 
-    Where anything was attested, that table is stored likewise beside it, as attestations.parquet and .csv.
+    Where anything was attested, that table is stored likewise beside it, as attestations.parquet and .csv; so
+    are responses, as responses.parquet and .csv.
 
     Raises:
         RecordError: The evidence is damaged.
@@ -250,6 +282,9 @@ def write(run: RunFolder) -> pd.DataFrame:
     attested = attestations(run, evidence)
     if len(attested):
         _store(attested, run.root / "attestations.parquet", run.root / "attestations.csv")
+    responded = responses(run, evidence)
+    if len(responded):
+        _store(responded, run.root / "responses.parquet", run.root / "responses.csv")
     return frame
 
 

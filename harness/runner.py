@@ -36,10 +36,13 @@ from harness.journal import Event, Journal, Json
 from harness.observers.contract import Record
 from harness.plan import Plan
 from harness.registry.registry import Registry, open_registry
-from harness.rig.pair import Pair
+from harness.response import policy_file, provocation
+from harness.rig.pair import HOSTS, Pair
 from harness.rig.provision import play
 from harness.rig.session import Rig
 from harness.store import RunFolder
+
+_RESPONSE_POLICY = "policy-response.yml"
 
 Listener = Callable[[Event], None]
 """Told of every event as it is journalled: for progress on a terminal, never for decisions."""
@@ -110,13 +113,18 @@ def _require(facts: Mapping[str, Mapping[str, Json]], plan: Plan, rig: Rig) -> N
 
 
 def _require_attestation(plan: Plan, rig: Rig, provenance: Provenance) -> Mapping[str, Path]:
-    """The files by which machines will be judged; empty where nothing is attested."""
+    """The files by which machines will be judged and responses decided; empty where nothing is attested."""
     if plan.attest is None or provenance.registry is None:
         return {}
     files = equipment.locate(plan.attest, rig.image_key)
     with open_registry(provenance.registry) as registry:
         equipment.require(plan.attest, files, registry)
-    return files
+    if plan.respond is None:
+        return files
+    provocation.check_playable(rig.pair.tpm, HOSTS)
+    response = policy_file.locate(plan.respond.policy)
+    policy_file.load(response)
+    return {**files, _RESPONSE_POLICY: response}
 
 
 def _needs(plan: Plan) -> dict[str, Sequence[str]]:
@@ -225,7 +233,14 @@ def _close_aborted(writer: Journal, reason: str) -> None:
 def _attending(run: RunFolder, plan: Plan, registry: Registry | None) -> Attending | None:
     if plan.attest is None or registry is None:
         return None
-    return Attending(attest=plan.attest, equipment=equipment.kept(run), registry=registry, run=run.root.name)
+    response = run.attestation / _RESPONSE_POLICY
+    return Attending(
+        attest=plan.attest,
+        equipment=equipment.kept(run),
+        registry=registry,
+        run=run.root.name,
+        response=None if plan.respond is None else policy_file.load(response),
+    )
 
 
 def _trials(

@@ -6,47 +6,31 @@ is in the journal before the next one is asked for.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping
 from typing import assert_never
 
-import libvirt
-
 from harness.clock import NS_PER_S
-from harness.errors import MigrationError, SodbenchError
+from harness.flight import Flights
 from harness.interrupt import Interrupt
 from harness.journal import Json
-from harness.migration import driver
 from harness.migration.schedule import Abort, Action, Delay, Done, Fire, Skip, Wait, next_action
 from harness.observers.contract import Record
-from harness.observers.job import JobStatistics
 from harness.plan import Plan, Trial
-from harness.rig import guest
-from harness.rig.session import Rig
 
 _LOOK_UP_S = 0.5
 """The longest the loop sleeps without looking at the interrupt and the migration's time limit."""
-
-_OTHER = {"a": "b", "b": "a"}
 
 
 class Window:
     """One attempt's window. `run` returns when it is over and nothing is under way."""
 
     def __init__(
-        self, rig: Rig, plan: Plan, trial: Trial, record: Record, job: JobStatistics, interrupt: Interrupt
+        self, plan: Plan, trial: Trial, record: Record, flights: Flights, interrupt: Interrupt
     ) -> None:
-        self._rig = rig
         self._plan = plan
         self._trial = trial
         self._record = record
-        self._job = job
+        self._flights = flights
         self._interrupt = interrupt
-        self._thread: threading.Thread | None = None
-        self._source = ""
-        self._fired_ns = 0
-        self._given_up = False
-        self._failure: BaseException | None = None
 
     def run(self) -> None:
         """Open the window, carry out the schedule, close the window.
@@ -65,13 +49,12 @@ class Window:
             while not isinstance(action := self._next(opened), Done):
                 self._carry_out(action)
                 self._interrupt.check()
-                self._watch_limit()
-                if self._failure is not None:
-                    raise self._failure
+                self._flights.watch_limit(self._plan.migration_timeout_s)
+                self._flights.check()
         except BaseException:
-            self._abandon()
+            self._flights.abandon()
             raise
-        self._settle()
+        self._flights.settle()
         self._record.add("runner", "window.closed", {"late_s": self._late_s(opened)})
 
     def _late_s(self, opened: int) -> float:
@@ -98,107 +81,14 @@ class Window:
             case Wait(seconds):
                 record.clock.wait(min(seconds, _LOOK_UP_S), self._interrupt.wake)
             case Fire(n, planned_s):
-                self._fire(n, planned_s)
+                self._flights.start(n, planned_s)
             case Skip(n, planned_s, reason):
                 record.add("runner", "migration.skipped", {"n": n, "planned_s": planned_s, "reason": reason})
             case Delay(n, planned_s, reason):
                 record.add("runner", "migration.delayed", {"n": n, "planned_s": planned_s, "reason": reason})
             case Abort(n, reason):
-                record.add("runner", "migration.aborted", {"n": n, "reason": reason})
-                driver.cancel(self._rig.hypervisors.connect()[self._source])
+                self._flights.abort(reason, n)
             case Done():
                 return
             case _:
                 assert_never(action)
-
-    def _fire(self, n: int, planned_s: float) -> None:
-        """Start migration `n` in a thread of its own; returns once its start is journalled."""
-        connections = self._rig.hypervisors.connect()
-        source = guest.active_on(connections)
-        destination = _OTHER[source]
-        try:
-            driver.prepare(connections[source], self._plan.migration)
-        except libvirt.libvirtError as error:
-            raise MigrationError(
-                "the migration's options cannot be set", where=f"host {source}", why=str(error)
-            ) from error
-        data: dict[str, Json] = {
-            "n": n,
-            "planned_s": planned_s,
-            "source": source,
-            "destination": destination,
-            "options": self._plan.migration.model_dump(mode="json"),
-        }
-        self._source, self._given_up = source, False
-        self._settle()
-        journalled = (
-            threading.Event()
-        )  # its own: the last migration's thread may still be setting the one before
-        self._thread = threading.Thread(
-            target=self._migrate, args=(connections, data, journalled), name=f"migration-{n}", daemon=True
-        )
-        self._thread.start()
-        journalled.wait()
-
-    def _migrate(
-        self,
-        connections: Mapping[str, libvirt.virConnect],
-        data: Mapping[str, Json],
-        journalled: threading.Event,
-    ) -> None:
-        n, source, destination = int(str(data["n"])), str(data["source"]), str(data["destination"])
-        try:
-            with self._job.watch(n, source, destination):
-                self._fired_ns = self._record.clock.now_ns()
-                self._record.add("runner", "migration.started", data, t_ns=self._fired_ns)
-                journalled.set()
-                outcome = driver.migrate(
-                    connections[source],
-                    connections[destination],
-                    self._plan.migration,
-                    address=self._rig.pair.migration_address[destination],
-                    clock=self._record.clock,
-                )
-                returned: dict[str, Json] = {"n": n, "ok": outcome.ok, "error": outcome.error}
-                self._record.add("runner", "migration.returned", returned, t_ns=outcome.returned_ns)
-                self._interrupt.wake.set()
-        except BaseException as error:  # noqa: BLE001 - handed to the runner's thread, which raises it
-            self._failure = error
-        finally:
-            journalled.set()
-            self._interrupt.wake.set()
-
-    def _settle(self) -> None:
-        """Wait until the last migration's final counts are in: they come shortly after its return."""
-        if self._thread is not None:
-            self._thread.join()
-
-    def _watch_limit(self) -> None:
-        """Give up a migration that outlasts the campaign's limit; its outcome is then a failed one."""
-        if self._thread is None or not self._thread.is_alive() or self._given_up:
-            return
-        limit_s = self._plan.migration_timeout_s
-        if (self._record.clock.now_ns() - self._fired_ns) / NS_PER_S > limit_s:
-            self._given_up = True
-            reason = f"not over within {limit_s:g} s (schedule.migration_timeout_s)"
-            self._record.add("runner", "migration.aborted", {"n": self._current(), "reason": reason})
-            driver.cancel(self._rig.hypervisors.connect()[self._source])
-
-    def _current(self) -> int:
-        started = [event for event in self._record.history if event.kind == "migration.started"]
-        return int(str(started[-1].data["n"]))
-
-    def _abandon(self) -> None:
-        """Leave no migration behind: abort the running one and wait for its end."""
-        if self._thread is None or not self._thread.is_alive():
-            return
-        data: dict[str, Json] = {"n": self._current(), "reason": "the attempt was cut short"}
-        try:
-            self._record.add("runner", "migration.aborted", data)
-        finally:  # also where nothing can be recorded any more
-            try:
-                driver.cancel(self._rig.hypervisors.connect()[self._source])
-            except SodbenchError as error:
-                self._record.failed("runner", f"the migration could not be aborted: {error}")
-            finally:
-                self._thread.join(timeout=30.0)

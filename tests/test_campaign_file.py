@@ -276,3 +276,42 @@ def test_a_number_of_thousands_of_digits_is_refused_like_any_other(number: str) 
     with pytest.raises(CampaignError) as caught:
         campaign(f"seed: {number}\n")
     assert "seed" in str(caught.value)
+
+
+ATTESTED = "attest: {interval_s: 1}\n"
+
+
+def test_a_guest_is_guarded_only_where_hosts_are_attested() -> None:
+    error = refused(MINIMAL + "respond: {scenarios: [violation]}\n")
+    assert "respond without attest" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ("{scenarios: []}", "respond.scenarios"),
+        ("{scenarios: [violation, violation]}", "each scenario once"),
+        ("{scenarios: [violations]}", "'violations'"),
+        ('{scenarios: [violation], request: ["4"]}', "cloud-manager-trusted"),
+        ('{scenarios: [violation], request: ["2", "5"]}', "introspection-conflict"),
+        ("{scenarios: [violation], wait_s: 0}", "respond.wait_s"),
+    ],
+)
+def test_what_cannot_be_played_or_granted_is_refused_with_its_line(section: str, said: str) -> None:
+    error = refused(MINIMAL + ATTESTED + f"respond: {section}\n")
+    assert said in str(error)
+    assert "c.yml:" in str(error)
+
+
+def test_the_shipped_demonstration_plays_every_trigger_ten_times() -> None:
+    parsed = load(CAMPAIGNS / "respond.yml")
+    assert parsed.respond is not None
+    assert set(parsed.respond.scenarios) >= {
+        "violation",
+        "attestation",
+        "request",
+        "properties",
+        "moving-target",
+    }
+    assert [choice.name for choice in parsed.workloads] == ["idle", "file", "web"]
+    assert len(parsed.schedule.points_s) == 10

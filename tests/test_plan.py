@@ -100,3 +100,23 @@ def test_a_control_trial_is_cut_where_the_others_migrate() -> None:
         points = tuple(one.at_s for one in trial.migrations)
         assert (points or trial.reference_points_s) == (0, 12, 24)
         assert bool(points) != bool(trial.reference_points_s)
+
+
+GUARDED = """\
+attest: {interval_s: 1, keys: [ecc-p256], policy: lab}
+respond: {scenarios: [violation, request]}
+"""
+
+
+def test_a_guarded_guest_has_a_trial_for_each_workload_and_scenario() -> None:
+    plan = expand(campaign(GUARDED + "control: 1\n"))
+    played = Counter((trial.workload, trial.scenario) for trial in plan.trials if trial.kind == "migrations")
+    assert played == Counter((w, s) for w in ("idle", "file") for s in ("violation", "request"))
+    assert {trial.scenario for trial in plan.trials if trial.kind == "control"} == {None}
+    assert from_json(plan.to_json()) == plan
+
+
+def test_a_plan_without_responses_has_no_word_of_them() -> None:
+    stored = json.dumps(expand(campaign()).to_json())
+    assert "respond" not in stored
+    assert "scenario" not in stored

@@ -22,6 +22,21 @@ from harness.journal import Json
 NONCE_LIMIT_BYTES = 64
 """The most that every TPM takes as a quote's qualifying data (TPM2B_DATA, Part 2, 10.4.3)."""
 
+SAID_REASONS = frozenset(
+    {
+        Reason.ATTESTER_FAILED,
+        Reason.CREDENTIAL,
+        Reason.NOT_ENROLLED,
+        Reason.SIZE_LIMIT,
+        Reason.TIMED_OUT,
+        Reason.TPM_BUSY,
+        Reason.TPM_GONE,
+        Reason.TPM_MEMORY,
+    }
+)
+"""What an attester may give as its reason for no answer. A tier follows from a reason, and a tier is the
+verifier's to give: by any other word a machine would judge itself."""
+
 _REMEDIES: Mapping[Reason, str] = MappingProxyType(
     {
         Reason.ATTESTER_UNREACHABLE: "check that the machine is up and its sshd answers",

@@ -21,6 +21,7 @@ from typing import Protocol, TypeVar
 from harness import resources
 from harness.attest.attester import (
     NONCE_LIMIT_BYTES,
+    SAID_REASONS,
     Answer,
     Ask,
     AttesterError,
@@ -266,10 +267,8 @@ def _base64(data: bytes) -> str:
 
 
 def _reason(value: Json) -> Reason:
-    try:
-        return Reason(str(value))
-    except ValueError:
-        return Reason.ATTESTER_FAILED
+    """Why there is no answer, as the attester says: it may say no more than that, least of all a verdict."""
+    return next((one for one in SAID_REASONS if one.value == value), Reason.ATTESTER_FAILED)
 
 
 class RemoteAttester(Conversation):

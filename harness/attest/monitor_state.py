@@ -77,6 +77,7 @@ class Standing:
         silent: Whether that was said to have passed.
         heard: Whether there ever was a result that something was learnt from.
         missed: Moments of its schedule given up so far.
+        evident: Whether the architecture has evidence at run time at all, as far as the last look said.
     """
 
     subject: str
@@ -90,6 +91,7 @@ class Standing:
     silent: bool = False
     heard: bool = False
     missed: int = 0
+    evident: bool = True
 
     def at(self, now_ns: int) -> Standing:
         """The standing as it must be read at `now_ns`."""
@@ -117,7 +119,9 @@ def concluded(standing: Standing, seen: Observation | None, now_ns: int) -> Step
     """
     if seen is None:
         why = "this architecture has no evidence at run time"
-        quiet = replace(standing, silent=False, deadline_ns=now_ns + standing.lifetime_ns, detail=why)
+        quiet = replace(
+            standing, silent=False, deadline_ns=now_ns + standing.lifetime_ns, detail=why, evident=False
+        )
         return quiet, ()
     deadline_ns = seen.generated_ns + standing.lifetime_ns
     if seen.tier in _TRUSTED and seen.expires_ns is not None:

@@ -15,15 +15,20 @@ from rich.markup import escape
 from harness import __version__, errors
 from harness.cli.archive import archive
 from harness.cli.attest import attest
+from harness.cli.audit import audit
 from harness.cli.doctor import doctor
+from harness.cli.guest import guest
 from harness.cli.lab import lab
 from harness.cli.metrics import metrics
 from harness.cli.plan import plan
+from harness.cli.policy import policy
 from harness.cli.provision import provision
 from harness.cli.report import report
+from harness.cli.respond import respond
 from harness.cli.run import resume, run
 from harness.cli.schema import schema
 from harness.cli.status import status
+from harness.cli.watch import watch
 
 _EPILOG = """
 [bold]Exit codes[/bold]
@@ -33,7 +38,8 @@ _EPILOG = """
 9 the workload failed · 10 a migration cannot be asked for · 11 no space or not writable ·
 12 a stored run is damaged · 13 the run ended with trials that are not valid ·
 14 evidence or an enrolment was refused · 15 an attester does not answer · 16 the registry cannot be used ·
-130 interrupted
+17 a request for protection was refused · 18 another response of the VM is under way ·
+19 the audit log is not as it was written · 20 no server satisfies a request · 130 interrupted
 
 [bold]First steps[/bold]
 
@@ -75,6 +81,11 @@ app.command(rich_help_panel="Machines")(doctor)
 app.add_typer(lab, name="lab", rich_help_panel="Machines")
 app.command(rich_help_panel="Machines")(provision)
 app.add_typer(attest, name="attest", rich_help_panel="Machines")
+app.add_typer(policy, name="policy", rich_help_panel="Security on demand")
+app.add_typer(guest, name="guest", rich_help_panel="Security on demand")
+app.command(rich_help_panel="Security on demand")(watch)
+app.command(rich_help_panel="Security on demand")(respond)
+app.add_typer(audit, name="audit", rich_help_panel="Security on demand")
 app.command(rich_help_panel="Campaigns")(plan)
 app.command(rich_help_panel="Campaigns")(run)
 app.command(rich_help_panel="Campaigns")(resume)

@@ -38,14 +38,15 @@ def plan(
         typer.echo(json.dumps(expanded.to_json(), indent=2, sort_keys=True))
         return
     console = Console(highlight=False, soft_wrap=True)
+    about = "kind" if expanded.respond is None else "scenario"
     table = Table(
         "trial",
         "repetition",
-        "kind",
+        about,
         "load by",
         "start",
         "window",
-        "migrations at",
+        "migrations at" if expanded.respond is None else "something happens at",
         box=None,
         header_style="bold",
     )
@@ -54,7 +55,7 @@ def plan(
         table.add_row(
             trial.id,
             str(trial.repetition),
-            trial.kind,
+            trial.scenario or trial.kind,
             _load(workloads.make(trial.workload, trial.options)),
             trial.start,
             f"{trial.window_s:g} s",
@@ -63,6 +64,8 @@ def plan(
     console.print(table)
     if expanded.attest is not None:
         console.print(f"\n{_attested(expanded.attest)}")
+    if expanded.respond is not None:
+        console.print(f"The guest asks for {', '.join(expanded.respond.request)} and is guarded.")
     cost = estimate(expanded, kind)
     moves = sum(len(trial.migrations) for trial in expanded.trials)
     console.print(

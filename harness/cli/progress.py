@@ -46,10 +46,10 @@ class RunProgress:
 
     def on_event(self, event: Event) -> None:
         """Say what `event` means, if it means something to a person."""
-        if event.observer != "runner":
+        if event.observer not in {"runner", "response"}:
             return
         self._begin_ns = self._begin_ns or event.t_ns
-        text = self._text(event)
+        text = of_response(event) if event.observer == "response" else self._text(event)
         if text:
             elapsed = int((event.t_ns - self._begin_ns) / NS_PER_S)
             label = f"{elapsed // 60:3d}:{elapsed % 60:02d}  {event.trial or '':<12} {text}"
@@ -100,3 +100,31 @@ class RunProgress:
         place = ids.index(event.trial) if event.trial in ids else 0
         left_s = (len(ids) - place) * self._share
         return f"trial {place + 1} of {len(ids)}, about {left_s / 60:.0f} min left"
+
+
+def of_response(event: Event) -> str:
+    """What a guarded guest's event means to a person."""
+    data = event.data
+    match event.kind:
+        case "response.provoked":
+            return f"{data['what']}{' on ' + str(data['server']) if data['server'] else ''}"
+        case "response.decided":
+            goal = f" to {data['destination']}" if data["destination"] else ""
+            return f"response {data['n']}: {data['action']}{goal}"
+        case "response.closed":
+            return f"response {data['n']} {data['state']}: {data['reason']}"
+        case "response.detected":
+            played = " (simulated)" if data["simulated"] else ""
+            return f"{data['cause']}: {data['detail'] or data['reason']}{played}"
+        case "response.recovered":
+            return f"response {data['response']} was left open: {data['step']}, {data['why']}"
+        case "response.arrived":
+            return f"{data['tier']}: {data['reason']} after the arrival"
+        case "response.acted":
+            return f"{data['action']}: {'done' if data['ok'] else data['error']}"
+        case "guard.started" | "guard.stopped":
+            return f"{data['vm']} is {'guarded' if event.kind == 'guard.started' else 'not guarded any more'}"
+        case "response.missed" | "response.waiting":
+            return f"{event.kind.replace('.', ' ')}: {data.get('reason') or data.get('why')}"
+        case _:
+            return ""

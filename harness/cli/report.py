@@ -40,6 +40,10 @@ def report(
         Path | None,
         typer.Option("--adversary", help="JSON of the attacks tried on the verifier, to be shown too."),
     ] = None,
+    periodic: Annotated[
+        Path | None,
+        typer.Option("--periodic", help="JSON of what attesting at intervals costs, to be shown too."),
+    ] = None,
 ) -> None:
     """Make the report of RUN from its stored results alone.
 
@@ -50,7 +54,12 @@ def report(
     folder = store.find(run)
     place = out if out is not None else Path("reports") / folder.root.parent.name / folder.root.name
     made = reports.build(
-        folder, place, tuple(format or reports.FORMATS), benchmarks=benchmarks, adversary=adversary
+        folder,
+        place,
+        tuple(format or reports.FORMATS),
+        benchmarks=benchmarks,
+        adversary=adversary,
+        intervals=periodic,
     )
     console = Console(soft_wrap=True, highlight=False)
     for path in made.documents:

@@ -42,6 +42,20 @@ def run(
     Ctrl-C ends the current trial cleanly; a second one aborts at once. Either way the machines are put back
     and `sodbench resume` goes on.
     """
+    path = campaign_file(campaign)
+    carry(path.read_bytes(), path.name, inventory, results, registry, path=path)
+
+
+def carry(
+    text: bytes,
+    name: str,
+    inventory: Path | None,
+    results: Path,
+    registry: str | None,
+    *,
+    path: Path | None = None,
+) -> None:
+    """Carry out the campaign in `text`, which a person knows by `name` and keeps at `path`, if anywhere."""
     from harness import campaign_file as files  # noqa: PLC0415
     from harness import plan as plans  # noqa: PLC0415
     from harness import runner  # noqa: PLC0415
@@ -50,14 +64,13 @@ def run(
     from harness.rig import pair as pairs  # noqa: PLC0415
     from harness.rig.session import open_rig  # noqa: PLC0415
 
-    path = campaign_file(campaign)
-    text = path.read_bytes()
-    plan = plans.expand(files.load(path))
+    asked = files.load(path) if path is not None else files.loads(text.decode(), name)
+    plan = plans.expand(asked)
     pair = pairs.load(inventory_file(inventory, plan.rig, path))
     clock = MonotonicClock()
     console = Console(highlight=False, soft_wrap=True)
     console.print("Looking at the machines.")
-    with open_rig(pair, f"sodbench run {path.name}", clock) as rig:
+    with open_rig(pair, f"sodbench run {name}", clock) as rig:
         provenance = runner.Provenance(
             campaign_text=text,
             command_line=_command_line(),

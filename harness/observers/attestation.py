@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from harness.attest import history, transcript
 from harness.attest import record as lines
-from harness.attest import transcript
 from harness.attest.attester import Attester
 from harness.attest.continuity import ContinuityPolicy, Destination, Move, Quoted, Sighting, check
 from harness.attest.evidence import KeyType
@@ -136,6 +136,8 @@ class Attestation:
             thread.join()
         if self._series is not None and self._record is not None:
             self._series.close()
+            for found in history.review(sighting for _, sighting in self._seen.guest):
+                self._record.add(self.name, "attestation.contradicted", _contradiction(found))
             self._record.add(
                 self.name, "attestation.stopped", {"rows": self._series.rows, "missed": self._missed}
             )
@@ -334,6 +336,16 @@ class Attestation:
         with self._writing:
             self._count += 1
             self._series.add(line.model_copy(update={"n": self._count}).to_line().rstrip("\n"))
+
+
+def _contradiction(found: history.Finding) -> dict[str, Json]:
+    """Two sightings that cannot both be of one guest that simply ran on."""
+    return {
+        "reason": found.reason.value,
+        "why": found.why,
+        "hosts": [found.first.host, found.second.host],
+        "epochs": [found.first.epoch, found.second.epoch],
+    }
 
 
 def _described(subject: Subject, attest: Attest) -> dict[str, Json]:

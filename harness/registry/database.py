@@ -60,6 +60,12 @@ class Database:
         """Whether the registry is a file."""
         return self.engine.dialect.name == "sqlite"
 
+    @property
+    def is_missing_file(self) -> bool:
+        """Whether the registry is a file that connecting to would make."""
+        named_by_uri = "uri" in self.engine.url.query
+        return self.is_sqlite and not named_by_uri and not Path(str(self.engine.url.database)).exists()
+
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A session that sees one snapshot and changes nothing."""

@@ -17,3 +17,14 @@ class RegistryError(SodbenchError):
 
 class ConstraintError(RegistryError):
     """A rule of the schema forbids the change; the caller knows which identity, nonce or epoch that means."""
+
+
+class ResponseOpenError(SodbenchError):
+    """A response of this VM is open: one at a time, so that no two move it."""
+
+    exit_code = 18
+    kind = "response-open"
+
+
+class ResponseOwnerError(ResponseOpenError):
+    """Somebody else adopted the response; who had it must do nothing more in its name."""

@@ -17,7 +17,7 @@ from harness.attest.evidence import RefusedError
 from harness.attest.reasons import Reason, Tier
 from harness.clock import NS_PER_S
 from harness.journal import Json
-from harness.registry import identities
+from harness.registry import audit_log, identities
 from harness.registry.errors import RegistryError
 from harness.registry.instant import Instant
 from harness.registry.models import AttesterRow, ChallengeRow, KeyRow, MemoryRow, ResultRow
@@ -164,18 +164,18 @@ def record(session: Session, found: Finding, now: Instant) -> None:
 
 
 def _append(session: Session, row: AttesterRow | None, found: Finding, now: Instant) -> None:
-    session.add(
-        ResultRow(
-            attester_number=None if row is None else row.number,
-            attester=found.attester,
-            key=found.key,
-            tier=found.tier.value,
-            reason=found.reason,
-            generated=found.generated,
-            expires=found.expires,
-            body=dict(found.body),
-        )
+    result = ResultRow(
+        attester_number=None if row is None else row.number,
+        attester=found.attester,
+        key=found.key,
+        tier=found.tier.value,
+        reason=found.reason,
+        generated=found.generated,
+        expires=found.expires,
+        body=dict(found.body),
     )
+    told = {"tier": result.tier, "reason": result.reason, "key": result.key}
+    audit_log.note(session, result, found.attester, told, now)
     if row is not None and found.tier == Tier.CONTRAINDICATED:
         identities.hold(session, row, found.reason, now)
 

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session, selectinload
 from harness.attest.evidence import KeyType, RefusedError
 from harness.attest.reasons import Reason
 from harness.journal import Json
+from harness.registry import audit_log
 from harness.registry.instant import Instant
 from harness.registry.models import AttesterRow, IdentityEventRow, KeyRow, MemoryRow
 from harness.registry.values import Attester, Enrolment, IdentityEvent, Kind, KnownKey, Step, TpmFacts
@@ -154,9 +155,9 @@ def note(
     session: Session, row: AttesterRow, event: Step, why: str, now: Instant, detail: Mapping[str, Json]
 ) -> None:
     """Append to the identity's history."""
-    session.add(
-        IdentityEventRow(attester_number=row.number, event=event, why=why, at=now, detail=dict(detail))
-    )
+    happened = IdentityEventRow(attester_number=row.number, event=event, why=why, at=now, detail=dict(detail))
+    new = row if event == "enrolled" else None
+    audit_log.note(session, happened, row.id, {"event": event, "why": why}, now, identity=new)
 
 
 def find(session: Session, attester: str | None = None) -> tuple[Attester, ...]:

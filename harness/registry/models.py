@@ -6,6 +6,7 @@ processes are constraints here. An append-only table also has triggers, which th
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from sqlalchemy import (
@@ -25,14 +26,29 @@ from sqlalchemy import (
 from sqlalchemy.orm import Composite, DeclarativeBase, Mapped, composite, mapped_column, relationship
 
 from harness.registry.instant import Instant
+from harness.registry.response_states import FINAL, FOLLOWING
 
-APPEND_ONLY = ("identity_events", "results", "property_changes", "placements")
+APPEND_ONLY = (
+    "identity_events",
+    "results",
+    "property_changes",
+    "placements",
+    "requests",
+    "response_steps",
+    "audit",
+)
 """Tables whose rows are never changed and never deleted."""
 
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
 _NOT_RELEASED = text("NOT released")
 _NOT_RETIRED = text("NOT retired")
 _OPEN = text("used_boot_id IS NULL")
+_NOT_CLOSED = text("NOT closed")
+
+
+def _spelled(states: Iterable[str]) -> str:
+    """States as a list in SQL, in one order."""
+    return ", ".join(f"'{state}'" for state in sorted(states))
 
 
 def _stored(realtime_ns: int | None, monotonic_ns: int | None, boot_id: str | None) -> Instant | None:
@@ -248,3 +264,78 @@ class PlacementRow(Base):
     at: Mapped[Instant] = _instant("at")
     guest: Mapped[AttesterRow] = relationship(foreign_keys=guest_number)
     host: Mapped[AttesterRow] = relationship(foreign_keys=host_number)
+
+
+class RequestRow(Base):
+    """What a VM's customer asks for, from now on; without a body it is withdrawn. Append-only."""
+
+    __tablename__ = "requests"
+    __table_args__ = (Index("ix_requests_vm_number", "vm", "number"), {"sqlite_autoincrement": True})
+
+    number: Mapped[int] = mapped_column(_NUMBER, primary_key=True)
+    vm: Mapped[str]
+    body: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
+    by: Mapped[str]
+    why: Mapped[str]
+    at: Mapped[Instant] = _instant("at")
+
+
+class ResponseRow(Base):
+    """Where a response stands now; one of a VM is open at a time, and a closed one never changes."""
+
+    __tablename__ = "responses"
+    __table_args__ = (
+        CheckConstraint(f"state IN ({_spelled(FOLLOWING)})", name="state"),
+        CheckConstraint(f"closed = (state IN ({_spelled(FINAL)}))", name="closed"),
+        Index("uq_responses_vm", "vm", unique=True, sqlite_where=_NOT_CLOSED, postgresql_where=_NOT_CLOSED),
+        Index("ix_responses_vm_number", "vm", "number"),
+        {"sqlite_autoincrement": True},
+    )
+
+    number: Mapped[int] = mapped_column(_NUMBER, primary_key=True)
+    vm: Mapped[str]
+    owner: Mapped[str]
+    state: Mapped[str]
+    closed: Mapped[bool]
+    begun: Mapped[Instant] = _instant("begun")
+    changed: Mapped[Instant] = _instant("changed")
+    steps: Mapped[list[ResponseStepRow]] = relationship(order_by="ResponseStepRow.number", viewonly=True)
+
+
+class ResponseStepRow(Base):
+    """A response reached a state, or got another owner; the first step has why it was begun. Append-only."""
+
+    __tablename__ = "response_steps"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    number: Mapped[int] = mapped_column(_NUMBER, primary_key=True)
+    response_number: Mapped[int] = mapped_column(ForeignKey("responses.number"), index=True)
+    state: Mapped[str]
+    owner: Mapped[str]
+    detail: Mapped[Any] = mapped_column(JSON)
+    at: Mapped[Instant] = _instant("at")
+
+
+class AuditRow(Base):
+    """An entry of the audit log, its body in canonical JSON. Append-only; numbers have no gaps."""
+
+    __tablename__ = "audit"
+
+    number: Mapped[int] = mapped_column(_NUMBER, primary_key=True, autoincrement=False)
+    at: Mapped[Instant] = _instant("at")
+    kind: Mapped[str]
+    subject: Mapped[str]
+    body: Mapped[str]
+    previous: Mapped[str]
+    digest: Mapped[str]
+
+
+class AuditHeadRow(Base):
+    """The last entry's number and digest, in the only row; it only goes forward."""
+
+    __tablename__ = "audit_head"
+    __table_args__ = (CheckConstraint("id = 1", name="id"),)
+
+    id: Mapped[int] = mapped_column(_NUMBER, primary_key=True, autoincrement=False)
+    number: Mapped[int]
+    digest: Mapped[str]

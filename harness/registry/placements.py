@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from harness.attest.evidence import RefusedError
 from harness.attest.reasons import Reason
-from harness.registry import identities
+from harness.registry import audit_log, identities
 from harness.registry.instant import Instant
 from harness.registry.models import AttesterRow, PlacementRow
 from harness.registry.values import Placement
@@ -36,15 +36,14 @@ def place(session: Session, guest: str, host: str, epoch: int, now: Instant) -> 
         raise RefusedError(
             Reason.EPOCH_REUSED, f"epoch {epoch} where {least} or a later one was due", where=guest
         )
-    session.add(
-        PlacementRow(
-            guest_number=guest_row.number,
-            host_number=host_row.number,
-            ek_name=guest_row.ek_name,
-            epoch=epoch,
-            at=now,
-        )
+    row = PlacementRow(
+        guest_number=guest_row.number,
+        host_number=host_row.number,
+        ek_name=guest_row.ek_name,
+        epoch=epoch,
+        at=now,
     )
+    audit_log.note(session, row, guest, {"host": host, "epoch": epoch}, now)
     return Placement(guest=guest, host=host, epoch=epoch, at=now)
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import flag_modified
 
 from harness.journal import Json
+from harness.registry import audit_log
 from harness.registry.instant import Instant
 from harness.registry.models import PropertyChangeRow, PropertyRow
 from harness.registry.values import Property, PropertyChange, checked_json, checked_name, checked_text
@@ -42,9 +43,11 @@ def report(
         session.add(row)
     row.value, row.source, row.simulated, row.since, row.seen = value, source, simulated, now, now
     flag_modified(row, "value")  # true after 1 is no change to Python, so it would not be written
-    session.add(
-        PropertyChangeRow(server=server, name=name, value=value, source=source, simulated=simulated, at=now)
+    change = PropertyChangeRow(
+        server=server, name=name, value=value, source=source, simulated=simulated, at=now
     )
+    body: dict[str, Json] = {"name": name, "value": value, "source": source, "simulated": simulated}
+    audit_log.note(session, change, server, body, now)
     return True
 
 

@@ -1,4 +1,4 @@
-"""The registry as the rest of the program sees it: who may attest, and what was found.
+"""The registry as the rest of the program sees it: who may attest, what was found, and what is done about it.
 
 Each method is one transaction: when it returns, what it stored is on the disk, and when it raises, nothing
 was stored. Any number of threads may use one registry, and any number of processes one database. A process
@@ -16,9 +16,12 @@ from harness.attest.evidence import KeyType, RefusedError
 from harness.attest.reasons import Reason
 from harness.journal import Json
 from harness.registry import findings, identities, placements, properties, schema
+from harness.registry.audit import Audit
 from harness.registry.database import Database, sqlite_url
 from harness.registry.errors import ConstraintError
 from harness.registry.instant import Instant
+from harness.registry.protection import Protection
+from harness.registry.responses import Responses
 from harness.registry.values import (
     Attester,
     Enrolment,
@@ -44,13 +47,16 @@ def present() -> Instant:
     )
 
 
-def open_registry(url: str, *, wait_s: float = 5.0, now: Callable[[], Instant] = present) -> Registry:
+def open_registry(
+    url: str, *, wait_s: float = 5.0, now: Callable[[], Instant] = present, create: bool = True
+) -> Registry:
     """Open the registry at `url`; one that is not there is created, an older one is upgraded.
 
     Args:
         url: ``sqlite:///FILE`` (see :func:`sqlite_url`), or ``postgresql+psycopg://USER@HOST/DATABASE``.
         wait_s: How long a call waits for another process that writes, in s.
         now: Tells the present; tests hand in their own.
+        create: Whether a registry that is not there is made; else that is an error.
 
     Raises:
         RegistryError: The URL is none; the file is not a registry, or a newer program's; it cannot be
@@ -58,7 +64,7 @@ def open_registry(url: str, *, wait_s: float = 5.0, now: Callable[[], Instant] =
     """
     database = Database(url, wait_s=wait_s)
     try:
-        schema.bring_up(database)
+        schema.bring_up(database, now, create=create)
     except BaseException:
         database.close()
         raise
@@ -71,6 +77,9 @@ class Registry(AbstractContextManager["Registry"]):
     def __init__(self, database: Database, now: Callable[[], Instant]) -> None:
         """Use a database whose schema is this program's; :func:`open_registry` sees to that."""
         self._database = database
+        self._protection = Protection(database, now)
+        self._responses = Responses(database, now)
+        self._audit = Audit(database, now)
         self.now = now
 
     def __exit__(
@@ -84,6 +93,21 @@ class Registry(AbstractContextManager["Registry"]):
     def close(self) -> None:
         """Close all connections; twice does no harm."""
         self._database.close()
+
+    @property
+    def protection(self) -> Protection:
+        """What customers ask for their VMs."""
+        return self._protection
+
+    @property
+    def responses(self) -> Responses:
+        """What is being done for VMs."""
+        return self._responses
+
+    @property
+    def audit(self) -> Audit:
+        """The log that shows any change made behind the registry's back."""
+        return self._audit
 
     # who may attest
 

@@ -6,6 +6,7 @@ once, and a program that is killed in the middle has built nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from alembic import command
@@ -14,11 +15,14 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from harness import __version__
 from harness.clock import NS_PER_S, MonotonicClock, sleep
+from harness.registry import audit_log
 from harness.registry.database import Database
 from harness.registry.errors import RegistryError
+from harness.registry.instant import Instant
 from harness.registry.translation import translated
 
 VERSION_TABLE = "registry_version"
@@ -31,16 +35,25 @@ def _config() -> Config:
     return config
 
 
-def bring_up(database: Database) -> None:
+def bring_up(database: Database, now: Callable[[], Instant], *, create: bool = True) -> None:
     """Make the database a registry of this program's schema: create, upgrade, or find that it is one.
+
+    Args:
+        database: Where it is.
+        now: Tells the present, for the audit log's first entry.
+        create: Whether to make one where there is none.
 
     Raises:
         RegistryError: It belongs to another program or to a newer version of this one; it is left as it is.
             Or it can be neither read nor changed.
     """
+    if not create and database.is_missing_file:
+        raise _nothing_there(database.place)
     with translated(database.place), database.engine.connect() as connection:
         if _is_current(connection, database.place):
             return
+        if not create and not inspect(connection).get_table_names():
+            raise _nothing_there(database.place)
     if database.is_sqlite:
         _write_ahead(database)
     with database.sole_connection() as connection:
@@ -49,6 +62,15 @@ def bring_up(database: Database) -> None:
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        with Session(connection) as session:
+            audit_log.begin(session, now())
+            session.flush()
+
+
+def _nothing_there(place: str) -> RegistryError:
+    return RegistryError(
+        "there is no registry", where=place, remedy="name the one that is meant (--registry URL)"
+    )
 
 
 def _is_current(connection: Connection, place: str) -> bool:

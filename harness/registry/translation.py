@@ -99,6 +99,8 @@ def _words(error: SQLAlchemyError) -> _Words:
     state = getattr(error.orig, "sqlstate", None)
     if isinstance(state, str):
         return _POSTGRES.get(state) or _POSTGRES.get(state[:2]) or _UNKNOWN
+    if "Could not decode to UTF-8" in str(error.orig):
+        return _DAMAGED  # a text of SQLite that this program never wrote; its driver has no code for it
     # psycopg has no SQLSTATE for a connection that was never made or that broke
     return _GONE if type(error.orig).__name__ == "OperationalError" else _UNKNOWN
 

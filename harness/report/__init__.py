@@ -39,6 +39,7 @@ def build(
     *,
     benchmarks: Path | None = None,
     adversary: Path | None = None,
+    intervals: Path | None = None,
 ) -> Report:
     """Write the report of `run` into the folder `out`, made when missing.
 
@@ -48,6 +49,7 @@ def build(
         formats: Some of :data:`FORMATS`.
         benchmarks: pytest-benchmark's JSON of the verification's steps, for a section of its own.
         adversary: JSON of the attacks that were tried on the verifier, likewise.
+        intervals: JSON of what attesting at intervals cost a workload, likewise.
 
     Raises:
         UsageError: A format is not known.
@@ -59,7 +61,9 @@ def build(
         raise UsageError(
             f"no report can be written as {', '.join(unknown)}", remedy=f"choose among {', '.join(FORMATS)}"
         )
-    document = compose.document(material.read(run, benchmarks=benchmarks, adversary=adversary))
+    document = compose.document(
+        material.read(run, benchmarks=benchmarks, adversary=adversary, intervals=intervals)
+    )
     figures = _figures(document, out / "figures", formats)
     documents = []
     for form in dict.fromkeys(formats):

@@ -42,13 +42,14 @@ def banner(material: Material) -> str:
 def headline(material: Material) -> list[Block]:
     """What was run, and the answer for each workload."""
     counted = [attempt for attempt in material.attempts if attempt.counts]
+    moving = [attempt for attempt in counted if attempt.moves or not attempt.scenario]
     moves = [move for attempt in counted for move in attempt.migrations if move.outcome == "completed"]
     blocks: list[Block] = [
         Paragraph(
             text="What does it cost to move a running virtual machine to safety? Campaign "
             f"{material.campaign} on the rig {material.manifest.get('rig')}, {_guests(material)}: "
             f"{len(material.attempts)} attempts at {len({attempt.trial for attempt in material.attempts})} "
-            f"trials, {len(counted)} of them valid and with migrations; {len(moves)} completed migrations "
+            f"trials, {len(moving)} of them valid and with migrations; {len(moves)} completed migrations "
             "are counted below."
         )
     ]
@@ -62,11 +63,25 @@ def headline(material: Material) -> list[Block]:
                 tone="warning", text="There is no valid measurement of a migration in this run: see Validity."
             )
         )
+    if taken := together(material):
+        blocks.append(Callout(tone="note", text=taken))
     names = material.names
     blocks.extend(Answer(subject=names.of(name), text=_answer(material, name)) for name in material.workloads)
     if note := names.note(material.workloads):
         blocks.append(Paragraph(text=note))
     return blocks
+
+
+def together(material: Material) -> str:
+    """What must be said where migrations of different scenarios are in one mean; empty where none are."""
+    moved = [one for one in material.attempts if one.counts and one.scenario and one.moves]
+    scenarios = dict.fromkeys(one.scenario for one in moved)
+    if not scenarios:
+        return ""
+    return (
+        "The migrations of this run are responses. Here those of one workload are taken together, whatever "
+        f"made them necessary ({', '.join(scenarios)}); the section on responses keeps them apart."
+    )
 
 
 def _guests(material: Material) -> str:
@@ -144,7 +159,9 @@ def table_v(material: Material) -> Table:
         title="Table V, measured and published",
         columns=columns,
         rows=[_row(material, name) for name in names],
-        caption=with_note(_how(material), material.names.note(material.workloads)),
+        caption=with_note(
+            with_note(_how(material), together(material)), material.names.note(material.workloads)
+        ),
     )
 
 

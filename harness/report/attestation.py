@@ -45,10 +45,19 @@ def section(material: Material, figures: Sequence[Figure]) -> Section:
         title="What attestation costs",
         blocks=[
             *blocks,
+            *_contradictions(material),
             *_refused(table, material.attestations_missed),
             *attestation_identity.refusals(table, names),
         ],
     )
+
+
+def _contradictions(material: Material) -> list[Block]:
+    """What was seen of a guest cannot all be of one that simply ran on; nothing where it can."""
+    return [
+        Callout(tone="warning", text=f"{trial}: {reason}. The guest was seen {why}.")
+        for trial, reason, why in material.contradictions
+    ]
 
 
 def _answers(counted: pd.DataFrame, found: Sequence[attestation_identity.Passage]) -> list[Block]:

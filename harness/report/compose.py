@@ -21,6 +21,8 @@ from harness.report import (
     proofs,
     provenance,
     quantity,
+    response,
+    response_periodic,
     scatters,
     service,
     timeline,
@@ -39,6 +41,7 @@ Job: TypeAlias = Callable[[], Figure | None]
 def document(material: Material) -> Document:
     """The report of `material`."""
     jobs = (
+        _response_figures(material),
         _table_figures(material),
         _cost_figures(material),
         _attestation_figures(material),
@@ -46,7 +49,7 @@ def document(material: Material) -> Document:
     )
     drawn = iter(drawing.together([job for some in jobs for job in some]))
     # The jobs' own order is the order of the sections.
-    chart, those_of_costs, those_of_attestation, those_of_moves = (
+    those_of_responses, chart, those_of_costs, those_of_attestation, those_of_moves = (
         [figure for _, figure in zip(some, drawn, strict=False) if figure] for some in jobs
     )
     return Document(
@@ -55,6 +58,7 @@ def document(material: Material) -> Document:
         banner=answers.banner(material),
         sections=[
             Section(key="answer", title="The answer", blocks=answers.headline(material)),
+            *_responses(material, those_of_responses),
             Section(
                 key="table", title="Table V beside the paper's", blocks=[answers.table_v(material), *chart]
             ),
@@ -72,6 +76,20 @@ def document(material: Material) -> Document:
             Section(key="definitions", title="Definitions", blocks=[provenance.definitions(material)]),
         ],
     )
+
+
+def _responses(material: Material, figures: Sequence[Figure]) -> list[Section]:
+    """What it costs to respond, for a run with responses; else what a file says of attesting at intervals."""
+    if len(material.responses):
+        return [response.section(material, figures)]
+    return [] if material.periodic is None else [response_periodic.section(material.periodic, figures)]
+
+
+def _response_figures(material: Material) -> list[Job]:
+    drawn: list[Job] = [partial(response.figure, material)] if len(material.responses) else []
+    if material.periodic is not None:
+        drawn.append(partial(response_periodic.figure, material.periodic))
+    return drawn
 
 
 def _table_figures(material: Material) -> list[Job]:
@@ -144,7 +162,8 @@ def _course(material: Material, attempt: Attempt) -> Course | None:
 
 
 def _alike(one: Attempt, other: Attempt) -> bool:
-    return (one.verdict, one.workload, one.kind) == ("valid", other.workload, other.kind)
+    mine = (one.verdict, one.workload, one.kind, one.scenario)
+    return mine == ("valid", other.workload, other.kind, other.scenario)
 
 
 def _trial_value(material: Material, attempt: Attempt, metric: str) -> float | None:
@@ -218,11 +237,12 @@ def _of(table: pd.DataFrame, attempt: Attempt) -> pd.DataFrame:
 def _drawn(material: Material) -> Sequence[Attempt]:
     """The trial that stands for each workload, in the report's order: the first valid one with migrations.
 
-    Where there is none, it is the first valid control trial.
+    Where there is none, it is the first valid control trial, or one whose responses moved nothing.
     """
     first: dict[tuple[str, bool], Attempt] = {}
     for attempt in material.attempts:
         if attempt.verdict == "valid":
-            first.setdefault((attempt.workload, attempt.kind == "control"), attempt)
+            still = attempt.kind == "control" or bool(attempt.scenario and not attempt.moves)
+            first.setdefault((attempt.workload, still), attempt)
     chosen = (first.get((name, False)) or first.get((name, True)) for name in material.workloads)
     return [attempt for attempt in chosen if attempt is not None]

@@ -1,4 +1,4 @@
-"""Files that a report shows beside its run: benchmarks of the verification's steps, and attacks tried on it.
+"""Files that a report shows beside its run: benchmarks, attacks tried, and what attesting at intervals costs.
 
 They were made elsewhere and perhaps on another machine, which the report names with their date. What a file
 does not say of itself stays unknown.
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness.errors import RecordError
 
@@ -18,6 +18,8 @@ UNKNOWN = "not recorded in the file"
 
 Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Name = Annotated[str, Field(min_length=1)]
 
 
 class _Foreign(BaseModel):
@@ -160,6 +162,65 @@ class Adversary(_Own):
     mutants: Mutants | None = None
 
 
+class RatedTrial(_Own):
+    """One trial: its name, and the work a second over its window in the workload's own unit."""
+
+    name: Name
+    rate: Rate
+
+
+class Rated(_Own):
+    """The trials of one workload at one interval.
+
+    Attributes:
+        workload: What ran.
+        unit: Of its rates, such as ``operations/s``.
+        interval_s: How often each machine was attested, s; None for the control, in which none was.
+        trials: One or more.
+    """
+
+    workload: Name
+    unit: Name
+    interval_s: Rate | None
+    trials: Annotated[Sequence[RatedTrial], Field(min_length=1)]
+
+
+class Periodic(_Own):
+    """What attesting at intervals costs a running workload: rates alone, and nothing computed from them.
+
+    Attributes:
+        schema_: Version of the file's form; ``schema`` in the file.
+        machine: On which machine, in words.
+        date: When, UTC.
+        rig: ``lab`` or ``pair``.
+        accelerator: ``kvm`` or ``tcg``.
+        attested: Who was attested, in words, such as ``both hosts and the guest``.
+        rows: One a workload and interval, the control's among them.
+    """
+
+    schema_: Literal[1] = Field(alias="schema")
+    machine: str | None = None
+    date: str | None = None
+    rig: str | None = None
+    accelerator: str | None = None
+    attested: str | None = None
+    rows: Annotated[Sequence[Rated], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _comparable(self) -> Periodic:
+        """One row each, a control for every workload, and one unit for what is compared."""
+        seen = [(row.workload, row.interval_s) for row in self.rows]
+        doubled = next((one for one in seen if seen.count(one) > 1), None)
+        if doubled is not None:
+            raise ValueError(f"two rows are of {doubled[0]} at the interval {doubled[1]}")
+        for workload in dict.fromkeys(row.workload for row in self.rows):
+            if (workload, None) not in seen:
+                raise ValueError(f"{workload} has no control: no row of it has the interval null")
+            if len({row.unit for row in self.rows if row.workload == workload}) > 1:
+                raise ValueError(f"the rates of {workload} are in different units")
+        return self
+
+
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -171,6 +232,11 @@ def benchmarks(path: Path) -> Benchmarks:
 def adversary(path: Path) -> Adversary:
     """The attacks stored in `path`; raises RecordError where it cannot be read or is none."""
     return _read(path, Adversary, "a list of attacks")
+
+
+def periodic(path: Path) -> Periodic:
+    """The rates stored in `path`; raises RecordError where it cannot be read or is none."""
+    return _read(path, Periodic, "what attesting at intervals costs")
 
 
 def _read(path: Path, model: type[_Model], what: str) -> _Model:

@@ -40,6 +40,7 @@ _TEX = {
     "µ": r"\textmu{}",
     "μ": r"\textmu{}",
     "·": r"\textperiodcentered{}",
+    "†": r"\textdagger{}",
     "’": r"\textquoteright{}",
     "‘": r"\textquoteleft{}",
     "“": r"\textquotedblleft{}",

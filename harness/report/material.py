@@ -21,7 +21,7 @@ from harness.errors import RecordError
 from harness.journal import Event, Json
 from harness.metric import Metric
 from harness.report import enclosed, naming, story
-from harness.report.enclosed import Adversary, Benchmarks
+from harness.report.enclosed import Adversary, Benchmarks, Periodic
 from harness.report.naming import Names
 from harness.report.story import Attempt
 from harness.store import RunFolder
@@ -79,8 +79,12 @@ class Material:
         attestations: The attestations, as :func:`harness.results.attestations` gives them; empty without any.
         attestations_missed: How many were due and passed over, because the ones before took too long; None
             where nobody counted.
+        contradictions: What the sightings of a guest, all together, showed that no single attestation did:
+            the trial, the reason and why.
         benchmarks: What the steps of the verification cost elsewhere, where a file was given.
         adversary: Which attacks were tried on the verifier, where a file was given.
+        responses: The responses, as :func:`harness.results.responses` gives them; empty without any.
+        periodic: What attesting at intervals costs a workload, where a file was given.
     """
 
     run: str
@@ -99,8 +103,11 @@ class Material:
     definitions: Sequence[Definition]
     attestations: pd.DataFrame = field(default_factory=pd.DataFrame)
     attestations_missed: int | None = None
+    contradictions: Sequence[tuple[str, str, str]] = ()
     benchmarks: Benchmarks | None = None
     adversary: Adversary | None = None
+    responses: pd.DataFrame = field(default_factory=pd.DataFrame)
+    periodic: Periodic | None = None
 
     @property
     def campaign(self) -> str:
@@ -145,6 +152,7 @@ def read(
     *,
     benchmarks: Path | None = None,
     adversary: Path | None = None,
+    intervals: Path | None = None,
 ) -> Material:
     """Everything the report needs of `run`.
 
@@ -153,6 +161,7 @@ def read(
         reference: Folder of the papers' tables; the project's own by default.
         benchmarks: pytest-benchmark's JSON of the verification's steps.
         adversary: JSON of the attacks that were tried.
+        intervals: JSON of what attesting at intervals cost.
 
     Raises:
         RecordError: The folder, or one of the files, is damaged.
@@ -177,8 +186,11 @@ def read(
         definitions=[_definition(metric) for metric in results.registry().all],
         attestations=results.attestations(run, evidence),
         attestations_missed=_missed(events),
+        contradictions=_contradictions(events),
         benchmarks=None if benchmarks is None else enclosed.benchmarks(benchmarks),
         adversary=None if adversary is None else enclosed.adversary(adversary),
+        responses=results.responses(run, evidence),
+        periodic=None if intervals is None else enclosed.periodic(intervals),
     )
 
 
@@ -220,6 +232,14 @@ def _missed(events: Sequence[Event]) -> int | None:
     counts = [event.data.get("missed") for event in events if event.kind == "attestation.stopped"]
     known = [count for count in counts if isinstance(count, int)]
     return sum(known) if known else None
+
+
+def _contradictions(events: Sequence[Event]) -> list[tuple[str, str, str]]:
+    return [
+        (str(event.trial), str(event.data.get("reason")), str(event.data.get("why")))
+        for event in events
+        if event.kind == "attestation.contradicted"
+    ]
 
 
 def _machines(run: RunFolder) -> dict[tuple[str, str], dict[str, str]]:

@@ -25,8 +25,9 @@ class Names:
         return f"{workload}{MARK}" if workload in self.substituted else workload
 
     def trial(self, attempt: Attempt, *, numbered: bool = True) -> str:
-        """The trial's id with the mark of its workload, and which attempt it is where it is not the first."""
+        """The trial's id with its workload's mark and its scenario, and which attempt where not the first."""
         name = f"{attempt.trial}{MARK}" if attempt.workload in self.substituted else attempt.trial
+        name = f"{name}·{attempt.scenario}" if attempt.scenario else name
         return f"{name}, attempt {attempt.attempt}" if numbered and attempt.attempt != 1 else name
 
     def note(self, workloads: Iterable[str]) -> str:

@@ -42,6 +42,7 @@ class Attempt:
         window_s: Length of the window in seconds.
         closed_s: When the window closed, in seconds from t = 0.
         failures: Observers that failed, with the reason.
+        scenario: Which response the trial demonstrates; empty for none.
         remarks: What else a reader must know, in words.
     """
 
@@ -50,6 +51,7 @@ class Attempt:
     workload: str = ""
     kind: str = ""
     repetition: int = 0
+    scenario: str = ""
     verdict: str = "unfinished"
     reasons: tuple[str, ...] = ()
     generator: str = ""
@@ -143,6 +145,7 @@ def _started(attempt: Attempt, event: Event) -> Attempt:
         workload=_text(event, "workload"),
         kind=_text(event, "kind"),
         repetition=int(_number(event, "repetition") or 0),
+        scenario=_text(event, "scenario"),
     )
 
 

@@ -186,6 +186,24 @@ def active_on(connections: Mapping[str, libvirt.virConnect]) -> str:
     return running[0]
 
 
+def only_on(connections: Mapping[str, libvirt.virConnect]) -> tuple[str, bool]:
+    """The one host that has the guest with its memory, and whether it runs there; it may be suspended.
+
+    Raises:
+        GuestError: No host has it, or both.
+    """
+    alive = {libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED, libvirt.VIR_DOMAIN_PAUSED}
+    found = {role: state for role, state in locate(connections).items() if state in alive}
+    if len(found) != 1:
+        raise GuestError(
+            "both hosts have the guest" if found else "neither host has the guest",
+            where=", ".join(f"{role}: state {state}" for role, state in found.items()) or "a, b",
+            remedy="`virsh list --all` on both hosts says more",
+        )
+    ((role, state),) = found.items()
+    return role, state != libvirt.VIR_DOMAIN_PAUSED
+
+
 def destroy(connections: Mapping[str, libvirt.virConnect], host: Host, spec_folder: str) -> None:
     """Take the guest off every host and remove its disk; fine when it is not there."""
     for connection in connections.values():

@@ -349,6 +349,8 @@ def _write_inventory(places: Places) -> None:
                 "sodbench_bridge": "br0",
                 "sodbench_bridge_manage": False,
                 "sodbench_tpm": "software",
+                # Hardware that counts violations of memory is not to be had: the number is set by hand.
+                "sodbench_simulated": {"memory_violations": "/var/lib/sodbench/memory_violations"},
                 "sodbench_guest_network": {
                     "address": str(GUEST_ADDRESS),
                     "prefix": lab_network.NETWORK.prefixlen,

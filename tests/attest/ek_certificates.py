@@ -123,6 +123,12 @@ class Authority:
             extensions.append((further, True))
         return self._signed("", key, extensions, begin, end).public_bytes(Encoding.DER)
 
+    def certify_barely(self, key: PublicKey, *extensions: x509.ExtensionType) -> bytes:
+        """DER of a certificate that says nothing but `extensions`."""
+        return self._signed("", key, [(one, True) for one in extensions], BEGIN, END).public_bytes(
+            Encoding.DER
+        )
+
 
 def pem(*certificates: x509.Certificate) -> bytes:
     """The certificates as one file of roots holds them."""

@@ -17,7 +17,9 @@ import pytest
 
 from harness.attest.attester import AttesterError
 from harness.attest.channel import LocalAttester
+from harness.attest.keys import AttestationKey
 from harness.attest.reasons import Reason
+from harness.attest.structures import parse_attest, parse_signature
 from tests.attest.attesting import FILES, PROGRAM, PYTHON, ask, attesting, configured, left_behind
 from tests.attest.local_tpm import LocalTpm
 
@@ -42,6 +44,21 @@ def holding(tpm: LocalTpm) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(tpm.tcti.partition("path=")[2])
         yield client
+
+
+@contextmanager
+def anew(state: Path, path: Path) -> Iterator[None]:
+    """Another software TPM with the state and at the place of one that has ended."""
+    channels = ("--server", f"type=unixio,path={path}", "--ctrl", f"type=unixio,path={path}.ctrl")
+    flags = ("--tpmstate", f"dir={state}", "--flags", "startup-clear,not-need-init")
+    with subprocess.Popen(["swtpm", "socket", "--tpm2", *channels, *flags]) as process:
+        try:
+            while not path.exists():
+                assert process.poll() is None
+                time.sleep(0.005)
+            yield
+        finally:
+            process.terminate()
 
 
 def refused(asked: Callable[[], object]) -> tuple[Reason, float, str]:
@@ -137,8 +154,8 @@ def test_a_tpm_that_another_client_holds_is_busy(limited: LocalAttester, swtpm: 
 
 def test_a_client_that_leaves_in_time_is_waited_for(limited: LocalAttester, swtpm: LocalTpm) -> None:
     with holding(swtpm) as client:
-        threading.Timer(LIMIT_S / 3, client.close).start()
         began = time.monotonic()
+        threading.Timer(LIMIT_S / 3, client.close).start()
         answer = limited.quote(ask())
     assert time.monotonic() - began > LIMIT_S / 4
     moments = answer.evidence.moments
@@ -166,6 +183,38 @@ def test_attesters_of_one_tpm_take_turns(limited: LocalAttester, swtpm: LocalTpm
         thread.join()
     assert (failed, len(done), len(set(done))) == ([], 150, 150)
     assert not left_behind(swtpm)
+
+
+def test_a_tpm_that_is_left_open_between_quotes_is_anybodys(limited: LocalAttester, swtpm: LocalTpm) -> None:
+    for _ in range(3):
+        limited.quote(ask())
+        assert len(swtpm.run("tpm2_getrandom", "--hex", "8").stdout.strip()) == 16
+    assert limited.started == 1
+
+
+def test_a_key_that_was_made_anew_by_another_attester_signs_the_next_quote(
+    limited: LocalAttester, swtpm: LocalTpm
+) -> None:
+    before = limited.quote(ask()).evidence
+    with attesting(configured(swtpm.folder, swtpm.tcti)) as other:
+        key = AttestationKey.from_public(other.create_key("ecc-p256").public)
+    after = limited.quote(ask()).evidence
+    assert key.verify(parse_signature(after.signature), after.attest)
+    assert not key.verify(parse_signature(before.signature), before.attest)
+    assert limited.started == 1
+
+
+def test_a_tpm_that_was_started_anew_answers_at_once(limited: LocalAttester, swtpm: LocalTpm) -> None:
+    first = parse_attest(limited.quote(ask()).evidence.attest).clock
+    swtpm.run("tpm2_shutdown", "--clear")
+    os.kill(swtpm.pid, signal.SIGTERM)
+    path = Path(swtpm.tcti.partition("path=")[2])
+    while path.exists():
+        time.sleep(0.005)
+    with anew(swtpm.folder / "state", path):
+        second = parse_attest(limited.quote(ask()).evidence.attest).clock
+    assert second.reset_count == first.reset_count + 1
+    assert limited.started == 1
 
 
 def test_a_tpm_that_others_filled_says_so(limited: LocalAttester, swtpm: LocalTpm) -> None:

@@ -76,7 +76,8 @@ def test_looks_that_hang_are_reported_and_the_others_go_on() -> None:
 
     hanging = [watch(hang, f"hung-{n}") for n in range(3)]
     try:
-        with running(*hanging, watch(look, "works")) as (monitor, told):
+        # A look that is late on a busy machine must not be taken for one that hangs.
+        with running(*hanging, watch(look, "works"), hang_s=1.0) as (monitor, told):
             silent = {until(told, lambda change: change.reason is Reason.TIMED_OUT).subject for _ in hanging}
             before = looks
             deadline_ns = CLOCK.now_ns() + round(LONG_S * 1e9)
@@ -92,25 +93,26 @@ def test_looks_that_hang_are_reported_and_the_others_go_on() -> None:
 
 
 def test_an_attester_that_falls_silent_is_reported_within_its_lifetime() -> None:
-    first = threading.Event()
+    looked: list[int] = []
     never = threading.Event()
 
     def look() -> Observation:
-        if first.is_set():
+        if looked:
             never.wait()
-        first.set()
-        return seen(CLOCK.now_ns())
+        looked.append(CLOCK.now_ns())
+        return seen(looked[0])
 
     try:
         with running(watch(look, lifetime_s=0.2), hang_s=60.0) as (monitor, told):
-            good = until(told, lambda change: change.after == "affirming")
+            until(told, lambda change: change.after == "affirming")
             quiet = until(told, lambda change: change.kind == "silent")
             tier = monitor.standings()[0].tier
     finally:
         never.set()
 
     assert (quiet.reason, quiet.after, tier) == (Reason.RESULT_EXPIRED, "none", Tier.NONE)
-    assert 0.15e9 < quiet.at_ns - good.at_ns < 3e9
+    # Not before the evidence is too old, and soon after: the watchdog looks twenty times a second.
+    assert 0.2e9 <= quiet.at_ns - looked[0] < LONG_S * 1e9
 
 
 def test_a_listener_that_hangs_holds_up_nobody_and_is_reported() -> None:

@@ -81,7 +81,7 @@ class Lab:
     def run(self, *arguments: str) -> Result:
         app = typer.Typer()
         app.command()(monitor)
-        usual = ["--registry", self.url, "--interval", "0.2", "--lifetime", "20", "--for", "1.2"]
+        usual = ["--registry", self.url, "--interval", "0.2", "--lifetime", "20", "--for", "3"]
         return CliRunner().invoke(app, [*usual, *arguments])
 
     def lines(self, *arguments: str) -> tuple[Result, list[dict[str, Any]]]:

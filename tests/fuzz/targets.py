@@ -20,10 +20,11 @@ from harness.attest.attester import Ask, AttesterError, Limits
 from harness.attest.channel import Conversation, Inbox, Line
 from harness.attest.evidence import Evidence, ImaExcerpt, RefusedError
 from harness.attest.structures import ClockInfo, Selection
-from harness.errors import CampaignError, SodbenchError
+from harness.errors import CampaignError, RecordError, SodbenchError
 from tests.attest import logs, marshal
 from tests.attest.software_tpm import SoftwareTpm
 from tests.clocks import SteppedClock
+from tests.fuzz import carried
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SAMPLE: Final = ROOT / "tests/attest/samples/guest-seabios-1.16"
@@ -233,6 +234,11 @@ TARGETS: Final[Mapping[str, Target]] = MappingProxyType(
         "evidence": Target(read=_evidence_line, refusals=(AttesterError,), seeds=_evidence_seeds),
         "policy": Target(read=_policy, refusals=(CampaignError,), seeds=_policy_seeds),
         "reference": Target(read=_reference, refusals=(CampaignError,), seeds=_reference_seeds),
+        "certificates": Target(
+            read=carried.certificates, refusals=(RefusedError,), seeds=carried.certificate_seeds
+        ),
+        "token": Target(read=carried.token, refusals=(RefusedError,), seeds=carried.token_seeds),
+        "evidence-file": Target(read=carried.kept, refusals=(RecordError,), seeds=carried.kept_seeds),
     }
 )
 """The readers by the name that ``python -m tests.fuzz`` takes."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from conftest import Lab
 from harness import journal, results, store
+from harness.rig import lab as labs
 from harness.store import RunFolder
 from tests.lab.test_bad_weather import altered, outcome
 from tests.lab.test_interruptions import count, wait_for
@@ -30,10 +32,17 @@ def campaign(folder: Path, workload: str, *, settle_s: int = 120) -> Path:
 
 
 def run_and_break(lab: Lab, folder: Path, workload: str, machine: str, command: str) -> RunFolder:
-    """Run `workload` and, once its window is open, `command` on `machine`; the run must end as incomplete."""
+    """Run `workload` and, once its window is open, `command` on `machine`; the run must end as incomplete.
+
+    Logging in to a loaded, emulated guest may take as long as the window: it is done before it opens.
+    """
     process = lab.start("run", campaign(folder, workload), "--results", folder / "r")
-    wait_for(lambda: count(folder / "r", "window.opened") == 1, process)
-    lab.ssh(machine, command)
+    wait_for(lambda: count(folder / "r", "workload.started") == 1, process, timeout_s=240.0)
+    argv = [*labs.ssh_argv(lab.places, machine), f"read go && {command}"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, text=True) as shell:
+        wait_for(lambda: count(folder / "r", "window.opened") == 1, process, timeout_s=240.0)
+        shell.communicate("go\n", timeout=60)
+    assert shell.returncode == 0
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 13, output
     return store.find(folder / "r")

@@ -60,11 +60,17 @@ def count(results: Path, kind: str) -> int:
 
 @pytest.fixture(scope="module")
 def story(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Story:
-    """A run that is interrupted in its first window, resumed, killed in its second trial, and resumed."""
+    """A run that is interrupted in its first window, resumed, killed in its second trial, and resumed.
+
+    The second user comes while the first trial's guest is on its way up: he has until its window closes to be
+    refused, and the interrupt comes right after the window's first migration has begun, or after him.
+    """
     results = tmp_path_factory.mktemp("interrupted")
     process = lab.start("run", "smoke", "--results", results)
-    wait_for(lambda: count(results, "migration.started") == 1, process)
+    wait_for(lambda: count(results, "attempt.started") == 1, process)
     second = lab.sodbench("run", "smoke", "--results", results / "second")
+    wait_for(lambda: count(results, "migration.started") >= 1, process)
+    assert count(results, "attempt.finished") == 0, "the second user was refused too late for this test"
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=90)
     interrupted = Finished(process.returncode, output)

@@ -18,7 +18,7 @@ import pytest
 from conftest import Lab
 from harness import campaign_file, journal, results, runner
 from harness import plan as plans
-from harness.clock import MonotonicClock, sleep
+from harness.clock import Clock, MonotonicClock, sleep
 from harness.interrupt import Interrupt
 from harness.journal import Event
 from harness.rig import pair as pairs
@@ -32,6 +32,9 @@ PAUSE_S = 2.0
 SCHEDULE_JITTER_S = 0.35
 """How late an emulated, loaded guest may answer after it was resumed, on a shared machine of two cores."""
 
+WALL_CLOCK_S = 0.005
+"""What QEMU's stamps may be off over a pause: they are of the wall clock, which is slewed (adjtimex(2))."""
+
 CAMPAIGN = """
 name: pause
 rig: lab
@@ -43,20 +46,31 @@ schedule: {points_s: [0], window_s: 16, baseline_s: 5}
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """How long the pause was for whoever made it: not less than the one, not more than the other."""
+
+    least_s: float
+    most_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """A run with a pause in its control trial, and what QEMU says of the pause's length."""
 
     run: RunFolder
     trial: str
     true_s: float
+    made: Made
 
 
 class _Pauser:
     """Suspends the guest once, five seconds into the window of the control trial."""
 
-    def __init__(self, rig: Rig) -> None:
+    def __init__(self, rig: Rig, clock: Clock) -> None:
         self._rig = rig
+        self._clock = clock
         self._control = ""
+        self.made: Made | None = None
 
     def on_event(self, event: Event) -> None:
         if event.kind == "attempt.started" and event.data["kind"] == "control":
@@ -67,9 +81,14 @@ class _Pauser:
     def _pause(self) -> None:
         sleep(5.0)
         domain: libvirt.virDomain = self._rig.hypervisors.connect()["a"].lookupByName(DOMAIN)
+        asked = self._clock.now_ns()
         domain.suspend()
+        stopped = self._clock.now_ns()
         sleep(PAUSE_S)
+        ending = self._clock.now_ns()
         domain.resume()
+        resumed = self._clock.now_ns()
+        self.made = Made((ending - stopped) / 1e9, (resumed - asked) / 1e9)
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +101,11 @@ def seen(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
             campaign_text=text.encode(), command_line=["pytest"], commit=None, inventory=pair.inventory
         )
         run = runner.begin(tmp_path_factory.mktemp("pause"), plan, rig, provenance)
-        runner.carry_out(run, rig, clock, Interrupt(), listener=_Pauser(rig).on_event)
+        pauser = _Pauser(rig, clock)
+        runner.carry_out(run, rig, clock, Interrupt(), listener=pauser.on_event)
     control = next(trial.id for trial in plan.trials if trial.kind == "control")
-    yield Seen(run, control, _true_length_s(run, control))
+    assert pauser.made is not None
+    yield Seen(run, control, _true_length_s(run, control), pauser.made)
 
 
 def _true_length_s(run: RunFolder, trial: str) -> float:
@@ -108,23 +129,32 @@ def metric(seen: Seen, name: str) -> tuple[float, float]:
 
 
 def test_qmp_sees_the_pause_that_was_made(seen: Seen) -> None:
-    assert PAUSE_S <= seen.true_s < PAUSE_S + 0.5
+    assert seen.made.least_s - WALL_CLOCK_S <= seen.true_s <= seen.made.most_s + WALL_CLOCK_S
+    assert seen.made.least_s >= PAUSE_S
     value, _ = metric(seen, "paused")
     assert value == pytest.approx(seen.true_s, abs=0.001)
 
 
 def test_the_heartbeat_sees_it_within_two_periods(seen: Seen) -> None:
+    """No shorter than the pause, and longer only by how late this machine lets the guest answer.
+
+    That is what the very same trial shows before its window: on a busy machine more than on a free one.
+    """
     value, resolution = metric(seen, "heartbeat_window_gap")
+    late_s, _ = metric(seen, "heartbeat_background_gap")
     assert resolution == pytest.approx(1 / 200)
-    assert seen.true_s - 0.001 <= value <= seen.true_s + 2 * resolution + SCHEDULE_JITTER_S
+    assert seen.true_s - 2 * resolution <= value
+    assert value <= seen.true_s + 2 * resolution + SCHEDULE_JITTER_S + late_s
 
 
 def test_the_workload_sees_it_within_one_report(seen: Seen) -> None:
     timeline = results.timelines(seen.run)
-    own = timeline[timeline.trial == seen.trial].sort_values("t_s")
-    longest = float(own.t_s.diff().max())
-    # dbench reports each second of its own time; a frozen guest's second lasts as much longer.
-    assert seen.true_s - 1.0 <= longest - 1.0 <= seen.true_s + 1.0
+    spans = timeline[timeline.trial == seen.trial].sort_values("t_s").t_s.diff().dropna().sort_values()
+    # dbench reports each second of its own time; a frozen guest's second lasts as much longer. What a report
+    # may be late besides is what the latest of the others was.
+    usual_s, longest_s = float(spans.iloc[-2]), float(spans.iloc[-1])
+    assert usual_s < seen.true_s, "without the pause no two reports are so far apart"
+    assert seen.true_s <= longest_s <= seen.true_s + 1.0 + max(1.0, usual_s)
 
 
 def test_the_migration_of_the_other_trial_is_no_pause(seen: Seen) -> None:

@@ -15,7 +15,7 @@ import libvirt_qemu
 import pytest
 
 from conftest import Lab
-from harness.clock import MonotonicClock, sleep
+from harness.clock import MonotonicClock
 from harness.journal import Event, Journal, read
 from harness.migration import driver
 from harness.migration.options import MigrationOptions
@@ -56,14 +56,16 @@ class Settings:
 
     capabilities: set[str]
     downtime_limit_ms: int
+    bandwidth_bytes_s: int
 
 
 class Watch:
-    """Asks the source's QEMU how it is set, again and again while a block runs."""
+    """Asks the source's QEMU how it is set, again and again for as long as a block runs."""
 
     def __init__(self, rig: Rig, source: str) -> None:
         self._connection = rig.hypervisors.connect()[source]
         self._thread = threading.Thread(target=self._ask, daemon=True)
+        self._over = threading.Event()
         self.seen: list[Settings] = []
 
     def __enter__(self) -> Self:
@@ -71,15 +73,14 @@ class Watch:
         return self
 
     def _ask(self) -> None:
-        for _ in range(30):
-            sleep(0.1)
+        while not self._over.wait(0.1):
             try:
                 switched = self._query("query-migrate-capabilities")
                 limits = self._query("query-migrate-parameters")
-            except libvirt.libvirtError:  # it has moved on
-                return
+            except libvirt.libvirtError:  # it is busy, or has moved on: the block's end ends this
+                continue
             on = {one["capability"] for one in switched if one["state"]}
-            self.seen.append(Settings(on, limits["downtime-limit"]))
+            self.seen.append(Settings(on, limits["downtime-limit"], limits["max-bandwidth"]))
 
     def _query(self, command: str) -> Any:
         domain = self._connection.lookupByName(guest.DOMAIN)
@@ -88,6 +89,7 @@ class Watch:
         ]
 
     def __exit__(self, *details: object) -> None:
+        self._over.set()
         self._thread.join()
 
 
@@ -150,6 +152,8 @@ def test_the_guest_moves_as_it_was_told(
     assert any(expected <= one.capabilities for one in moved.settings), moved.settings
     if options.downtime_limit_ms:
         assert options.downtime_limit_ms in {one.downtime_limit_ms for one in moved.settings}
+    if options.bandwidth_mib_s:
+        assert options.bandwidth_mib_s * 2**20 in {one.bandwidth_bytes_s for one in moved.settings}
     statuses = {
         str(details.get("status"))
         for one in moved.events
@@ -166,4 +170,5 @@ def test_a_bandwidth_is_kept_to(rig: Rig, tmp_path: Path) -> None:
     assert isinstance(stats, dict)
     sent, took_s = float(str(stats["data_processed"])), float(str(stats["time_elapsed"])) / 1000
     assert sent / took_s < 1.1 * limit_bytes_s
-    assert sent / took_s > 0.4 * limit_bytes_s
+    # How near it comes to its limit is the machine's affair; that it is no lower one, QEMU says.
+    assert limit_bytes_s in {one.bandwidth_bytes_s for one in moved.settings}

@@ -71,6 +71,30 @@ def place(registry: Registry, host: str) -> str:
     return registry.place("guest-1", host, 1).host
 
 
+def begin(registry: Registry, owner: str) -> int:
+    return registry.responses.begin("vm-1", owner=owner, trigger={}, decision={"by": owner}).number
+
+
+def adopt_and_finish(registry: Registry, owner: str) -> bool:
+    """Take over whatever is open and carry it on from where it stands, as somebody does who recovers."""
+    following = {"begun": "migrating", "migrating": "arrived", "arrived": "completed"}
+    for found in registry.responses.open():
+        now = registry.responses.adopt(found.number, owner=owner, why="restarted")
+        while now.open:
+            now = registry.responses.advance(now.number, following[now.state], {}, owner=owner)
+        return True
+    return False
+
+
+def append(registry: Registry, name: str) -> list[int]:
+    """The numbers of a process's own entries, while others append too and rows are stored."""
+    numbers = []
+    for turn in range(TURNS):
+        numbers.append(registry.audit.append("action", name, {"turn": turn}).number)
+        registry.protection.set(name, {"turn": turn}, by=name, why="test")
+    return numbers
+
+
 def change(registry: Registry, source: str) -> None:
     for value in range(TURNS):
         registry.set_property("host-a", "trust_evidence", value, source=source, simulated=True)
@@ -185,3 +209,42 @@ def test_a_property_is_what_its_last_change_says(url: str) -> None:
         now = registry.properties("host-a")["trust_evidence"]
     assert len(changes) == PROCESSES * TURNS
     assert (now.value, now.source, now.since) == (changes[-1].value, changes[-1].source, changes[-1].at)
+
+
+@pytest.mark.parametrize("turn", range(3))
+def test_one_of_several_responses_of_a_vm_is_begun(url: str, turn: int) -> None:
+    open_registry(url).close()
+    answers = at_once(url, begin, [f"watch-{n}" for n in range(PROCESSES)])
+    assert counted(answers) == {"ok": 1, "a response of this VM is open already": PROCESSES - 1}
+    with open_registry(url) as registry:
+        (found,) = registry.responses.of("vm-1")
+        assert found.decision == {"by": found.owner}
+        assert registry.audit.verify().number == 2
+
+
+def test_a_response_is_finished_by_one_of_several_that_recover(url: str) -> None:
+    with open_registry(url) as registry:
+        begin(registry, "watch-0")
+    answers = at_once(url, adopt_and_finish, [f"watch-{n}" for n in range(1, PROCESSES + 1)])
+    assert [finished for _, finished in answers].count(True) == 1
+    assert set(counted(answers)) <= {"ok", "the response is another's now", "the response is closed"}
+    with open_registry(url) as registry:
+        (found,) = registry.responses.of("vm-1")
+        assert found.state == "completed"
+        assert answers[int(found.owner.removeprefix("watch-")) - 1] == ("ok", True)
+        steps = registry.responses.steps(found.number)
+        states = [one.state.value for one in steps if "adopted_from" not in one.detail]
+        assert [states.count(state) for state in ("migrating", "arrived", "completed")] == [1, 1, 1]
+        registry.audit.verify()
+
+
+def test_all_that_append_make_one_chain(url: str) -> None:
+    open_registry(url).close()
+    answers = at_once(url, append, [f"process-{n}" for n in range(PROCESSES)])
+    assert counted(answers) == {"ok": PROCESSES}
+    with open_registry(url) as registry:
+        assert registry.audit.verify().number == 1 + 2 * PROCESSES * TURNS
+        for name, (_, numbers) in zip((f"process-{n}" for n in range(PROCESSES)), answers, strict=True):
+            own = registry.audit.entries(kind="action", subject=name)
+            assert [one.number for one in own] == numbers
+            assert [one.body["turn"] for one in own] == list(range(TURNS))

@@ -58,6 +58,9 @@ WRITES: dict[str, Callable[[Registry], object]] = {
     "set_property": lambda registry: registry.set_property(
         "host-a", "x", "y" * 10_000, source="boot", simulated=False
     ),
+    "request": lambda registry: registry.protection.set("vm", {}, by="customer", why="new"),
+    "begin": lambda registry: registry.responses.begin("vm", owner="watch-1", trigger={}, decision={}),
+    "append": lambda registry: registry.audit.append("alarm", "vm", {}),
 }
 
 
@@ -69,6 +72,9 @@ def everything(registry: Registry) -> Any:
         registry.memory("host-a", KEY),
         registry.results(),
         registry.properties("host-a"),
+        registry.protection.history("vm"),
+        registry.responses.of("vm"),
+        registry.audit.verify(),
     )
 
 
@@ -180,6 +186,11 @@ LARGE_WRITES: dict[str, Callable[[Registry], object]] = {
     "set_property": lambda registry: registry.set_property(
         "host-a", "x", LARGE, source="boot", simulated=False
     ),
+    "request": lambda registry: registry.protection.set("vm", {"x": LARGE}, by="customer", why="new"),
+    "begin": lambda registry: registry.responses.begin(
+        "vm", owner="watch-1", trigger={"x": LARGE}, decision={}
+    ),
+    "append": lambda registry: registry.audit.append("alarm", "vm", {"x": LARGE}),
 }
 
 
@@ -245,6 +256,19 @@ def test_a_damaged_registry_says_what_to_do(tmp_path: Path) -> None:
     assert "docs/registry.md" in caught.value.remedy
 
 
+def test_a_text_that_is_none_is_damage_too(tmp_path: Path) -> None:
+    path = tmp_path / "registry.sqlite"
+    with open_registry(sqlite_url(path)) as registry:
+        fill(registry)
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE attesters SET id = CAST(x'ff' AS TEXT)")
+    connection.close()
+    with open_registry(sqlite_url(path)) as registry:
+        for read in (registry.attesters, registry.audit.verify):
+            with pytest.raises(RegistryError, match="is damaged"):
+                read()
+
+
 # killed
 
 
@@ -283,6 +307,31 @@ def test_whoever_is_killed_while_accepting_has_stored_neither_result_nor_memory(
     assert statements > 2
     with open_registry(url) as registry:
         assert len(registry.results()) == 1
+
+
+def _respond(registry: Registry, _argument: None) -> None:
+    number = registry.responses.begin("vm", owner="watch-1", trigger={}, decision={"to": "host-b"}).number
+    registry.responses.advance(number, "migrating", {}, owner="watch-1")
+    registry.responses.advance(number, "called-off", {}, owner="watch-1")
+
+
+def test_whoever_is_killed_in_a_response_leaves_a_whole_step_and_a_whole_log(url: str) -> None:
+    open_registry(url).close()
+    statements, seen = 1, set()
+    while killed_after(url, _respond, None, statements):
+        with open_registry(url) as registry:
+            before = registry.audit.verify().number
+            for left in registry.responses.open():
+                steps = registry.responses.steps(left.number)
+                assert steps[-1].state == left.state
+                seen.add((len(steps), left.state.value))
+                registry.responses.adopt(left.number, owner="watch-2", why="watch-1 was killed")
+                registry.responses.advance(left.number, "abandoned", {}, owner="watch-2")
+                assert registry.audit.verify().number == before + 2
+            assert registry.responses.open() == ()
+        statements += 1
+    assert seen == {(1, "begun"), (2, "migrating")}
+    assert statements > 12  # three transactions: row, step, entry, head, and the commit
 
 
 # gone

@@ -31,6 +31,8 @@ def database(url: str) -> Iterator[Database]:
         registry.record(result(tier=Tier.NONE, reason=Reason.TIMED_OUT), generated=moment())
         registry.set_property("host-a", "architecture_type", "TPM", source="boot", simulated=False)
         registry.place("guest-1", "host-a", 1)
+        registry.protection.set("guest-1", {"options": ["1"]}, by="customer", why="new")
+        registry.responses.begin("guest-1", owner="watch-1", trigger={}, decision={})
     opened = Database(url, wait_s=5)
     yield opened
     opened.close()
@@ -57,7 +59,7 @@ def test_indexes_that_hold_for_some_rows_only_are_built_so(database: Database) -
         built = list(
             connection.scalars(text(f"SELECT {conditions} FROM {source} WHERE {conditions} LIKE '% WHERE %'"))
         )
-    assert len(built) == 5
+    assert len(built) == 6
 
 
 @pytest.mark.parametrize("table", APPEND_ONLY)
@@ -66,7 +68,34 @@ def test_append_only_tables_refuse_whoever_changes_them(database: Database, tabl
     with pytest.raises(ConstraintError, match="append-only"), database.writing() as session:
         session.execute(text(change.format(table)))
     with database.reading() as session:
-        assert session.scalar(text(f"SELECT count(*) FROM {table}")) in {1, 2}
+        rows = session.scalar(text(f"SELECT count(*) FROM {table}"))
+    # the log's entries are its first one, two identities, and one of each further row
+    assert rows == {"audit": 8, "identity_events": 2}.get(table, 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM responses",
+        "DELETE FROM audit_head",
+        "UPDATE audit_head SET number = number - 1",
+        "UPDATE audit_head SET digest = 'x'",
+        "INSERT INTO audit_head (id, number, digest) VALUES (2, 1, 'x')",
+        "UPDATE responses SET closed = NOT closed",
+        "UPDATE responses SET state = 'completed'",
+        "UPDATE responses SET state = 'forgotten'",
+    ],
+)
+def test_the_database_itself_keeps_responses_and_the_logs_head(database: Database, change: str) -> None:
+    with pytest.raises(ConstraintError), database.writing() as session:
+        session.execute(text(change))
+
+
+def test_a_closed_response_stays_as_it_is_whoever_changes_it(database: Database) -> None:
+    with database.writing() as session:
+        session.execute(text("UPDATE responses SET state = 'failed', closed = true"))
+    with pytest.raises(ConstraintError), database.writing() as session:
+        session.execute(text("UPDATE responses SET state = 'begun', closed = false"))
 
 
 @pytest.mark.parametrize("change", ["UPDATE challenges SET used_boot_id = NULL", "DELETE FROM challenges"])

@@ -15,7 +15,7 @@ import socket
 import struct
 from dataclasses import dataclass
 
-from tpm2_pytss import ESAPI, ESYS_TR, TPM2_CAP, TSS2_Exception
+from tpm2_pytss import ESAPI, ESYS_TR, TPM2_CAP, TPM2B_ENCRYPTED_SECRET, TPM2B_ID_OBJECT, TSS2_Exception
 
 # Places in NV. Beside the certificates of 2048 bits and P-256 there may be those of larger keys.
 _CERTIFICATES = (0x01C00002, 0x01C0000A, *range(0x01C00012, 0x01C00020, 2))
@@ -117,6 +117,16 @@ def reason_of(error: TSS2_Exception) -> str:
     if _code(error) in _BUSY:
         return "tpm-busy"
     return "tpm-memory" if _code(error) in _MEMORY else "attester-failed"
+
+
+def stays_open(tcti: str) -> bool:
+    """Whether a TPM that is left open keeps nobody else from it.
+
+    The TCTI of a software TPM connects for each command anew; behind the kernel's resource manager everybody
+    has a TPM of his own. Any other way is one client's at a time.
+    """
+    name, _, options = tcti.partition(":")
+    return name == "swtpm" or (name == "device" and options.startswith("/dev/tpmrm"))
 
 
 def is_missing(error: TSS2_Exception) -> bool:
@@ -304,3 +314,15 @@ def digests(marshalled: bytes) -> list[bytes]:
         found.append(marshalled[at + 2 : at + 2 + size])
         at += 2 + size
     return found
+
+
+def credential_parts(credential: bytes, secret: bytes) -> tuple[TPM2B_ID_OBJECT, TPM2B_ENCRYPTED_SECRET]:
+    """A credential's two structures, each with its size before it and nothing behind it."""
+    try:
+        blob, used = TPM2B_ID_OBJECT.unmarshal(credential)
+        sealed, used_too = TPM2B_ENCRYPTED_SECRET.unmarshal(secret)
+    except TSS2_Exception as error:
+        raise TpmError("credential", f"no such structure: {error}") from error
+    if (used, used_too) != (len(credential), len(secret)):
+        raise TpmError("credential", "bytes behind the end of a structure")
+    return blob, sealed

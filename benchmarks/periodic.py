@@ -1,0 +1,268 @@
+"""What attesting at intervals costs a running workload: blocks with and without, in one run, in drawn order.
+
+A guest works without a pause; its work is cut into blocks. In each block both hosts and the guest are
+attested every so often, as a response loop attests them, or not at all. Blocks of one kind differ by
+themselves; that is the noise floor that the others are held against. The rates go into a file that
+``sodbench report --periodic`` shows.
+
+Run it with ``python -m benchmarks.periodic`` while the lab is up, its hosts enrolled and reference values
+recorded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from harness import attested, campaign_file, workloads
+from harness import plan as plans
+from harness.attempt import Attempt
+from harness.attest.equipment import Equipment
+from harness.attested import Attending
+from harness.cli import attest_inputs
+from harness.cli.attest_inputs import GUEST, HOSTS
+from harness.clock import NS_PER_S, Clock, MonotonicClock, realtime_ns
+from harness.interrupt import Interrupt
+from harness.journal import Journal
+from harness.observers.contract import Record
+from harness.response.watching import Looks, Watched
+from harness.rig import lab
+from harness.rig import pair as pairs
+from harness.rig.session import Rig, open_rig
+from harness.stats import median_interval
+from harness.workloads.contract import Line
+
+CAMPAIGN = """\
+name: periodic
+rig: lab
+start: snapshot
+workloads: [{workload}]
+schedule: {{window_s: 3600, points_s: [0], baseline_s: 5, settle_timeout_s: 300}}
+attest: {{interval_s: 1, keys: [ecc-p256], policy: lab, guest_policy: guest}}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A stretch of the work: from when to when, and how often was attested in it (None: never)."""
+
+    interval_s: float | None
+    begin_ns: int
+    end_ns: int
+    attestations: int
+
+
+def order(intervals_s: Sequence[float | None], count: int, draw: random.Random) -> list[float | None]:
+    """`count` rounds, each with every interval once in drawn order: drift falls on all alike."""
+    found: list[float | None] = []
+    for _ in range(count):
+        turn = list(intervals_s)
+        draw.shuffle(turn)
+        found += turn
+    return found
+
+
+class Bench:
+    """A guest at work, and the means to attest it and its hosts."""
+
+    def __init__(self, rig: Rig, workload: str, clock: Clock, folder: Path, stack: ExitStack) -> None:
+        plan = plans.expand(campaign_file.loads(CAMPAIGN.format(workload=workload), "periodic.yml"))
+        assert plan.attest is not None
+        trial = plan.trials[0]
+        journal = stack.enter_context(Journal(folder / "journal.jsonl", clock))
+        self.record = Record(journal=journal, clock=clock, folder=folder, trial=trial.id, attempt=1)
+        self.attempt = Attempt(rig, plan, trial, self.record, Interrupt())
+        self.workload = workloads.make(trial.workload, trial.options)
+        self._rig, self._clock = rig, clock
+        registry = stack.enter_context(attest_inputs.registry(None))
+        policies = {name: attest_inputs.policy(name, rig.pair, None, "guest") for name in (*HOSTS, GUEST)}
+        references = {
+            name: attest_inputs.reference(name, attest_inputs.reference_place(name, rig.pair), policies[name])
+            for name in (*HOSTS, GUEST)
+        }
+        self._attending = Attending(
+            attest=plan.attest,
+            equipment=Equipment(policies=policies, references=references),
+            registry=registry,
+            run="periodic",
+        )
+
+    @contextmanager
+    def at_work(self) -> Iterator[tuple[Looks, list[str]]]:
+        """The guest, enrolled and at its work; how all three machines are asked, and their names."""
+        with ExitStack() as stack:
+            stack.callback(self.attempt._take_away)
+            self._rig.clear(self.attempt._spec)
+            self.attempt._bring_up()
+            name = attested.guest_name(self._attending, self.record)
+            machines = {**self._rig.hosts, name: self._rig.guest}
+            channels = {who: attested.channel(host, self.record, stack) for who, host in machines.items()}
+            stack.enter_context(
+                attested.enrolled(self._attending, self._rig, channels[name], name, self.record)
+            )
+            names = {role: role for role in self._rig.hosts} | {GUEST: name}
+            looks = Looks(
+                [Watched(name=who, attester=one, monitors=("tpm",)) for who, one in channels.items()],
+                attested.examiner(self._attending, names, self.record),
+                "ecc-p256",
+                lambda _name: 0,
+                self._clock,
+            )
+            stack.callback(self.attempt._stop_load)
+            self.attempt._prepare()
+            self.attempt._start_load()
+            self.attempt._await_steady()
+            yield looks, list(channels)
+
+    def lines(self) -> Sequence[Line]:
+        """What the workload has printed so far."""
+        assert self.attempt._output is not None
+        return self.attempt._output.lines
+
+    def block(
+        self,
+        looks: Looks,
+        names: Sequence[str],
+        interval_s: float | None,
+        block_s: float,
+        draw: random.Random,
+    ) -> Block:
+        """One block in which each machine is attested at the interval, from a drawn moment of it on."""
+        begin_ns, never = self._clock.now_ns(), threading.Event()
+        end_ns = begin_ns + round(block_s * NS_PER_S)
+        asked: list[str] = []
+
+        def regularly(name: str, due_ns: int) -> None:
+            while due_ns < end_ns:
+                self._clock.wait((due_ns - self._clock.now_ns()) / NS_PER_S, never)
+                looks.once_more(name)
+                asked.append(name)
+                due_ns += round((interval_s or block_s) * NS_PER_S)
+
+        threads = [
+            threading.Thread(
+                target=regularly, args=(name, begin_ns + round(draw.uniform(0, interval_s) * NS_PER_S))
+            )
+            for name in (names if interval_s is not None else ())
+            if interval_s is not None
+        ]
+        for thread in threads:
+            thread.start()
+        self._clock.wait((end_ns - self._clock.now_ns()) / NS_PER_S, never)
+        for thread in threads:
+            thread.join()
+        return Block(
+            interval_s=interval_s, begin_ns=begin_ns, end_ns=self._clock.now_ns(), attestations=len(asked)
+        )
+
+
+def rates(bench: Bench, blocks: Sequence[Block]) -> list[float | None]:
+    """The work a second in each block, by the workload's own reports whose whole time lies in it."""
+    samples = bench.workload.parse(bench.lines()).samples
+    found: list[float | None] = []
+    for block in blocks:
+        inside = [one for one in samples if block.begin_ns < one.t_ns <= block.end_ns]
+        if len(inside) < 2:
+            found.append(None)
+            continue
+        # The first report began before the block did; from its end on all time is the block's.
+        span_s = (inside[-1].t_ns - inside[0].t_ns) / NS_PER_S
+        found.append(sum(one.work for one in inside[1:]) / span_s)
+    return found
+
+
+def measure(
+    bench: Bench, intervals_s: Sequence[float | None], count: int, block_s: float, draw: random.Random
+) -> list[tuple[Block, float]]:
+    """Every block with its rate."""
+    with bench.at_work() as (looks, names):
+        blocks = [
+            bench.block(looks, names, interval_s, block_s, draw)
+            for interval_s in order(intervals_s, count, draw)
+        ]
+        found = rates(bench, blocks)
+    silent = [block for block, rate in zip(blocks, found, strict=True) if rate is None or rate <= 0]
+    if silent:
+        raise SystemExit(f"{bench.workload.name} reported nothing in {len(silent)} blocks of {block_s:g} s")
+    return [(block, float(rate or 0)) for block, rate in zip(blocks, found, strict=True)]
+
+
+def rows(workload: str, unit: str, measured: Sequence[tuple[Block, float]]) -> list[dict[str, Any]]:
+    """What the file says of one workload."""
+    kinds = dict.fromkeys(block.interval_s for block, _ in measured)
+    return [
+        {
+            "workload": workload,
+            "unit": f"{unit}/s",
+            "interval_s": interval_s,
+            "trials": [
+                {"name": f"block {number}", "rate": rate}
+                for number, (block, rate) in enumerate(measured, start=1)
+                if block.interval_s == interval_s
+            ],
+        }
+        for interval_s in sorted(kinds, key=lambda one: (one is not None, one or 0))
+    ]
+
+
+def show(workload: str, measured: Sequence[tuple[Block, float]]) -> None:
+    """A line a kind of block."""
+    for interval_s in dict.fromkeys(block.interval_s for block, _ in measured):
+        mine = [(block, rate) for block, rate in measured if block.interval_s == interval_s]
+        found = median_interval([rate for _, rate in mine])
+        low, high = found.interval_low, found.interval_high
+        within = "" if low is None or high is None else f" [{low:.1f}, {high:.1f}]"
+        asked = sum(block.attestations for block, _ in mine)
+        kind = "never" if interval_s is None else f"every {interval_s:g} s"
+        print(
+            f"{workload:<6} {kind:<12} n={len(mine)}  {found.median:.1f}{within} a second, "
+            f"{asked} attestations",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Measure, print, and write the JSON."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--workloads", nargs="+", default=["file", "web"], metavar="NAME")
+    arguments.add_argument("--intervals", type=float, nargs="+", default=[1.0, 5.0, 60.0], metavar="S")
+    arguments.add_argument("--count", type=int, default=8, help="blocks of each kind")
+    arguments.add_argument("--block", type=float, default=20.0, metavar="S", help="length of a block")
+    arguments.add_argument("--seed", type=int, default=1)
+    arguments.add_argument("--out", type=Path, default=Path("benchmarks/measured/periodic-lab.json"))
+    given = arguments.parse_args()
+    clock, draw, found = MonotonicClock(), random.Random(given.seed), list[dict[str, Any]]()
+    with open_rig(pairs.load(lab.Places().inventory), "benchmarks.periodic", clock) as rig:
+        for workload in given.workloads:
+            with ExitStack() as stack:
+                folder = Path(stack.enter_context(TemporaryDirectory()))
+                bench = Bench(rig, workload, clock, folder, stack)
+                measured = measure(bench, [None, *given.intervals], given.count, given.block, draw)
+                unit = bench.workload.parse(bench.lines()).work_unit
+            show(workload, measured)
+            found += rows(workload, unit, measured)
+        accelerator = rig.accelerator
+    document = {
+        "schema": 1,
+        "machine": "shared machine, 2 cores",
+        "date": datetime.fromtimestamp(realtime_ns() / NS_PER_S, tz=UTC).date().isoformat(),
+        "rig": "lab",
+        "accelerator": accelerator,
+        "attested": f"both hosts and the guest; blocks of {given.block:g} s of one run in drawn order",
+        "rows": found,
+    }
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    given.out.write_text(json.dumps(document, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

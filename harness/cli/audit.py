@@ -1,0 +1,150 @@
+"""`sodbench audit`: the log of who was let in, what was found, asked, decided and done. Touches no machine.
+
+A registry that is not there is never made here: an empty log of a mistyped name would be whole.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from harness.cli.attest_inputs import Json, RegistryUrl
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.registry.audit_chain import AuditEntry, AuditHead
+    from harness.registry.registry import Registry
+
+_HEAD = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})")
+_LONGEST = 120
+
+audit = typer.Typer(
+    help="The audit log: what was found, asked, decided and done, so that no edit goes unseen "
+    "(docs/registry.md).",
+    no_args_is_help=True,
+)
+
+
+@audit.command()
+def verify(
+    registry: RegistryUrl = None,
+    head: Annotated[
+        str | None,
+        typer.Option("--head", metavar="N:DIGEST", help="A head noted earlier, which must lie on the chain."),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file", exists=True, dir_okay=False, readable=True, help="An export, checked on its own."
+        ),
+    ] = None,
+) -> None:
+    """Check that the log, and every row it speaks of, is as it was written; print its head.
+
+    Note the head elsewhere: whoever can write the registry can write a whole new log, and then only a head
+    noted earlier tells them apart.
+    """
+    from harness.registry import audit_export  # noqa: PLC0415
+
+    noted = None if head is None else _noted(head)
+    if file is not None:
+        with file.open("rb") as opened:
+            found = audit_export.verify(opened, noted, str(file))
+    else:
+        with _opened(registry) as store:
+            found = store.audit.verify(noted)
+    typer.echo(f"whole: {found.number} {'entry' if found.number == 1 else 'entries'}, head {found}")
+
+
+@audit.command()
+def export(
+    registry: RegistryUrl = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", dir_okay=False, help="The file; by default standard output.")
+    ] = None,
+) -> None:
+    """Write the whole log as JSON lines, the head first, for `sodbench audit verify --file`."""
+    from harness.store import write_atomic  # noqa: PLC0415
+
+    with _opened(registry) as store:
+        if out is None:
+            sys.stdout.writelines(store.audit.export())
+            return
+        write_atomic(out, "".join(store.audit.export()).encode())
+
+
+@audit.command()
+def show(
+    registry: RegistryUrl = None,
+    subject: Annotated[str | None, typer.Option("--subject", help="Only of this machine or VM.")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option("--kind", help="Only this kind: result, identity, placement, request, response, ..."),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many of the newest.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Show the newest entries, oldest first. It checks nothing: that is `sodbench audit verify`."""
+    from harness.registry.audit_chain import as_json as told  # noqa: PLC0415
+
+    with _opened(registry) as store:
+        entries = store.audit.newest(limit, kind=kind, subject=subject)
+    if as_json:
+        typer.echo(json.dumps([told(one) for one in entries], indent=2))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    if not entries:
+        console.print("No such entries.", markup=False)
+        return
+    table = Table(box=None, header_style="bold")
+    for title in ("number", "when (UTC)", "kind", "subject", "what"):
+        table.add_column(title, no_wrap=title != "what", justify="right" if title == "number" else "left")
+    for one in entries:
+        table.add_row(*map(escape, (str(one.number), _when(one), one.kind, one.subject, _what(one))))
+    console.print(table)
+
+
+def _opened(url: str | None) -> Registry:
+    from harness.attest import places  # noqa: PLC0415
+    from harness.registry.registry import open_registry  # noqa: PLC0415
+
+    return open_registry(places.registry_url(url), create=False)
+
+
+def _noted(text: str) -> AuditHead:
+    from harness.registry.audit_chain import AuditHead  # noqa: PLC0415
+
+    found = _HEAD.fullmatch(text.strip())
+    if found is None:
+        raise UsageError(
+            f"{text!r} is no head of a log",
+            remedy="N:DIGEST, as `sodbench audit verify` printed it: a number, a colon, 64 digits 0-9a-f",
+        )
+    return AuditHead(number=int(found[1]), digest=found[2])
+
+
+def _when(entry: AuditEntry) -> str:
+    try:
+        at = datetime.fromtimestamp(entry.at.realtime_ns / 1e9, tz=UTC)
+    except (OverflowError, ValueError, OSError):
+        return f"{entry.at.realtime_ns} ns"  # no clock said so
+    return at.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _what(entry: AuditEntry) -> str:
+    """The entry's body in one line, without the digests of its rows."""
+    told = "  ".join(
+        f"{name}: {value if isinstance(value, str) and value.isprintable() else json.dumps(value)}"
+        for name, value in entry.body.items()
+        if name != "rows" and value != ""
+    )
+    return told if len(told) <= _LONGEST else told[: _LONGEST - 1] + "…"

@@ -1,0 +1,160 @@
+"""`sodbench policy request` and `packages`: what customers ask for, kept for each VM with its history."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table as Shown
+
+from harness.cli import attest_inputs, policy_inputs
+from harness.cli.attest_inputs import Json, RegistryUrl
+from harness.cli.policy_inputs import Accepted, Files, Options, Packages, Vm
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.policy.request import Request
+    from harness.registry.protection import StoredRequest
+
+Why = Annotated[str | None, typer.Option("--why", help="The reason, for the record. Storing needs one.")]
+By = Annotated[str | None, typer.Option("--by", help="Who asks; by default you.")]
+
+
+def request(
+    vm: Vm,
+    options: Options = None,
+    packages: Packages = None,
+    accepted: Accepted = None,
+    why: Why = None,
+    by: By = None,
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="Ask for nothing any more.")] = False,
+    history: Annotated[bool, typer.Option("--history", help="Show all that was ever asked for.")] = False,
+    files: Files = None,
+    registry: RegistryUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Ask for protection of a VM, which may be running; with nothing else named, show what is asked for.
+
+    What cannot be kept is refused with its reason and 17, and what was asked for before stays: option 4,
+    option 2 together with 5 or 6, nothing at all, and what is not known. A loop that watches the VM
+    (`sodbench watch`) moves it where its server does not satisfy the new request.
+    """
+    asks = bool(options or packages or accepted) or (why is not None and not withdraw)
+    if withdraw + history + asks > 1:
+        raise UsageError("asking, --withdraw and --history are three things", remedy="do one at a time")
+    if (asks or withdraw) and not why:
+        raise UsageError("a change without a reason", remedy="--why TEXT, for the record")
+    made = _made(options, packages, accepted, files) if asks else None
+    with attest_inputs.registry(registry) as store:
+        if made is not None:
+            shown = [store.protection.set(vm, made.to_json(), by=by or getpass.getuser(), why=why or "")]
+        elif withdraw:
+            shown = [store.protection.withdraw(vm, by=by or getpass.getuser(), why=why or "")]
+        elif history:
+            shown = [*store.protection.history(vm)]
+        else:
+            shown = [one for one in (store.protection.current(vm),) if one is not None]
+    if as_json:
+        values = [_json(one) for one in shown]
+        typer.echo(json.dumps(values if history else next(iter(values), None), indent=2))
+    else:
+        _show(vm, shown, history=history)
+
+
+def _made(options: Options, packages: Packages, accepted: Accepted, files: Files) -> Request:
+    from harness.policy.request import request as made_of  # noqa: PLC0415
+
+    return made_of(options or (), packages or (), accepted or (), table=policy_inputs.table(files))
+
+
+def packages(as_json: Json = False) -> None:
+    """Show the packages and the options that each stands for."""
+    from harness.policy.packages import PACKAGES  # noqa: PLC0415
+
+    if as_json:
+        found = {
+            name: {"options": list(one.options), "meaning": one.meaning} for name, one in PACKAGES.items()
+        }
+        typer.echo(json.dumps(found, indent=2))
+        return
+    table = Shown(box=None, header_style="bold")
+    for title in ("package", "options", "for"):
+        table.add_column(title, no_wrap=title != "for")
+    for name, one in PACKAGES.items():
+        table.add_row(name, ", ".join(one.options), one.meaning)
+    Console(highlight=False, soft_wrap=True).print(table)
+
+
+def _read(one: StoredRequest) -> Request | None:
+    from harness.policy.request import Request  # noqa: PLC0415
+
+    return None if one.body is None else Request.from_json(one.body)
+
+
+def _json(one: StoredRequest) -> dict[str, object]:
+    asked = _read(one)
+    return {
+        "vm": one.vm,
+        "number": one.number,
+        "request": None if one.body is None else dict(one.body),
+        "matrix": None if asked is None else {str(cell): wants for cell, wants in asked.matrix().items()},
+        "by": one.by,
+        "why": one.why,
+        "at_realtime_ns": one.at.realtime_ns,
+    }
+
+
+def _show(vm: str, shown: Sequence[StoredRequest], *, history: bool) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    if not shown:
+        console.print(f"Nothing is asked for {vm}.", markup=False)
+    elif history:
+        table = Shown(box=None, header_style="bold")
+        for title in ("number", "when", "asked for", "by", "why"):
+            table.add_column(title, no_wrap=title in {"number", "by"})
+        for one in shown:
+            table.add_row(str(one.number), _when(one), _text(_read(one)), one.by, one.why)
+        console.print(table)
+    else:
+        _show_one(console, shown[0])
+
+
+def _show_one(console: Console, one: StoredRequest) -> None:
+    from harness.policy.threats import MEANINGS, OPTIONS  # noqa: PLC0415
+
+    asked = _read(one)
+    said = f"Request {one.number} by {one.by}, {_when(one)}: {one.why}"
+    if asked is None:
+        console.print(f"Nothing is asked for {one.vm} any more.\n{said}", markup=False)
+        return
+    console.print(f"For {one.vm}: {_text(asked)}", markup=False)
+    table = Shown(box=None, header_style="bold")
+    for title in ("option", "protected from", "confidentiality", "integrity"):
+        table.add_column(title, no_wrap=title != "protected from")
+    for number, aspects in asked.options.items():
+        yes = ["yes" if letter in aspects else "no" for letter in ("c", "i")]
+        table.add_row(str(number), MEANINGS[OPTIONS[number]], *yes)
+    console.print(table)
+    console.print(said, markup=False)
+
+
+def _text(asked: Request | None) -> str:
+    """Such as ``options 1, 2:c; what NoHype removes is accepted``."""
+    if asked is None:
+        return "withdrawn"
+    parts = [f"option{'s' if len(asked.options) > 1 else ''} {', '.join(asked.texts())}"]
+    if asked.packages:
+        parts.append(f"package{'s' if len(asked.packages) > 1 else ''} {', '.join(asked.packages)}")
+    if asked.accept_removed:
+        parts.append(f"accepted is what {', '.join(sorted(asked.accept_removed))} removes")
+    return "; ".join(parts)
+
+
+def _when(one: StoredRequest) -> str:
+    return datetime.fromtimestamp(one.at.realtime_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

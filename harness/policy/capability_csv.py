@@ -1,0 +1,112 @@
+"""Capabilities as CSV, with the columns of the paper's Table III; each row with its line.
+
+The columns may stand in any order, and all have to be there. A line that begins with ``#`` is no comment: a
+file means what any reader of CSV takes it to mean.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import cast, get_args
+
+from harness.policy.capability import Capability, Kind
+from harness.policy.capability_yaml import NAME, NAME_FORM, Row
+from harness.policy.threats import CELLS, COLUMNS
+from harness.yaml_model import nearest
+from harness.yaml_source import Problem
+
+REQUIRED = ("kind", "architecture", *COLUMNS, "protected_entity")
+OPTIONAL = ("source",)
+_VALUES = tuple(one.value for one in Capability)
+
+
+def from_csv(text: str) -> tuple[Sequence[Row], Sequence[Problem]]:
+    """The rows in `text`, and all that is wrong with it; no rows where anything is."""
+    rows: list[Row] = []
+    problems: list[Problem] = []
+    columns: list[str] = []
+    records = _records(text)
+    try:
+        for line, fields in records:
+            if not columns:
+                columns = fields
+                problems += _of_header(line, columns)
+                if problems:
+                    break
+                continue
+            found = list(_of_record(line, columns, fields))
+            problems += found
+            if not found:
+                rows.append(_row(line, dict(zip(columns, fields, strict=True))))
+    except csv.Error as error:
+        problems.append(Problem(line=max(1, text.count("\n")), path="", text=f"not CSV: {error}"))
+    if not problems and not rows:
+        text = "there is no row" if columns else "the file is empty"
+        problems.append(Problem(line=1, path="", text=text, allowed=f"columns {', '.join(REQUIRED)}"))
+    return ([], problems) if problems else (rows, ())
+
+
+def _records(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Each record that is not empty, with the line it begins in."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    begins = 1
+    for fields in reader:
+        if any(field.strip() for field in fields):
+            yield begins, [field.strip() for field in fields]
+        begins = reader.line_num + 1
+
+
+def _of_header(line: int, columns: Sequence[str]) -> Iterator[Problem]:
+    known = (*REQUIRED, *OPTIONAL)
+    for name in dict.fromkeys(columns):
+        if name not in known:
+            hint = nearest(name, known)
+            yield Problem(line=line, path=name, text="unknown column", allowed=", ".join(known), hint=hint)
+        elif columns.count(name) > 1:
+            yield Problem(line=line, path=name, text="the column is there twice", allowed="each column once")
+    for name in REQUIRED:
+        if name not in columns:
+            yield Problem(line=line, path=name, text="the column is missing", allowed=", ".join(known))
+
+
+def _of_record(line: int, columns: Sequence[str], fields: Sequence[str]) -> Iterator[Problem]:
+    if len(fields) != len(columns):
+        text = f"{len(fields)} fields under {len(columns)} columns"
+        yield Problem(line=line, path="", text=text, allowed="one field for each column")
+        return
+    for column, value in zip(columns, fields, strict=True):
+        if column in COLUMNS and value not in _VALUES:
+            yield _wrong(line, column, value, _VALUES)
+        elif column == "kind" and value not in get_args(Kind):
+            yield _wrong(line, column, value, get_args(Kind))
+        elif column == "architecture" and not re.fullmatch(NAME, value):
+            yield Problem(line=line, path=column, text=f"{value!r} is not allowed", allowed=NAME_FORM)
+        elif column in {"protected_entity", "source"} and not (value.isprintable() and len(value) <= 200):
+            yield Problem(
+                line=line, path=column, text="not one line of text", allowed="at most 200 characters"
+            )
+        elif column == "protected_entity" and not value:
+            yield Problem(
+                line=line, path=column, text="an empty value is not allowed", allowed="such as Full VM"
+            )
+
+
+def _wrong(line: int, column: str, value: str, allowed: Sequence[str]) -> Problem:
+    hint = nearest(value, allowed)
+    return Problem(
+        line=line, path=column, text=f"{value!r} is not allowed", allowed=", ".join(allowed), hint=hint
+    )
+
+
+def _row(line: int, values: Mapping[str, str]) -> Row:
+    return Row(
+        line=line,
+        name=values["architecture"],
+        kind=cast(Kind, values["kind"]),
+        cells={cell: Capability(values[str(cell)]) for cell in CELLS},
+        protected=values["protected_entity"],
+        source=values.get("source", ""),
+    )

@@ -1,0 +1,80 @@
+"""Capability tables as files: the paper's Table III, and the rows that a provider adds to it.
+
+A provider's file is YAML, or CSV with the columns of the shipped table. Either becomes architectures, or one
+error with everything that is wrong in it. No file may say anew what an architecture is that is there already,
+in whatever spelling: a server that states that name would silently be able to do something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from harness import resources
+from harness.errors import CampaignError
+from harness.policy.capability import Architecture, Table
+from harness.policy.capability_csv import from_csv
+from harness.policy.capability_yaml import Row, from_yaml, schema
+from harness.yaml_model import refusal
+from harness.yaml_source import Problem, read_text
+
+__all__ = ["CapabilityFileError", "load_table", "schema"]
+
+SHIPPED = "table3_capabilities.csv"
+SHIPPED_SOURCE = "Security on Demand, Table III"
+
+_FORMS: Mapping[str, Callable[[str], tuple[Sequence[Row], Sequence[Problem]]]] = {
+    ".csv": from_csv,
+    ".yml": from_yaml,
+    ".yaml": from_yaml,
+}
+
+
+class CapabilityFileError(CampaignError):
+    """A file with capabilities is wrong; no server was judged by it."""
+
+    kind = "capability-file"
+
+
+def load_table(extra: Sequence[Path] = ()) -> Table:
+    """The shipped table with the rows of the files `extra`, by name, in the order of the rows.
+
+    Raises:
+        CampaignError: A file cannot be read; as :class:`CapabilityFileError`: something in it is wrong.
+    """
+    found: dict[str, Architecture] = {}
+    _add(found, resources.reference() / SHIPPED, SHIPPED_SOURCE)
+    for path in extra:
+        _add(found, path, "")
+    return MappingProxyType(found)
+
+
+def _add(found: dict[str, Architecture], path: Path, source: str) -> None:
+    """Add the rows of a file to `found`; `source` is what they state as theirs, by default file and line."""
+    read = _FORMS.get(path.suffix.lower())
+    if read is None:
+        raise CapabilityFileError(
+            "not known to be a file of capabilities",
+            where=str(path),
+            remedy=f"name a file that ends in {', '.join(_FORMS)}",
+        )
+    rows, problems = read(read_text(path))
+    twice = _twice(rows, found, str(path))
+    if problems or twice:
+        raise refusal((*problems, *twice), str(path), CapabilityFileError, "no server was judged by it")
+    for row in rows:
+        found[row.name] = row.architecture(source or f"{path}:{row.line}")
+
+
+def _twice(rows: Iterable[Row], found: Mapping[str, Architecture], where: str) -> list[Problem]:
+    """The rows whose architecture is there already, in the file or before it."""
+    known = {name.lower(): f"{name} of {one.source}" for name, one in found.items()}
+    problems = []
+    for row in rows:
+        before = known.setdefault(row.name.lower(), f"{row.name} of {where}:{row.line}")
+        if before != f"{row.name} of {where}:{row.line}":
+            text = f"the architecture {row.name!r} is there already: {before}"
+            hint = "give it a name of its own; what an architecture can do is said once"
+            problems.append(Problem(line=row.line, path=row.path, text=text, hint=hint))
+    return problems

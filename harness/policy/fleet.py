@@ -1,0 +1,167 @@
+"""All servers, kept so that the cost of a question does not depend on how many there are.
+
+Servers that offer the same lie on one shelf, ordered as they are ranked, and a question looks at shelves.
+There are few: one for each reason to doubt, and of an architecture one for each set of cells withdrawn.
+What changes on a server moves that server and nothing else; so does time, when what is known of a server
+ends.
+
+A fleet is changed by one thread at a time. It decides nothing: :mod:`harness.policy.validation` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, KeysView, Set
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sortedcontainers import SortedList  # type: ignore[import-untyped]
+
+from harness.policy.capability import Capability, Table
+from harness.policy.server import Effective, Server, doubt, effective
+from harness.policy.threats import mask
+
+
+class Offer(NamedTuple):
+    """What the servers of one shelf have in common.
+
+    Attributes:
+        architecture: As they state it; empty where nothing of it counts.
+        yes: Mask of the cells in which they protect now.
+        removed: Mask of the cells in which they do for who accepts it.
+        doubt: Why nothing of them counts; empty where what they have does.
+    """
+
+    architecture: str
+    yes: int
+    removed: int
+    doubt: str
+
+    def counting(self, accepted: Set[str]) -> int:
+        """Mask of the cells that count for who accepts what these architectures remove."""
+        return self.yes | self.removed if self.architecture in accepted else self.yes
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A server and where it lies."""
+
+    server: Server
+    offer: Offer
+    ends_ns: int | None
+
+
+class Fleet:
+    """The servers there are, at one moment.
+
+    Attributes:
+        table: The architectures that are known.
+        warning_counts: Whether a server with a reservation is good enough.
+        now_ns: The moment, controller's CLOCK_MONOTONIC; 0 before the first :meth:`advance`.
+        revision: Grows with every change, so that an answer can tell that it is no longer one.
+    """
+
+    def __init__(self, table: Table, servers: Iterable[Server] = (), *, warning_counts: bool = False) -> None:
+        self.table = table
+        self.warning_counts = warning_counts
+        self.now_ns = 0
+        self.revision = 0
+        self._masks = {
+            one.name: (mask(one.having(Capability.YES)), mask(one.having(Capability.REMOVED)))
+            for one in table.values()
+        }
+        self._held: dict[str, _Held] = {}
+        # Sorted lists: of (running VMs, name) on each shelf, and of (end of what is known, name).
+        self._shelves: dict[Offer, Any] = {}
+        self._ends: Any = SortedList()
+        for server in servers:
+            self.update(server)
+
+    def update(self, server: Server) -> None:
+        """Take in what is known of `server` now; it may be new."""
+        before = self._held.get(server.name)
+        expires_ns = server.trust.expires_ns
+        ends_ns = expires_ns if expires_ns is not None and expires_ns > self.now_ns else None
+        after = _Held(server, self._offer(server), ends_ns)
+        if before is None:
+            self._put(after)
+        elif (before.offer, before.server.running_vms) != (after.offer, server.running_vms):
+            self._take(before)
+            self._put(after)
+        if before is None or before.ends_ns != ends_ns:
+            self._forget_end(before)
+            if ends_ns is not None:
+                self._ends.add((ends_ns, server.name))
+        self._held[server.name] = after
+        self.revision += 1
+
+    def remove(self, name: str) -> None:
+        """Forget the server `name`, which may be unknown."""
+        before = self._held.pop(name, None)
+        if before is None:
+            return
+        self._take(before)
+        self._forget_end(before)
+        self.revision += 1
+
+    def advance(self, now_ns: int) -> None:
+        """Go on to `now_ns`: what has ended by then no longer counts. An earlier moment changes nothing."""
+        self.now_ns = max(self.now_ns, now_ns)
+        while self._ends and self._ends[0][0] <= self.now_ns:
+            _, name = self._ends[0]
+            self.update(self._held[name].server)  # takes its end away, which has passed
+
+    def get(self, name: str) -> Server | None:
+        """The server of that name, if it is known."""
+        held = self._held.get(name)
+        return None if held is None else held.server
+
+    def offer(self, name: str) -> Offer | None:
+        """What the server of that name offers now, if it is known."""
+        held = self._held.get(name)
+        return None if held is None else held.offer
+
+    def effective(self, server: Server) -> Effective:
+        """What counts of `server` now."""
+        return effective(server, self.table, self.now_ns, warning_counts=self.warning_counts)
+
+    @property
+    def names(self) -> KeysView[str]:
+        """The names of all servers."""
+        return self._held.keys()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def shelves(self) -> Iterable[tuple[Offer, int]]:
+        """What is offered, and by how many servers."""
+        return ((offer, len(shelf)) for offer, shelf in self._shelves.items())
+
+    def shelf(self, offer: Offer) -> Iterator[tuple[int, str]]:
+        """Running VMs and name of every server that offers this, those with the fewest first."""
+        return iter(self._shelves.get(offer, ()))
+
+    def _offer(self, server: Server) -> Offer:
+        found = doubt(server, self.table, self.now_ns, warning_counts=self.warning_counts)
+        if found is not None or server.architecture is None:
+            return Offer("", 0, 0, "" if found is None else found.kind)
+        yes, removed = self._masks[server.architecture]
+        if server.withdrawn:
+            left = ~mask(server.withdrawn)
+            yes, removed = yes & left, removed & left
+        return Offer(server.architecture, yes, removed, "")
+
+    def _put(self, held: _Held) -> None:
+        shelf = self._shelves.get(held.offer)
+        if shelf is None:
+            shelf = self._shelves[held.offer] = SortedList()
+        shelf.add((held.server.running_vms, held.server.name))
+
+    def _take(self, held: _Held) -> None:
+        shelf = self._shelves[held.offer]
+        shelf.remove((held.server.running_vms, held.server.name))
+        if not shelf:
+            del self._shelves[held.offer]
+
+    def _forget_end(self, held: _Held | None) -> None:
+        if held is not None and held.ends_ns is not None:
+            self._ends.remove((held.ends_ns, held.server.name))

@@ -1,0 +1,169 @@
+"""What the registry knows of the servers, as values for policy validation.
+
+A server is believed as far as the worst that is said of it, by its newest attestation result and by each of
+its monitors, and only on the strength of an accepted result that has not expired: what a simulated monitor
+says can take trust away and mark a server, never give it any. Reads the registry and changes nothing in it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from harness.attest.monitors.contract import ARCHITECTURE_TYPE
+from harness.attest.reasons import Reason, Tier
+from harness.attest.watch import TRUST_TIER
+from harness.journal import Json
+from harness.policy.server import Server, Trust
+from harness.policy.threats import CELLS, COLUMNS, Cell
+
+if TYPE_CHECKING:
+    from harness.registry.instant import Instant
+    from harness.registry.registry import Registry
+    from harness.registry.values import Attester, Property, StoredResult
+
+WITHDRAWN = "withdrawn_cells"
+"""The server property with the cells that are not vouched for any more.
+
+Their names in a list, or that list as ``cells`` beside the reason as ``why``.
+"""
+
+_OF_ATTESTATION = "tpm"
+"""The monitor that says what the attestation's result says, and nothing of its own."""
+
+_GRAVITY = (Tier.AFFIRMING, Tier.WARNING, Tier.NONE, Tier.CONTRAINDICATED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Said:
+    """What one source says of a server."""
+
+    tier: Tier
+    reason: Reason
+    detail: str = ""
+
+
+def servers(registry: Registry) -> tuple[Server, ...]:
+    """All servers that are enrolled, by name."""
+    running = Counter(
+        placed.host
+        for guest in registry.attesters()
+        if guest.kind == "guest" and (placed := registry.placement(guest.id)) is not None
+    )
+    hosts = sorted(one.id for one in registry.attesters() if one.kind == "host")
+    return tuple(replace(server(registry, name), running_vms=running[name]) for name in hosts)
+
+
+def server(registry: Registry, name: str) -> Server:
+    """The server `name` as it is known now, whether or not it is enrolled; its VMs are not counted."""
+    now, stored = registry.now(), registry.properties(name)
+    architecture = stored[ARCHITECTURE_TYPE].value if ARCHITECTURE_TYPE in stored else None
+    latest = registry.latest(name)
+    attested = _attested(registry.attester(name), latest, now)
+    said = [attested, *_monitored(stored, latest, now)]
+    worst = max(said, key=lambda one: _GRAVITY.index(one.tier))
+    good = worst.tier in {Tier.AFFIRMING, Tier.WARNING}
+    return Server(
+        name=name,
+        architecture=architecture if isinstance(architecture, str) else None,
+        trust=Trust(
+            tier=worst.tier,
+            reason=worst.reason,
+            detail=worst.detail,
+            expires_ns=_ends_ns(latest, now) if good and latest is not None else None,
+            simulated=any(one.simulated for one in stored.values()),
+        ),
+        withdrawn=withdrawn_cells(stored),
+    )
+
+
+def withdrawn_cells(stored: Mapping[str, Property]) -> frozenset[Cell]:
+    """The cells withdrawn by anybody, from a server's properties by name.
+
+    What cannot be read withdraws all of them: it was meant to withdraw something.
+    """
+    found: set[Cell] = set()
+    for name, one in stored.items():
+        if _plain(name) != WITHDRAWN:
+            continue
+        named = withdrawal(one.value)
+        found |= set(CELLS) if named is None else named
+    return frozenset(found)
+
+
+def withdrawal(value: Json) -> frozenset[Cell] | None:
+    """The cells that the value of a property `WITHDRAWN` names; None where it cannot be read."""
+    listed = value.get("cells") if isinstance(value, Mapping) else value
+    if not isinstance(listed, list):
+        return None
+    if not all(isinstance(one, str) and one in COLUMNS for one in listed):
+        return None
+    return frozenset(COLUMNS[str(one)] for one in listed)
+
+
+def _attested(who: Attester | None, latest: StoredResult | None, now: Instant) -> _Said:
+    """What attestation says: the newest result while it holds, and what is known of the identity."""
+    if who is None:
+        return _Said(tier=Tier.NONE, reason=Reason.NOT_ENROLLED)
+    if who.revoked:
+        return _Said(tier=Tier.CONTRAINDICATED, reason=Reason.REVOKED)
+    if latest is None:
+        tier = Tier.CONTRAINDICATED if who.held else Tier.NONE
+        reason = Reason.HELD_CONTRAINDICATED if who.held else Reason.NOTHING_APPRAISED
+        return _Said(tier=tier, reason=reason)
+    detail = latest.body.get("detail")
+    said = _Said(
+        tier=latest.tier,
+        reason=_reason(latest.reason),
+        detail=detail if isinstance(detail, str) else "",
+    )
+    if who.held and latest.tier is not Tier.CONTRAINDICATED:
+        return _Said(tier=Tier.CONTRAINDICATED, reason=Reason.HELD_CONTRAINDICATED)
+    if latest.tier in {Tier.AFFIRMING, Tier.WARNING} and not latest.fresh(now):
+        return _Said(tier=Tier.NONE, reason=Reason.RESULT_EXPIRED)
+    return said
+
+
+def _monitored(stored: Mapping[str, Property], latest: StoredResult | None, now: Instant) -> Iterator[_Said]:
+    """What each monitor said last of the server."""
+    for name, one in stored.items():
+        if _plain(name) != TRUST_TIER or _overtaken(one, latest, now):
+            continue
+        value = one.value if isinstance(one.value, Mapping) else {}
+        tier, reason = value.get("tier"), value.get("reason")
+        known = isinstance(tier, str) and tier in set(Tier)
+        yield _Said(
+            tier=Tier(str(tier)) if known else Tier.NONE,
+            reason=_reason(reason),
+            detail=f"by the monitor {one.source}{' (simulated)' if one.simulated else ''}",
+        )
+
+
+def _overtaken(one: Property, latest: StoredResult | None, now: Instant) -> bool:
+    """Whether a monitor of attestations spoke of an older result than the newest there is."""
+    if one.source != _OF_ATTESTATION or latest is None:
+        return False
+    said_ns, found_ns = one.since.age_ns(now), latest.generated.age_ns(now)
+    return said_ns is not None and found_ns is not None and found_ns <= said_ns
+
+
+def _ends_ns(latest: StoredResult, now: Instant) -> int:
+    """When a result that holds now ends, on this boot's monotonic clock."""
+    age_ns, expires = latest.generated.age_ns(now), latest.expires
+    if age_ns is None or expires is None:
+        return now.monotonic_ns
+    if now.boot_id == expires.boot_id:
+        return expires.monotonic_ns
+    return now.monotonic_ns + expires.realtime_ns - latest.generated.realtime_ns - age_ns
+
+
+def _plain(name: str) -> str:
+    """A property's name without the monitor before it."""
+    return name.rpartition(".")[2]
+
+
+def _reason(value: Json) -> Reason:
+    """The reason of that code; where a later program wrote one that is not known here, nothing was learnt."""
+    return Reason(value) if isinstance(value, str) and value in set(Reason) else Reason.NOTHING_APPRAISED

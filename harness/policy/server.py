@@ -1,0 +1,146 @@
+"""A server as it is known now, and what of its architecture's capabilities may be relied on.
+
+A capability counts only while there is evidence for it. A server that was found wrong, that was not heard of
+in time, or whose architecture nobody knows has none at all, whatever its row in the table says; and nothing
+but evidence adds a capability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from harness.attest.reasons import Reason, Tier
+from harness.clock import NS_PER_S
+from harness.policy.capability import Capability, Table
+from harness.policy.threats import CELLS, Cell
+
+_TRUSTED = frozenset({Tier.AFFIRMING, Tier.WARNING})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """What attestation and monitors say of a server.
+
+    Attributes:
+        tier: How far it may be trusted.
+        reason: Why.
+        detail: The same in words; may be empty.
+        expires_ns: When it ends, controller's CLOCK_MONOTONIC; a tier that anything may be based on has an
+            end. None where nothing may.
+        simulated: Whether some of it was said by a monitor that only plays its hardware.
+    """
+
+    tier: Tier
+    reason: Reason
+    detail: str = ""
+    expires_ns: int | None = None
+    simulated: bool = False
+
+    def __post_init__(self) -> None:
+        if self.tier in _TRUSTED and self.expires_ns is None:
+            raise ValueError(f"the tier {self.tier} without an end")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """One server.
+
+    Attributes:
+        name: Its id.
+        architecture: As it states it; None where it does not.
+        trust: See :class:`Trust`.
+        running_vms: How many VMs are known to be on it.
+        withdrawn: Cells in which the provider, or a monitor, no longer vouches for it.
+    """
+
+    name: str
+    architecture: str | None
+    trust: Trust
+    running_vms: int = 0
+    withdrawn: frozenset[Cell] = frozenset()
+
+
+class Lost(StrEnum):
+    """Why a capability of the architecture does not count on a server."""
+
+    UNTRUSTED = "not trusted"
+    UNKNOWN = "unknown architecture"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """Why nothing of a server counts.
+
+    Attributes:
+        lost: In a word.
+        kind: What servers in the same doubt have in common, e.g. ``contraindicated: pcr-value``.
+        why: In one sentence.
+    """
+
+    lost: Lost
+    kind: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effective:
+    """What a server's capabilities amount to at one moment.
+
+    Attributes:
+        cells: All fourteen; what the architecture has and does not count is ``no``.
+        lost: The cells that do not count, and why. For a server of unknown architecture that is all of them.
+        why: Why capabilities are lost, in one sentence; empty where none is.
+    """
+
+    cells: Mapping[Cell, Capability]
+    lost: Mapping[Cell, Lost] = field(default_factory=dict)
+    why: str = ""
+
+
+def doubt(server: Server, table: Table, now_ns: int, *, warning_counts: bool = False) -> Doubt | None:
+    """Why nothing of `server` counts at `now_ns`; None where what it has counts.
+
+    Args:
+        server: Which one.
+        table: The architectures that are known.
+        now_ns: The moment, controller's CLOCK_MONOTONIC.
+        warning_counts: Whether a server with a reservation is good enough.
+    """
+    trust = server.trust
+    said = f"{trust.tier}: {trust.reason}"
+    why = f"{trust.reason}, {trust.detail}" if trust.detail else trust.reason.value
+    if trust.tier not in _TRUSTED or trust.expires_ns is None:
+        known = "is contraindicated" if trust.tier is Tier.CONTRAINDICATED else "cannot be believed"
+        return Doubt(lost=Lost.UNTRUSTED, kind=said, why=f"{server.name} {known}: {why}")
+    if now_ns >= trust.expires_ns:
+        late_s = (now_ns - trust.expires_ns) / NS_PER_S
+        why = f"what was known of {server.name} expired {late_s:.3f} s ago"
+        return Doubt(lost=Lost.UNTRUSTED, kind=f"{Tier.NONE}: {Reason.RESULT_EXPIRED}", why=why)
+    if trust.tier is Tier.WARNING and not warning_counts:
+        why = f"{server.name} has a warning, and that does not count: {why}"
+        return Doubt(lost=Lost.UNTRUSTED, kind=said, why=why)
+    if server.architecture not in table:
+        why = f"{server.name} states no architecture"
+        if server.architecture is not None:
+            why = f"{server.name} states the architecture {server.architecture!r}, which is not in the table"
+        return Doubt(lost=Lost.UNKNOWN, kind=Lost.UNKNOWN.value, why=why)
+    return None
+
+
+def effective(server: Server, table: Table, now_ns: int, *, warning_counts: bool = False) -> Effective:
+    """The capabilities of `server` that count at `now_ns`. Arguments as of :func:`doubt`."""
+    found = doubt(server, table, now_ns, warning_counts=warning_counts)
+    row = table.get(server.architecture) if server.architecture is not None else None
+    stated = dict.fromkeys(CELLS, Capability.NO) if row is None else row.cells
+    held = CELLS if row is None else (*row.having(Capability.YES), *row.having(Capability.REMOVED))
+    if found is not None:
+        lost, why = dict.fromkeys(held, found.lost), found.why
+    else:
+        lost = {cell: Lost.WITHDRAWN for cell in held if cell in server.withdrawn}
+        names = ", ".join(str(cell) for cell in CELLS if cell in lost)
+        why = f"withdrawn from {server.name}: {names}" if lost else ""
+    cells = {cell: Capability.NO if cell in lost else stated[cell] for cell in CELLS}
+    return Effective(cells=cells, lost=lost, why=why)

@@ -1,0 +1,1 @@
+"""The response: a change endangers a running VM; it is decided purely what to do, and done once."""

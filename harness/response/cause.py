@@ -1,0 +1,64 @@
+"""Why a VM is in trouble, in one word: what a report counts by and what a customer is told first.
+
+The cause is read off the present: what is known of the server now, and whether the request is one that the
+VM was ever satisfied with there. Where more than one thing is wrong the server's trust comes first, because
+nothing that an untrusted server says about itself counts.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from harness.attest.reasons import Reason, Tier
+from harness.policy.server import Server, Trust
+
+
+class Cause(StrEnum):
+    """What set off a response."""
+
+    VIOLATION = "violation"
+    """The server's trust evidence shows that memory was violated."""
+    ATTESTATION = "attestation"
+    """The server was attested and something was found wrong."""
+    SILENCE = "silence"
+    """Nothing is known of the server any more: no answer, or the last result expired."""
+    REQUEST = "request"
+    """The customer asks for something that the server does not give."""
+    PROPERTIES = "properties"
+    """The server no longer gives what it gave."""
+    MOVING_TARGET = "moving-target"
+    """Nothing is wrong: the VM is to move at random times."""
+
+
+FLED = frozenset({Cause.VIOLATION, Cause.ATTESTATION, Cause.SILENCE, Cause.PROPERTIES})
+"""Causes that lie with the server: a VM that leaves for one of them has fled and does not soon go back."""
+
+
+def why_of(server: Server | None, *, new_request: bool, now_ns: int, warning_counts: bool = False) -> Cause:
+    """The cause of trouble on `server`, which does not satisfy a VM's request.
+
+    Args:
+        server: What is known of the server now; None where there is no such server any more.
+        new_request: Whether the VM was never satisfied with its present request where it is.
+        now_ns: The moment, on the clock that evidence expires by.
+        warning_counts: Whether a server with a reservation is good enough.
+    """
+    tier = Tier.NONE if server is None else tier_at(server.trust, now_ns)
+    if server is None or tier is Tier.NONE:
+        return Cause.SILENCE
+    if trusted(tier, warning_counts=warning_counts):
+        return Cause.REQUEST if new_request else Cause.PROPERTIES
+    return Cause.VIOLATION if server.trust.reason is Reason.MEMORY_VIOLATION else Cause.ATTESTATION
+
+
+def tier_at(trust: Trust, now_ns: int) -> Tier:
+    """The tier as it must be read at `now_ns`: good evidence that expired is none, an accusation stays."""
+    if trust.tier is Tier.CONTRAINDICATED:
+        return trust.tier
+    lapsed = trust.expires_ns is None or trust.expires_ns <= now_ns
+    return Tier.NONE if lapsed else trust.tier
+
+
+def trusted(tier: Tier, *, warning_counts: bool) -> bool:
+    """Whether anything may be based on evidence of this tier."""
+    return tier is Tier.AFFIRMING or (tier is Tier.WARNING and warning_counts)

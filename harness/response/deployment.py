@@ -1,0 +1,98 @@
+"""Deploys the guest that a service guards: chooses its server, starts it there, enrols and places it."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.attest import authorities, enrolment
+from harness.attest.attester import Attester
+from harness.clock import Clock
+from harness.interrupt import Interrupt
+from harness.journal import Journal
+from harness.observers.contract import Record
+from harness.policy.request import Request
+from harness.registry.registry import Registry
+from harness.response import launching
+from harness.response.guard import Guard, Terms
+from harness.rig import guest
+from harness.rig.guest import GuestSpec
+from harness.rig.session import Rig
+
+MEMORY_MIB = 1024
+VCPUS = 1
+
+
+class Deployment:
+    """One guest's way onto a server of the rig."""
+
+    def __init__(self, rig: Rig, registry: Registry, terms: Terms, clock: Clock) -> None:
+        self._rig = rig
+        self._registry = registry
+        self._terms = terms
+        self._clock = clock
+
+    def launch(
+        self, request: Request, *, look_limit_s: float, boot_limit_s: float
+    ) -> tuple[str, dict[str, int]]:
+        """Deploy the guest; on which server, and how long each stage took, ns.
+
+        A guest that cannot be proved to be what it should be is taken away again.
+
+        Raises:
+            GuestError: It does not start, or is not what it should be.
+            NoServerError: No server satisfies the request; nothing was started.
+            RefusedError: It cannot be enrolled.
+        """
+        spec = self._rig.specify(memory_mib=MEMORY_MIB, vcpus=VCPUS, tpm=True)
+        with self._record() as record:
+            guard = Guard(self._rig, self._registry, self._terms, record, Interrupt())
+            with guard.watch() as tower:
+                host, validate_ns = launching.choose(
+                    tower.servers, request, self._clock, limit_s=look_limit_s, pause=self._pause
+                )
+                try:
+                    stages_ns = self._stages(host, spec, tower.attesters["guest"], boot_limit_s)
+                    begin_ns = self._clock.now_ns()
+                    epoch = launching.placed(self._registry, self._terms.vm, host)
+                    placed_ns = self._clock.now_ns()
+                    launching.proved(guard.prover(tower, spec.uuid), self._terms.vm, host, epoch)
+                except BaseException:
+                    self._rig.clear(spec)
+                    raise
+        own = {"place": placed_ns - begin_ns, "attest": self._clock.now_ns() - placed_ns}
+        return host, {"validate": validate_ns, **stages_ns, **own}
+
+    def _stages(self, host: str, spec: GuestSpec, attester: Attester, boot_limit_s: float) -> dict[str, int]:
+        """Start the guest on `host` and enrol it."""
+        begin_ns = self._clock.now_ns()
+        machine = self._rig.hosts[host]
+        guest.boot(self._rig.hypervisors.connect()[host], machine, spec)
+        guest.await_login(self._rig.guest, machine, spec, timeout_s=boot_limit_s, clock=self._clock)
+        up_ns = self._clock.now_ns()
+        vm = self._terms.vm
+        if self._registry.attester(vm) is not None:
+            self._registry.release(vm, "another guest is deployed in its place")
+        asked = enrolment.Request(
+            name=vm,
+            kind="guest",
+            # Its TPM was made where it was started.
+            authorities=authorities.of_machine(machine, authorities.GUEST_AUTHORITY),
+            keys=(self._terms.key,),
+        )
+        enrolment.enrol(attester, self._registry, asked, self._clock)
+        return {"start": up_ns - begin_ns, "enrol": self._clock.now_ns() - up_ns}
+
+    def _pause(self, seconds: float) -> None:
+        self._clock.wait(seconds, threading.Event())
+
+    @contextmanager
+    def _record(self) -> Iterator[Record]:
+        """A record that nobody keeps: what a deployment leaves behind is in the registry."""
+        with tempfile.TemporaryDirectory(prefix="sodbench-launch-") as folder:
+            place = Path(folder)
+            with Journal(place / "journal.jsonl", self._clock, next_seq=0) as journal:
+                yield Record(journal=journal, clock=self._clock, folder=place, trial="launch", attempt=1)

@@ -1,0 +1,197 @@
+"""What is asked of TPMs around a move: the destination once more before it, guest and server after it.
+
+The window between the destination's evidence and its use is as short as this makes it, and what may have
+happened in it is seen after the arrival, where both are asked again. The verdict is
+:func:`harness.attest.continuity.check`'s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.attest import transcript
+from harness.attest.attester import Attester
+from harness.attest.continuity import (
+    Continuity,
+    ContinuityPolicy,
+    Destination,
+    Move,
+    Quoted,
+    Sighting,
+    check,
+)
+from harness.attest.outcome import LinkedRound, Round
+from harness.attest.reasons import Reason, Tier
+from harness.clock import Clock
+from harness.response.watching import Looks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requoted:
+    """A destination that was asked once more.
+
+    Attributes:
+        quoted: What the move's verdict needs of it.
+        good: Whether the guest may go there.
+        detail: Why not, in words.
+        latency_ns: From the question to the result (RG - NS).
+        quote_ns: The TPM's own time in it; None where no evidence came.
+    """
+
+    quoted: Quoted
+    good: bool
+    detail: str
+    latency_ns: int
+    quote_ns: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """What the arrival proved.
+
+    Attributes:
+        tier: Of guest and server together.
+        reason: The first thing that was wrong, or ``accepted``.
+        detail: The same in words.
+        window_ns: OP - EG of the destination; None where there was nothing to compare.
+        same_key: Whether the guest has the key it left with; None likewise.
+        quotes_ns: The TPMs' own time in it.
+    """
+
+    tier: Tier
+    reason: Reason
+    detail: str
+    window_ns: int | None
+    same_key: bool | None
+    quotes_ns: int
+
+
+class Prover:
+    """Proves where one guest is; remembers where it was seen last.
+
+    Args:
+        looks: The servers' channels, shared with their monitors.
+        guest: The guest's name in the registry and its attester.
+        vm_uuid: The guest's UUID.
+        bounds: How old a destination's evidence may be, and what it must say.
+        clock: The controller's.
+    """
+
+    def __init__(
+        self,
+        looks: Looks,
+        guest: tuple[str, Attester],
+        *,
+        vm_uuid: str,
+        bounds: ContinuityPolicy,
+        clock: Clock,
+    ) -> None:
+        self._looks = looks
+        self._guest = guest
+        self._vm_uuid = vm_uuid
+        self._bounds = bounds
+        self._clock = clock
+        self._seen: Sighting | None = None
+
+    def requote(self, server: str) -> Requoted:
+        """Ask a destination once more, right before it is used.
+
+        Raises:
+            RegistryError: The registry does not answer.
+        """
+        found = self._looks.once_more(server)
+        return Requoted(
+            quoted=transcript.quoted(server, found),
+            good=found.result.tier in self._bounds.tiers,
+            detail=found.result.detail,
+            latency_ns=found.stamps.rg - found.stamps.ns,
+            quote_ns=_own_ns(found),
+        )
+
+    def look(self, server: str, epoch: int) -> LinkedRound:
+        """The guest with the server it is on; where both are good it is remembered.
+
+        Raises:
+            RegistryError: The registry does not answer.
+        """
+        found = self._looks.linked(self._guest, server, vm_uuid=self._vm_uuid, epoch=epoch)
+        seen = transcript.sighting(found, server, epoch)
+        if seen is not None:
+            self._seen = seen
+        return found
+
+    def again(self, server: str, epoch: int) -> Arrived:
+        """Whether the guest on `server` is the one that the registry remembers, and has been running since.
+
+        For a controller that has seen nothing of the move: what it left off with is the registry's memory of
+        the guest's key, whose counters must not have moved.
+
+        Raises:
+            RegistryError: The registry does not answer.
+        """
+        found = self.look(server, epoch)
+        quotes_ns = sum(_own_ns(one) or 0 for one in (found.guest, found.host) if one is not None)
+        return _again(found, quotes_ns)
+
+    def arrival(self, chosen: Quoted, source: str, began_ns: int, arrived_ns: int, epoch: int) -> Arrived:
+        """Whether the guest that arrived is the one that left, and its new server still good.
+
+        Args:
+            chosen: The result on which the destination was chosen.
+            source: The server it left.
+            began_ns: The call to migrate.
+            arrived_ns: Its return.
+            epoch: Of the new stay.
+
+        Raises:
+            RegistryError: The registry does not answer.
+        """
+        before = self._seen
+        found = self.look(chosen.host, epoch)
+        now = transcript.sighting(found, chosen.host, epoch)
+        quotes_ns = sum(_own_ns(one) or 0 for one in (found.guest, found.host) if one is not None)
+        if before is None or now is None or found.host is None:
+            return _unproved(found, now, quotes_ns)
+        move = Move(source=source, destination=chosen.host, began_ns=began_ns, arrived_ns=arrived_ns)
+        destination = Destination(chosen=chosen, arrived=transcript.quoted(chosen.host, found.host))
+        judged: Continuity = check(before, now, move, destination, self._bounds)
+        return Arrived(
+            tier=judged.tier,
+            reason=judged.reason,
+            detail=judged.why,
+            window_ns=None if judged.window_s is None else round(judged.window_s * 1e9),
+            same_key=before.vak_name == now.vak_name,
+            quotes_ns=quotes_ns,
+        )
+
+
+def _again(found: LinkedRound, quotes_ns: int) -> Arrived:
+    boot = found.guest.result.claims.get("boot")
+    good = found.reason is Reason.ACCEPTED or found.tier is Tier.WARNING
+    restarted = good and boot != "same"
+    return Arrived(
+        tier=Tier.CONTRAINDICATED if restarted else found.tier,
+        reason=Reason.GUEST_RESTARTED if restarted else found.reason,
+        detail=f"its counters say: {boot}" if restarted else found.why,
+        window_ns=None,
+        same_key=None,
+        quotes_ns=quotes_ns,
+    )
+
+
+def _unproved(found: LinkedRound, now: Sighting | None, quotes_ns: int) -> Arrived:
+    """Nothing to compare: what was found of the two is bad, or the guest was never seen before."""
+    never = now is not None
+    return Arrived(
+        tier=Tier.NONE if never else found.tier,
+        reason=Reason.NOTHING_APPRAISED if never else found.reason,
+        detail="the guest was not seen before the move" if never else found.why,
+        window_ns=None,
+        same_key=None,
+        quotes_ns=quotes_ns,
+    )
+
+
+def _own_ns(found: Round) -> int | None:
+    moments = found.moments
+    return None if moments is None else moments.quoted_ns - moments.quoting_ns

@@ -1,0 +1,184 @@
+"""The response loop as a service: one guest of a rig is guarded for as long as somebody lets it.
+
+What was left open by a controller that is gone is ended first. Everything that happens is journalled as in a
+trial, by the same observers. When the loop cannot go on, it ends with the reason: a guest that nobody guards
+must not seem to be guarded.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from harness.clock import NS_PER_S, Clock
+from harness.errors import GuestError, PrerequisiteError
+from harness.flight import Flights
+from harness.interrupt import Interrupt
+from harness.migration.options import MigrationOptions
+from harness.observers.contract import Record, Scene
+from harness.observers.job import JobStatistics
+from harness.observers.qmp import Qmp
+from harness.registry.registry import Registry
+from harness.response import launching
+from harness.response.cause import Cause
+from harness.response.guard import Guard, Terms
+from harness.response.hysteresis import Held, VmHistory
+from harness.response.loop import Loop
+from harness.response.proving import Prover
+from harness.response.recovering import Recoverer
+from harness.rig import guest
+from harness.rig.guest import DOMAIN
+from harness.rig.session import Rig
+
+_LOOK_UP_S = 0.5
+MIGRATION_LIMIT_S = 300.0
+"""After which a move is given up."""
+
+
+class Service:
+    """Guards the guest of a rig. :meth:`run` does all of it.
+
+    Args:
+        rig: The machines.
+        registry: Requests, places, responses.
+        terms: By what.
+        record: Where events go.
+        interrupt: Ends it.
+    """
+
+    def __init__(
+        self, rig: Rig, registry: Registry, terms: Terms, record: Record, interrupt: Interrupt
+    ) -> None:
+        self._rig = rig
+        self._registry = registry
+        self._record = record
+        self._interrupt = interrupt
+        self._guard = Guard(rig, registry, terms, record, interrupt)
+        self._vm, self._owner = terms.vm, terms.owner
+
+    def run(self, ends_s: float | None = None) -> None:
+        """Guard the guest until the interrupt, for `ends_s`, or until it was shut down.
+
+        Raises:
+            GuestError: The guest is not where exactly one guest should be, or not what it should be; or what
+                was left open only a person can end.
+            PrerequisiteError: There is no guest to guard, or nothing is asked for it.
+            RegistryError: The registry does not answer.
+            ResponseOpenError: Another controller responds for this guest.
+        """
+        self._require()
+        guard = self._guard
+        with guard.watch() as tower, ExitStack() as stack:
+            prover = guard.prover(tower, self._uuid())
+            recoverer = Recoverer(
+                self._rig, self._registry, prover, guard.tell, self._clock, owner=self._owner
+            )
+            recovered = recoverer.recover(self._vm)
+            history = self._settle_in(prover)
+            guard.tell("guard.started", {"vm": self._vm, "recovered": recovered})
+            flights, began_ns = self._flights(stack), self._clock.now_ns()
+            loop = guard.begin(
+                tower,
+                prover,
+                flights,
+                lambda _n: (self._clock.now_ns() - began_ns) / NS_PER_S,
+                history,
+            )
+            try:
+                self._until(loop, flights, ends_s)
+            except BaseException:
+                flights.abandon()
+                raise
+            finally:
+                loop.stop()
+                guard.tell("guard.stopped", {"vm": self._vm})
+            loop.check()
+
+    @property
+    def _clock(self) -> Clock:
+        return self._record.clock
+
+    def _require(self) -> None:
+        """There is something to guard."""
+        if self._registry.attester(self._vm) is None:
+            raise PrerequisiteError(
+                "the guest is not enrolled",
+                where=self._vm,
+                remedy="`sodbench guest launch` deploys one; `sodbench attest enrol guest` one that runs",
+            )
+        if self._registry.protection.current(self._vm) is None:
+            raise PrerequisiteError(
+                "nothing is asked for the guest, so that every server would do",
+                where=self._vm,
+                remedy=f"sodbench policy request {self._vm} --option 1 --why ...",
+            )
+
+    def _uuid(self) -> str:
+        connections = self._rig.hypervisors.connect()
+        found = guest.locate(connections)
+        if not found:
+            raise PrerequisiteError(
+                "there is no guest to guard", where="a, b", remedy="`sodbench guest launch` deploys one"
+            )
+        return str(connections[next(iter(found))].lookupByName(DOMAIN).UUIDString())
+
+    def _settle_in(self, prover: Prover) -> VmHistory:
+        """The guest is where the registry has it, or its place is put right; and it is what it should be.
+
+        What is remembered of it: that a response had suspended it, so that it is not what a person stopped.
+        """
+        here, runs = guest.only_on(self._rig.hypervisors.connect())
+        last = self._registry.placement(self._vm)
+        epoch = last.epoch if last is not None and last.host == here else None
+        if epoch is None:
+            epoch = launching.placed(self._registry, self._vm, here)
+            if last is not None:
+                why = f"it was placed on {last.host} and is on {here}"
+                self._registry.audit.append("alarm", self._vm, {"why": why, "epoch": epoch})
+        if runs:
+            launching.proved(prover, self._vm, here, epoch)
+            return VmHistory()
+        return self._suspended(here)
+
+    def _suspended(self, here: str) -> VmHistory:
+        """What a response that suspended the guest left behind.
+
+        Raises:
+            GuestError: No response did.
+        """
+        newest = next(iter(self._registry.responses.of(self._vm, limit=1)), None)
+        if newest is None or newest.state != "suspended":
+            raise GuestError(
+                "the guest is stopped, and no response stopped it",
+                where=f"host {here}",
+                remedy=f"`virsh resume {DOMAIN}` there, if it is to run",
+            )
+        asked = self._registry.protection.current(self._vm)
+        cause = Cause(str(newest.trigger["cause"]))
+        number = 0 if asked is None else asked.number
+        return VmHistory(held=Held(what="suspend", cause=cause, request_number=number))
+
+    def _flights(self, stack: ExitStack) -> Flights:
+        """Migrations with the observers of a trial."""
+        job = JobStatistics()
+        scene = Scene(
+            hosts=self._rig.hosts,
+            client=self._rig.client,
+            guest_address=self._rig.guest.endpoint.address,
+            connections=self._rig.hypervisors.connect(),
+            heartbeat_hz=1,
+        )
+        for observer in (job, Qmp(job.on_qemu_event)):
+            stack.callback(observer.stop)
+            observer.start(scene, self._record)
+        return Flights(self._rig, MigrationOptions(), self._record, job, self._interrupt)
+
+    def _until(self, loop: Loop, flights: Flights, ends_s: float | None) -> None:
+        end_ns = None if ends_s is None else self._clock.now_ns() + round(ends_s * NS_PER_S)
+        while not self._interrupt.asked and not self._guard.gone:
+            if end_ns is not None and self._clock.now_ns() >= end_ns:
+                return
+            self._interrupt.wake.clear()
+            self._clock.wait(_LOOK_UP_S, self._interrupt.wake)
+            loop.check()
+            flights.check()
+            flights.watch_limit(MIGRATION_LIMIT_S)

@@ -1,0 +1,235 @@
+"""The service in the lab: a guest is launched, guarded, moved; controllers are killed, and come in pairs.
+
+The tests go on from one another, as a day of operation does: the guest is the same from launch to end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from conftest import Finished, Lab
+from harness import journal
+from harness.clock import sleep
+from harness.journal import Event
+from tests.lab.conftest import Trust
+
+pytestmark = pytest.mark.lab
+
+COUNTER = "/var/lib/sodbench/memory_violations"
+HYPERWALL = ("--monitor", "a=hyperwall", "--monitor", "b=hyperwall")
+
+
+@dataclass
+class Post:
+    """Where the guest is guarded from."""
+
+    lab: Lab
+    folder: Path
+
+    def watch(self, *more: str) -> subprocess.Popen[str]:
+        """A controller that guards the guest; its words are in a pipe."""
+        return self.lab.start("watch", "--results", self.folder, "--interval", "0.5", *HYPERWALL, *more)
+
+    def events(self) -> list[Event]:
+        newest = max(self.folder.glob("watch/*/journal.jsonl"), default=None, key=lambda one: one.parent.name)
+        return [] if newest is None else journal.read(newest)
+
+    def journals(self) -> int:
+        return len(list(self.folder.glob("watch/*/journal.jsonl")))
+
+    def await_event(self, kind: str, running: subprocess.Popen[str], *, limit_s: float = 60.0) -> Event:
+        for _ in range(round(limit_s / 0.05)):
+            found = [one for one in self.events() if one.kind == kind]
+            if found:
+                return found[-1]
+            assert running.poll() is None, running.communicate()[0]
+            sleep(0.05)
+        running.kill()
+        raise AssertionError(f"no {kind} within {limit_s:g} s: {[one.kind for one in self.events()]}")
+
+    def begin(self, *more: str) -> subprocess.Popen[str]:
+        """A controller that has begun to guard."""
+        before = self.journals()
+        running = self.watch(*more)
+        for _ in range(1200):
+            if self.journals() > before:
+                break
+            assert running.poll() is None, running.communicate()[0]
+            sleep(0.05)
+        self.await_event("guard.started", running)
+        return running
+
+    def end(self, running: subprocess.Popen[str]) -> Finished:
+        """As with Ctrl-C."""
+        running.send_signal(signal.SIGINT)
+        output, _ = running.communicate(timeout=60)
+        return Finished(running.returncode, output)
+
+    def violations(self, host: str, number: int) -> None:
+        self.lab.ssh(host, f"echo {number} > {COUNTER}")
+
+    def running_on(self) -> list[str]:
+        return [
+            role
+            for role in ("a", "b")
+            if "sodbench-guest" in self.lab.ssh(role, "virsh list --name --state-running")
+        ]
+
+
+@pytest.fixture(scope="module")
+def post(lab: Lab, trust: Trust, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Post]:
+    """A guest, launched where its request is satisfied; taken away afterwards."""
+    found = Post(lab, tmp_path_factory.mktemp("watch"))
+    for role in ("a", "b"):
+        found.violations(role, 0)
+    done = lab.sodbench("guest", "launch", "--option", "1", "--option", "2", *HYPERWALL, timeout_s=400)
+    assert done.status == 0, done
+    assert "guest runs on a" in done.output
+    try:
+        yield found
+    finally:
+        ended = lab.sodbench("guest", "end")
+        for role in ("a", "b"):
+            found.violations(role, 0)
+        assert ended.status == 0, ended
+
+
+def test_a_request_that_nobody_satisfies_starts_nothing(lab: Lab, trust: Trust) -> None:
+    done = lab.sodbench("guest", "launch", "--option", "7", "--interval", "0.5", timeout_s=120)
+    assert done.status == 20, done
+    assert "sodbench-guest" not in "".join(lab.domains().values())
+
+
+def test_a_contradictory_request_is_refused_before_anything_is_touched(lab: Lab, trust: Trust) -> None:
+    done = lab.sodbench("guest", "launch", "--option", "2", "--option", "5")
+    assert done.status == 17, done
+    assert "introspection" in done.output
+
+
+def test_two_controllers_the_second_is_refused(post: Post) -> None:
+    running = post.begin()
+    second = post.watch()
+    output, _ = second.communicate(timeout=60)
+    assert second.returncode == 7, output
+    assert "sodbench watch" in output
+    assert post.end(running).status == 0
+
+
+def test_a_violation_moves_the_guest_within_seconds(post: Post) -> None:
+    running = post.begin()
+    post.violations("a", 1)
+    closed = post.await_event("response.closed", running)
+    assert closed.data["state"] == "completed", closed
+    assert post.running_on() == ["b"]
+    assert post.end(running).status == 0
+
+
+def test_a_controller_that_is_killed_in_the_middle_of_a_move_leaves_one_guest_and_one_truth(
+    post: Post,
+) -> None:
+    """Killed between the call to migrate and its end; the next one finds out, proves it and goes on."""
+    running = post.begin("--accept", "a=1")
+    sleep(4)  # the policy of the lab keeps a guest from the server it fled for 2 s
+    post.violations("b", 1)
+    post.await_event("migration.started", running)
+    os.kill(running.pid, signal.SIGKILL)
+    running.wait()
+    after = post.begin("--accept", "a=1", "--accept", "b=1")
+    (recovered, *_) = [one for one in post.events() if one.kind == "response.recovered"]
+    assert recovered.data["step"] in {"look-again", "close", "verify", "destroy", "resume"}
+    started = next(one for one in post.events() if one.kind == "guard.started")
+    assert started.data["recovered"] == 1
+    assert len(post.running_on()) == 1
+    assert post.end(after).status == 0
+
+
+def test_a_destination_that_degrades_on_the_way_has_the_move_called_off(post: Post) -> None:
+    """Both servers are bad then: the guest stays, under alarm, until one of them is good again."""
+    (here,) = post.running_on()
+    other = "b" if here == "a" else "a"
+    running = post.begin("--accept", "a=1", "--accept", "b=1")
+    sleep(2)  # both servers are looked at
+    post.violations(here, 2)
+    post.await_event("migration.started", running)
+    post.violations(other, 2)
+    held = post.await_event("response.acted", running)
+    assert held.data["action"] == "hold"
+    closed = [one.data["state"] for one in post.events() if one.kind == "response.closed"]
+    assert closed == ["called-off", "held"]
+    assert post.running_on() == [here]
+    assert post.end(running).status == 0
+    for role in ("a", "b"):
+        post.violations(role, 1)
+
+
+def test_a_server_that_falls_silent_is_left(post: Post, trust: Trust) -> None:
+    (here,) = post.running_on()
+    running = post.begin("--accept", "a=1", "--accept", "b=1")
+    sleep(2)  # both servers are looked at
+    trust.signal(here, "STOP")
+    try:
+        detected = post.await_event("response.detected", running)
+        assert detected.data["cause"] == "silence"
+        closed = post.await_event("response.closed", running)
+        assert closed.data["state"] == "completed", closed
+        assert post.running_on() != [here]
+    finally:
+        trust.signal(here, "CONT")
+    assert post.end(running).status == 0
+
+
+def test_a_request_that_changes_while_the_guest_runs_is_answered(post: Post) -> None:
+    (here,) = post.running_on()
+    other = "b" if here == "a" else "a"
+    monitors = ("--monitor", f"{here}=hyperwall", "--monitor", f"{other}=datasafe")
+    before = post.journals()
+    running = post.lab.start(
+        "watch",
+        "--results",
+        post.folder,
+        "--interval",
+        "0.5",
+        *monitors,
+        "--accept",
+        "a=1",
+        "--accept",
+        "b=1",
+    )
+    while post.journals() == before:
+        assert running.poll() is None, running.communicate()[0]
+        sleep(0.05)
+    post.await_event("guard.started", running)
+    sleep(3)  # both servers are looked at
+    changed = ["policy", "request", "guest", "--package", "medical-records", "--why", "records moved here"]
+    done = post.lab.sodbench(*changed)
+    assert done.status == 0, done
+    closed = post.await_event("response.closed", running)
+    assert closed.data["state"] == "completed", closed
+    assert post.running_on() == [other]
+    assert post.end(running).status == 0
+
+
+def test_where_the_guest_is_can_be_asked(post: Post) -> None:
+    done = post.lab.sodbench("guest", "status")
+    assert done.status == 0, done
+    (here,) = post.running_on()
+    assert re.search(rf"hosts: +{here} ", done.output), done
+    assert re.search(rf"registry: +{here},", done.output), done
+
+
+def test_the_audit_log_has_all_of_it_and_verifies(post: Post) -> None:
+    done = post.lab.sodbench("audit", "verify")
+    assert done.status == 0, done
+    shown = post.lab.sodbench("audit", "show", "--subject", "guest", "--limit", "500", "--json")
+    assert shown.status == 0, shown
+    kinds = {json.loads(line)["kind"] for line in shown.output.splitlines() if line.startswith("{")}
+    assert {"request", "response"} & {kind.split("-")[0].split(".")[0] for kind in kinds}, kinds

@@ -1,0 +1,393 @@
+"""The loop and its responder over a real registry: what is decided, done, stored, and said, in what order.
+
+Hosts and TPMs are played, so that a fault can come at an exact moment; the lab's tests have the real ones.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.attest.continuity import Quoted
+from harness.attest.reasons import Reason, Tier
+from harness.clock import MonotonicClock, sleep
+from harness.journal import Json
+from harness.migration.driver import Outcome
+from harness.policy.fleet import Fleet
+from harness.policy.request import Request, request
+from harness.policy.server import Server, Trust
+from harness.registry.errors import RegistryError, ResponseOpenError
+from harness.registry.registry import Registry, open_registry, sqlite_url
+from harness.registry.values import Placement
+from harness.response.assessment import Vm
+from harness.response.loop import Loop, Settings
+from harness.response.policy import ResponsePolicy
+from harness.response.proving import Arrived, Requoted
+from harness.response.responder import Decided, Ended, Moved, Responder
+from tests.registry.subjects import enrolment
+from tests.response.fleets import TABLE, accused, good, policy, server
+
+VM = "guest"
+CLOCK = MonotonicClock()
+
+
+@dataclass
+class Outlook:
+    """Servers that are what the test says."""
+
+    trusts: dict[str, Trust] = field(default_factory=lambda: {"a": good(10**19), "b": good(10**19)})
+
+    def fleet(self, running: Mapping[str, int]) -> Fleet:
+        fleet = Fleet(TABLE)
+        for name, trust in self.trusts.items():
+            fleet.update(server(name, trust=trust, running_vms=running.get(name, 0)))
+        return fleet
+
+    def noticed(self, server: str) -> None:
+        """Nobody's look found it."""
+
+
+@dataclass
+class Hands:
+    """A mover whose moves end as the test says."""
+
+    outcomes: list[str | None] = field(default_factory=list)
+    during: Callable[[str], None] = lambda _destination: None
+    destination: str | None = None
+    moves: list[tuple[int, str]] = field(default_factory=list)
+    stops: list[str] = field(default_factory=list)
+    called_off: str | None = None
+    too_late: bool = False
+
+    def move(self, n: int, destination: str) -> Moved:
+        self.moves.append((n, destination))
+        self.destination, self.called_off = destination, None
+        began_ns = CLOCK.now_ns()
+        self.during(destination)
+        self.destination = None
+        error = self.outcomes.pop(0) if self.outcomes else None
+        if self.called_off is not None and not self.too_late:
+            error = "operation aborted"
+        outcome = Outcome(ok=error is None, returned_ns=CLOCK.now_ns(), error=error)
+        return Moved(began_ns=began_ns, outcome=outcome, called_off=self.called_off)
+
+    def call_off(self, reason: str) -> bool:
+        self.called_off = reason
+        return True
+
+    def stop(self, what: str) -> str | None:
+        self.stops.append(what)
+        return None
+
+
+@dataclass
+class Prover:
+    """TPMs that say what the test says."""
+
+    bad: set[str] = field(default_factory=set)
+    arrived: Reason = Reason.ACCEPTED
+
+    def requote(self, server: str) -> Requoted:
+        bad = server in self.bad
+        tier, reason = (Tier.CONTRAINDICATED, Reason.PCR_VALUE) if bad else (Tier.AFFIRMING, Reason.ACCEPTED)
+        quoted = Quoted(host=server, tier=tier, reason=reason, generated_ns=CLOCK.now_ns())
+        return Requoted(quoted=quoted, good=not bad, detail="", latency_ns=1, quote_ns=1)
+
+    def arrival(self, chosen: Quoted, source: str, began_ns: int, arrived_ns: int, epoch: int) -> Arrived:
+        good = self.arrived is Reason.ACCEPTED
+        return Arrived(
+            tier=Tier.AFFIRMING if good else Tier.CONTRAINDICATED,
+            reason=self.arrived,
+            detail="",
+            window_ns=1,
+            same_key=True,
+            quotes_ns=1,
+        )
+
+
+@dataclass
+class Stage:
+    """One guest on a, guarded."""
+
+    registry: Registry
+    outlook: Outlook = field(default_factory=Outlook)
+    hands: Hands = field(default_factory=Hands)
+    prover: Prover = field(default_factory=Prover)
+    said: list[tuple[str, Mapping[str, Json]]] = field(default_factory=list)
+    ends: list[Ended] = field(default_factory=list)
+    gone: bool = False
+    loop: Loop | None = None
+
+    def vms(self) -> Mapping[str, Vm]:
+        stored = self.registry.protection.current(VM)
+        if stored is None or self.gone:
+            return {}
+        place = self.placement(VM)
+        return {
+            VM: Vm(
+                name=VM,
+                host=place.host,
+                request=Request.from_json(stored.body),
+                request_number=stored.number,
+                placed_ns=0,
+            )
+        }
+
+    def placement(self, vm: str) -> Placement:
+        found = self.registry.placement(vm)
+        assert found is not None
+        return found
+
+    def tell(self, kind: str, data: Mapping[str, Json], *, t_ns: int | None = None) -> None:
+        self.said.append((kind, data))
+
+    def _over(self, decided: Decided, ended: Ended) -> None:
+        self.gone = ended.state == "shut-down"
+        self.ends.append(ended)
+
+    def guard(self, given: ResponsePolicy | None = None) -> Loop:
+        responder = Responder(self.registry, self.prover, self.hands, self.tell, CLOCK, owner="this")
+        self.loop = Loop(
+            Settings(policy=given or quick(), seed=1, poll_s=0.01),
+            self.outlook,
+            self,
+            responder,
+            self.hands,
+            CLOCK,
+            on_end=self._over,
+        )
+        self.loop.start()
+        return self.loop
+
+    def await_ends(self, count: int, limit_s: float = 10.0) -> Sequence[Ended]:
+        end_ns = CLOCK.now_ns() + round(limit_s * 1e9)
+        while len(self.ends) < count and CLOCK.now_ns() < end_ns:
+            assert self.loop is not None
+            self.loop.check()
+            sleep(0.005)
+        assert len(self.ends) >= count, self.said
+        return self.ends
+
+    def states(self) -> list[str]:
+        """Every state of every response, oldest first."""
+        newest_first = self.registry.responses.of(VM)
+        return [
+            step.state.value
+            for one in reversed(newest_first)
+            for step in self.registry.responses.steps(one.number)
+        ]
+
+
+def quick(**more: Any) -> ResponsePolicy:
+    """A policy whose limits end at once."""
+    times: dict[str, Any] = {"settle_s": 0.0, "return_after_s": 0.0, "retry_after_s": 0.05, "per_s": 60.0}
+    return policy(**{**times, "max_moves": 10, **more})
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    with open_registry(sqlite_url(tmp_path / "registry.sqlite")) as registry:
+        for name in ("a", "b"):
+            registry.enrol(enrolment(name))
+        registry.enrol(enrolment(VM, kind="guest"))
+        registry.place(VM, "a", 1)
+        registry.protection.set(VM, request(["1", "2"]).to_json(), by="customer", why="test")
+        found = Stage(registry)
+        yield found
+        if found.loop is not None:
+            found.loop.stop()
+
+
+def test_a_guest_that_is_well_is_left_alone(stage: Stage) -> None:
+    loop = stage.guard()
+    sleep(0.2)
+    loop.check()
+    assert (stage.said, stage.hands.moves, stage.registry.responses.of(VM)) == ([], [], ())
+
+
+def test_a_violation_moves_it_and_every_step_is_stored_before_the_next(stage: Stage) -> None:
+    stage.outlook.trusts["a"] = accused(Reason.MEMORY_VIOLATION)
+    stage.guard()
+    (end,) = stage.await_ends(1)
+    assert (end.state, end.host) == ("completed", "b")
+    assert stage.states() == ["begun", "migrating", "arrived", "completed"]
+    assert [kind for kind, _ in stage.said] == [
+        "response.detected",
+        "response.decided",
+        "response.arrived",
+        "response.closed",
+    ]
+    assert stage.said[0][1]["cause"] == "violation"
+    assert (stage.placement(VM).host, stage.placement(VM).epoch) == ("b", 2)
+    assert stage.registry.responses.of(VM)[0].trigger["cause"] == "violation"
+    assert stage.registry.audit.head().number > 0
+
+
+def test_it_is_moved_once_and_not_again(stage: Stage) -> None:
+    stage.outlook.trusts["a"] = accused()
+    stage.guard()
+    stage.await_ends(1)
+    sleep(0.2)
+    assert stage.hands.moves == [(1, "b")]
+
+
+def test_the_call_to_migrate_comes_after_the_decision_is_on_the_disk(stage: Stage) -> None:
+    seen: list[str] = []
+    stage.hands.during = lambda _destination: seen.extend(stage.states())
+    stage.outlook.trusts["a"] = accused()
+    stage.guard()
+    stage.await_ends(1)
+    assert seen == ["begun", "migrating"]
+
+
+def test_a_new_request_that_the_server_does_not_satisfy_moves_it(stage: Stage) -> None:
+    stage.guard()
+    sleep(0.1)
+    other = Server(name="b", architecture="DataSafe", trust=good(10**19))
+    stage.outlook.fleet = lambda running: _fleet([server("a"), other])  # type: ignore[method-assign]
+    stage.registry.protection.set(VM, request(["1", "5", "6", "7"]).to_json(), by="customer", why="more")
+    (end,) = stage.await_ends(1)
+    assert (end.state, end.host, stage.said[0][1]["cause"]) == ("completed", "b", "request")
+
+
+def _fleet(servers: Sequence[Server]) -> Fleet:
+    fleet = Fleet(TABLE)
+    for one in servers:
+        fleet.update(one)
+    return fleet
+
+
+def test_a_destination_that_is_bad_when_asked_once_more_is_not_used(stage: Stage) -> None:
+    stage.outlook.trusts["a"] = accused()
+    stage.prover.bad = {"b"}
+    stage.guard()
+    (end, *_) = stage.await_ends(1)
+    assert end.state == "not-begun"
+    assert "pcr-value" in end.reason
+    assert stage.hands.moves == []
+    assert stage.registry.responses.of(VM) == ()
+
+
+def test_a_move_is_called_off_when_its_destination_degrades(stage: Stage) -> None:
+    def degrade(destination: str) -> None:
+        stage.outlook.trusts[destination] = accused()
+        end_ns = CLOCK.now_ns() + 5_000_000_000
+        while stage.hands.called_off is None and CLOCK.now_ns() < end_ns:
+            sleep(0.005)
+
+    stage.hands.during = degrade
+    stage.outlook.trusts["a"] = accused(Reason.MEMORY_VIOLATION)
+    stage.guard(quick(nowhere="hold"))
+    end = stage.await_ends(1)[0]
+    assert (end.state, end.host) == ("called-off", "a")
+    assert "not good any more" in end.reason
+    assert stage.placement(VM).host == "a"
+
+
+def test_too_late_to_call_it_off_the_guest_moves_on(stage: Stage) -> None:
+    """It arrives on a server that has become bad; the other one has become good again meanwhile."""
+
+    def degrade(destination: str) -> None:
+        if destination == "b":
+            stage.outlook.trusts = {"a": good(10**19), "b": accused()}
+            sleep(0.1)
+
+    stage.hands.during, stage.hands.too_late = degrade, True
+    stage.outlook.trusts["a"] = accused(Reason.MEMORY_VIOLATION)
+    stage.guard()
+    ends = stage.await_ends(2)
+    assert [(one.state, one.host) for one in ends[:2]] == [("completed", "b"), ("completed", "a")]
+    assert stage.hands.moves == [(1, "b"), (2, "a")]
+
+
+def test_a_failed_migration_is_another_decision_and_not_a_silent_retry(stage: Stage) -> None:
+    stage.hands.outcomes = ["connection reset"]
+    stage.outlook.trusts["a"] = accused()
+    stage.guard()
+    ends = stage.await_ends(2)
+    assert [one.state for one in ends[:2]] == ["failed", "completed"]
+    assert stage.states() == ["begun", "migrating", "failed", "begun", "migrating", "arrived", "completed"]
+
+
+def test_what_arrives_and_is_not_what_left_is_a_failed_response(stage: Stage) -> None:
+    stage.prover.arrived = Reason.GUEST_RESTARTED
+    stage.outlook.trusts["a"] = accused()
+    stage.guard()
+    (end,) = stage.await_ends(1)
+    assert (end.state, end.host) == ("failed", "b")
+    assert stage.placement(VM).host == "b"
+
+
+@pytest.mark.parametrize(
+    ("what", "state", "stops"),
+    [("hold", "held", []), ("suspend", "suspended", ["suspend"]), ("shut-down", "shut-down", ["shut-down"])],
+)
+def test_with_no_server_left_the_policy_s_last_resort_is_done_and_an_alarm_raised(
+    stage: Stage, what: str, state: str, stops: list[str]
+) -> None:
+    stage.outlook.trusts = {"a": accused(), "b": accused()}
+    stage.guard(quick(nowhere=what))
+    (end,) = stage.await_ends(1)
+    sleep(0.1)
+    assert (end.state, stage.hands.stops, stage.hands.moves) == (state, stops, [])
+    assert stage.states() == ["begun", state]
+    alarms = [one for one in stage.registry.audit.entries() if one.kind == "alarm"]
+    assert len(alarms) == 1
+    assert "no server is left" in str(alarms[0].body)
+
+
+def test_a_held_guest_is_moved_as_soon_as_a_server_is_good_again(stage: Stage) -> None:
+    stage.outlook.trusts = {"a": accused(), "b": accused()}
+    stage.guard(quick(nowhere="hold"))
+    stage.await_ends(1)
+    stage.outlook.trusts["b"] = good(10**19)
+    assert stage.await_ends(2)[1].host == "b"
+
+
+def test_a_second_controller_is_refused_and_stops(stage: Stage) -> None:
+    stage.registry.responses.begin(VM, owner="another", trigger={}, decision={})
+    stage.outlook.trusts["a"] = accused()
+    loop = stage.guard()
+    with pytest.raises(ResponseOpenError):
+        stage.await_ends(1)
+    assert stage.hands.moves == []
+    loop.stop()
+
+
+def test_a_registry_that_is_gone_ends_the_guard_with_its_reason(stage: Stage) -> None:
+    loop = stage.guard()
+    sleep(0.05)
+
+    def refuse(vm: str) -> None:
+        raise RegistryError("the registry does not answer")
+
+    stage.registry.protection.current = refuse  # type: ignore[method-assign]
+    end_ns = CLOCK.now_ns() + 5_000_000_000
+    with pytest.raises(RegistryError, match="does not answer"):
+        while CLOCK.now_ns() < end_ns:
+            loop.check()
+            sleep(0.01)
+
+
+def test_flapping_evidence_moves_a_guest_no_more_often_than_the_policy_lets(stage: Stage) -> None:
+    stage.guard(quick(max_moves=2, per_s=60.0, max_wait_s=60.0))
+    stop = threading.Event()
+
+    def flap() -> None:
+        while not stop.is_set():
+            here = stage.placement(VM).host
+            other = "b" if here == "a" else "a"
+            stage.outlook.trusts = {here: accused(), other: good(10**19)}
+            sleep(0.03)
+
+    thread = threading.Thread(target=flap)
+    thread.start()
+    sleep(1.0)
+    stop.set()
+    thread.join()
+    assert len(stage.hands.moves) == 2

@@ -28,7 +28,7 @@ _SIZES = {
 }
 _LINES = (
     ("loop", "plain filter loop: how many are eligible", PAPER, "s", "-", 9),
-    ("whole_ranking", "validation, reading the whole ranked list", SECOND, "D", "-", -55),
+    ("whole_ranking", "validation, reading the whole ranked list", SECOND, "D", "-", -80),
     (
         "validation",
         "validation: how many, the best ten, and why the others are refused",

@@ -212,7 +212,8 @@ class Examiner:
         generated = self._registry.now()
         expires = generated.later(max(0, result.expires_ns - result.generated_ns))
         if verification.memory is None or known.key is None:
-            self._registry.record(_row(result, name), generated=generated)
+            judged_by = None if known.key is None else known.key.name
+            self._registry.record(_row(result, name), generated=generated, judged_by=judged_by)
             return verification
         taken = self._registry.accept(
             _row(result, name),

@@ -10,6 +10,7 @@ A fleet is changed by one thread at a time. It decides nothing: :mod:`harness.po
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Iterator, KeysView, Set
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -19,6 +20,9 @@ from sortedcontainers import SortedList  # type: ignore[import-untyped]
 from harness.policy.capability import Capability, Table
 from harness.policy.server import Effective, Server, doubt, effective
 from harness.policy.threats import mask
+
+MOST_ENDS = 8
+"""How many ends of one server are kept on average, before those that were put off are forgotten."""
 
 
 class Offer(NamedTuple):
@@ -50,6 +54,33 @@ class _Held:
     ends_ns: int | None
 
 
+class _Shelf:
+    """The servers that offer the same, by how many VMs they have and then by name."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._names: dict[int, Any] = {}
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        for vms in sorted(self._names):
+            for name in self._names[vms]:
+                yield vms, name
+
+    def add(self, server: Server) -> None:
+        names = self._names.get(server.running_vms)
+        if names is None:
+            names = self._names[server.running_vms] = SortedList()
+        names.add(server.name)
+        self.size += 1
+
+    def remove(self, server: Server) -> None:
+        names = self._names[server.running_vms]
+        names.remove(server.name)
+        if not names:
+            del self._names[server.running_vms]
+        self.size -= 1
+
+
 class Fleet:
     """The servers there are, at one moment.
 
@@ -70,9 +101,8 @@ class Fleet:
             for one in table.values()
         }
         self._held: dict[str, _Held] = {}
-        # Sorted lists: of (running VMs, name) on each shelf, and of (end of what is known, name).
-        self._shelves: dict[Offer, Any] = {}
-        self._ends: Any = SortedList()
+        self._shelves: dict[Offer, _Shelf] = {}
+        self._ends: list[tuple[int, str]] = []
         for server in servers:
             self.update(server)
 
@@ -87,11 +117,9 @@ class Fleet:
         elif (before.offer, before.server.running_vms) != (after.offer, server.running_vms):
             self._take(before)
             self._put(after)
-        if before is None or before.ends_ns != ends_ns:
-            self._forget_end(before)
-            if ends_ns is not None:
-                self._ends.add((ends_ns, server.name))
         self._held[server.name] = after
+        if ends_ns is not None and (before is None or before.ends_ns != ends_ns):
+            self._note_end(ends_ns, server.name)
         self.revision += 1
 
     def remove(self, name: str) -> None:
@@ -100,15 +128,16 @@ class Fleet:
         if before is None:
             return
         self._take(before)
-        self._forget_end(before)
         self.revision += 1
 
     def advance(self, now_ns: int) -> None:
         """Go on to `now_ns`: what has ended by then no longer counts. An earlier moment changes nothing."""
         self.now_ns = max(self.now_ns, now_ns)
         while self._ends and self._ends[0][0] <= self.now_ns:
-            _, name = self._ends[0]
-            self.update(self._held[name].server)  # takes its end away, which has passed
+            ends_ns, name = heapq.heappop(self._ends)
+            held = self._held.get(name)
+            if held is not None and held.ends_ns == ends_ns:
+                self.update(held.server)
 
     def get(self, name: str) -> Server | None:
         """The server of that name, if it is known."""
@@ -134,7 +163,7 @@ class Fleet:
 
     def shelves(self) -> Iterable[tuple[Offer, int]]:
         """What is offered, and by how many servers."""
-        return ((offer, len(shelf)) for offer, shelf in self._shelves.items())
+        return ((offer, shelf.size) for offer, shelf in self._shelves.items())
 
     def shelf(self, offer: Offer) -> Iterator[tuple[int, str]]:
         """Running VMs and name of every server that offers this, those with the fewest first."""
@@ -153,15 +182,19 @@ class Fleet:
     def _put(self, held: _Held) -> None:
         shelf = self._shelves.get(held.offer)
         if shelf is None:
-            shelf = self._shelves[held.offer] = SortedList()
-        shelf.add((held.server.running_vms, held.server.name))
+            shelf = self._shelves[held.offer] = _Shelf()
+        shelf.add(held.server)
 
     def _take(self, held: _Held) -> None:
         shelf = self._shelves[held.offer]
-        shelf.remove((held.server.running_vms, held.server.name))
-        if not shelf:
+        shelf.remove(held.server)
+        if not shelf.size:
             del self._shelves[held.offer]
 
-    def _forget_end(self, held: _Held | None) -> None:
-        if held is not None and held.ends_ns is not None:
-            self._ends.remove((held.ends_ns, held.server.name))
+    def _note_end(self, ends_ns: int, name: str) -> None:
+        """Remember an end. One that was put off stays in the heap until its time, and is nobody's then."""
+        if len(self._ends) > MOST_ENDS * len(self._held):
+            self._ends = [(one.ends_ns, key) for key, one in self._held.items() if one.ends_ns is not None]
+            heapq.heapify(self._ends)
+        else:
+            heapq.heappush(self._ends, (ends_ns, name))

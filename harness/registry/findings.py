@@ -130,11 +130,7 @@ def accept(
     row = identities.live(session, found.attester)
     if row is None or row.revoked or (row.held and found.tier in {Tier.AFFIRMING, Tier.WARNING}):
         return False
-    current = session.scalar(
-        select(KeyRow).where(
-            KeyRow.attester_number == row.number, KeyRow.name == key_name.hex(), ~KeyRow.retired
-        )
-    )
+    current = _current(session, row, key_name)
     if current is None or not _changed_one(
         session,
         update(MemoryRow)
@@ -150,8 +146,11 @@ def accept(
     return True
 
 
-def record(session: Session, found: Finding, now: Instant) -> None:
+def record(session: Session, found: Finding, now: Instant, *, judged_by: bytes | None = None) -> None:
     """Store a result that leaves no memory.
+
+    A result of a key that was replaced since it was asked says nothing of the identity with its new key: the
+    machine answered with the key that was just being made, and is not held for it.
 
     Raises:
         RegistryError: It is affirming: that must be stored on top of a memory.
@@ -160,10 +159,23 @@ def record(session: Session, found: Finding, now: Instant) -> None:
         raise RegistryError(
             "an affirming result is not stored without what it leaves in memory", where=found.attester
         )
-    _append(session, identities.live(session, found.attester), found, now)
+    row = identities.live(session, found.attester)
+    _append(
+        session, row, found, now, holds=judged_by is None or _current(session, row, judged_by) is not None
+    )
 
 
-def _append(session: Session, row: AttesterRow | None, found: Finding, now: Instant) -> None:
+def _current(session: Session, row: AttesterRow | None, key_name: bytes) -> KeyRow | None:
+    """The identity's key of that name, as long as it was not replaced."""
+    number = None if row is None else row.number
+    return session.scalar(
+        select(KeyRow).where(KeyRow.attester_number == number, KeyRow.name == key_name.hex(), ~KeyRow.retired)
+    )
+
+
+def _append(
+    session: Session, row: AttesterRow | None, found: Finding, now: Instant, *, holds: bool = True
+) -> None:
     result = ResultRow(
         attester_number=None if row is None else row.number,
         attester=found.attester,
@@ -176,7 +188,7 @@ def _append(session: Session, row: AttesterRow | None, found: Finding, now: Inst
     )
     told = {"tier": result.tier, "reason": result.reason, "key": result.key}
     audit_log.note(session, result, found.attester, told, now)
-    if row is not None and found.tier == Tier.CONTRAINDICATED:
+    if holds and row is not None and found.tier == Tier.CONTRAINDICATED:
         identities.hold(session, row, found.reason, now)
 
 

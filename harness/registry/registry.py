@@ -255,16 +255,28 @@ class Registry(AbstractContextManager["Registry"]):
             return findings.accept(session, found, key_name, memory, version, self.now())
 
     def record(
-        self, result: Mapping[str, Json], *, generated: Instant, expires: Instant | None = None
+        self,
+        result: Mapping[str, Json],
+        *,
+        generated: Instant,
+        expires: Instant | None = None,
+        judged_by: bytes | None = None,
     ) -> None:
         """Store a result that leaves no memory; a contraindicated one holds its attester.
+
+        Args:
+            result: The result as JSON.
+            generated: When it was generated.
+            expires: When it ends.
+            judged_by: The name of the enrolled key that it was judged by: where that was replaced meanwhile,
+                nobody is held for it.
 
         Raises:
             RegistryError: `result` is none, or is affirming, which only :meth:`accept` takes.
         """
         found = findings.finding(result, generated, expires)
         with self._database.writing() as session:
-            findings.record(session, found, self.now())
+            findings.record(session, found, self.now(), judged_by=judged_by)
 
     def results(self, attester: str | None = None, *, limit: int = 100) -> tuple[StoredResult, ...]:
         """The newest results, newest first: all, or those of every identity that ever had this id."""

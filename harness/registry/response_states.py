@@ -31,7 +31,7 @@ class ResponseState(StrEnum):
     SHUT_DOWN = "shut-down"
     """The VM can go nowhere and was ended."""
     ABANDONED = "abandoned"
-    """Nobody can tell any more what became of it; a person must look."""
+    """Its controller died before anything was done, or nobody can tell what became of it; decided anew."""
 
 
 _S = ResponseState

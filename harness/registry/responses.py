@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
 from harness.journal import Json
-from harness.registry import audit_log
+from harness.registry import audit_log, placements
 from harness.registry.database import Database
 from harness.registry.errors import (
     ConstraintError,
@@ -24,7 +24,7 @@ from harness.registry.errors import (
 from harness.registry.instant import Instant
 from harness.registry.models import ResponseRow, ResponseStepRow
 from harness.registry.response_states import FINAL, FOLLOWING, ResponseState
-from harness.registry.values import checked_json, checked_name, checked_text
+from harness.registry.values import Placement, checked_json, checked_name, checked_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +85,23 @@ class Responses:
         self._now = now
 
     def begin(
-        self, vm: str, *, owner: str, trigger: Mapping[str, Json], decision: Mapping[str, Json]
+        self,
+        vm: str,
+        *,
+        owner: str,
+        trigger: Mapping[str, Json],
+        decision: Mapping[str, Json],
+        migrating: Mapping[str, Json] | None = None,
     ) -> StoredResponse:
         """Store a decision before anything is done about it; of two at once exactly one is stored.
+
+        Args:
+            vm: Whose.
+            owner: Who may advance it.
+            trigger: What it answers.
+            decision: What was decided.
+            migrating: Where the migration is asked for right away, what that step says: both steps are stored
+                at once, which takes half the time that two take.
 
         Raises:
             ResponseOpenError: A response of this VM is open.
@@ -100,6 +114,9 @@ class Responses:
                 session.add(row)
                 session.flush()
                 _step(session, row, {"vm": vm, "trigger": dict(trigger), "decision": dict(decision)}, now)
+                if migrating is not None:
+                    row.state = _following(row, ResponseState.MIGRATING).value
+                    _step(session, row, migrating, now)
                 return _response(_found(session, row.number))
         except ConstraintError as error:
             raise ResponseOpenError("a response of this VM is open already", where=vm) from error
@@ -112,18 +129,26 @@ class Responses:
             RegistryError: There is no such response or state, or the state does not follow on the present.
         """
         with self._database.writing() as session:
-            row = _found(session, number)
-            if row.owner != owner:
-                raise ResponseOwnerError(
-                    "the response is another's now",
-                    where=f"response {number} of {row.vm}",
-                    why=f"it is {row.owner}'s, and this is {owner}",
-                    remedy="let it go; its owner carries it on",
-                )
+            row = _owned(session, number, owner)
             wanted, now = _following(row, state), self._now()
             row.state, row.closed, row.changed = wanted.value, wanted in FINAL, now
             _step(session, row, detail, now)
             return _response(_found(session, number))
+
+    def arrive(self, number: int, host: str, epoch: int, *, owner: str) -> Placement:
+        """Store that the VM of a response has arrived on `host`, and that it is placed there, at once.
+
+        Raises:
+            RefusedError: ``not-enrolled``; ``epoch-reused``: not greater than all earlier epochs of its vTPM.
+            RegistryError, ResponseOwnerError: As :meth:`advance`.
+        """
+        with self._database.writing() as session:
+            row = _owned(session, number, owner)
+            wanted, now = _following(row, ResponseState.ARRIVED), self._now()
+            place = placements.place(session, row.vm, host, epoch, now)
+            row.state, row.changed = wanted.value, now
+            _step(session, row, {"host": host, "epoch": epoch}, now)
+            return place
 
     def adopt(self, number: int, *, owner: str, why: str) -> StoredResponse:
         """Take over an open response; who had it can advance it no more.
@@ -216,6 +241,18 @@ def _found(session: Session, number: int) -> ResponseRow:
     row = session.scalar(_ALL.where(ResponseRow.number == number))
     if row is None:
         raise RegistryError(f"there is no response {number}")
+    return row
+
+
+def _owned(session: Session, number: int, owner: str) -> ResponseRow:
+    row = _found(session, number)
+    if row.owner != owner:
+        raise ResponseOwnerError(
+            "the response is another's now",
+            where=f"response {number} of {row.vm}",
+            why=f"it is {row.owner}'s, and this is {owner}",
+            remedy="let it go; its owner carries it on",
+        )
     return row
 
 

@@ -91,7 +91,7 @@ class Provocation(Protocol):
         ...
 
     def mend(self) -> None:
-        """Put right what was done last."""
+        """Put right what was done last; nothing is left to do the second time."""
         ...
 
 
@@ -188,17 +188,19 @@ class Withdrawal:
         self._stage = stage
         self._cells: list[Json] = [str(cell) for cell in CELLS if cell in first.cells]
         self._bad: str | None = None
+        self._before: Json = []
 
     def provoke(self, here: str) -> Done:
         """Withdraw the cells that the guest asks for."""
-        self._bad = here
+        stored = self._stage.registry.properties(here).get(WITHDRAWN)
+        self._bad, self._before = here, [] if stored is None else stored.value
         moment = _bracketed(self._stage.clock, lambda: self._set(here, self._cells))
         return Done(what=f"withdrawn: {', '.join(map(str, self._cells))}", server=here, moment=moment)
 
     def mend(self) -> None:
-        """Give them back."""
+        """Give them back; what had been withdrawn before stays so."""
         if self._bad is not None:
-            self._set(self._bad, [])
+            self._set(self._bad, self._before)
         self._bad = None
 
     def _set(self, server: str, cells: Json) -> object:

@@ -194,7 +194,6 @@ class Responder:
         self, decided: Decided, destination: str, quoted: Requoted, refused: Mapping[str, str]
     ) -> Ended:
         number = self._begun(decided, destination, quoted, refused)
-        self._registry.responses.advance(number, "migrating", {"destination": destination}, owner=self._owner)
         moved = self._mover.move(decided.n, destination)
         if not moved.outcome.ok:
             why = moved.called_off or moved.outcome.error or "the migration failed"
@@ -218,7 +217,12 @@ class Responder:
             "requote": None if quoted is None else _requote(quoted),
         }
         stored = self._registry.responses.begin(
-            decided.vm, owner=self._owner, trigger=decided.detected.to_json(), decision=about
+            decided.vm,
+            owner=self._owner,
+            trigger=decided.detected.to_json(),
+            decision=about,
+            # Whoever finds this later must take it that the migration was asked for.
+            migrating=None if destination is None else {"destination": destination},
         )
         said = {"n": decided.n, "response": stored.number, "vm": decided.vm, **about}
         self._tell("response.decided", said)
@@ -228,8 +232,7 @@ class Responder:
         self, decided: Decided, destination: str, quoted: Requoted, number: int, moved: Moved
     ) -> Ended:
         epoch = decided.epoch + 1
-        self._registry.place(decided.vm, destination, epoch)
-        self._registry.responses.advance(number, "arrived", {"epoch": epoch}, owner=self._owner)
+        self._registry.responses.arrive(number, destination, epoch, owner=self._owner)
         proved = self._prover.arrival(
             quoted.quoted, decided.source, moved.began_ns, moved.outcome.returned_ns, epoch
         )

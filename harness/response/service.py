@@ -20,16 +20,18 @@ from harness.observers.qmp import Qmp
 from harness.registry.registry import Registry
 from harness.response import launching
 from harness.response.cause import Cause
-from harness.response.guard import Guard, Terms
+from harness.response.guard import Guard, Terms, Watchtower
 from harness.response.hysteresis import Held, VmHistory
 from harness.response.loop import Loop
 from harness.response.proving import Prover
 from harness.response.recovering import Recoverer
+from harness.response.watching import LIFE_IN_INTERVALS
 from harness.rig import guest
 from harness.rig.guest import DOMAIN
 from harness.rig.session import Rig
 
 _LOOK_UP_S = 0.5
+_FIRST_LOOK_S = 0.05
 MIGRATION_LIMIT_S = 300.0
 """After which a move is given up."""
 
@@ -74,6 +76,7 @@ class Service:
             )
             recovered = recoverer.recover(self._vm)
             history = self._settle_in(prover)
+            self._first_looks(tower)
             guard.tell("guard.started", {"vm": self._vm, "recovered": recovered})
             flights, began_ns = self._flights(stack), self._clock.now_ns()
             loop = guard.begin(
@@ -138,6 +141,19 @@ class Service:
             launching.proved(prover, self._vm, here, epoch)
             return VmHistory()
         return self._suspended(here)
+
+    def _first_looks(self, tower: Watchtower) -> None:
+        """Wait until each server was looked at: before that it is not silent, it was not asked.
+
+        Who has not answered within the life of a look is silent.
+        """
+        terms = self._guard.terms
+        end_ns = self._clock.now_ns() + round(LIFE_IN_INTERVALS * terms.interval_s * NS_PER_S)
+        while not tower.servers.all_known() and self._clock.now_ns() < end_ns:
+            if self._interrupt.asked:
+                return
+            self._interrupt.wake.clear()
+            self._clock.wait(_FIRST_LOOK_S, self._interrupt.wake)
 
     def _suspended(self, here: str) -> VmHistory:
         """What a response that suspended the guest left behind.

@@ -21,7 +21,6 @@ from harness.journal import Json
 from harness.observers.contract import Record
 from harness.plan import Plan, Trial
 from harness.policy.capability_file import load_table
-from harness.policy.known import WITHDRAWN
 from harness.policy.request import Request, request
 from harness.policy.validation import relocate, satisfied
 from harness.response import launching
@@ -39,7 +38,7 @@ _HYPERWALL = ("hyperwall", "tpm")
 _DATASAFE = ("datasafe", "tpm")
 _START = "a"
 """Where the harness starts a guest."""
-_MOVING_TARGET = MovingTarget(min_s=4.0, max_s=8.0)
+_MOVING_TARGET = MovingTarget(min_s=2.0, max_s=4.0)
 """So that several moves fit into a window; a provider's range is hours (policies/response/default.yml)."""
 
 
@@ -96,10 +95,9 @@ class Guarding:
         self._deploy()
 
     def _put_right(self) -> None:
-        """Nothing that a scenario did stays, before this one and after it."""
-        for server, provoker in self._provokers.items():
+        """Nothing is counted before a scenario begins, and nothing that it counted stays."""
+        for provoker in self._provokers.values():
             provoker.count(COUNTER, 0)
-            self._attending.registry.set_property(server, WITHDRAWN, [], source="provider", simulated=False)
 
     def _deploy(self) -> None:
         vm = self._guard.terms.vm
@@ -157,14 +155,17 @@ class Guarding:
         """
         self._record.add("runner", "window.opened", {"window_s": self._trial.window_s})
         self._began_ns = self._record.history[-1].t_ns
+        provocation = of_scenario(self._scenario, self._stage(), self._request)
         loop = self._guard.begin(self._tower, self._prover, flights, self._planned_s)
         try:
-            self._happen(loop, flights, of_scenario(self._scenario, self._stage(), self._request))
+            self._happen(loop, flights, provocation)
         except BaseException:
             flights.abandon()
             raise
         finally:
             loop.stop()
+            if provocation is not None:
+                provocation.mend()
         loop.check()
         flights.settle()
         late_s = max(0.0, self._now_s - self._trial.window_s)

@@ -16,7 +16,11 @@ from tests.campaigns import campaign
 from tests.evidence import build
 from tests.test_doctor import FIT, UP
 
-VERBS = ["doctor", "lab", "provision", "attest", "plan", "run", "resume", "status", "report", "schema"]
+VERBS = [
+    *("doctor", "lab", "provision", "attest"),
+    *("policy", "guest", "watch", "respond", "audit"),
+    *("plan", "run", "resume", "status", "report", "schema"),
+]
 
 
 @dataclass(frozen=True)
@@ -169,7 +173,7 @@ def test_a_broken_campaign_is_refused_with_file_and_line(sodbench: Sodbench, tmp
 def test_a_campaign_that_is_not_there_is_answered_with_the_ready_made_ones(sodbench: Sodbench) -> None:
     said = sodbench("plan", "dmeo")
     assert said.code == errors.CampaignError.exit_code
-    assert "demo, paper, paper-lab, paper-short, smoke" in said.err
+    assert "demo, paper, paper-lab, paper-short, respond" in said.err
 
 
 def test_the_schema_is_a_json_schema(sodbench: Sodbench) -> None:

@@ -11,7 +11,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -34,10 +34,16 @@ class Post:
 
     lab: Lab
     folder: Path
+    running: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def watch(self, *more: str) -> subprocess.Popen[str]:
         """A controller that guards the guest; its words are in a pipe."""
-        return self.lab.start("watch", "--results", self.folder, "--interval", "0.5", *HYPERWALL, *more)
+        return self.start(*HYPERWALL, *more)
+
+    def start(self, *more: str) -> subprocess.Popen[str]:
+        found = self.lab.start("watch", "--results", self.folder, "--interval", "0.5", *more)
+        self.running.append(found)
+        return found
 
     def events(self) -> list[Event]:
         newest = max(self.folder.glob("watch/*/journal.jsonl"), default=None, key=lambda one: one.parent.name)
@@ -97,6 +103,10 @@ def post(lab: Lab, trust: Trust, tmp_path_factory: pytest.TempPathFactory) -> It
     try:
         yield found
     finally:
+        for running in found.running:
+            if running.poll() is None:  # a test failed before it ended its controller
+                running.kill()
+                running.wait()
         ended = lab.sodbench("guest", "end")
         for role in ("a", "b"):
             found.violations(role, 0)
@@ -192,18 +202,7 @@ def test_a_request_that_changes_while_the_guest_runs_is_answered(post: Post) -> 
     other = "b" if here == "a" else "a"
     monitors = ("--monitor", f"{here}=hyperwall", "--monitor", f"{other}=datasafe")
     before = post.journals()
-    running = post.lab.start(
-        "watch",
-        "--results",
-        post.folder,
-        "--interval",
-        "0.5",
-        *monitors,
-        "--accept",
-        "a=1",
-        "--accept",
-        "b=1",
-    )
+    running = post.start(*monitors, "--accept", "a=1", "--accept", "b=1")
     while post.journals() == before:
         assert running.poll() is None, running.communicate()[0]
         sleep(0.05)

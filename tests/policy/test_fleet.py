@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from harness.attest.reasons import Reason, Tier
 from harness.policy.capability import Capability
-from harness.policy.fleet import Fleet
+from harness.policy.fleet import MOST_ENDS, Fleet
 from harness.policy.request import Request, RequestRefusedError, request
 from harness.policy.server import Server, Trust
 from harness.policy.threats import COLUMNS
@@ -208,6 +208,15 @@ def test_a_new_result_brings_it_back() -> None:
     fleet.update(server("a", "HyperWall", replace(GOOD, expires_ns=END_NS + 10)))
     assert deploy(request(["1"]), fleet, END_NS + 9).count == 1
     assert deploy(request(["1"]), fleet, END_NS + 10).count == 0
+
+
+def test_ends_that_were_put_off_do_not_pile_up() -> None:
+    fleet, asked = Fleet(TABLE, [server("a"), server("b")]), request(["1"])
+    for turn in range(1, 1000):
+        fleet.update(server("a", "HyperWall", replace(GOOD, expires_ns=END_NS + turn)))
+    assert len(fleet._ends) <= 2 * MOST_ENDS + 1
+    assert list(deploy(asked, fleet, END_NS + 998).eligible) == ["a"]
+    assert deploy(asked, fleet, END_NS + 999).count == 0
 
 
 def test_time_does_not_go_back() -> None:

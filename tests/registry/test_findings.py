@@ -322,3 +322,16 @@ def test_what_is_no_result_is_refused_and_leaves_nothing(registry: Registry, wro
     with pytest.raises(RegistryError):
         registry.record({**result(tier=Tier.NONE), **wrong}, generated=moment())
     assert registry.results() == ()
+
+
+def test_a_key_that_was_replaced_meanwhile_holds_nobody(registry: Registry, present: SteppedPresent) -> None:
+    """Asked by the old key, answered with the new one that was just being made: no fault of the machine's."""
+    known = registry.attester("host-a")
+    assert known is not None
+    old = known.keys[0].name
+    new = registry.re_enrol(enrolment(turn=2)).keys[0].name
+    registry.record(condemned(), generated=present.at, judged_by=old)
+    assert [one.held for one in registry.attesters()] == [False]
+    assert registry.results("host-a")[0].tier == Tier.CONTRAINDICATED
+    registry.record(condemned(), generated=present.at, judged_by=new)
+    assert [one.held for one in registry.attesters()] == [True]

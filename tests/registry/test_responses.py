@@ -20,11 +20,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from harness.attest.evidence import RefusedError
 from harness.registry.errors import RegistryError, ResponseOpenError, ResponseOwnerError
 from harness.registry.registry import Registry, open_registry, sqlite_url
 from harness.registry.response_states import FINAL, FOLLOWING, ResponseState
 from harness.registry.responses import StoredResponse
-from tests.registry.subjects import SteppedPresent, moment
+from tests.registry.subjects import SteppedPresent, enrolment, moment
 
 TRIGGER: dict[str, Any] = {"cause": "violation", "server": "host-a"}
 DECISION: dict[str, Any] = {"action": "move", "destination": "host-b", "refused": {}}
@@ -187,6 +188,50 @@ def test_a_response_that_was_adopted_is_the_new_owners_alone(
     step = registry.responses.steps(found.number)[2]
     assert (step.state, step.owner) == (S.MIGRATING, "watch-2")
     assert step.detail == {"adopted_from": "watch-1", "why": "watch-1 is gone"}
+
+
+# two steps at once
+
+
+def test_a_decision_to_migrate_is_two_steps_in_one(registry: Registry) -> None:
+    found = registry.responses.begin(
+        "vm-1", owner="watch-1", trigger=TRIGGER, decision=DECISION, migrating={"destination": "host-b"}
+    )
+    assert found.state is S.MIGRATING
+    steps = registry.responses.steps(found.number)
+    assert [(one.state, dict(one.detail)) for one in steps] == [
+        (S.BEGUN, {"vm": "vm-1", "trigger": TRIGGER, "decision": DECISION}),
+        (S.MIGRATING, {"destination": "host-b"}),
+    ]
+    registry.audit.verify()
+
+
+def test_an_arrival_is_a_place_and_a_step_at_once(registry: Registry) -> None:
+    registry.enrol(enrolment("host-b"))
+    registry.enrol(enrolment("vm-1", kind="guest"))
+    found = at(registry, S.MIGRATING)
+    place = registry.responses.arrive(found.number, "host-b", 2, owner="watch-1")
+    assert (place.host, place.epoch) == ("host-b", 2)
+    assert registry.placement("vm-1") == place
+    stored = registry.responses.get(found.number)
+    assert stored is not None
+    assert stored.state is S.ARRIVED
+    registry.audit.verify()
+
+
+def test_an_arrival_that_cannot_be_is_neither(registry: Registry) -> None:
+    registry.enrol(enrolment("host-b"))
+    registry.enrol(enrolment("vm-1", kind="guest"))
+    registry.place("vm-1", "host-b", 5)
+    found = at(registry, S.MIGRATING)
+    with pytest.raises(RefusedError):
+        registry.responses.arrive(found.number, "host-b", 5, owner="watch-1")
+    with pytest.raises(ResponseOwnerError):
+        registry.responses.arrive(found.number, "host-b", 6, owner="watch-2")
+    stored = registry.responses.get(found.number)
+    assert stored is not None
+    assert stored.state is S.MIGRATING
+    assert len(registry.placements("vm-1")) == 1
 
 
 @pytest.mark.parametrize("state", sorted(FINAL))

@@ -56,11 +56,12 @@ bench: setup ## What the harness itself costs, measured in the lab (benchmarks/R
 
 .PHONY: reference
 reference: setup ## Derive metrics and reports of the reference data set anew from its evidence
-	for name in paper-lab paper-short attest; do \
+	for name in paper-lab paper-short attest respond; do \
 	    kept=results/reference/lab/$$name; work=$$(mktemp -d); enclosed=(); \
-	    if [ -d $$kept/enclosed ]; then \
-	        enclosed=(--benchmarks $$kept/enclosed/steps.json --adversary $$kept/enclosed/attacks.json); \
-	    fi; \
+	    for pair in benchmarks:steps adversary:attacks periodic:periodic; do \
+	        file=$$kept/enclosed/$${pair#*:}.json; \
+	        if [ -f $$file ]; then enclosed+=(--$${pair%:*} $$file); fi; \
+	    done; \
 	    $(BIN)/sodbench archive unpack $$kept/run $$work/run; \
 	    $(BIN)/sodbench metrics $$work/run; \
 	    rm -rf $$kept/run $$kept/report; \

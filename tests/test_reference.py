@@ -6,6 +6,7 @@ libraries. Where a change means to alter them, CONTRIBUTING.md says how the data
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -18,7 +19,25 @@ REFERENCE = Path(__file__).parent.parent / "results/reference/lab"
 WORKLOADS = {"mail", "app", "file", "web", "db", "stream", "idle"}
 
 
-@pytest.fixture(scope="module", params=["paper-lab", "paper-short", "attest"])
+@dataclass(frozen=True)
+class Kept:
+    """What a run of the data set is known to hold: trials, migrations, workloads."""
+
+    trials: int
+    migrations: int
+    workloads: frozenset[str] = frozenset(WORKLOADS)
+
+
+KEPT = {
+    "paper-lab": Kept(7, 35),
+    "paper-short": Kept(28, 42),
+    "attest": Kept(7, 21),
+    "respond": Kept(15, RESPONSES, frozenset({"idle", "file", "web"})),
+}
+ENCLOSED = {"benchmarks": "steps.json", "adversary": "attacks.json", "intervals": "periodic.json"}
+
+
+@pytest.fixture(scope="module", params=list(KEPT))
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -30,7 +49,7 @@ def run(name: str, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 
 def test_the_metrics_come_out_again(run: RunFolder) -> None:
-    made = [*run.root.glob("metrics.*"), *run.root.glob("attestations.*")]
+    made = [path for kind in ("metrics", "attestations", "responses") for path in run.root.glob(f"{kind}.*")]
     assert len(made) >= 2
     kept = {path: path.read_bytes() for path in made}
     results.write(run)
@@ -38,11 +57,9 @@ def test_the_metrics_come_out_again(run: RunFolder) -> None:
 
 
 def test_the_report_comes_out_again(run: RunFolder, name: str, tmp_path: Path) -> None:
-    enclosed = REFERENCE / name / "enclosed"
-    steps, attacks = (
-        (enclosed / "steps.json", enclosed / "attacks.json") if enclosed.is_dir() else (None, None)
-    )
-    report.build(run, tmp_path, ("html", "md"), benchmarks=steps, adversary=attacks)
+    enclosed = {what: REFERENCE / name / "enclosed" / file for what, file in ENCLOSED.items()}
+    there = {what: path for what, path in enclosed.items() if path.is_file()}
+    report.build(run, tmp_path, ("html", "md"), **there)
     made = {str(one.relative_to(tmp_path)): one.read_bytes() for one in tmp_path.rglob("*") if one.is_file()}
     folder = REFERENCE / name / "report"
     kept = {str(one.relative_to(folder)): one.read_bytes() for one in folder.rglob("*") if one.is_file()}
@@ -50,19 +67,19 @@ def test_the_report_comes_out_again(run: RunFolder, name: str, tmp_path: Path) -
     assert [file for file in kept if kept[file] != made[file]] == []
 
 
-def test_every_row_of_table_v_is_filled(run: RunFolder) -> None:
+def test_every_row_of_table_v_is_filled(run: RunFolder, name: str) -> None:
     table = results.valid(results.read(run))
     for metric in ("total_time", "blackout", "data_sent", "outage_network"):
         rows = table[(table.metric == metric) & table.migration.notna() & table.value.notna()]
-        assert set(rows.workload) == WORKLOADS, metric
+        assert set(rows.workload) == KEPT[name].workloads, metric
 
 
 def test_no_migration_and_no_trial_was_left_out(run: RunFolder, name: str) -> None:
     events = journal.read(run.journal)
     returned = [event.data["ok"] for event in events if event.kind == "migration.returned"]
-    assert len(returned) == {"paper-lab": 35, "paper-short": 42, "attest": 21}[name]
+    assert len(returned) == KEPT[name].migrations
     finished = [event.data["verdict"] for event in events if event.kind == "attempt.finished"]
-    assert len(finished) == {"paper-lab": 7, "paper-short": 28, "attest": 7}[name]
+    assert len(finished) == KEPT[name].trials
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +100,23 @@ def test_a_guest_moved_under_load_kept_its_attested_identity(attested: pd.DataFr
     assert len(arrivals) == 21
     assert set(arrivals["continuity"]) == {"accepted"}
     assert arrivals["same_key"].all()
+
+
+@pytest.fixture(scope="module")
+def responses(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    run = archive.unpack(REFERENCE / "respond/run", tmp_path_factory.mktemp("respond") / "run")
+    return results.responses(run)
+
+
+def test_every_trigger_was_answered_ten_times_under_every_workload(responses: pd.DataFrame) -> None:
+    completed = responses[responses["state"].eq("completed")]
+    counts = completed.groupby(["scenario", "workload"]).size()
+    triggers = ("violation", "attestation", "request", "properties", "moving-target")
+    assert set(counts.index) == {(name, load) for name in triggers for load in ("idle", "file", "web")}
+    assert counts.min() >= 10
+
+
+def test_every_guest_that_was_moved_is_proved_to_be_the_one_that_left(responses: pd.DataFrame) -> None:
+    moved = responses[responses["state"].eq("completed")]
+    assert set(moved["arrival_reason"]) == {"accepted"}
+    assert moved["same_key"].all()

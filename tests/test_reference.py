@@ -32,7 +32,7 @@ KEPT = {
     "paper-lab": Kept(7, 35),
     "paper-short": Kept(28, 42),
     "attest": Kept(7, 21),
-    "respond": Kept(15, RESPONSES, frozenset({"idle", "file", "web"})),
+    "respond": Kept(15, 160, frozenset({"idle", "file", "web"})),
 }
 ENCLOSED = {"benchmarks": "steps.json", "adversary": "attacks.json", "intervals": "periodic.json"}
 

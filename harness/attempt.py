@@ -145,9 +145,10 @@ class Attempt:
             self._prepare()
             self._start_load()
             job = JobStatistics()
+            flights = Flights(self._rig, self._plan.migration, self._record, job, self._interrupt)
             observers: list[Observer] = [
                 job,
-                Qmp(job.on_qemu_event),
+                Qmp(flights.on_qemu_event),
                 Wire(),
                 Sampler(),
                 *attesting,
@@ -156,7 +157,6 @@ class Attempt:
             self._start_observers(stack, observers)
             self._await_steady()
             self._baseline()
-            flights = Flights(self._rig, self._plan.migration, self._record, job, self._interrupt)
             if guarded is not None:
                 guarded.run(flights)
             else:

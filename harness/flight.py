@@ -46,6 +46,14 @@ class Flights:
         self._fired_ns = 0
         self._given_up = False
         self._failure: BaseException | None = None
+        self._runs: tuple[str, Callable[[], None]] | None = None
+
+    def on_qemu_event(self, role: str, event: str, details: Mapping[str, Json]) -> None:
+        """Told of every event of either host's QEMU (:mod:`harness.observers.qmp`)."""
+        self._job.on_qemu_event(role, event, details)
+        runs = self._runs
+        if runs is not None and (role, event) == (runs[0], "RESUME"):
+            runs[1]()
 
     def start(
         self,
@@ -55,6 +63,7 @@ class Flights:
         *,
         suspended: bool = False,
         report: Report | None = None,
+        runs: Callable[[], None] | None = None,
     ) -> None:
         """Start migration `n`; returns once its start is journalled.
 
@@ -64,6 +73,8 @@ class Flights:
             destination: The host it goes to; None for the one that the guest is not on.
             suspended: Whether the guest may be suspended; it is then moved as it is.
             report: Told how it ended.
+            runs: Called, in libvirt's event thread, when QEMU says that the guest runs at its destination
+                while the migration is under way. It must return at once and not ask libvirt anything.
 
         Raises:
             GuestError: The guest is not where exactly one guest should be.
@@ -91,6 +102,7 @@ class Flights:
         }
         self.settle()
         self._source, self._given_up = source, False
+        self._runs = None if runs is None else (goal, runs)
         # Its own: the last migration's thread may still be setting the one before.
         journalled = threading.Event()
         self._thread = threading.Thread(
@@ -130,6 +142,7 @@ class Flights:
         except BaseException as error:  # noqa: BLE001 - handed to the runner's thread, which raises it
             self._failure = error
         finally:
+            self._runs = None
             journalled.set()
             self._interrupt.wake.set()
 

@@ -59,8 +59,13 @@ class Hands:
         """Where the move under way goes; None where none is."""
         return self._destination
 
-    def move(self, n: int, destination: str) -> Moved:
+    def move(self, n: int, destination: str, runs: Callable[[], None]) -> Moved:
         """Move the guest; blocks until libvirt says how it ended. A suspended one runs on where it arrives.
+
+        Args:
+            n: The response's number.
+            destination: Where to.
+            runs: Called when the guest's QEMU there says that it runs; not for a suspended one.
 
         Raises:
             GuestError: The guest is not where exactly one guest should be.
@@ -73,7 +78,7 @@ class Hands:
             over.set()
 
         connections = self._rig.hypervisors.connect()
-        here, runs = guest.only_on(connections)
+        here, running = guest.only_on(connections)
         source = connections[here]
         with self._lock:
             self._under_way, self._destination, self._called_off = n, destination, None
@@ -82,7 +87,9 @@ class Hands:
                 target=self._await_acceptance, args=(n, source, over), name=f"accepted-{n}", daemon=True
             )
             accepting.start()
-            self._flights.start(n, self._planned_s(n), destination, suspended=not runs, report=report)
+            self._flights.start(
+                n, self._planned_s(n), destination, suspended=not running, report=report, runs=runs
+            )
             while not self._clock.wait(_LOOK_UP_S, over):
                 self._flights.check()
         finally:
@@ -90,7 +97,7 @@ class Hands:
             with self._lock:
                 self._under_way = self._destination = None
         accepting.join()
-        if ended[0].ok and not runs:
+        if ended[0].ok and not running:
             self._resume(destination)
         return Moved(began_ns=self._began_ns(n), outcome=ended[0], called_off=self._called_off)
 

@@ -1,8 +1,8 @@
 """What is asked of TPMs around a move: the destination once more before it, guest and server after it.
 
 The window between the destination's evidence and its use is as short as this makes it, and what may have
-happened in it is seen after the arrival, where both are asked again. The verdict is
-:func:`harness.attest.continuity.check`'s.
+happened in it is seen after the arrival, where both are asked again as soon as the guest runs there. The
+verdict is :func:`harness.attest.continuity.check`'s.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from harness.attest.continuity import (
 )
 from harness.attest.outcome import LinkedRound, Round
 from harness.attest.reasons import Reason, Tier
+from harness.attest.timings import Span
 from harness.clock import Clock
+from harness.response.arriving import Arriving
 from harness.response.watching import Looks
 
 
@@ -55,7 +57,7 @@ class Arrived:
         detail: The same in words.
         window_ns: OP - EG of the destination; None where there was nothing to compare.
         same_key: Whether the guest has the key it left with; None likewise.
-        quotes_ns: The TPMs' own time in it.
+        quotes_ns: The TPMs' own time in it, of the quotes that were asked for after the move was over.
     """
 
     tier: Tier
@@ -114,11 +116,16 @@ class Prover:
         Raises:
             RegistryError: The registry does not answer.
         """
-        found = self._looks.linked(self._guest, server, vm_uuid=self._vm_uuid, epoch=epoch)
-        seen = transcript.sighting(found, server, epoch)
+        found = self._ask(server, epoch)
+        self._remember(transcript.sighting(found, server, epoch))
+        return found
+
+    def _ask(self, server: str, epoch: int) -> LinkedRound:
+        return self._looks.linked(self._guest, server, vm_uuid=self._vm_uuid, epoch=epoch)
+
+    def _remember(self, seen: Sighting | None) -> None:
         if seen is not None:
             self._seen = seen
-        return found
 
     def again(self, server: str, epoch: int) -> Arrived:
         """Whether the guest on `server` is the one that the registry remembers, and has been running since.
@@ -130,29 +137,39 @@ class Prover:
             RegistryError: The registry does not answer.
         """
         found = self.look(server, epoch)
-        quotes_ns = sum(_own_ns(one) or 0 for one in (found.guest, found.host) if one is not None)
-        return _again(found, quotes_ns)
+        return _again(found, _quotes_ns(found, 0))
 
-    def arrival(self, chosen: Quoted, source: str, began_ns: int, arrived_ns: int, epoch: int) -> Arrived:
+    def arriving(self, server: str, epoch: int) -> Arriving:
+        """The look at the guest on `server`, to be begun when it is seen to run there.
+
+        Args:
+            server: Where it goes.
+            epoch: Of the new stay.
+        """
+        return Arriving(lambda: self._ask(server, epoch), self._clock)
+
+    def arrival(self, arriving: Arriving, chosen: Quoted, source: str, over: Span, epoch: int) -> Arrived:
         """Whether the guest that arrived is the one that left, and its new server still good.
 
         Args:
+            arriving: The look at it.
             chosen: The result on which the destination was chosen.
             source: The server it left.
-            began_ns: The call to migrate.
-            arrived_ns: Its return.
+            over: The call to migrate, and its return.
             epoch: Of the new stay.
 
         Raises:
             RegistryError: The registry does not answer.
         """
-        before = self._seen
-        found = self.look(chosen.host, epoch)
+        before, (began_ns, returned_ns) = self._seen, over
+        found = arriving.found()
         now = transcript.sighting(found, chosen.host, epoch)
-        quotes_ns = sum(_own_ns(one) or 0 for one in (found.guest, found.host) if one is not None)
+        self._remember(now)
+        quotes_ns = _quotes_ns(found, returned_ns)
         if before is None or now is None or found.host is None:
             return _unproved(found, now, quotes_ns)
-        move = Move(source=source, destination=chosen.host, began_ns=began_ns, arrived_ns=arrived_ns)
+        ran_ns = returned_ns if arriving.begun_ns is None else min(arriving.begun_ns, returned_ns)
+        move = Move(source=source, destination=chosen.host, began_ns=began_ns, arrived_ns=ran_ns)
         destination = Destination(chosen=chosen, arrived=transcript.quoted(chosen.host, found.host))
         judged: Continuity = check(before, now, move, destination, self._bounds)
         return Arrived(
@@ -190,6 +207,12 @@ def _unproved(found: LinkedRound, now: Sighting | None, quotes_ns: int) -> Arriv
         same_key=None,
         quotes_ns=quotes_ns,
     )
+
+
+def _quotes_ns(found: LinkedRound, since_ns: int) -> int:
+    """The TPMs' own time in the quotes that were asked for at `since_ns` or later."""
+    rounds = [one for one in (found.guest, found.host) if one is not None and one.stamps.ns >= since_ns]
+    return sum(_own_ns(one) or 0 for one in rounds)
 
 
 def _own_ns(found: Round) -> int | None:

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from harness.attest.continuity import Quoted
+from harness.attest.timings import Span
 from harness.clock import Clock
 from harness.journal import Json
 from harness.migration.driver import Outcome
 from harness.registry.registry import Registry
+from harness.response.arriving import Arriving
 from harness.response.cause import Cause
 from harness.response.proving import Arrived, Requoted
 
@@ -46,7 +48,11 @@ class Proof(Protocol):
         """Ask a destination once more, right before it is used."""
         ...
 
-    def arrival(self, chosen: Quoted, source: str, began_ns: int, arrived_ns: int, epoch: int) -> Arrived:
+    def arriving(self, server: str, epoch: int) -> Arriving:
+        """The look at the guest on `server`, to be begun when it is seen to run there."""
+        ...
+
+    def arrival(self, arriving: Arriving, chosen: Quoted, source: str, over: Span, epoch: int) -> Arrived:
         """Whether the guest that arrived is the one that left, and its new server still good."""
         ...
 
@@ -54,8 +60,11 @@ class Proof(Protocol):
 class Mover(Protocol):
     """What carries a decision out."""
 
-    def move(self, n: int, destination: str) -> Moved:
-        """Move the guest; blocks until it is over. The moment of the job's acceptance is told from here."""
+    def move(self, n: int, destination: str, runs: Callable[[], None]) -> Moved:
+        """Move the guest; blocks until it is over. The moment of the job's acceptance is told from here.
+
+        `runs` is called when the guest is seen to run at its destination; maybe never, even if it does.
+        """
         ...
 
     def stop(self, what: str) -> str | None:
@@ -193,15 +202,19 @@ class Responder:
     def _moved(
         self, decided: Decided, destination: str, quoted: Requoted, refused: Mapping[str, str]
     ) -> Ended:
-        number = self._begun(decided, destination, quoted, refused)
-        moved = self._mover.move(decided.n, destination)
-        if not moved.outcome.ok:
-            why = moved.called_off or moved.outcome.error or "the migration failed"
-            state = "called-off" if moved.called_off else "failed"
-            self._registry.responses.advance(number, state, {"error": why}, owner=self._owner)
-            self._close(decided.n, number, state, why)
-            return Ended(state=state, host=decided.source, destination=destination, reason=why)
-        return self._arrived(decided, destination, quoted, number, moved)
+        number, epoch = self._begun(decided, destination, quoted, refused), decided.epoch + 1
+        with self._prover.arriving(destination, epoch) as arriving:
+            moved = self._mover.move(decided.n, destination, arriving.begin)
+            if moved.outcome.ok:
+                self._registry.responses.arrive(number, destination, epoch, owner=self._owner)
+                over = moved.began_ns, moved.outcome.returned_ns
+                proved = self._prover.arrival(arriving, quoted.quoted, decided.source, over, epoch)
+                return self._arrived(decided, destination, number, proved)
+        why = moved.called_off or moved.outcome.error or "the migration failed"
+        state = "called-off" if moved.called_off else "failed"
+        self._registry.responses.advance(number, state, {"error": why}, owner=self._owner)
+        self._close(decided.n, number, state, why)
+        return Ended(state=state, host=decided.source, destination=destination, reason=why)
 
     def _begun(
         self, decided: Decided, destination: str | None, quoted: Requoted | None, refused: Mapping[str, str]
@@ -228,14 +241,7 @@ class Responder:
         self._tell("response.decided", said)
         return stored.number
 
-    def _arrived(
-        self, decided: Decided, destination: str, quoted: Requoted, number: int, moved: Moved
-    ) -> Ended:
-        epoch = decided.epoch + 1
-        self._registry.responses.arrive(number, destination, epoch, owner=self._owner)
-        proved = self._prover.arrival(
-            quoted.quoted, decided.source, moved.began_ns, moved.outcome.returned_ns, epoch
-        )
+    def _arrived(self, decided: Decided, destination: str, number: int, proved: Arrived) -> Ended:
         good = proved.reason == "accepted" or proved.tier == "warning"
         state = "completed" if good else "failed"
         said: dict[str, Json] = {

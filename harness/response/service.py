@@ -183,10 +183,11 @@ class Service:
             connections=self._rig.hypervisors.connect(),
             heartbeat_hz=1,
         )
-        for observer in (job, Qmp(job.on_qemu_event)):
+        flights = Flights(self._rig, MigrationOptions(), self._record, job, self._interrupt)
+        for observer in (job, Qmp(flights.on_qemu_event)):
             stack.callback(observer.stop)
             observer.start(scene, self._record)
-        return Flights(self._rig, MigrationOptions(), self._record, job, self._interrupt)
+        return flights
 
     def _until(self, loop: Loop, flights: Flights, ends_s: float | None) -> None:
         end_ns = None if ends_s is None else self._clock.now_ns() + round(ends_s * NS_PER_S)

@@ -9,12 +9,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from harness.attest.continuity import Quoted
+from harness.attest.outcome import LinkedRound
 from harness.attest.reasons import Reason, Tier
+from harness.attest.timings import Span
 from harness.clock import MonotonicClock, sleep
 from harness.journal import Json
 from harness.migration.driver import Outcome
@@ -24,6 +26,7 @@ from harness.policy.server import Server, Trust
 from harness.registry.errors import RegistryError, ResponseOpenError
 from harness.registry.registry import Registry, open_registry, sqlite_url
 from harness.registry.values import Placement
+from harness.response.arriving import Arriving
 from harness.response.assessment import Vm
 from harness.response.loop import Loop, Settings
 from harness.response.policy import ResponsePolicy
@@ -34,6 +37,8 @@ from tests.response.fleets import TABLE, accused, good, policy, server
 
 VM = "guest"
 CLOCK = MonotonicClock()
+NOTHING = LinkedRound(guest=cast(Any, None), host=None, linked=None, checked_ns=0)
+"""What a played look finds: nobody reads it."""
 
 
 @dataclass
@@ -63,12 +68,16 @@ class Hands:
     stops: list[str] = field(default_factory=list)
     called_off: str | None = None
     too_late: bool = False
+    seen_to_run: bool = True
 
-    def move(self, n: int, destination: str) -> Moved:
+    def move(self, n: int, destination: str, runs: Callable[[], None]) -> Moved:
         self.moves.append((n, destination))
         self.destination, self.called_off = destination, None
         began_ns = CLOCK.now_ns()
         self.during(destination)
+        if self.seen_to_run:
+            runs()
+            runs()
         self.destination = None
         error = self.outcomes.pop(0) if self.outcomes else None
         if self.called_off is not None and not self.too_late:
@@ -91,6 +100,7 @@ class Prover:
 
     bad: set[str] = field(default_factory=set)
     arrived: Reason = Reason.ACCEPTED
+    looks: list[tuple[str, int]] = field(default_factory=list)
 
     def requote(self, server: str) -> Requoted:
         bad = server in self.bad
@@ -98,7 +108,15 @@ class Prover:
         quoted = Quoted(host=server, tier=tier, reason=reason, generated_ns=CLOCK.now_ns())
         return Requoted(quoted=quoted, good=not bad, detail="", latency_ns=1, quote_ns=1)
 
-    def arrival(self, chosen: Quoted, source: str, began_ns: int, arrived_ns: int, epoch: int) -> Arrived:
+    def arriving(self, server: str, epoch: int) -> Arriving:
+        return Arriving(lambda: self._look(server, epoch), CLOCK)
+
+    def _look(self, server: str, epoch: int) -> LinkedRound:
+        self.looks.append((server, epoch))
+        return NOTHING
+
+    def arrival(self, arriving: Arriving, chosen: Quoted, source: str, over: Span, epoch: int) -> Arrived:
+        assert arriving.found() is NOTHING
         good = self.arrived is Reason.ACCEPTED
         return Arrived(
             tier=Tier.AFFIRMING if good else Tier.CONTRAINDICATED,
@@ -312,6 +330,24 @@ def test_a_failed_migration_is_another_decision_and_not_a_silent_retry(stage: St
     ends = stage.await_ends(2)
     assert [one.state for one in ends[:2]] == ["failed", "completed"]
     assert stage.states() == ["begun", "migrating", "failed", "begun", "migrating", "arrived", "completed"]
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_the_arrival_is_looked_at_once_whether_or_not_it_was_seen_to_run(stage: Stage, seen: bool) -> None:
+    stage.hands.seen_to_run = seen
+    stage.outlook.trusts["a"] = accused()
+    stage.guard()
+    (end,) = stage.await_ends(1)
+    assert (end.state, stage.prover.looks) == ("completed", [("b", 2)])
+
+
+def test_what_was_seen_to_run_and_then_failed_to_arrive_did_not_arrive(stage: Stage) -> None:
+    stage.hands.outcomes = ["the destination ended before libvirt was done"]
+    stage.outlook.trusts["a"] = accused()
+    stage.guard(quick(max_moves=1))
+    end = stage.await_ends(1)[0]
+    assert (end.state, end.host, stage.prover.looks[0]) == ("failed", "a", ("b", 2))
+    assert stage.placement(VM).host == "a"
 
 
 def test_what_arrives_and_is_not_what_left_is_a_failed_response(stage: Stage) -> None:

@@ -49,9 +49,9 @@ INSTALLED = (
 INSTALLED_IN_GUEST = "chrt --reset-on-fork --rr --pid 1 $PPID; " + INSTALLED.replace(
     "exec ", "exec chrt --rr 1 ", 1
 )
-"""The same, before everything else that a guest does (sched(7), SCHED_RR), with the connection's own process but
-nothing else that is started over it. Otherwise the proof on arrival waits for the guest's load: 660 ms instead
-of 170 in an emulated guest with four clients of dbench."""
+"""The same, before everything else that a guest does (sched(7), SCHED_RR), with the connection's own process
+but nothing else that is started over it. Otherwise the proof on arrival waits for the guest's load: 660 ms
+instead of 170 in an emulated guest with four clients of dbench."""
 
 _PYTHON = "/usr/bin/python3"
 _CLOSE_S = 2.0

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ import pytest
 
 from conftest import Finished, Lab
 from harness import journal
+from harness.attest import places
 from harness.clock import sleep
 from harness.journal import Event
 from tests.lab.conftest import Trust
@@ -198,6 +200,48 @@ def test_a_server_that_falls_silent_is_left(post: Post, trust: Trust) -> None:
     finally:
         trust.signal(here, "CONT")
     assert post.end(running).status == 0
+
+
+def test_a_libvirtd_that_dies_under_a_response_is_a_failed_one_and_the_next_decision_moves_it(
+    post: Post,
+) -> None:
+    """The destination's daemon is killed while memory is sent; the guest goes on where it was, guarded."""
+    (here,) = post.running_on()
+    other = "b" if here == "a" else "a"
+    running = post.begin("--accept", "a=1", "--accept", "b=1")
+    sleep(2)  # both servers are looked at
+    post.violations(here, 2)
+    post.await_event("migration.started", running)
+    post.lab.ssh(other, "pkill --signal KILL --exact libvirtd")
+    post.await_event("response.closed", running, count=2)
+    closed = [one.data["state"] for one in post.events() if one.kind == "response.closed"]
+    assert closed == ["failed", "completed"]
+    assert post.running_on() == [other]
+    assert post.end(running).status == 0
+    post.violations(here, 1)
+
+
+def test_a_registry_that_takes_nothing_ends_the_guard_and_the_next_one_moves_the_guest(post: Post) -> None:
+    """Nobody decides what cannot be stored: the guard says so and ends, and nothing was done by halves."""
+    (here,) = post.running_on()
+    running = post.begin("--accept", "a=1", "--accept", "b=1")
+    sleep(2)  # both servers are looked at
+    kept = sqlite3.connect(places.data_folder() / "registry.sqlite", isolation_level=None)
+    try:
+        kept.execute("BEGIN IMMEDIATE")
+        post.violations(here, 2)
+        output, _ = running.communicate(timeout=90)
+    finally:
+        kept.close()
+    assert running.returncode == 16, output
+    assert "registry" in output
+    assert post.running_on() == [here]
+    after = post.begin("--accept", "a=1", "--accept", "b=1")
+    closed = post.await_event("response.closed", after)
+    assert closed.data["state"] == "completed", closed
+    assert post.running_on() != [here]
+    assert post.end(after).status == 0
+    post.violations(here, 1)
 
 
 def test_a_request_that_changes_while_the_guest_runs_is_answered(post: Post) -> None:

@@ -147,7 +147,7 @@ class Response:
 
     @property
     def quotes_ns(self) -> int:
-        """What the TPMs themselves took for the quotes of this response: destination and arrival."""
+        """What the TPMs themselves took for quotes before the move and after its return, not during it."""
         requote = self.said("decided", "requote")
         own = [number(requote, "quote_ns")] if isinstance(requote, Mapping) else []
         arrived = self.last("arrived")

@@ -169,7 +169,7 @@ SUMS: tuple[Metric[Response], ...] = (
         observer=f"{OBSERVER} + runner", measure=overhead,
         definition="What the loop adds to the bare migration: from the result to the call to migrate, and "
         "from the call's return to the verdict on arrival, less the time that the TPMs themselves took "
-        "for the destination's and the arrival's quotes.",
+        "for the destination's quote and for those that were asked for after the return.",
         source=OWN,
     ),
     Metric(

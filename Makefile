@@ -56,7 +56,7 @@ bench: setup ## What the harness itself costs, measured in the lab (benchmarks/R
 
 .PHONY: reference
 reference: setup ## Derive metrics and reports of the reference data set anew from its evidence
-	for name in paper-lab paper-short attest respond; do \
+	for name in paper-lab paper-short attest respond respond-stop; do \
 	    kept=results/reference/lab/$$name; work=$$(mktemp -d); enclosed=(); \
 	    for pair in benchmarks:steps adversary:attacks periodic:periodic; do \
 	        file=$$kept/enclosed/$${pair#*:}.json; \

@@ -2,8 +2,10 @@
 
 A guest works without a pause; its work is cut into blocks. In each block both hosts and the guest are
 attested every so often, as a response loop attests them, or not at all. Blocks of one kind differ by
-themselves; that is the noise floor that the others are held against. The rates go into a file that
-``sodbench report --periodic`` shows.
+themselves; that is the noise floor that the others are held against. A load that comes at a stated rate is
+served at that rate, attested or not: what it may lose is time. So where a workload reports latencies, what a
+user would get who waits for each answer as long as the report says is shown beside the work. The rates go
+into a file that ``sodbench report --periodic`` shows.
 
 Run it with ``python -m benchmarks.periodic`` while the lab is up, its hosts enrolled and reference values
 recorded.
@@ -39,7 +41,7 @@ from harness.rig import lab
 from harness.rig import pair as pairs
 from harness.rig.session import Rig, open_rig
 from harness.stats import median_interval
-from harness.workloads.contract import Line
+from harness.workloads.contract import Line, Timeline
 
 CAMPAIGN = """\
 name: periodic
@@ -165,66 +167,93 @@ class Bench:
         )
 
 
-def rates(bench: Bench, blocks: Sequence[Block]) -> list[float | None]:
-    """The work a second in each block, by the workload's own reports whose whole time lies in it."""
-    samples = bench.workload.parse(bench.lines()).samples
-    found: list[float | None] = []
-    for block in blocks:
-        inside = [one for one in samples if block.begin_ns < one.t_ns <= block.end_ns]
-        if len(inside) < 2:
-            found.append(None)
-            continue
-        # The first report began before the block did; from its end on all time is the block's.
-        span_s = (inside[-1].t_ns - inside[0].t_ns) / NS_PER_S
-        found.append(sum(one.work for one in inside[1:]) / span_s)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One rate of a workload in each block.
+
+    Attributes:
+        name: Of the workload, with what of it is rated.
+        unit: Of the rates.
+        blocks: Each with its rate.
+    """
+
+    name: str
+    unit: str
+    blocks: Sequence[tuple[Block, float]]
+
+
+def measured(name: str, timeline: Timeline, blocks: Sequence[Block]) -> list[Measured]:
+    """The rates of a workload by its own reports, of each block those whose whole time lies in it.
+
+    Raises:
+        SystemExit: There is none in a block.
+    """
+    # The first report in a block began before it did; from its end on all time is the block's.
+    inside = [
+        [one for one in timeline.samples if block.begin_ns < one.t_ns <= block.end_ns] for block in blocks
+    ]
+    if any(len(reports) < 2 for reports in inside):
+        raise SystemExit(f"{name} reported too little in a block: longer blocks are needed")
+    work = [
+        sum(one.work for one in reports[1:]) / ((reports[-1].t_ns - reports[0].t_ns) / NS_PER_S)
+        for reports in inside
+    ]
+    found = [Measured(name=name, unit=f"{timeline.work_unit}/s", blocks=list(zip(blocks, work, strict=True)))]
+    waits = [[one.latency_s for one in reports[1:] if one.latency_s] for reports in inside]
+    if all(waits):
+        answers = [len(known) / sum(known) for known in waits]
+        latency = timeline.latency.partition(" of ")[0]
+        found.append(
+            Measured(
+                name=f"{name}, one over its {latency}",
+                unit="answers/s",
+                blocks=list(zip(blocks, answers, strict=True)),
+            )
+        )
     return found
 
 
 def measure(
     bench: Bench, intervals_s: Sequence[float | None], count: int, block_s: float, draw: random.Random
-) -> list[tuple[Block, float]]:
-    """Every block with its rate."""
+) -> list[Measured]:
+    """Every block with its rates."""
     with bench.at_work() as (looks, names):
         blocks = [
             bench.block(looks, names, interval_s, block_s, draw)
             for interval_s in order(intervals_s, count, draw)
         ]
-        found = rates(bench, blocks)
-    silent = [block for block, rate in zip(blocks, found, strict=True) if rate is None or rate <= 0]
-    if silent:
-        raise SystemExit(f"{bench.workload.name} reported nothing in {len(silent)} blocks of {block_s:g} s")
-    return [(block, float(rate or 0)) for block, rate in zip(blocks, found, strict=True)]
+        return measured(bench.workload.name, bench.workload.parse(bench.lines()), blocks)
 
 
-def rows(workload: str, unit: str, measured: Sequence[tuple[Block, float]]) -> list[dict[str, Any]]:
-    """What the file says of one workload."""
-    kinds = dict.fromkeys(block.interval_s for block, _ in measured)
+def rows(one: Measured) -> list[dict[str, Any]]:
+    """What the file says of one rate."""
+    kinds = dict.fromkeys(block.interval_s for block, _ in one.blocks)
     return [
         {
-            "workload": workload,
-            "unit": f"{unit}/s",
+            "workload": one.name,
+            "unit": one.unit,
             "interval_s": interval_s,
             "trials": [
                 {"name": f"block {number}", "rate": rate}
-                for number, (block, rate) in enumerate(measured, start=1)
+                for number, (block, rate) in enumerate(one.blocks, start=1)
                 if block.interval_s == interval_s
             ],
         }
-        for interval_s in sorted(kinds, key=lambda one: (one is not None, one or 0))
+        for interval_s in sorted(kinds, key=lambda kind: (kind is not None, kind or 0))
     ]
 
 
-def show(workload: str, measured: Sequence[tuple[Block, float]]) -> None:
+def show(one: Measured) -> None:
     """A line a kind of block."""
-    for interval_s in dict.fromkeys(block.interval_s for block, _ in measured):
-        mine = [(block, rate) for block, rate in measured if block.interval_s == interval_s]
+    for interval_s in dict.fromkeys(block.interval_s for block, _ in one.blocks):
+        mine = [(block, rate) for block, rate in one.blocks if block.interval_s == interval_s]
         found = median_interval([rate for _, rate in mine])
         low, high = found.interval_low, found.interval_high
         within = "" if low is None or high is None else f" [{low:.1f}, {high:.1f}]"
         asked = sum(block.attestations for block, _ in mine)
         kind = "never" if interval_s is None else f"every {interval_s:g} s"
         print(
-            f"{workload:<6} {kind:<12} n={len(mine)}  {found.median:.1f}{within} a second, "
+            f"{one.name:<6} {kind:<12} n={len(mine)}  {found.median:.1f}{within} {one.unit}, "
             f"{asked} attestations",
             flush=True,
         )
@@ -246,10 +275,10 @@ def main() -> None:
             with ExitStack() as stack:
                 folder = Path(stack.enter_context(TemporaryDirectory()))
                 bench = Bench(rig, workload, clock, folder, stack)
-                measured = measure(bench, [None, *given.intervals], given.count, given.block, draw)
-                unit = bench.workload.parse(bench.lines()).work_unit
-            show(workload, measured)
-            found += rows(workload, unit, measured)
+                rated = measure(bench, [None, *given.intervals], given.count, given.block, draw)
+            for one in rated:
+                show(one)
+                found += rows(one)
         accelerator = rig.accelerator
     document = {
         "schema": 1,

@@ -41,17 +41,14 @@ from harness.errors import UnreachableError
 from harness.journal import Json
 from harness.rig.host import Host
 
-INSTALLED = (
-    "exec /usr/bin/python3 -BEsu /opt/sodbench/attester/sodbench_attester.py"
-    " --config /etc/sodbench/attester.toml"
+_PROGRAM = (
+    "/usr/bin/python3 -BEsu /opt/sodbench/attester/sodbench_attester.py --config /etc/sodbench/attester.toml"
 )
+INSTALLED = f"exec {_PROGRAM}"
 """How a machine that was provisioned starts its attester."""
-INSTALLED_IN_GUEST = "chrt --reset-on-fork --rr --pid 1 $PPID; " + INSTALLED.replace(
-    "exec ", "exec chrt --rr 1 ", 1
-)
+INSTALLED_IN_GUEST = f"chrt --reset-on-fork --rr --pid 1 $PPID; exec chrt --rr 1 {_PROGRAM}"
 """The same, before everything else that a guest does (sched(7), SCHED_RR), with the connection's own process
-but nothing else that is started over it. Otherwise the proof on arrival waits for the guest's load: 660 ms
-instead of 170 in an emulated guest with four clients of dbench."""
+but nothing else that is started over it. Otherwise the proof on arrival waits for the guest's load."""
 
 _PYTHON = "/usr/bin/python3"
 _CLOSE_S = 2.0

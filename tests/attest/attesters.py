@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from harness.attest.appraisal import AppraisalPolicy, ReferenceValues, Require
 from harness.attest.attester import Answer, Ask, AttesterError, CreatedKey, Identity, Properties
 from harness.attest.evidence import Evidence, KeyType, Moments
 from harness.attest.reasons import Reason
@@ -13,7 +14,23 @@ from harness.registry.registry import Registry
 from harness.registry.values import Enrolment, Kind, NewKey, TpmFacts
 from tests.attest.software_tpm import SoftwareTpm
 
+UUID = "6a2f4b1e-7a52-4b6f-9d0e-2f1d6c7b8a90"
+"""Of the guest that they speak of."""
+
 PCR_VALUES = {index: bytes([index]) * 32 for index in range(8)}
+POLICY = AppraisalPolicy(
+    version=1,
+    name="test",
+    pcrs=tuple(PCR_VALUES),
+    require=Require(pcr_values="check", event_log="ignore", ima="ignore"),
+    software_tpm="accept",
+)
+"""Checks nothing but PCR values, which is all that such a TPM has."""
+
+GOOD = ReferenceValues(
+    version=1, pcrs={"sha256": {index: (value.hex(),) for index, value in PCR_VALUES.items()}}
+)
+"""What a TPM is to say whose machine is as it was recorded."""
 
 
 @dataclass(slots=True)

@@ -6,27 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.attest.appraisal import AppraisalPolicy, ReferenceValues, Require
 from harness.attest.evidence import Evidence, KeyType
 from harness.attest.reasons import Reason, Tier
 from harness.attest.round import Examiner
 from harness.attest.transcript import host_line, linked_line, sighting
 from harness.clock import MonotonicClock
 from harness.registry.registry import Registry, open_registry, sqlite_url
-from tests.attest.attesters import PCR_VALUES, SoftwareAttester, enrol
+from tests.attest.attesters import GOOD, POLICY, UUID, SoftwareAttester, enrol
 from tests.attest.software_tpm import SoftwareTpm, changed
-
-POLICY = AppraisalPolicy(
-    version=1,
-    name="test",
-    pcrs=tuple(PCR_VALUES),
-    require=Require(pcr_values="check", event_log="ignore", ima="ignore"),
-    software_tpm="accept",
-)
-GOOD = ReferenceValues(
-    version=1, pcrs={"sha256": {index: (value.hex(),) for index, value in PCR_VALUES.items()}}
-)
-UUID = "6a2f4b1e-7a52-4b6f-9d0e-2f1d6c7b8a90"
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ import typer
 from typer.testing import CliRunner, Result
 
 from harness.attest import monitors
-from harness.attest.appraisal import AppraisalPolicy, ReferenceValues, Require
 from harness.attest.attester import Properties
 from harness.attest.evidence import Evidence
 from harness.attest.monitor_state import Change
@@ -27,19 +26,9 @@ from harness.cli.attest_monitor import accepted_numbers, assigned, line, monitor
 from harness.clock import MonotonicClock
 from harness.errors import UsageError
 from harness.registry.registry import open_registry, sqlite_url
-from tests.attest.attesters import PCR_VALUES, SoftwareAttester, enrol
+from tests.attest.attesters import GOOD, POLICY, SoftwareAttester, enrol
 from tests.attest.software_tpm import SoftwareTpm, changed
 
-POLICY = AppraisalPolicy(
-    version=1,
-    name="test",
-    pcrs=tuple(PCR_VALUES),
-    require=Require(pcr_values="check", event_log="ignore", ima="ignore"),
-    software_tpm="accept",
-)
-GOOD = ReferenceValues(
-    version=1, pcrs={"sha256": {index: (value.hex(),) for index, value in PCR_VALUES.items()}}
-)
 GROUP = [
     EntryPoint("tpm", "harness.attest.monitors.tpm:TpmMonitor", monitors.GROUP),
     EntryPoint("hyperwall", "harness.attest.monitors.hyperwall:HyperwallMonitor", monitors.GROUP),

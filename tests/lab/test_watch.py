@@ -78,6 +78,13 @@ class Post:
         self.await_event("guard.started", running)
         return running
 
+    def begin_well(self) -> tuple[str, str, subprocess.Popen[str]]:
+        """Where the guest is, the other host, and a controller that has found both good."""
+        (here,) = self.running_on()
+        running = self.begin("--accept", "a=1", "--accept", "b=1")
+        sleep(2)  # both servers are looked at
+        return here, "b" if here == "a" else "a", running
+
     def end(self, running: subprocess.Popen[str]) -> Finished:
         """As with Ctrl-C."""
         running.send_signal(signal.SIGINT)
@@ -168,10 +175,7 @@ def test_a_controller_that_is_killed_in_the_middle_of_a_move_leaves_one_guest_an
 
 def test_a_destination_that_degrades_on_the_way_has_the_move_called_off(post: Post) -> None:
     """Both servers are bad then: the guest stays, under alarm, until one of them is good again."""
-    (here,) = post.running_on()
-    other = "b" if here == "a" else "a"
-    running = post.begin("--accept", "a=1", "--accept", "b=1")
-    sleep(2)  # both servers are looked at
+    here, other, running = post.begin_well()
     post.violations(here, 2)
     post.await_event("migration.started", running)
     post.violations(other, 2)
@@ -187,9 +191,7 @@ def test_a_destination_that_degrades_on_the_way_has_the_move_called_off(post: Po
 
 
 def test_a_server_that_falls_silent_is_left(post: Post, trust: Trust) -> None:
-    (here,) = post.running_on()
-    running = post.begin("--accept", "a=1", "--accept", "b=1")
-    sleep(2)  # both servers are looked at
+    here, _, running = post.begin_well()
     trust.signal(here, "STOP")
     try:
         detected = post.await_event("response.detected", running)
@@ -206,10 +208,7 @@ def test_a_libvirtd_that_dies_under_a_response_is_a_failed_one_and_the_next_deci
     post: Post,
 ) -> None:
     """The destination's daemon is killed while memory is sent; the guest goes on where it was, guarded."""
-    (here,) = post.running_on()
-    other = "b" if here == "a" else "a"
-    running = post.begin("--accept", "a=1", "--accept", "b=1")
-    sleep(2)  # both servers are looked at
+    here, other, running = post.begin_well()
     post.violations(here, 2)
     post.await_event("migration.started", running)
     post.lab.ssh(other, "pkill --signal KILL --exact libvirtd")
@@ -223,9 +222,7 @@ def test_a_libvirtd_that_dies_under_a_response_is_a_failed_one_and_the_next_deci
 
 def test_a_registry_that_takes_nothing_ends_the_guard_and_the_next_one_moves_the_guest(post: Post) -> None:
     """Nobody decides what cannot be stored: the guard says so and ends, and nothing was done by halves."""
-    (here,) = post.running_on()
-    running = post.begin("--accept", "a=1", "--accept", "b=1")
-    sleep(2)  # both servers are looked at
+    here, _, running = post.begin_well()
     kept = sqlite3.connect(places.data_folder() / "registry.sqlite", isolation_level=None)
     try:
         kept.execute("BEGIN IMMEDIATE")

@@ -21,9 +21,8 @@ from harness.observers.attestation import Attestation, Sitting, Subject
 from harness.observers.contract import Record, Scene
 from harness.plan import PlannedMigration
 from harness.registry.registry import Registry, open_registry, sqlite_url
-from tests.attest.attesters import SoftwareAttester, enrol
+from tests.attest.attesters import GOOD, POLICY, UUID, SoftwareAttester, enrol
 from tests.attest.software_tpm import SoftwareTpm
-from tests.attest.test_round import GOOD, POLICY, UUID
 
 SCENE = cast("Scene", None)
 """The observer's channels are open before it starts: it needs nothing of the scene."""

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.attest.appraisal import AppraisalPolicy, ReferenceValues, Require
 from harness.attest.attester import Answer, Ask
 from harness.attest.continuity import ContinuityPolicy, Quoted
 from harness.attest.evidence import KeyType
@@ -23,22 +22,11 @@ from harness.registry.registry import Registry, open_registry, sqlite_url
 from harness.response.arriving import Arriving
 from harness.response.proving import Prover
 from harness.response.watching import Looks, Watched
-from tests.attest.attesters import PCR_VALUES, SoftwareAttester, enrol
+from tests.attest.attesters import GOOD, POLICY, UUID, SoftwareAttester, enrol
 from tests.attest.software_tpm import SoftwareTpm
 
 CLOCK = MonotonicClock()
 KEY: KeyType = "ecc-p256"
-POLICY = AppraisalPolicy(
-    version=1,
-    name="test",
-    pcrs=tuple(PCR_VALUES),
-    require=Require(pcr_values="check", event_log="ignore", ima="ignore"),
-    software_tpm="accept",
-)
-GOOD = ReferenceValues(
-    version=1, pcrs={"sha256": {index: (value.hex(),) for index, value in PCR_VALUES.items()}}
-)
-UUID = "6a2f4b1e-7a52-4b6f-9d0e-2f1d6c7b8a90"
 QUOTE_NS = 3_000
 """What a played TPM says that a quote took it."""
 
@@ -59,7 +47,6 @@ class Stage:
     """A guest on a, that goes to b."""
 
     registry: Registry
-    hosts: dict[str, SoftwareAttester]
     guest: Guest
     prover: Prover
     chosen: Quoted
@@ -87,7 +74,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
         prover = Prover(looks, ("guest", guest), vm_uuid=UUID, bounds=bounds, clock=CLOCK)
         assert prover.look("a", 1).reason is Reason.ACCEPTED
         chosen = prover.requote("b").quoted
-        yield Stage(registry, attesters, guest, prover, chosen, CLOCK.now_ns())
+        yield Stage(registry, guest, prover, chosen, CLOCK.now_ns())
 
 
 def test_asked_as_soon_as_it_runs_it_is_proved_and_no_quote_came_after_the_return(stage: Stage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import signal
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 from harness.errors import InterruptedRunError
+
+_LAST_WAIT_S = 1.0
 
 
 class Interrupt:
@@ -19,9 +22,13 @@ class Interrupt:
         self._asked = False
 
     def ask(self) -> None:
-        """The user wants to stop."""
-        self._asked = True
+        """The user wants to stop. Not to be called in a signal handler: see :func:`on_signals`."""
+        self.note()
         self.wake.set()
+
+    def note(self) -> None:
+        """The same, without waking anybody: all that a signal handler may do."""
+        self._asked = True
 
     @property
     def asked(self) -> bool:
@@ -42,16 +49,32 @@ class Interrupt:
 
 @contextmanager
 def on_signals(interrupt: Interrupt) -> Iterator[Interrupt]:
-    """SIGINT and SIGTERM ask `interrupt`; a second one raises KeyboardInterrupt where the runner is."""
+    """SIGINT and SIGTERM ask `interrupt`; a second one raises KeyboardInterrupt where the runner is.
+
+    A handler runs in the main thread, between any two of its steps: also while that thread holds the lock of
+    `interrupt.wake`, for which the handler would wait for ever. So the handler only notes the wish and hands
+    it over, by a queue whose `put` may be interrupted by itself, to a thread that wakes the runner.
+    """
+    asks: queue.SimpleQueue[bool] = queue.SimpleQueue()
 
     def handle(_signal: int, _frame: FrameType | None) -> None:
         if interrupt.asked:
             raise KeyboardInterrupt
-        interrupt.ask()
+        interrupt.note()
+        asks.put(True)
 
+    def relay() -> None:
+        while asks.get():
+            interrupt.wake.set()
+
+    relaying = threading.Thread(target=relay, name="interrupt", daemon=True)
+    relaying.start()
     old = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield interrupt
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
+        asks.put(False)
+        # Bounded: a second signal may have cut the runner off between taking and giving back the lock.
+        relaying.join(_LAST_WAIT_S)

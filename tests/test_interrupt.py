@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import threading
+import time
 
 import pytest
 
@@ -63,3 +67,50 @@ def test_the_handlers_from_before_are_put_back_whatever_happens() -> None:
         assert [signal.getsignal(number) for number in SIGNALS] != before
         raise RuntimeError
     assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+ROUNDS = 150
+WAITER = """
+import sys
+from harness.errors import InterruptedRunError
+from harness.interrupt import Interrupt, on_signals
+
+for number in range(int(sys.argv[1])):
+    with on_signals(Interrupt()) as interrupt:
+        print(number, flush=True)
+        try:
+            while True:
+                interrupt.wake.clear()
+                interrupt.check()
+                interrupt.wake.wait(0.00001)
+        except InterruptedRunError:
+            pass
+print("over", flush=True)
+"""
+
+
+def test_the_first_signal_ends_a_wait_wherever_in_it_the_runner_is() -> None:
+    """A process waits as the runner does and is signalled over and over, at no moment in particular."""
+    with subprocess.Popen(
+        [sys.executable, "-c", WAITER, str(ROUNDS)], stdout=subprocess.PIPE, text=True
+    ) as waiter:
+        assert waiter.stdout is not None
+        hangs = threading.Timer(60, waiter.kill)
+        hangs.start()
+        try:
+            for number in range(ROUNDS):
+                assert waiter.stdout.readline() == f"{number}\n"
+                time.sleep(0.0005 * (number % 7))
+                waiter.send_signal(SIGNALS[number % 2])
+            last = waiter.stdout.readline()
+        finally:
+            hangs.cancel()
+            waiter.kill()
+    assert last == "over\n"
+
+
+def test_a_runner_that_waits_long_is_woken_at_once() -> None:
+    with on_signals(Interrupt()) as interrupt:
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+        assert interrupt.wake.wait(30)
+        assert interrupt.asked

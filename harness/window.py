@@ -43,8 +43,7 @@ class Window:
         opening: dict[str, Json] = {"window_s": self._trial.window_s}
         if self._trial.kind == "control":
             opening["points_s"] = list(self._trial.reference_points_s)
-        self._record.add("runner", "window.opened", opening)
-        opened = self._record.history[-1].t_ns
+        opened = self._record.add("runner", "window.opened", opening).t_ns
         try:
             while not isinstance(action := self._next(opened), Done):
                 self._carry_out(action)

@@ -33,11 +33,12 @@ class Record:
 
     def add(
         self, observer: str, kind: str, data: Mapping[str, Json] | None = None, *, t_ns: int | None = None
-    ) -> None:
-        """Append an event of this attempt."""
+    ) -> Event:
+        """Append an event of this attempt and return it; the last of `history` may be another observer's."""
         event = self.journal.add(observer, kind, data, trial=self.trial, attempt=self.attempt, t_ns=t_ns)
         if observer == "runner":
             self.history.append(event)
+        return event
 
     def failed(self, observer: str, reason: str) -> None:
         """Record that `observer` can say nothing more in this attempt."""

@@ -153,8 +153,8 @@ class Guarding:
             InterruptedRunError: The user asked to stop; a move under way was aborted first.
             SodbenchError: What ended the loop.
         """
-        self._record.add("runner", "window.opened", {"window_s": self._trial.window_s})
-        self._began_ns = self._record.history[-1].t_ns
+        opened = self._record.add("runner", "window.opened", {"window_s": self._trial.window_s})
+        self._began_ns = opened.t_ns
         provocation = of_scenario(self._scenario, self._stage(), self._request)
         loop = self._guard.begin(self._tower, self._prover, flights, self._planned_s)
         try:

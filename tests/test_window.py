@@ -52,9 +52,7 @@ def record(tmp_path: Path) -> Record:
     clock = SteppedClock(now=100 * S)
     history = Busy(clock)
     journal = Journal(tmp_path / "journal.jsonl", clock)
-    made = Record(
-        journal=journal, clock=clock, folder=tmp_path, trial="001-idle", attempt=1, history=history
-    )
+    made = Record(journal=journal, clock=clock, folder=tmp_path, trial="001-idle", attempt=1, history=history)
     history.record = made
     return made
 

@@ -12,6 +12,13 @@ import hashlib
 import heapq
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, replace
+from typing import Final
+
+LIFE_IN_INTERVALS: Final = 3.0
+"""How many intervals a result lives unless somebody says otherwise: one look may be missed and the next late.
+
+The one value for whoever watches: `sodbench attest monitor`, a guard, and a trial that responds.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from harness.attest.monitoring_schedule import LIFE_IN_INTERVALS
 from harness.cli import attest_inputs
 from harness.cli.attest_inputs import GUEST, GuestPolicy, Json, Key, Machines, Policy, RegistryUrl
 from harness.cli.inputs import Inventory, inventory_file
@@ -27,13 +28,12 @@ if TYPE_CHECKING:
     from harness.registry.registry import Registry
     from harness.rig.pair import Pair
 
-LIFE_IN_INTERVALS = 2.5
-"""How many intervals a result lives by default: one look may be missed and the next be slow."""
-
 Interval = Annotated[float, typer.Option("--interval", help="Seconds from one look to the next.")]
 Lifetime = Annotated[
     float | None,
-    typer.Option("--lifetime", help="Seconds until a result is too old; by default 2.5 intervals."),
+    typer.Option(
+        "--lifetime", help=f"Seconds until a result is too old; by default {LIFE_IN_INTERVALS:g} intervals."
+    ),
 ]
 Kinds = Annotated[
     list[str] | None,

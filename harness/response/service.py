@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+from harness.attest.monitoring_schedule import LIFE_IN_INTERVALS
 from harness.clock import NS_PER_S, Clock
 from harness.errors import GuestError, PrerequisiteError
 from harness.flight import Flights
@@ -25,7 +26,6 @@ from harness.response.hysteresis import Held, VmHistory
 from harness.response.loop import Loop
 from harness.response.proving import Prover
 from harness.response.recovering import Recoverer
-from harness.response.watching import LIFE_IN_INTERVALS
 from harness.rig import guest
 from harness.rig.guest import DOMAIN
 from harness.rig.session import Rig

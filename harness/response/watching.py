@@ -16,6 +16,7 @@ from harness.attest.attester import Attester, Properties
 from harness.attest.evidence import KeyType
 from harness.attest.monitor import Settings, TrustMonitor
 from harness.attest.monitor_state import Change, Standing
+from harness.attest.monitoring_schedule import LIFE_IN_INTERVALS
 from harness.attest.monitors import get
 from harness.attest.monitors.contract import ARCHITECTURE_TYPE, Examined, Means
 from harness.attest.outcome import LinkedRound, Round
@@ -28,9 +29,6 @@ from harness.policy.fleet import Fleet
 from harness.policy.known import withdrawn_cells
 from harness.policy.server import Server, Trust
 from harness.registry.registry import Registry
-
-LIFE_IN_INTERVALS = 3.0
-"""How many intervals a look may be old: one may be missed and the next be late."""
 
 _GRAVITY = (Tier.AFFIRMING, Tier.WARNING, Tier.NONE, Tier.CONTRAINDICATED)
 

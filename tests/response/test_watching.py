@@ -9,6 +9,8 @@ import pytest
 
 from harness.attest.monitor_state import Standing
 from harness.attest.reasons import Reason, Tier
+from harness.cli import attest_monitor
+from harness.response import service, watching
 from harness.response.provoker import Moment, bounded
 from harness.response.watching import Looks, Watched, trust
 from tests.clocks import SteppedClock
@@ -98,3 +100,8 @@ def test_elsewhere_the_controllers_stamps_bound_the_moment(kernel: str) -> None:
 @pytest.mark.parametrize("stamps", [(5, 30), (20, 50), (30, 20)])
 def test_stamps_that_cannot_be_of_this_clock_are_not_taken(stamps: tuple[int, int]) -> None:
     assert bounded(*stamps, "k", 10, 40, lambda: "k") == Moment(earliest_ns=10, latest_ns=40)
+
+
+def test_whoever_watches_gives_a_result_the_same_life() -> None:
+    lives = {vars(one)["LIFE_IN_INTERVALS"] for one in (watching, service, attest_monitor)}
+    assert lives == {3.0}

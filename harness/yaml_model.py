@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from harness.errors import CampaignError
+from harness.legible import legible
 from harness.yaml_source import KeyPath, Plain, Problem, Source, dotted
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -86,7 +87,7 @@ def refusal(problems: Iterable[Problem], where: str, error: type[CampaignError],
         what = f"{first.path}: {first.text}" if first.path else first.text
         why = f"allowed: {first.allowed}" if first.allowed else ""
         return error(what, where=place, why=why, remedy=first.hint or f"correct it; {hint}")
-    lines = "".join(f"\n    {where}:{problem.line}: {problem}" for problem in ordered)
+    lines = "".join(f"\n    {where}:{problem.line}: {legible(str(problem))}" for problem in ordered)
     return error(
         f"{len(ordered)} mistakes in the file",
         where=place,

@@ -9,10 +9,9 @@ from __future__ import annotations
 import sys
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from harness import __version__, errors
+from harness.cli import terminal
 from harness.cli.archive import archive
 from harness.cli.attest import attest
 from harness.cli.audit import audit
@@ -98,6 +97,7 @@ app.command(rich_help_panel="Results")(schema)
 
 def main() -> None:
     """The entry point of the ``sodbench`` command: runs a verb and ends with its exit code."""
+    terminal.prepare()
     sys.exit(_run())
 
 
@@ -115,10 +115,4 @@ def _run() -> int:
 
 
 def _show(error: errors.SodbenchError) -> None:
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
-    place = f"{escape(error.where)}: " if error.where else ""
-    console.print(f"[bold red]error[/bold red] ({error.kind}): {place}[bold]{escape(error.what)}[/bold]")
-    if error.why:
-        console.print(f"  [dim]why:[/dim] {escape(error.why)}")
-    if error.remedy:
-        console.print(f"  [dim]do:[/dim]  {escape(error.remedy)}")
+    terminal.Output(error=True).error(error.kind, error.where, error.what, error.why, error.remedy)

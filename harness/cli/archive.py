@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from harness import store
+from harness.cli.terminal import Output
 
 archive = typer.Typer(
     help="Pack a finished run small, and unpack it to the same bytes.", no_args_is_help=True
@@ -28,7 +29,7 @@ def pack(
     from harness import archive as archives  # noqa: PLC0415
 
     size = archives.pack(store.find(run), out)
-    typer.echo(f"{out}: {size / 1e6:.2f} MB")
+    Output().say(f"{out}: {size / 1e6:.2f} MB")
 
 
 @archive.command()
@@ -39,4 +40,4 @@ def unpack(
     """Make the run of ARCHIVE again in the folder RUN; every file is checked against its sum first."""
     from harness import archive as archives  # noqa: PLC0415
 
-    typer.echo(str(archives.unpack(packed, out).root))
+    Output().say(str(archives.unpack(packed, out).root))

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from harness.cli import attest_inputs
 from harness.cli.attest_inputs import Machines, RegistryUrl, chosen, key_type
 from harness.cli.inputs import Inventory, inventory_file
+from harness.cli.terminal import Output
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def enrol(
     keys = tuple(dict.fromkeys(key_type(one) for one in key)) if key else KEYS
     stands = key_type(ek)
     rig, clock = pair.load(inventory_file(inventory, "lab")), MonotonicClock()
-    console = Console(highlight=False, soft_wrap=True)
+    output = Output()
     with (
         attest_inputs.registry(registry) as store,
         Host(rig.machines["a"]) as keeper,
@@ -89,7 +89,7 @@ def enrol(
                 ek=stands,
                 renew=renew,
             )
-            _tell(console, enrolled(found[name].attester, store, request, clock), notice)
+            _tell(output, enrolled(found[name].attester, store, request, clock), notice)
 
 
 def _pin(given: str | None) -> str | None:
@@ -106,17 +106,17 @@ def _pin(given: str | None) -> str | None:
     return digits
 
 
-def _tell(console: Console, done: Enrolled, notice: str) -> None:
+def _tell(output: Output, done: Enrolled, notice: str) -> None:
     record, by = done.record, done.endorsement
     maker = (
         "its key as you named it, no certificate" if by is None else f"{by.maker}, vouched for by {by.issuer}"
     )
     spent_s = sum(ns for _, ns in done.phases) / 1e9
-    console.print(f"{record.id}: enrolled in {spent_s:.1f} s. TPM: {maker}", markup=False)
+    output.say(f"{record.id}: enrolled in {spent_s:.1f} s. TPM: {maker}")
     for key in record.keys:
-        console.print(f"  {key.kind} {key.name.hex()}", markup=False)
+        output.say(f"  {key.kind} {key.name.hex()}")
     if notice:
-        console.print(f"  {notice}", markup=False)
+        output.say(f"  {notice}")
 
 
 def revoke(name: Name, why: Why, registry: RegistryUrl = None) -> None:
@@ -126,7 +126,7 @@ def revoke(name: Name, why: Why, registry: RegistryUrl = None) -> None:
     """
     with attest_inputs.registry(registry) as store:
         store.revoke(name, why)
-    Console(highlight=False, soft_wrap=True).print(f"{name}: revoked", markup=False)
+    Output().say(f"{name}: revoked")
 
 
 def release(name: Name, why: Why, registry: RegistryUrl = None) -> None:
@@ -136,4 +136,4 @@ def release(name: Name, why: Why, registry: RegistryUrl = None) -> None:
     """
     with attest_inputs.registry(registry) as store:
         store.release(name, why)
-    Console(highlight=False, soft_wrap=True).print(f"{name}: released", markup=False)
+    Output().say(f"{name}: released")

@@ -9,13 +9,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from harness.attest.monitoring_schedule import LIFE_IN_INTERVALS
 from harness.cli import attest_inputs
 from harness.cli.attest_inputs import GUEST, GuestPolicy, Json, Key, Machines, Policy, RegistryUrl
 from harness.cli.inputs import Inventory, inventory_file
+from harness.cli.terminal import Output, Styled
 from harness.clock import NS_PER_S
 from harness.errors import UsageError
 
@@ -251,8 +250,8 @@ def printer(begin_ns: int, *, as_json: bool) -> Listener:
     """A listener that prints each change as one line, at once."""
     if as_json:
         return lambda change: _print_json(change.to_json())
-    console = Console(highlight=False, soft_wrap=True)
-    return lambda change: console.print(line(change, begin_ns), markup=False)
+    output = Output()
+    return lambda change: output.say(line(change, begin_ns))
 
 
 def _print_json(value: Mapping[str, object]) -> None:
@@ -285,14 +284,19 @@ def _show(standings: Sequence[Standing], *, as_json: bool) -> None:
         for one in standings:
             _print_json(_row(one))
         return
-    table = Table(box=None, header_style="bold")
-    for title in ("machine", "monitor", "result", "reason", "missed"):
-        table.add_column(title, no_wrap=True)
-    for one in standings:
-        name = f"{one.monitor} (simulated)" if one.simulated else one.monitor
-        result = f"[{_STYLES[one.tier.value]}]{one.tier.value}[/]"
-        table.add_row(one.subject, name, result, one.reason.value, str(one.missed))
-    Console(highlight=False, soft_wrap=True).print(table)
+    Output().table(
+        ("machine", "monitor", "result", "reason", "missed"),
+        [
+            (
+                one.subject,
+                f"{one.monitor} (simulated)" if one.simulated else one.monitor,
+                Styled(one.tier.value, _STYLES[one.tier.value]),
+                one.reason.value,
+                str(one.missed),
+            )
+            for one in standings
+        ],
+    )
 
 
 def _row(one: Standing) -> dict[str, object]:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from harness.cli import attest_inputs
 from harness.cli.attest_inputs import GUEST, GuestPolicy, Key, Machines, Policy, RegistryUrl
 from harness.cli.inputs import Inventory, inventory_file
+from harness.cli.terminal import Output
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def reference(
     if out is not None and len(names) != 1:
         raise UsageError("--out is for one machine", remedy="name one, or leave --out away")
     rig, clock = load(inventory_file(inventory, "lab")), MonotonicClock()
-    console = Console(highlight=False, soft_wrap=True)
+    output = Output()
     with attest_inputs.registry(registry) as store:
         for name in names:
             judged_by = attest_inputs.policy(name, rig, policy, guest_policy)
@@ -65,10 +65,9 @@ def reference(
             _keep(values, place, add=add)
             pcrs = sum(len(one) for one in values.pcrs.values())
             events = sum(len(one) for bank in values.events.values() for one in bank.values())
-            console.print(
+            output.say(
                 f"{place}: reference values of {name} for the policy {judged_by.name}: "
-                f"{pcrs} PCRs, {events} events, {len(values.ima.files)} files",
-                markup=False,
+                f"{pcrs} PCRs, {events} events, {len(values.ima.files)} files"
             )
 
 
@@ -153,15 +152,14 @@ def policy(
 
     place = policy_file(named)
     found = appraisal_file.load_policy(place)
-    console = Console(highlight=False, soft_wrap=True)
+    output = Output()
     if reference is not None:
         appraisal_file.matched(found, appraisal_file.load_reference(reference), f"{place}, {reference}")
     checks = [name for name, wanted in found.require.model_dump().items() if wanted == "check"]
     checked = ", ".join(checks) or "nothing, so that no result is affirming"
-    console.print(
-        f"{place}: the policy {found.name} is in order.\n"
+    output.say(
+        f"{place}: the policy {found.name} is in order.",
         f"It quotes {found.bank} PCRs {', '.join(map(str, sorted(found.pcrs)))} "
-        f"with {' or '.join(found.keys)}, and checks {checked}.\n"
+        f"with {' or '.join(found.keys)}, and checks {checked}.",
         f"A TPM in software: {found.software_tpm}. A result expires after {found.result_lifetime_s:g} s.",
-        markup=False,
     )

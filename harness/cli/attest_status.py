@@ -6,11 +6,10 @@ import json
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from harness.cli import attest_inputs
 from harness.cli.attest_inputs import Json, RegistryUrl
+from harness.cli.terminal import Output, Styled
 
 if TYPE_CHECKING:
     from harness.registry.instant import Instant
@@ -32,25 +31,25 @@ def status(registry: RegistryUrl = None, as_json: Json = False) -> None:
     if as_json:
         typer.echo(json.dumps(standing, indent=2))
         return
-    console = Console(highlight=False, soft_wrap=True)
+    output = Output()
     if not standing:
-        console.print("Nobody is enrolled: `sodbench attest enrol`.", markup=False)
+        output.say("Nobody is enrolled: `sodbench attest enrol`.")
         return
-    table = Table(box=None, header_style="bold")
-    for title in ("id", "kind", "TPM", "keys", "now", "why", "last result"):
-        table.add_column(title, no_wrap=title != "why")
-    for one in standing:
-        tier = str(one["tier"])
-        table.add_row(
-            str(one["id"]),
-            str(one["kind"]),
-            f"{one['tpm']}{' (software)' if one['software_tpm'] else ''}",
-            " ".join(map(str, one["keys"] if isinstance(one["keys"], list) else [])),
-            f"[{_STYLES.get(tier, 'bold red')}]{tier}[/]",
-            str(one["why"]),
-            _last(one),
-        )
-    console.print(table)
+    output.table(
+        ("id", "kind", "TPM", "keys", "now", "why", "last result"),
+        [
+            (
+                str(one["id"]),
+                str(one["kind"]),
+                f"{one['tpm']}{' (software)' if one['software_tpm'] else ''}",
+                " ".join(map(str, one["keys"] if isinstance(one["keys"], list) else [])),
+                Styled(str(one["tier"]), _STYLES.get(str(one["tier"]), "bold red")),
+                str(one["why"]),
+                _last(one),
+            )
+            for one in standing
+        ],
+    )
 
 
 def _standing(who: Attester, store: Registry, now: Instant) -> dict[str, object]:

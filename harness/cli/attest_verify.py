@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from harness.cli import attest_inputs
 from harness.cli.attest_inputs import GuestPolicy, Json, Key, Machines, OneMachine, Policy, RegistryUrl
 from harness.cli.inputs import Inventory, inventory_file
+from harness.cli.terminal import Output, Styled
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -57,10 +56,9 @@ def quote(
     evidence_file.write(out, asked)
     moments = asked.answer.evidence.moments
     spent_ms = (moments.quoted_ns - moments.quoting_ns) / 1e6
-    Console(highlight=False, soft_wrap=True).print(
+    Output().say(
         f"{out}: evidence of {name}, quoted in {spent_ms:.1f} ms. Its nonce lives for "
-        f"{judged_by.nonce_lifetime_s:g} s.",
-        markup=False,
+        f"{judged_by.nonce_lifetime_s:g} s."
     )
 
 
@@ -181,9 +179,8 @@ def _write_tokens(rounds: Sequence[Round], path: Path) -> None:
     now_s = realtime_ns() // NS_PER_S
     tokens = [ear.encode(one.result, key=key, verifier_id=who, issued_at_s=now_s) for one in rounds]
     store.write_atomic(path, "".join(f"{token}\n" for token in tokens).encode())
-    Console(stderr=True, highlight=False, soft_wrap=True).print(
-        f"{path}: {len(tokens)} signed; the key to check them with: {signing_key.public_file(place)}",
-        markup=False,
+    Output(error=True).say(
+        f"{path}: {len(tokens)} signed; the key to check them with: {signing_key.public_file(place)}"
     )
 
 
@@ -191,28 +188,27 @@ def _show(rounds: Sequence[Round], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps([_json(one) for one in rounds], indent=2))
         return
-    table = Table(box=None, header_style="bold")
-    for title in ("machine", "key", "tier", "reason"):
-        table.add_column(title, no_wrap=True)
-    for title in ("nonce to result, ms", "quote", "on its way", "verification", "registry"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for one in rounds:
-        tier = one.result.tier.value
-        spent = _spent_ms(one)
-        table.add_row(
-            one.name,
-            one.key,
-            f"[{_STYLES[tier]}]{tier}[/]",
-            one.result.reason.value,
-            *("" if ms is None else f"{ms:.1f}" for ms in spent.values()),
-        )
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(table)
+    spans = ("nonce to result, ms", "quote", "on its way", "verification", "registry")
+    output = Output()
+    output.table(
+        ("machine", "key", "tier", "reason", *spans),
+        [
+            (
+                one.name,
+                one.key,
+                Styled(one.result.tier.value, _STYLES[one.result.tier.value]),
+                one.result.reason.value,
+                *("" if ms is None else f"{ms:.1f}" for ms in _spent_ms(one).values()),
+            )
+            for one in rounds
+        ],
+        right=spans,
+    )
     for one in rounds:
         if one.result.detail:
-            console.print(f"{one.name}: {one.result.detail}", markup=False)
+            output.say(f"{one.name}: {one.result.detail}")
     policies = sorted({one.result.policy for one in rounds})
-    console.print(f"Policy: {', '.join(policies)}.", markup=False)
+    output.say(f"Policy: {', '.join(policies)}.")
 
 
 def _spent_ms(one: Round) -> dict[str, float | None]:

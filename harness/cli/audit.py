@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from harness.cli.attest_inputs import Json, RegistryUrl
+from harness.cli.terminal import Output
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from harness.registry.registry import Registry
 
 _HEAD = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})")
-_LONGEST = 120
 
 audit = typer.Typer(
     help="The audit log: what was found, asked, decided and done, so that no edit goes unseen "
@@ -62,7 +59,7 @@ def verify(
     else:
         with _opened(registry) as store:
             found = store.audit.verify(noted)
-    typer.echo(f"whole: {found.number} {'entry' if found.number == 1 else 'entries'}, head {found}")
+    Output().say(f"whole: {found.number} {'entry' if found.number == 1 else 'entries'}, head {found}")
 
 
 @audit.command()
@@ -101,16 +98,15 @@ def show(
     if as_json:
         typer.echo(json.dumps([told(one) for one in entries], indent=2))
         return
-    console = Console(highlight=False, soft_wrap=True)
+    output = Output()
     if not entries:
-        console.print("No such entries.", markup=False)
+        output.say("No such entries.")
         return
-    table = Table(box=None, header_style="bold")
-    for title in ("number", "when (UTC)", "kind", "subject", "what"):
-        table.add_column(title, no_wrap=title != "what", justify="right" if title == "number" else "left")
-    for one in entries:
-        table.add_row(*map(escape, (str(one.number), _when(one), one.kind, one.subject, _what(one))))
-    console.print(table)
+    output.table(
+        ("number", "when (UTC)", "kind", "subject", "what"),
+        [(str(one.number), _when(one), one.kind, one.subject, _what(one)) for one in entries],
+        right=("number",),
+    )
 
 
 def _opened(url: str | None) -> Registry:
@@ -142,9 +138,8 @@ def _when(entry: AuditEntry) -> str:
 
 def _what(entry: AuditEntry) -> str:
     """The entry's body in one line, without the digests of its rows."""
-    told = "  ".join(
+    return "  ".join(
         f"{name}: {value if isinstance(value, str) and value.isprintable() else json.dumps(value)}"
         for name, value in entry.body.items()
         if name != "rows" and value != ""
     )
-    return told if len(told) <= _LONGEST else told[: _LONGEST - 1] + "…"

@@ -8,16 +8,15 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from harness.cli.inputs import Inventory
+from harness.cli.terminal import Cell, Output, Styled
 from harness.errors import PrerequisiteError
 
 if TYPE_CHECKING:
     from harness.doctor import Check
 
+_TITLES = ("check", "level", "found", "why it matters", "what to do")
 _STYLES = {"ok": "green", "warning": "yellow", "missing": "bold red"}
 
 
@@ -34,36 +33,32 @@ def doctor(
     from harness.doctor import checks, nothing_missing  # noqa: PLC0415
     from harness.doctor_facts import gather  # noqa: PLC0415
 
-    console = Console(highlight=False, soft_wrap=True)
-    with Console(stderr=True).status("looking; nothing is changed"):
+    output = Output()
+    with Output(error=True).status("looking; nothing is changed"):
         found = checks(gather(inventory))
     if as_json:
         value = {"nothing_missing": nothing_missing(found), "checks": [asdict(check) for check in found]}
         typer.echo(json.dumps(value, indent=2))
-    elif console.is_terminal:
-        Console(highlight=False).print(_table(found))
-        console.print(_summary(found))
+    elif output.is_terminal:
+        output.table(_TITLES, _rows(found))
+        output.say(_summary(found))
     else:
-        console.print("\n".join([*plain(found), "", _summary(found)]), markup=False)
+        output.say(*plain(found), "", _summary(found))
     if not nothing_missing(found):
         raise typer.Exit(PrerequisiteError.exit_code)
 
 
-def _table(found: Sequence[Check]) -> Table:
-    table = Table(box=None, header_style="bold")
-    table.add_column("check", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    for title in ("found", "why it matters", "what to do"):
-        table.add_column(title, overflow="fold")
-    for check in found:
-        table.add_row(
+def _rows(found: Sequence[Check]) -> list[tuple[Cell, ...]]:
+    return [
+        (
             check.name,
-            f"[{_STYLES[check.level]}]{check.level}[/]",
-            escape(check.found),
-            f"[dim]{escape(check.why)}[/dim]",
-            escape(check.remedy),
+            Styled(check.level, _STYLES[check.level]),
+            check.found,
+            Styled(check.why, "dim"),
+            check.remedy,
         )
-    return table
+        for check in found
+    ]
 
 
 def plain(found: Sequence[Check]) -> list[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from harness.cli import attest_inputs
 from harness.cli.attest_inputs import GUEST, GuestPolicy, Key, Policy, RegistryUrl
 from harness.cli.guard_inputs import Accepted, Capabilities, Interval, Monitors
 from harness.cli.inputs import Inventory, inventory_file
+from harness.cli.terminal import Output
 
 if TYPE_CHECKING:
     from harness.rig.session import Rig
@@ -60,7 +60,7 @@ def launch(
     from harness.rig.pair import load  # noqa: PLC0415
     from harness.rig.session import open_rig  # noqa: PLC0415
 
-    clock, console = MonotonicClock(), Console(highlight=False, soft_wrap=True)
+    clock, output = MonotonicClock(), Output()
     pair = load(inventory_file(inventory, "lab"))
     given = terms(
         pair,
@@ -82,8 +82,8 @@ def launch(
             asked, look_limit_s=_LOOK_LIMIT_S, boot_limit_s=_BOOT_LIMIT_S
         )
     parts = ", ".join(f"{name} {ns / NS_PER_S:.3f} s" for name, ns in stages_ns.items())
-    console.print(f"{given.vm} runs on {host} and was proved to be there: {parts}", markup=False)
-    console.print("`sodbench watch` guards it, `sodbench guest end` takes it away.")
+    output.say(f"{given.vm} runs on {host} and was proved to be there: {parts}")
+    output.say("`sodbench watch` guards it, `sodbench guest end` takes it away.")
 
 
 def _require_none(rig: Rig) -> None:
@@ -104,7 +104,7 @@ def status(inventory: Inventory = None, registry: RegistryUrl = None) -> None:
     from harness.rig.hypervisors import Hypervisors  # noqa: PLC0415
     from harness.rig.pair import load  # noqa: PLC0415
 
-    console = Console(highlight=False, soft_wrap=True)
+    output = Output()
     with (
         attest_inputs.registry(registry) as kept,
         Hypervisors(load(inventory_file(inventory, "lab"))) as hosts,
@@ -113,10 +113,10 @@ def status(inventory: Inventory = None, registry: RegistryUrl = None) -> None:
         place = kept.placement(GUEST) if kept.attester(GUEST) is not None else None
         asked = kept.protection.current(GUEST)
     there = ", ".join(f"{host} (libvirt state {state})" for host, state in found.items()) or "on no host"
-    console.print(f"hosts:    {there}", markup=False)
+    output.say(f"hosts:    {there}")
     stored = "nowhere" if place is None else f"{place.host}, its stay number {place.epoch}"
-    console.print(f"registry: {stored}", markup=False)
-    console.print(f"request:  {'none' if asked is None else asked.body}", markup=False)
+    output.say(f"registry: {stored}")
+    output.say(f"request:  {'none' if asked is None else asked.body}")
 
 
 @guest.command()
@@ -140,4 +140,4 @@ def end(
             kept.release(GUEST, why)
         if kept.protection.current(GUEST) is not None:
             kept.protection.withdraw(GUEST, by="sodbench guest end", why=why)
-    Console(highlight=False).print(f"{GUEST} is gone.")
+    Output().say(f"{GUEST} is gone.")

@@ -6,13 +6,12 @@ import os
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
+
+from harness.cli.terminal import Output
 
 lab = typer.Typer(
     help="Two KVM hosts and a client on this machine, built from nothing. Needs root.", no_args_is_help=True
 )
-_console = Console(highlight=False)
 
 
 @lab.command()
@@ -20,9 +19,10 @@ def up() -> None:
     """Build and start what is missing, and write the inventory. A lab that is up stays as it is."""
     from harness.rig import lab as labs  # noqa: PLC0415
 
-    with _console.status("building the lab: the first time takes about a minute"):
+    output = Output()
+    with output.status("building the lab: the first time takes about a minute"):
         inventory = labs.up(labs.Places())
-    _console.print(f"The lab is up. Inventory: {inventory}", soft_wrap=True)
+    output.say(f"The lab is up. Inventory: {inventory}")
 
 
 @lab.command()
@@ -38,7 +38,7 @@ def down(
     places = labs.Places()
     labs.down(places, purge=purge)
     kept = "" if purge or not places.cache.is_dir() else f" Kept: {places.cache} (--purge deletes it)."
-    _console.print(f"The lab is down.{kept}", soft_wrap=True)
+    Output().say(f"The lab is down.{kept}")
 
 
 @lab.command()
@@ -47,11 +47,13 @@ def status() -> None:
     from harness.rig import lab as labs  # noqa: PLC0415
 
     found = labs.status(labs.Places())
-    table = Table("machine", "address", "state", box=None, header_style="bold")
-    for one in found:
-        state = "up" if one.answers else ("starting or broken" if one.running else "down")
-        table.add_row(one.role, one.address, state)
-    _console.print(table)
+    Output().table(
+        ("machine", "address", "state"),
+        [
+            (one.role, one.address, "up" if one.answers else "starting or broken" if one.running else "down")
+            for one in found
+        ],
+    )
     if not all(one.answers for one in found):
         raise typer.Exit(4)
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from harness import store
+from harness.cli.terminal import Output
 
 
 def metrics(
@@ -28,4 +29,4 @@ def metrics(
     table = results.write(folder)
     store.write_checksums(folder)
     filled = int(table["value"].notna().sum())
-    typer.echo(f"{folder.metrics_parquet}: {len(table)} rows, {filled} with a value")
+    Output().say(f"{folder.metrics_parquet}: {len(table)} rows, {filled} with a value")

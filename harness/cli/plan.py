@@ -6,13 +6,13 @@ import json
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from harness.cli.inputs import CampaignPath, campaign_file
+from harness.cli.terminal import Output
 
 if TYPE_CHECKING:
     from harness.campaign import Attest
+    from harness.plan import Trial
     from harness.workloads.contract import Workload
 
 
@@ -26,7 +26,6 @@ def plan(
     """Print the trials, their migrations, and the time and disk they take. Touches nothing."""
     from harness import campaign_file as files  # noqa: PLC0415
     from harness import plan as plans  # noqa: PLC0415
-    from harness import workloads  # noqa: PLC0415
     from harness.errors import UsageError  # noqa: PLC0415
     from harness.estimate import estimate  # noqa: PLC0415
 
@@ -37,46 +36,43 @@ def plan(
     if as_json:
         typer.echo(json.dumps(expanded.to_json(), indent=2, sort_keys=True))
         return
-    console = Console(highlight=False, soft_wrap=True)
+    output = Output()
     about = "kind" if expanded.respond is None else "scenario"
-    table = Table(
-        "trial",
-        "repetition",
-        about,
-        "load by",
-        "start",
-        "window",
-        "migrations at" if expanded.respond is None else "something happens at",
-        box=None,
-        header_style="bold",
+    points = "migrations at" if expanded.respond is None else "something happens at"
+    output.table(
+        ("trial", "repetition", about, "load by", "start", "window", points), [*map(_row, expanded.trials)]
     )
-    for trial in expanded.trials:
-        points = ", ".join(f"{one.at_s:g}" for one in trial.migrations)
-        table.add_row(
-            trial.id,
-            str(trial.repetition),
-            trial.scenario or trial.kind,
-            _load(workloads.make(trial.workload, trial.options)),
-            trial.start,
-            f"{trial.window_s:g} s",
-            f"{points} s" if points else "none",
-        )
-    console.print(table)
     if expanded.attest is not None:
-        console.print(f"\n{_attested(expanded.attest)}")
+        output.say("", _attested(expanded.attest))
     if expanded.respond is not None:
-        console.print(f"The guest asks for {', '.join(expanded.respond.request)} and is guarded.")
+        output.say(f"The guest asks for {', '.join(expanded.respond.request)} and is guarded.")
     cost = estimate(expanded, kind)
     moves = sum(len(trial.migrations) for trial in expanded.trials)
-    console.print(
-        f"\n{len(expanded.trials)} trials, {moves} migrations, about {cost.total_s / 60:.0f} min "
-        f"under {kind} ({cost.window_s / 60:.1f} min of it measured windows)."
+    output.say(
+        "",
+        f"{len(expanded.trials)} trials, {moves} migrations, about {cost.total_s / 60:.0f} min "
+        f"under {kind} ({cost.window_s / 60:.1f} min of it measured windows).",
     )
-    console.print(
+    output.say(
         f"Disk: about {cost.results_bytes / 1e6:.0f} MB of results, "
         f"{cost.shared_bytes / 1e9:.1f} GB on the shared storage."
     )
-    console.print(f"Seed {expanded.seed}, plan {expanded.hash[:12]}.")
+    output.say(f"Seed {expanded.seed}, plan {expanded.hash[:12]}.")
+
+
+def _row(trial: Trial) -> tuple[str, ...]:
+    from harness import workloads  # noqa: PLC0415
+
+    points = ", ".join(f"{one.at_s:g}" for one in trial.migrations)
+    return (
+        trial.id,
+        str(trial.repetition),
+        trial.scenario or trial.kind,
+        _load(workloads.make(trial.workload, trial.options)),
+        trial.start,
+        f"{trial.window_s:g} s",
+        f"{points} s" if points else "none",
+    )
 
 
 def _attested(asked: Attest) -> str:

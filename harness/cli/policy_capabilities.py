@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table as Shown
 
 from harness.cli import attest_inputs, policy_inputs
 from harness.cli.attest_inputs import Json, RegistryUrl
 from harness.cli.policy_inputs import Files, WarningCounts
+from harness.cli.terminal import Cell as Shown
+from harness.cli.terminal import Output, Styled
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,15 +32,7 @@ CellNames = Annotated[
 ]
 
 _STYLES = {"yes": "green", "no": "dim", "n-a": "dim", "removed": "yellow", "lost": "bold red"}
-_TITLES = (
-    "same\napp",
-    "other\napps",
-    "same\nOS",
-    "other\nVMs",
-    "hyper-\nvisor",
-    "hard-\nware",
-    "cloud\nmgr.",
-)
+_TITLES = ("same app", "other apps", "same OS", "other VMs", "hypervisor", "hardware", "cloud mgr.")
 """The entities in the tables' order."""
 _TIERS = {"affirming": "green", "warning": "yellow"}
 
@@ -79,22 +70,24 @@ def capabilities(
         }
         typer.echo(json.dumps(found, indent=2))
         return
-    console = Console(highlight=False, soft_wrap=True)
+    output = Output()
     if not servers:
-        console.print(_shown_table(table))
+        output.table(("architecture", "protects", *_TITLES), _rows_of_table(table))
+        output.say()
     if known:
-        console.print(_shown_servers(known, fleet))
-    console.print(
-        "One value is for confidentiality and integrity, c/i where they differ.\n"
+        output.table(("server now", "architecture", "trust", "VMs", *_TITLES), _rows_of_servers(known, fleet))
+        output.say()
+    output.say(
+        "One value is for confidentiality and integrity, c/i where they differ.",
         "lost: the architecture has it, and it does not count on this server now. *: by a simulated monitor.",
         style="dim",
     )
     for one in known:
         why = fleet.effective(one).why
         if why:
-            console.print(why, markup=False)
+            output.say(why)
     if not known:
-        console.print("No server is enrolled: `sodbench attest enrol`.", markup=False)
+        output.say("No server is enrolled: `sodbench attest enrol`.")
 
 
 def withdraw(server: ServerName, cells: CellNames, why: Why, registry: RegistryUrl = None) -> None:
@@ -135,7 +128,7 @@ def _change(
             server, WITHDRAWN, {"cells": names, "why": reason}, source="provider", simulated=False
         )
     said = ", ".join(names) or "nothing"
-    Console(highlight=False, soft_wrap=True).print(f"{server}: withdrawn is {said}", markup=False)
+    Output().say(f"{server}: withdrawn is {said}")
 
 
 def _fleet(store: Registry, table: Table, known: Sequence[Server], warning_counts: bool) -> Fleet:
@@ -175,50 +168,44 @@ def _server(one: Server, fleet: Fleet) -> dict[str, object]:
     }
 
 
-def _shown_table(table: Table) -> Shown:
-    shown = _columns("architecture", "protects")
+def _rows_of_table(table: Table) -> list[list[Shown]]:
+    rows: list[list[Shown]] = []
     kind = None
     for one in table.values():
         if one.kind != kind:
-            shown.add_row(f"[bold]{one.kind}[/]")
+            rows.append([Styled(one.kind, "bold")])
             kind = one.kind
         cells = {cell: value.value for cell, value in one.cells.items()}
-        shown.add_row(f"  {escape(one.name)}", escape(one.protected), *_pairs(cells))
-    return shown
+        rows.append([f"  {one.name}", one.protected, *_pairs(cells)])
+    return rows
 
 
-def _shown_servers(known: Sequence[Server], fleet: Fleet) -> Shown:
-    shown = _columns("server\nnow", "archi-\ntecture", "trust", "VMs")
+def _rows_of_servers(known: Sequence[Server], fleet: Fleet) -> list[list[Shown]]:
+    rows: list[list[Shown]] = []
     for one in known:
         found, trust = fleet.effective(one), one.trust
         cells = {cell: value.value for cell, value in found.cells.items()}
         cells |= dict.fromkeys(found.lost, "lost")
         simulated = "*" if trust.simulated else ""
-        shown.add_row(
-            escape(one.name),
-            escape(f"{one.architecture or 'not stated'}{simulated}"),
-            f"[{_TIERS.get(trust.tier.value, 'bold red')}]{trust.tier}[/]",
-            str(one.running_vms),
-            *_pairs(cells),
+        rows.append(
+            [
+                one.name,
+                f"{one.architecture or 'not stated'}{simulated}",
+                Styled(trust.tier.value, _TIERS.get(trust.tier.value, "bold red")),
+                str(one.running_vms),
+                *_pairs(cells),
+            ]
         )
-    return shown
+    return rows
 
 
-def _columns(*first: str) -> Shown:
-    shown = Shown(box=None, header_style="bold", padding=(0, 1, 0, 0))
-    for title in first:
-        shown.add_column(title, overflow="fold")
-    for title in _TITLES:
-        shown.add_column(title, no_wrap=True)
-    return shown
-
-
-def _pairs(cells: Mapping[Cell, str]) -> list[str]:
+def _pairs(cells: Mapping[Cell, str]) -> list[Shown]:
     """One text for each entity: the value, or confidentiality's and integrity's where they differ."""
     from harness.policy.threats import Aspect, Cell, Entity  # noqa: PLC0415
 
-    found = []
+    found: list[Shown] = []
     for entity in Entity:
-        values = [cells[Cell(entity, aspect)] for aspect in Aspect]
-        found.append("/".join(f"[{_STYLES[one]}]{one}[/]" for one in dict.fromkeys(values)))
+        values = dict.fromkeys(cells[Cell(entity, aspect)] for aspect in Aspect)
+        first, *other = (Styled(one, _STYLES[one]) for one in values)
+        found.append([first, *(part for one in other for part in ("/", one))])
     return found

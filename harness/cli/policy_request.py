@@ -8,12 +8,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table as Shown
 
 from harness.cli import attest_inputs, policy_inputs
 from harness.cli.attest_inputs import Json, RegistryUrl
 from harness.cli.policy_inputs import Accepted, Files, Options, Packages, Vm
+from harness.cli.terminal import Output
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -83,12 +82,8 @@ def packages(as_json: Json = False) -> None:
         }
         typer.echo(json.dumps(found, indent=2))
         return
-    table = Shown(box=None, header_style="bold")
-    for title in ("package", "options", "for"):
-        table.add_column(title, no_wrap=title != "for")
-    for name, one in PACKAGES.items():
-        table.add_row(name, ", ".join(one.options), one.meaning)
-    Console(highlight=False, soft_wrap=True).print(table)
+    rows = [(name, ", ".join(one.options), one.meaning) for name, one in PACKAGES.items()]
+    Output().table(("package", "options", "for"), rows)
 
 
 def _read(one: StoredRequest) -> Request | None:
@@ -111,37 +106,39 @@ def _json(one: StoredRequest) -> dict[str, object]:
 
 
 def _show(vm: str, shown: Sequence[StoredRequest], *, history: bool) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    output = Output()
     if not shown:
-        console.print(f"Nothing is asked for {vm}.", markup=False)
+        output.say(f"Nothing is asked for {vm}.")
     elif history:
-        table = Shown(box=None, header_style="bold")
-        for title in ("number", "when", "asked for", "by", "why"):
-            table.add_column(title, no_wrap=title in {"number", "by"})
-        for one in shown:
-            table.add_row(str(one.number), _when(one), _text(_read(one)), one.by, one.why)
-        console.print(table)
+        output.table(
+            ("number", "when", "asked for", "by", "why"),
+            [(str(one.number), _when(one), _text(_read(one)), one.by, one.why) for one in shown],
+        )
     else:
-        _show_one(console, shown[0])
+        _show_one(output, shown[0])
 
 
-def _show_one(console: Console, one: StoredRequest) -> None:
+def _show_one(output: Output, one: StoredRequest) -> None:
     from harness.policy.threats import MEANINGS, OPTIONS  # noqa: PLC0415
 
     asked = _read(one)
     said = f"Request {one.number} by {one.by}, {_when(one)}: {one.why}"
     if asked is None:
-        console.print(f"Nothing is asked for {one.vm} any more.\n{said}", markup=False)
+        output.say(f"Nothing is asked for {one.vm} any more.", said)
         return
-    console.print(f"For {one.vm}: {_text(asked)}", markup=False)
-    table = Shown(box=None, header_style="bold")
-    for title in ("option", "protected from", "confidentiality", "integrity"):
-        table.add_column(title, no_wrap=title != "protected from")
-    for number, aspects in asked.options.items():
-        yes = ["yes" if letter in aspects else "no" for letter in ("c", "i")]
-        table.add_row(str(number), MEANINGS[OPTIONS[number]], *yes)
-    console.print(table)
-    console.print(said, markup=False)
+    output.say(f"For {one.vm}: {_text(asked)}")
+    output.table(
+        ("option", "protected from", "confidentiality", "integrity"),
+        [
+            (
+                str(number),
+                MEANINGS[OPTIONS[number]],
+                *("yes" if letter in aspects else "no" for letter in ("c", "i")),
+            )
+            for number, aspects in asked.options.items()
+        ],
+    )
+    output.say(said)
 
 
 def _text(asked: Request | None) -> str:

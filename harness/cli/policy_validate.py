@@ -6,13 +6,11 @@ import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table as Shown
 
 from harness.cli import attest_inputs, policy_inputs
 from harness.cli.attest_inputs import Json, RegistryUrl
 from harness.cli.policy_inputs import Accepted, Files, Options, Packages, Vm, WarningCounts
+from harness.cli.terminal import Output, Styled
 
 if TYPE_CHECKING:
     from harness.policy.capability import Table
@@ -90,20 +88,18 @@ def explain(
         typer.echo(json.dumps(found, indent=2))
         return
     one = fleet.get(server)
-    shown = Shown(box=None, header_style="bold")
     architecture = "unknown" if one is None or one.architecture is None else one.architecture
-    for title in ("cell", "asked for", escape(architecture), f"{escape(server)} now", "so"):
-        shown.add_column(title, no_wrap=True)
+    shown = []
     for name, row in rows.items():
         lacking, wanted = row["lacking"], row["asked"]
-        so = f"[bold red]{lacking}[/]" if lacking else "[green]satisfied[/]" if wanted else ""
-        shown.add_row(name, "yes" if wanted else "", str(row["architecture"] or ""), str(row["now"]), so)
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(shown)
+        so = Styled(str(lacking), "bold red") if lacking else Styled("satisfied" if wanted else "", "green")
+        shown.append((name, "yes" if wanted else "", str(row["architecture"] or ""), str(row["now"]), so))
+    output = Output()
+    output.table(("cell", "asked for", architecture, f"{server} now", "so"), shown)
     said = (
         f"{server} satisfies what is asked for {vm}." if not why else f"{server} does not satisfy it: {why}"
     )
-    console.print(said, markup=False)
+    output.say(said)
 
 
 def _fleet(store: Registry, table: Table, named: list[str] | None, warning_counts: bool) -> Fleet:
@@ -157,32 +153,31 @@ def _refusal(one: Refusal) -> dict[str, object]:
 
 
 def _show(verdict: Verdict, stays: Refusal | None, vm: str, most: int) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    output = Output()
     asked = ", ".join(verdict.request.texts())
     mode = "Deployment of" if verdict.here is None else "Relocation of"
-    console.print(f"{mode} {vm}, options {asked}", markup=False)
+    output.say(f"{mode} {vm}, options {asked}")
     if verdict.here is not None:
         may = "it may stay there" if stays is None else f"it must not stay there: {stays.why}"
-        console.print(f"It is on {verdict.here}; {may}.", markup=False)
-    console.print(_ranked(verdict, most) if verdict.count else "No server is eligible.")
+        output.say(f"It is on {verdict.here}; {may}.")
+    if verdict.count:
+        output.table(("eligible", "architecture", "more than asked for", "VMs"), _ranked(verdict, most))
+    else:
+        output.say("No server is eligible.")
     if verdict.count > most:
-        console.print(f"and {verdict.count - most} more", markup=False)
-    refused = Shown(box=None, header_style="bold")
-    for title in ("refused", "why"):
-        refused.add_column(title, overflow="fold")
-    for one in verdict.summary():
-        like = f" and {one.count - 1} more" if one.count > 1 else ""
-        refused.add_row(escape(one.example.server) + like, escape(one.example.why))
-    if refused.row_count:
-        console.print(refused)
+        output.say(f"and {verdict.count - most} more")
+    refused = [
+        (one.example.server + (f" and {one.count - 1} more" if one.count > 1 else ""), one.example.why)
+        for one in verdict.summary()
+    ]
+    if refused:
+        output.table(("refused", "why"), refused)
 
 
-def _ranked(verdict: Verdict, most: int) -> Shown:
+def _ranked(verdict: Verdict, most: int) -> list[tuple[str, ...]]:
     from harness.policy.threats import mask  # noqa: PLC0415
 
-    shown = Shown(box=None, header_style="bold")
-    for title in ("eligible", "architecture", "more than asked for", "VMs"):
-        shown.add_column(title, no_wrap=True)
+    rows: list[tuple[str, ...]] = []
     asked = mask(verdict.request.cells)
     for name in verdict.first(most):
         one, offer = verdict.fleet.get(name), verdict.fleet.offer(name)
@@ -190,7 +185,5 @@ def _ranked(verdict: Verdict, most: int) -> Shown:
             continue
         simulated = " (simulated)" if one.trust.simulated else ""
         beyond = (offer.yes & ~asked).bit_count()
-        shown.add_row(
-            escape(name), escape(f"{one.architecture}{simulated}"), f"{beyond} cells", str(one.running_vms)
-        )
-    return shown
+        rows.append((name, f"{one.architecture}{simulated}", f"{beyond} cells", str(one.running_vms)))
+    return rows

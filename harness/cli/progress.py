@@ -5,11 +5,11 @@ Reads events as they are journalled and decides nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Self
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
+from harness.cli.terminal import Output
 from harness.clock import NS_PER_S
 from harness.journal import Event
 from harness.plan import Plan
@@ -18,31 +18,24 @@ from harness.plan import Plan
 class RunProgress:
     """Tells of a run while it goes on. A context manager; `on_event` is the journal's listener."""
 
-    def __init__(self, console: Console, plan: Plan, *, total_s: float, finished: int) -> None:
-        self._console = console
+    def __init__(self, output: Output, plan: Plan, *, total_s: float, finished: int) -> None:
+        self._output = output
         self._plan = plan
         self._share = total_s / max(1, len(plan.trials))
         self._begin_ns: int | None = None
         self._window_ns: int | None = None
         self._started: dict[int, int] = {}
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:3.0f} %"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task("run", total=max(1, len(plan.trials)), completed=finished)
+        self._finished = finished
+        self._advance: Callable[[], None] = lambda: None
+        self._shown = ExitStack()
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        bar = self._output.bar(total=max(1, len(self._plan.trials)), done=self._finished)
+        self._advance = self._shown.enter_context(bar)
         return self
 
     def __exit__(self, *details: object) -> None:
-        self._bar.stop()
+        self._shown.close()
 
     def on_event(self, event: Event) -> None:
         """Say what `event` means, if it means something to a person."""
@@ -53,9 +46,9 @@ class RunProgress:
         if text:
             elapsed = int((event.t_ns - self._begin_ns) / NS_PER_S)
             label = f"{elapsed // 60:3d}:{elapsed % 60:02d}  {event.trial or '':<12} {text}"
-            self._console.print(label, markup=False, soft_wrap=True)
+            self._output.say(label)
         if event.kind == "attempt.finished":
-            self._bar.advance(self._task)
+            self._advance()
 
     def _text(self, event: Event) -> str:
         data = event.data

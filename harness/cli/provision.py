@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from harness.cli.inputs import Inventory, inventory_file
+from harness.cli.terminal import Output
 
 
 def provision(
@@ -24,18 +24,18 @@ def provision(
     from harness.rig.host import Host  # noqa: PLC0415
     from harness.rig.pair import load  # noqa: PLC0415
 
-    console = Console(highlight=False, soft_wrap=True)
+    output = Output()
     pair = load(inventory_file(inventory, "lab"))
-    with console.status("looking at the machines") as line:
+    with output.status("looking at the machines") as show:
 
         def progress(task: str) -> None:
-            line.update(task)
-            if not console.is_terminal:
-                console.print(f"  {task}", markup=False)
+            show(task)
+            if not output.is_terminal:
+                output.say(f"  {task}")
 
         with Host(pair.machines["a"]) as builder, lock.hold(builder, "sodbench provision"):
             done = ready.provision(pair, force=force, artifacts=artifacts, progress=progress)
             said = "The machines are provisioned." if done else "The machines were provisioned already."
-            console.print(said)
+            output.say(said)
             key, built = image.ensure(pair, builder, artifacts=artifacts, progress=progress)
-        console.print(f"Guest image {key} {'built' if built else 'was there already'}.")
+        output.say(f"Guest image {key} {'built' if built else 'was there already'}.")

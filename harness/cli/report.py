@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from harness import store
+from harness.cli.terminal import Output
 
 
 def report(
@@ -61,6 +61,6 @@ def report(
         adversary=adversary,
         intervals=periodic,
     )
-    console = Console(soft_wrap=True, highlight=False)
+    output = Output()
     for path in made.documents:
-        console.print(str(path), markup=False)
+        output.say(str(path))

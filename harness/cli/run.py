@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from harness.cli.inputs import CampaignPath, Inventory, Results, campaign_file, inventory_file
+from harness.cli.terminal import Output
 from harness.errors import IncompleteRunError
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ def carry(
     plan = plans.expand(asked)
     pair = pairs.load(inventory_file(inventory, plan.rig, path))
     clock = MonotonicClock()
-    console = Console(highlight=False, soft_wrap=True)
-    console.print("Looking at the machines.")
+    output = Output()
+    output.say("Looking at the machines.")
     with open_rig(pair, f"sodbench run {name}", clock) as rig:
         provenance = runner.Provenance(
             campaign_text=text,
@@ -79,8 +79,8 @@ def carry(
             registry=places.registry_url(registry),
         )
         folder = runner.begin(results, plan, rig, provenance)
-        console.print(f"Run folder: {folder.root}", markup=False)
-        _carry_out(folder, plan, rig, console, registry)
+        output.say(f"Run folder: {folder.root}")
+        _carry_out(folder, plan, rig, output, registry)
 
 
 def resume(
@@ -99,19 +99,19 @@ def resume(
 
     folder = store.find(run)
     plan = plans.from_json(store.read_json(folder.plan), where=str(folder.plan))
-    console = Console(highlight=False, soft_wrap=True)
+    output = Output()
     if folder.journal.exists() and state.fold(journal.read(folder.journal), plan).status == "finished":
-        console.print(f"Nothing remains of {folder.root}.", markup=False)
+        output.say(f"Nothing remains of {folder.root}.")
         return
     manifest = store.read_json(folder.manifest)
     pair = pairs.load(inventory or Path(str(manifest.get("inventory"))))
     recorded = manifest.get("registry")
     url = registry or (recorded if isinstance(recorded, str) else None)
     with open_rig(pair, f"sodbench resume {folder.root.name}", MonotonicClock()) as rig:
-        _carry_out(folder, plan, rig, console, url)
+        _carry_out(folder, plan, rig, output, url)
 
 
-def _carry_out(folder: RunFolder, plan: Plan, rig: Rig, console: Console, registry_url: str | None) -> None:
+def _carry_out(folder: RunFolder, plan: Plan, rig: Rig, output: Output, registry_url: str | None) -> None:
     from harness import journal, runner, state  # noqa: PLC0415
     from harness.attest import places  # noqa: PLC0415
     from harness.cli.progress import RunProgress  # noqa: PLC0415
@@ -126,7 +126,7 @@ def _carry_out(folder: RunFolder, plan: Plan, rig: Rig, console: Console, regist
     url = places.registry_url(registry_url)
     with (
         on_signals(Interrupt()) as interrupt,
-        RunProgress(console, plan, total_s=total_s, finished=finished) as progress,
+        RunProgress(output, plan, total_s=total_s, finished=finished) as progress,
         nullcontext(None) if plan.attest is None else open_registry(url) as registry,
     ):
         try:
@@ -134,9 +134,9 @@ def _carry_out(folder: RunFolder, plan: Plan, rig: Rig, console: Console, regist
                 folder, rig, MonotonicClock(), interrupt, registry=registry, listener=progress.on_event
             )
         except IncompleteRunError:
-            console.print(f"Results: {folder.root}", markup=False)
+            output.say(f"Results: {folder.root}")
             raise
-    console.print(f"Results: {folder.root}\nReport:  sodbench report {folder.root}", markup=False)
+    output.say(f"Results: {folder.root}", f"Report:  sodbench report {folder.root}")
 
 
 def _command_line() -> list[str]:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
+
+from harness.cli.terminal import Output
 
 
 def status(
@@ -22,16 +22,16 @@ def status(
     folder = store.find(run)
     plan = plans.from_json(store.read_json(folder.plan), where=str(folder.plan))
     standing = state.fold(journal.read(folder.journal) if folder.journal.exists() else [], plan)
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{folder.root}: {standing.status}{f' ({standing.reason})' if standing.reason else ''}")
-    table = Table("trial", "kind", "attempts", "verdict", "why", box=None, header_style="bold")
+    output = Output()
+    output.say(f"{folder.root}: {standing.status}{f' ({standing.reason})' if standing.reason else ''}")
+    rows = []
     for one in standing.trials:
         counted = one.counted
         verdict = (counted.verdict or "") if counted else "pending"
         why = "; ".join(counted.reasons) if counted else ""
-        table.add_row(one.trial.id, one.trial.kind, str(len(one.attempts)), verdict, why)
-    console.print(table)
+        rows.append((one.trial.id, one.trial.kind, str(len(one.attempts)), verdict, why))
+    output.table(("trial", "kind", "attempts", "verdict", "why"), rows)
     if standing.current is not None:
-        console.print(f"Last heard of: {standing.current.trial}, {standing.current.phase}.")
+        output.say(f"Last heard of: {standing.current.trial}, {standing.current.phase}.")
     if standing.remaining:
-        console.print(f"{len(standing.remaining)} trials remain: `sodbench resume {folder.root}`.")
+        output.say(f"{len(standing.remaining)} trials remain: `sodbench resume {folder.root}`.")

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from harness.cli import attest_inputs
 from harness.cli.attest_inputs import GuestPolicy, Key, Policy, RegistryUrl
 from harness.cli.guard_inputs import Accepted, Capabilities, Interval, Monitors, ResponsePolicyName
 from harness.cli.inputs import Inventory, Results, inventory_file
+from harness.cli.terminal import Output
 
 Ends = Annotated[float | None, typer.Option("--for", help="End after so many seconds; else with Ctrl-C.")]
 Seed = Annotated[
@@ -54,7 +54,7 @@ def watch(
     from harness.rig.pair import load  # noqa: PLC0415
     from harness.rig.session import open_rig  # noqa: PLC0415
 
-    clock, console = MonotonicClock(), Console(highlight=False, soft_wrap=True)
+    clock, output = MonotonicClock(), Output()
     pair = load(inventory_file(inventory, "lab"))
     given = terms(
         pair,
@@ -73,7 +73,7 @@ def watch(
     def show(event: Event) -> None:
         text = of_response(event)
         if text:
-            console.print(f"{(event.t_ns - begin_ns) / NS_PER_S:9.3f} s  {text}", markup=False)
+            output.say(f"{(event.t_ns - begin_ns) / NS_PER_S:9.3f} s  {text}")
 
     with (
         on_signals(Interrupt()) as interrupt,
@@ -81,7 +81,7 @@ def watch(
         open_rig(pair, "sodbench watch", clock) as rig,
     ):
         folder = store.create(results, "watch")
-        console.print(f"Journal: {folder.journal}", markup=False)
+        output.say(f"Journal: {folder.journal}")
         with Journal(folder.journal, clock, next_seq=0, listener=show) as journal:
             record = Record(journal=journal, clock=clock, folder=folder.root, trial="watch", attempt=1)
             Service(rig, kept, given, record, interrupt).run(ends_s)

@@ -2,11 +2,8 @@
 
 What a TPM says of itself is worth nothing before its maker has vouched for the key it says it with. Nothing
 here trusts a certificate because it came with the machine or was seen before: an issuer counts only when a
-configured root vouches for it, directly or through others. Pure: certificates, roots, the moment are given.
-
-Paths are built and checked by ``cryptography.x509.verification`` (RFC 5280, section 6, with the choice of
-algorithms of the web: no SHA-1, no RSA under 2048 bits), under a policy for endorsement certificates instead
-of the web's: their subject is a TPM in a directoryName, their purpose tcg-kp-EKCertificate.
+configured root vouches for it, directly or through others (:mod:`harness.attest.chain`). Pure: certificates,
+roots, the moment are given.
 """
 
 from __future__ import annotations
@@ -15,23 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
-from typing import TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from cryptography.x509.verification import (
-    Criticality,
-    ExtensionPolicy,
-    Policy,
-    PolicyBuilder,
-    Store,
-    VerificationError,
-)
 
-from harness.attest import credential, keys
+from harness.attest import chain, credential, keys
+from harness.attest.certificate import Certificate, read
 from harness.attest.evidence import RefusedError
 from harness.attest.reasons import Reason
 from harness.attest.structures import parse_public
@@ -40,10 +27,6 @@ MAX_CERTIFICATE_BYTES = 16 * 1024
 """No NV index of a TPM holds more."""
 MAX_CERTIFICATES = 32
 """A TPM has a dozen NV indexes for endorsement keys' certificates; their issuers are a few."""
-MAX_CHAIN_DEPTH = 4
-"""Authorities between a certificate and its root; makers of TPMs have one or two."""
-
-ExtensionT = TypeVar("ExtensionT", bound=x509.ExtensionType)
 
 _EK_CERTIFICATE = x509.ObjectIdentifier("2.23.133.8.1")
 _MANUFACTURER = x509.ObjectIdentifier("2.23.133.2.1")
@@ -102,8 +85,8 @@ def check(
     certificates: Sequence[bytes],
     ek_public: bytes,
     *,
-    roots: Sequence[x509.Certificate],
-    intermediates: Sequence[x509.Certificate] = (),
+    roots: Sequence[Certificate],
+    intermediates: Sequence[Certificate] = (),
     now: datetime,
 ) -> Endorsement:
     """What a configured root vouches for about the endorsement key in `ek_public`.
@@ -123,8 +106,8 @@ def check(
     """
     key = _endorsement_key(ek_public)
     own, others = _find(certificates, key)
-    chain = _chain(own, [*others, *intermediates], roots, now)
-    return _describe(own, root=chain[-1])
+    followed = chain.followed(own, [*others, *intermediates], roots, now)
+    return _describe(own, root=followed[-1])
 
 
 def pinned(ek_public: bytes, fingerprint: str) -> bool:
@@ -140,19 +123,14 @@ def pinned(ek_public: bytes, fingerprint: str) -> bool:
 
 
 def authorities(
-    found: Sequence[x509.Certificate],
-) -> tuple[tuple[x509.Certificate, ...], tuple[x509.Certificate, ...]]:
+    found: Sequence[Certificate],
+) -> tuple[tuple[Certificate, ...], tuple[Certificate, ...]]:
     """Roots and intermediates among `found`: a root is signed by its own key, nothing else is one."""
-    roots = tuple(one for one in found if _self_signed(one))
-    return roots, tuple(one for one in found if one not in roots)
-
-
-def _self_signed(certificate: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(certificate)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-        return False
-    return True
+    roots: list[Certificate] = []
+    others: list[Certificate] = []
+    for one in dict.fromkeys(found):
+        (roots if chain.self_signed(one) else others).append(one)
+    return tuple(roots), tuple(others)
 
 
 def _endorsement_key(ek_public: bytes) -> rsa.RSAPublicKey | ec.EllipticCurvePublicKey:
@@ -169,21 +147,25 @@ def _endorsement_key(ek_public: bytes) -> rsa.RSAPublicKey | ec.EllipticCurvePub
 
 def _find(
     certificates: Sequence[bytes], key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey
-) -> tuple[x509.Certificate, list[x509.Certificate]]:
+) -> tuple[Certificate, list[Certificate]]:
     """The certificate of `key`, and the others; one of another key that cannot be read does not matter."""
     _bound(certificates)
     found, unreadable = [], ""
     for data in certificates:
         try:
-            found.append(x509.load_der_x509_certificate(_unpadded(data)))
-        except (ValueError, x509.InvalidVersion) as error:
+            found.append(read(_unpadded(data)))
+        except ValueError as error:
             unreadable = str(error)
-    own = [one for one in found if _same_key(one, key)]
+    own = [one for one in found if one.key == key]
     if own:
-        return own[0], [one for one in found if one not in own]
+        return own[0], [one for one in found if one != own[0]]
     if unreadable:
         raise RefusedError(Reason.EK_CERTIFICATE, f"it cannot be read: {unreadable}")
-    raise RefusedError(Reason.EK_KEY, f"{len(found)} certificates, none of this key")
+    why = f"{len(found)} certificates, none of this key"
+    odd = {one.key_algorithm for one in found if one.key is None}
+    if odd:
+        why += f"; one is of a key that cannot be read, of algorithm {', '.join(sorted(odd))}"
+    raise RefusedError(Reason.EK_KEY, why)
 
 
 def _bound(certificates: Sequence[bytes]) -> None:
@@ -228,75 +210,16 @@ def _unpadded(data: bytes) -> bytes:
     return data[:end]
 
 
-def _same_key(certificate: x509.Certificate, key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey) -> bool:
-    try:
-        return certificate.public_key() == key
-    except (ValueError, UnsupportedAlgorithm):  # a point that is not on its curve, an algorithm nobody knows
-        return False
-
-
-def _chain(
-    own: x509.Certificate,
-    intermediates: Sequence[x509.Certificate],
-    roots: Sequence[x509.Certificate],
-    now: datetime,
-) -> Sequence[x509.Certificate]:
-    if not roots:
-        raise RefusedError(Reason.EK_CHAIN, "no root is configured", remedy="name the maker's roots: --roots")
-    if own in roots:
-        raise RefusedError(Reason.EK_CHAIN, "the certificate is itself configured as a root")
-    builder = (
-        PolicyBuilder()
-        .store(Store(list(roots)))
-        .time(now)
-        .max_chain_depth(MAX_CHAIN_DEPTH)
-        .extension_policies(ca_policy=_authority_policy(), ee_policy=ExtensionPolicy.permit_all())
-    )
-    try:
-        return builder.build_client_verifier().verify(own, list(intermediates)).chain
-    except (VerificationError, ValueError) as error:
-        raise RefusedError(
-            Reason.EK_CHAIN,
-            f"issued by {_issuer(own)}: {error}",
-            remedy="name the roots of the TPM's maker: --roots",
-        ) from error
-
-
-def _issuer(certificate: x509.Certificate) -> str:
-    """Who is said to have issued it; a certificate's fields are only parsed when they are asked for."""
-    try:
-        return certificate.issuer.rfc4514_string() or "nobody"
-    except ValueError:
-        return "a name that cannot be read"
-
-
-def _authority_policy() -> ExtensionPolicy:
-    return (
-        ExtensionPolicy.permit_all()
-        .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, None)
-        .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _may_sign)
-    )
-
-
-def _may_sign(_policy: Policy, _certificate: x509.Certificate, usage: x509.KeyUsage | None) -> None:
-    if usage is not None and not usage.key_cert_sign:
-        raise ValueError("an issuer may not sign certificates")
-
-
-def _describe(own: x509.Certificate, *, root: x509.Certificate) -> Endorsement:
+def _describe(own: Certificate, *, root: Certificate) -> Endorsement:
     """The statement of a certificate whose chain holds, if it is one of an endorsement key."""
-    try:
-        extensions = own.extensions
-    except ValueError as error:
-        raise RefusedError(Reason.EK_CERTIFICATE, f"its extensions: {error}") from error
-    _check_purpose(extensions)
-    tpm = _named_tpm(extensions)
+    _check_purpose(own)
+    tpm = _named_tpm(own)
     manufacturer, model = tpm[_MANUFACTURER], tpm[_MODEL]
     return Endorsement(
-        subject=own.subject.rfc4514_string(),
-        issuer=own.issuer.rfc4514_string(),
-        root=sha256(root.public_bytes(Encoding.DER)).hexdigest(),
-        certificate=own.public_bytes(Encoding.DER),
+        subject=own.subject,
+        issuer=own.issuer,
+        root=root.fingerprint,
+        certificate=own.der,
         manufacturer=manufacturer,
         model=model,
         version=tpm[_VERSION],
@@ -304,35 +227,28 @@ def _describe(own: x509.Certificate, *, root: x509.Certificate) -> Endorsement:
     )
 
 
-def _check_purpose(extensions: x509.Extensions) -> None:
+def _check_purpose(own: Certificate) -> None:
     """The key may be used as an endorsement key and vouches for nobody (EK Credential Profile, 3.2)."""
-    constraints = _extension(extensions, x509.BasicConstraints)
+    constraints = own.extension(x509.BasicConstraints)
     if constraints is not None and constraints.ca:
         raise RefusedError(Reason.EK_CERTIFICATE, "it is an authority's")
-    purposes = _extension(extensions, x509.ExtendedKeyUsage)
+    purposes = own.extension(x509.ExtendedKeyUsage)
     if purposes is not None and not {
         _EK_CERTIFICATE,
         ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
     } & set(purposes):
         raise RefusedError(Reason.EK_CERTIFICATE, "its purpose is not an endorsement key")
-    usage = _extension(extensions, x509.KeyUsage)
+    usage = own.extension(x509.KeyUsage)
     if usage is not None and not (usage.key_encipherment or usage.key_agreement):
         raise RefusedError(Reason.EK_CERTIFICATE, "its key may not receive secrets")
 
 
-def _named_tpm(extensions: x509.Extensions) -> dict[x509.ObjectIdentifier, str]:
+def _named_tpm(own: Certificate) -> dict[x509.ObjectIdentifier, str]:
     """Manufacturer, model and version, from the alternative name's directoryName."""
-    names = _extension(extensions, x509.SubjectAlternativeName)
+    names = own.extension(x509.SubjectAlternativeName)
     directories = names.get_values_for_type(x509.DirectoryName) if names is not None else []
     found = {one.oid: str(one.value) for directory in directories for one in directory}
     lacking = [oid.dotted_string for oid in (_MANUFACTURER, _MODEL, _VERSION) if oid not in found]
     if lacking:
         raise RefusedError(Reason.EK_CERTIFICATE, f"it names no TPM: {', '.join(lacking)} missing")
     return found
-
-
-def _extension(extensions: x509.Extensions, kind: type[ExtensionT]) -> ExtensionT | None:
-    try:
-        return extensions.get_extension_for_class(kind).value
-    except x509.ExtensionNotFound:
-        return None

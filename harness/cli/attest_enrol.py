@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,7 +29,8 @@ def enrol(
         Path | None,
         typer.Option(
             "--roots",
-            help="Roots of the TPMs' makers: a PEM file, or a folder of them. By default the inventory's.",
+            help="Roots of the TPMs' makers: a file in PEM or DER, or a folder of them. By default the "
+            "inventory's.",
         ),
     ] = None,
     trust_ek: Annotated[
@@ -71,7 +73,7 @@ def enrol(
     keys = tuple(dict.fromkeys(key_type(one) for one in key)) if key else KEYS
     stands = key_type(ek)
     rig, clock = pair.load(inventory_file(inventory, "lab")), MonotonicClock()
-    output = Output()
+    output, warned = Output(), set[str]()
     with (
         attest_inputs.registry(registry) as store,
         Host(rig.machines["a"]) as keeper,
@@ -80,6 +82,9 @@ def enrol(
     ):
         for name in names:
             who, notice = (NOBODY, "") if pin is not None else vouching(found[name], rig, roots)
+            if new := [one for one in who.unread if one not in warned]:
+                _warn(new)
+            warned.update(who.unread)
             request = Request(
                 name=name,
                 kind="guest" if name == attest_inputs.GUEST else "host",
@@ -104,6 +109,10 @@ def _pin(given: str | None) -> str | None:
             remedy="64 hexadecimal digits; see docs/attestation.md, 'No certificate'",
         )
     return digits
+
+
+def _warn(unread: Sequence[str]) -> None:
+    Output(error=True).say(*[f"warning: no authority can be read from {one}" for one in unread])
 
 
 def _tell(output: Output, done: Enrolled, notice: str) -> None:

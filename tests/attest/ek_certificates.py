@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
+
+if TYPE_CHECKING:
+    from harness.attest.certificate import Certificate
 
 NOW = datetime(2030, 6, 1, tzinfo=UTC)
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
@@ -27,6 +31,7 @@ TPM_NAMES: Mapping[str, str] = {
 """A hardware TPM's maker, model and version, as certificates name them."""
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 
 def _name(text: str) -> x509.Name:
@@ -56,7 +61,7 @@ def usage(*, sign: bool = False, encipher: bool = False) -> x509.KeyUsage:
 
 @dataclass(kw_only=True)
 class Authority:
-    """An authority with a key of its own; a root where no `parent` signs it."""
+    """An authority with a key of its own; a root where no `parent` signs it. `further` is critical."""
 
     name: str = "maker"
     parent: Authority | None = None
@@ -65,15 +70,25 @@ class Authority:
     ca: bool | None = True
     path_length: int | None = None
     key_usage: x509.KeyUsage | None = field(default_factory=lambda: usage(sign=True))
+    signs_with: PrivateKey | None = None
+    further: Sequence[x509.ExtensionType] = ()
     certificate: x509.Certificate = field(init=False)
 
+    @property
+    def trusted(self) -> Certificate:
+        """Its certificate, as the product has read it."""
+        from harness.attest.certificate import Certificate
+
+        return Certificate.of(self.certificate)
+
     def __post_init__(self) -> None:
-        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.key = self.signs_with or ec.generate_private_key(ec.SECP256R1())
         extensions: list[tuple[x509.ExtensionType, bool]] = []
         if self.ca is not None:
             extensions.append((x509.BasicConstraints(ca=self.ca, path_length=self.path_length), True))
         if self.key_usage is not None:
             extensions.append((self.key_usage, True))
+        extensions.extend((one, True) for one in self.further)
         self.certificate = (self.parent or self)._signed(
             self.name, self.key.public_key(), extensions, self.begin, self.end
         )
@@ -130,9 +145,10 @@ class Authority:
         )
 
 
-def pem(*certificates: x509.Certificate) -> bytes:
+def pem(*certificates: x509.Certificate | Certificate) -> bytes:
     """The certificates as one file of roots holds them."""
-    return b"".join(one.public_bytes(Encoding.PEM) for one in certificates)
+    fields = [one if isinstance(one, x509.Certificate) else one.fields for one in certificates]
+    return b"".join(one.public_bytes(Encoding.PEM) for one in fields)
 
 
 def manufacture(state: Path, authority: Path) -> None:

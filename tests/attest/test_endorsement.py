@@ -16,6 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.attest import endorsement, structures
+from harness.attest.certificate import Certificate, read
+from harness.attest.chain import MAX_CHAIN_DEPTH
 from harness.attest.endorsement import Endorsement, authorities, check, split
 from harness.attest.evidence import KeyType, RefusedError
 from harness.attest.reasons import Reason
@@ -49,8 +51,8 @@ class Case:
         return check(
             certificates,
             self.tpm.ek_public,
-            roots=[one.certificate for one in anchors],
-            intermediates=[one.certificate for one in further],
+            roots=[one.trusted for one in anchors],
+            intermediates=[one.trusted for one in further],
             now=now,
         )
 
@@ -180,10 +182,10 @@ def test_without_any_root_nothing_is_believed(case: Case) -> None:
 def test_a_self_signed_certificate_is_not_believed_even_as_a_root() -> None:
     tpm = SoftwareTpm("ecc-p256")
     maker = Authority()
-    maker.key = tpm.ek  # type: ignore[assignment]
+    maker.key = tpm.ek
     data = maker.certify(tpm.ek.public_key())
-    own = x509.load_der_x509_certificate(data)
-    for roots in ([], [own], [Authority().certificate]):
+    own = read(data)
+    for roots in ([], [own], [Authority().trusted]):
         with pytest.raises(RefusedError) as caught:
             check([data], tpm.ek_public, roots=roots, now=NOW)
         assert caught.value.reason is Reason.EK_CHAIN
@@ -235,7 +237,7 @@ def test_an_endorsement_key_vouches_for_no_other(case: Case) -> None:
 
 def test_a_long_chain_ends_somewhere(case: Case) -> None:
     line = [case.root]
-    for number in range(endorsement.MAX_CHAIN_DEPTH + 1):
+    for number in range(MAX_CHAIN_DEPTH + 1):
         line.append(Authority(name=f"authority {number}", parent=line[-1]))
     data = line[-1].certify(case.tpm.ek.public_key())
     assert refusal(case, data, intermediates=tuple(line[1:]))[0] is Reason.EK_CHAIN
@@ -264,14 +266,14 @@ def test_a_certified_key_that_is_no_storage_key_is_refused(case: Case, attribute
     area = structures.parse_public(case.tpm.ek_public)
     forged = marshal.public(replace(area, attributes=attributes))
     with pytest.raises(RefusedError) as caught:
-        check([case.certify()], forged, roots=[case.root.certificate], now=NOW)
+        check([case.certify()], forged, roots=[case.root.trusted], now=NOW)
     assert caught.value.reason is Reason.EK_KEY
 
 
 @pytest.mark.parametrize("public", [b"", b"\0" * 60, b"\xff" * 5000])
 def test_what_is_no_public_area_is_no_key(case: Case, public: bytes) -> None:
     with pytest.raises(RefusedError) as caught:
-        check([case.certify()], public, roots=[case.root.certificate], now=NOW)
+        check([case.certify()], public, roots=[case.root.trusted], now=NOW)
     assert caught.value.reason is Reason.EK_KEY
 
 
@@ -279,7 +281,7 @@ def test_an_attestation_key_is_no_endorsement_key(case: Case) -> None:
     data = case.between.certify(case.tpm.ak.public_key())
     public = marshal.public(public_area(case.tpm.ak))
     with pytest.raises(RefusedError) as caught:
-        check([data], public, roots=[case.root.certificate], now=NOW)
+        check([data], public, roots=[case.root.trusted], now=NOW)
     assert caught.value.reason is Reason.EK_KEY
 
 
@@ -361,7 +363,7 @@ _ROOT = Authority()
 @settings(max_examples=150)
 def test_whatever_a_tpm_holds_is_refused_and_nothing_else(certificates: list[bytes]) -> None:
     with pytest.raises(RefusedError):
-        check(certificates, _TPM.ek_public, roots=[_ROOT.certificate], now=NOW)
+        check(certificates, _TPM.ek_public, roots=[_ROOT.trusted], now=NOW)
 
 
 # -- streams and files of certificates
@@ -381,11 +383,11 @@ def test_taking_a_stream_apart_invents_nothing(stream: bytes) -> None:
 
 
 def test_only_what_signs_itself_is_a_root(case: Case) -> None:
-    leaf = x509.load_der_x509_certificate(case.certify())
-    given_ = [case.between.certificate, leaf, case.root.certificate]
+    leaf = read(case.certify())
+    given_ = [case.between.trusted, leaf, case.root.trusted]
     roots, further = authorities(given_)
-    assert roots == (case.root.certificate,)
-    assert further == (case.between.certificate, leaf)
+    assert roots == (case.root.trusted,)
+    assert further == (case.between.trusted, leaf)
 
 
 # -- a real one
@@ -399,8 +401,8 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalTpm
         yield tpm, folder / "authority"
 
 
-def _pem(path: Path) -> x509.Certificate:
-    return x509.load_pem_x509_certificate(path.read_bytes())
+def _pem(path: Path) -> Certificate:
+    return Certificate.of(x509.load_pem_x509_certificate(path.read_bytes()))
 
 
 def test_a_real_software_tpm_is_vouched_for_by_its_own_authority_alone(

@@ -37,7 +37,7 @@ def tpm(request: pytest.FixtureRequest, tpms: dict[KeyType, SoftwareTpm]) -> Sof
 
 def said(tpm: SoftwareTpm, maker: Authority, *certificates: bytes) -> Reason:
     try:
-        check(certificates, tpm.ek_public, roots=[maker.certificate], now=NOW)
+        check(certificates, tpm.ek_public, roots=[maker.trusted], now=NOW)
     except RefusedError as refused:
         return refused.reason
     return Reason.ACCEPTED

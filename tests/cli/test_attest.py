@@ -171,6 +171,18 @@ def test_named_roots_take_the_place_of_the_machines_own(
     assert attest_machines.FROM_THE_MACHINE not in said.out
 
 
+def test_a_file_of_roots_that_cannot_be_read_is_named_and_the_others_count(
+    attest: Attest, tmp_path: Path, machines: dict[str, Machine]
+) -> None:
+    found = machines["a"].authorities
+    (tmp_path / "lab.pem").write_bytes(pem(*found.roots, *found.intermediates))
+    (tmp_path / "broken.crt").write_bytes(b"rubbish")
+    said = attest("enrol", "a", "--roots", tmp_path, "--key", "ecc-p256")
+    assert said.code == 0
+    assert said.err.count("warning") == 1
+    assert str(tmp_path / "broken.crt") in said.err
+
+
 @pytest.mark.parametrize(
     ("content", "what"),
     [

@@ -1,7 +1,7 @@
 """Readers of what is handed on: an endorsement key's certificates, a result as a token, evidence in a file.
 
-Signatures would keep a fuzzer at the door: what a token says is signed here before it is read. A certificate
-cannot be signed so, but its chain is the last thing that is looked at.
+Signatures would keep a fuzzer at the door: what a token or a certificate says is signed here before it is
+read. A certificate is also tried as it comes, whose chain is the last thing that is looked at.
 """
 
 from __future__ import annotations
@@ -11,17 +11,22 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from jwt.api_jws import PyJWS
 
-from harness.attest import ear, endorsement, evidence_file
+from harness.attest import authorities, ear, endorsement, evidence_file
+from harness.attest.certificate import Certificate
 from harness.attest.evidence_file import EvidenceFile
-from tests.attest import logs
+from tests.attest import logs, slips
 from tests.attest.ek_certificates import NOW, Authority
 from tests.attest.software_tpm import NONCE, SoftwareTpm
 
 NOW_S = 1_700_000_000
+POLICIES = x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier("2.5.29.32.0"), None)])
+_READ_SLIPS = (slips.names, slips.defaults, slips.days)
+"""Those that do not alter the signature's algorithm, which stands outside the body as well."""
 
 
 @cache
@@ -34,7 +39,7 @@ def certificates(data: bytes) -> None:
     """As one NV index of a TPM, and as the stream of certificates in several."""
     root, _, tpm = _maker()
     held = [data, *endorsement.split(data)]
-    found = endorsement.check(held, tpm.ek_public, roots=[root.certificate], now=NOW)
+    found = endorsement.check(held, tpm.ek_public, roots=[root.trusted], now=NOW)
     assert data.startswith(found.certificate)
     assert found.maker
 
@@ -46,6 +51,37 @@ def certificate_seeds() -> tuple[bytes, ...]:
     key = tpm.ek.public_key()
     own = root.certify(key)
     return (own, own + bytes(40), issuer.certify(key) + issuer.certificate.public_bytes(Encoding.DER))
+
+
+_ECDSA_WITH_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
+
+
+def certified(data: bytes) -> None:
+    """Any bytes as the body of an endorsement key's certificate, truly signed by its maker."""
+    root, _, tpm = _maker()
+    own = slips.signed(data, _ECDSA_WITH_SHA256, root.key)
+    found = endorsement.check([own], tpm.ek_public, roots=_anchors(), now=NOW)
+    assert found.certificate == own
+    assert found.maker
+
+
+@cache
+def _anchors() -> tuple[Certificate, ...]:
+    """The maker's root under its two names, plain and as a set of attributes out of order."""
+    root, _, _ = _maker()
+    plain = root.certificate.public_bytes(Encoding.DER)
+    named = slips.slipped(plain, root.key, [slips.names])
+    return authorities.parse(slips.pem(plain, named), where="the roots").roots
+
+
+@cache
+def certified_seeds() -> tuple[bytes, ...]:
+    """The body of a good certificate, and of one with each slip that is read."""
+    root, _, tpm = _maker()
+    own = root.certify(tpm.ek.public_key(), further=POLICIES)
+    bodies = [slips.parsed(own)]
+    bodies += [slips.parsed(slips.slipped(own, root.key, [one])) for one in _READ_SLIPS]
+    return tuple(one.values[0].der for one in bodies)
 
 
 @cache

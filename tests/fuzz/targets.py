@@ -237,6 +237,7 @@ TARGETS: Final[Mapping[str, Target]] = MappingProxyType(
         "certificates": Target(
             read=carried.certificates, refusals=(RefusedError,), seeds=carried.certificate_seeds
         ),
+        "certified": Target(read=carried.certified, refusals=(RefusedError,), seeds=carried.certified_seeds),
         "token": Target(read=carried.token, refusals=(RefusedError,), seeds=carried.token_seeds),
         "evidence-file": Target(read=carried.kept, refusals=(RecordError,), seeds=carried.kept_seeds),
     }

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 
+from harness.attest.certificate import Certificate
 from harness.attest.credential import make_credential
 from harness.attest.endorsement import check
 from harness.attest.evidence import RefusedError
@@ -26,7 +27,7 @@ class Endorsed:
 
     certificates: Sequence[bytes]
     ek_public: bytes
-    roots: Sequence[x509.Certificate]
+    roots: Sequence[Certificate]
     now: datetime = field(default=NOW)
 
     def judge(self) -> str:
@@ -49,7 +50,7 @@ def _endorsed(
     maker = Authority()
     certified = (of or stage.tpm).ek.public_key()
     certificate = maker.certify(certified, purpose=purpose)
-    roots = [(believed or maker).certificate]
+    roots = [(believed or maker).trusted]
     return Endorsed(certificates=[certificate], ek_public=stage.tpm.ek_public, roots=roots, now=now)
 
 
@@ -58,7 +59,7 @@ def _self_made(stage: Stage) -> Endorsed:
     attacker = Authority(name="maker")
     certificates = [attacker.certify(stage.tpm.ek.public_key())]
     return Endorsed(
-        certificates=certificates, ek_public=stage.tpm.ek_public, roots=[Authority(name="maker").certificate]
+        certificates=certificates, ek_public=stage.tpm.ek_public, roots=[Authority(name="maker").trusted]
     )
 
 
@@ -66,7 +67,7 @@ def _signing_key(stage: Stage) -> Endorsed:
     """A certificate for the attestation key, shown as an endorsement key."""
     maker = Authority()
     certificate = maker.certify(stage.tpm.ak.public_key())
-    return Endorsed(certificates=[certificate], ek_public=stage.tpm.ak_public, roots=[maker.certificate])
+    return Endorsed(certificates=[certificate], ek_public=stage.tpm.ak_public, roots=[maker.trusted])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,143 @@
+"""A folder of authorities counts as far as it can be read, and what cannot be read is named."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from harness.attest.authorities import load, parse
+from harness.errors import CampaignError
+from tests.attest import slips
+from tests.attest.ek_certificates import Authority, pem
+
+
+def der(authority: Authority) -> bytes:
+    return authority.certificate.public_bytes(Encoding.DER)
+
+
+@pytest.fixture(scope="module")
+def root() -> Authority:
+    return Authority(name="root")
+
+
+def bits(body: slips.Node) -> None:
+    """The names are BIT STRINGs."""
+    for name in [one for one in body.values if one.tag == slips.SEQUENCE][1::2]:
+        for part in name.values:
+            part.values[0].values[1] = slips.Node(0x03, b"\0\xa5")
+
+
+def odd(root: Authority) -> bytes:
+    """A certificate that is framed well, and whose names are no text."""
+    return slips.pem(slips.slipped(der(root), root.key, [bits]))
+
+
+UNREADABLE = {
+    "empty": b"",
+    "rubbish": b"rubbish",
+    "cut": b"-----BEGIN CERTIFICATE-----\nMIIB\n",
+    "no certificate": b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
+    "half": b"\x30\x82\x01\x00\x30",
+    "not base64": b"-----BEGIN CERTIFICATE-----\n\xff\n-----END CERTIFICATE-----\n",
+}
+
+
+@pytest.mark.parametrize("content", UNREADABLE.values(), ids=UNREADABLE)
+def test_one_file_that_cannot_be_read_is_named_and_the_rest_counts(
+    tmp_path: Path, root: Authority, content: bytes
+) -> None:
+    (tmp_path / "a-broken.pem").write_bytes(content)
+    (tmp_path / "good.pem").write_bytes(pem(root.certificate))
+    found = load(tmp_path)
+    assert len(found.roots) == 1
+    (told,) = found.unread
+    assert told.startswith(f"{tmp_path / 'a-broken.pem'}: ")
+
+
+def test_a_name_that_is_no_text_is_a_file_that_cannot_be_read(tmp_path: Path, root: Authority) -> None:
+    (tmp_path / "odd.pem").write_bytes(odd(root))
+    (tmp_path / "good.pem").write_bytes(pem(root.certificate))
+    found = load(tmp_path)
+    assert (len(found.roots), len(found.unread)) == (1, 1)
+    assert "odd.pem: certificate 1: " in found.unread[0]
+    with pytest.raises(CampaignError) as caught:
+        load(tmp_path / "odd.pem")
+    assert caught.value.where == str(tmp_path / "odd.pem")
+
+
+def test_one_certificate_of_a_file_is_named_by_its_number(tmp_path: Path, root: Authority) -> None:
+    file = tmp_path / "all.pem"
+    file.write_bytes(pem(root.certificate) + UNREADABLE["no certificate"] + pem(Authority().certificate))
+    found = load(file)
+    assert len(found.roots) == 2
+    assert found.unread[0].startswith(f"{file}: certificate 2: ")
+
+
+def test_der_and_pem_lie_side_by_side(tmp_path: Path, root: Authority) -> None:
+    between = Authority(name="between", parent=root)
+    (tmp_path / "root.cer").write_bytes(der(root))
+    (tmp_path / "between.der").write_bytes(der(between))
+    (tmp_path / "again.pem").write_bytes(pem(root.certificate))
+    found = load(tmp_path)
+    assert [one.der for one in found.roots] == [der(root)]
+    assert [one.der for one in found.intermediates] == [der(between)]
+    assert found.unread == ()
+
+
+def test_what_is_no_regular_file_is_named(tmp_path: Path, root: Authority) -> None:
+    """A pipe that nothing writes to would be waited for without an end."""
+    (tmp_path / "good.pem").write_bytes(pem(root.certificate))
+    (tmp_path / "folder.pem").mkdir()
+    os.mkfifo(tmp_path / "pipe.pem")
+    (tmp_path / "gone.pem").symlink_to(tmp_path / "nowhere")
+    with (tmp_path / "long.pem").open("wb") as long:
+        long.truncate(5 * 2**20)
+    found = load(tmp_path)
+    assert len(found.roots) == 1
+    assert [Path(one.partition(":")[0]).name for one in found.unread] == [
+        "folder.pem",
+        "gone.pem",
+        "long.pem",
+        "pipe.pem",
+    ]
+
+
+def test_a_folder_in_which_nothing_can_be_read(tmp_path: Path) -> None:
+    for number in range(30):
+        (tmp_path / f"{number:02}.pem").write_bytes(b"rubbish")
+    with pytest.raises(CampaignError) as caught:
+        load(tmp_path)
+    assert caught.value.where == str(tmp_path)
+    assert "00.pem" in caught.value.why
+    assert "and 20 more" in caught.value.why
+    assert len(caught.value.why) < 3_000
+
+
+def test_a_folder_that_holds_no_file_of_the_kind(tmp_path: Path) -> None:
+    (tmp_path / "readme.txt").write_text("nothing")
+    with pytest.raises(CampaignError) as caught:
+        load(tmp_path)
+    assert "*.pem" in caught.value.why
+
+
+def test_an_issuer_alone_is_no_root(root: Authority) -> None:
+    with pytest.raises(CampaignError) as caught:
+        parse(pem(Authority(name="between", parent=root).certificate), where="here")
+    assert caught.value.what == "no root among them"
+
+
+def test_five_hundred_roots_take_less_than_two_seconds(tmp_path: Path) -> None:
+    """Of the CPU, so that other work on the machine does not count; a sixth of them is slow to read."""
+    for number in range(500):
+        one = Authority(name=f"root {number}")
+        slip = [slips.names] if number % 6 == 0 else []
+        (tmp_path / f"{number}.pem").write_bytes(slips.pem(slips.slipped(der(one), one.key, slip)))
+    begun_s = time.process_time()
+    found = load(tmp_path)
+    spent_s = time.process_time() - begun_s
+    assert len(found.roots) == 500
+    assert spent_s < 2, f"{spent_s:.2f} s"

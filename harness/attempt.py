@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 import libvirt
 
-from harness import attested, workloads
+from harness import attested, verdict, workloads
 from harness.attested import Attending
 from harness.clock import NS_PER_S
 from harness.errors import InterruptedRunError, SodbenchError, StorageError, WorkloadError
@@ -32,20 +31,13 @@ from harness.response.trial import Guarding, guarding
 from harness.rig import guest, snapshot
 from harness.rig.host import CommandError, Host
 from harness.rig.session import Rig
+from harness.verdict import Judgement
 from harness.window import Window
 from harness.workloads.contract import Machine, Site, Workload
 
 _LOAD_SLACK_S = 120.0
 _POLL_S = 0.25
 _COMPLAINT = 800
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """Whether an attempt's evidence can be used: ``valid``, ``invalid`` or ``skipped``, and why not."""
-
-    verdict: str
-    reasons: tuple[str, ...] = ()
 
 
 class Attempt:
@@ -101,7 +93,7 @@ class Attempt:
             if isinstance(error, StorageError):
                 self._take_away()  # nothing more can be recorded: without its last event it does not count
                 raise
-            judgement = Judgement("invalid", (error.summary,))
+            judgement = verdict.of_error(error)
         except BaseException:
             self._take_away()
             raise
@@ -252,7 +244,8 @@ class Attempt:
             try:
                 status, out, err = machine.attempt(step.command, timeout_s=step.timeout_s)
             except CommandError as error:
-                raise WorkloadError(f"cannot {step.what}", where=error.where, why=error.what) from error
+                why = " ".join(error.what.split())  # it may quote the command, which may be a whole program
+                raise WorkloadError(f"cannot {step.what}", where=error.where, why=why) from error
             if status != 0:
                 why = (err.strip() or out.strip() or "it said nothing")[-_COMPLAINT:]
                 raise WorkloadError(
@@ -307,10 +300,9 @@ class Attempt:
                 reason = ended
             if reason:
                 self._say("workload.unsteady", after_s=after_s, test=test, reason=reason)
-                # What the output is not valid for says more than that it is not steady.
-                problems = "; ".join(self._workload.parse(self._output.lines).problems[:2])
-                why = f"the test is: {test}" + (f"; and {problems}" if problems else "")
-                raise WorkloadError(reason, where=self._trial.id, why=why)
+                problems = self._workload.parse(self._output.lines).problems
+                cause, *known = verdict.unsteady(reason, problems, test, ended=bool(self._output.ended))
+                raise WorkloadError(cause, why="\n".join(known))
             self._wait(_POLL_S)
         self._say("workload.steady", after_s=(clock.now_ns() - begin) / NS_PER_S, test=test)
 
@@ -350,7 +342,4 @@ class Attempt:
 
     def _judge(self, ended_early: str | None) -> Judgement:
         assert self._output is not None
-        reasons = list(self._workload.parse(self._output.lines).problems)
-        if ended_early is not None:
-            reasons.append(f"before the window closed {ended_early}")
-        return Judgement("invalid" if reasons else "valid", tuple(reasons))
+        return verdict.of_output(self._workload.parse(self._output.lines).problems, ended_early)

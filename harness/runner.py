@@ -281,15 +281,17 @@ def conclude(run: RunFolder) -> state.RunState:
     standing = state.fold(journal.read(run.journal), plan)
     bad = [one for one in standing.trials if one.counted is None or one.counted.verdict != "valid"]
     if bad:
-        reasons = "; ".join(
-            f"{one.trial.id}: {one.counted.verdict if one.counted else 'pending'}"
-            f" ({', '.join(one.counted.reasons) if one.counted else 'not run'})"
+        # Of each the cause alone: it is the first reason, and `status` lists the others.
+        causes = "".join(
+            f"\n    {one.trial.id}: {one.counted.verdict}: {(*one.counted.reasons, '')[0]}"
+            if one.counted
+            else f"\n    {one.trial.id}: pending: not run"
             for one in bad
         )
         raise IncompleteRunError(
             f"{len(bad)} of {len(standing.trials)} trials are not valid",
             where=str(run.root),
-            why=reasons,
-            remedy="`sodbench report` shows the valid ones and names the others",
+            why=f"in the order of the plan:{causes}",
+            remedy="`sodbench status` has every reason; `sodbench report` shows the valid ones",
         )
     return standing

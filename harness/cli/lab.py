@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,13 +16,23 @@ lab = typer.Typer(
 
 
 @lab.command()
-def up() -> None:
+def up(
+    variables: Annotated[
+        Path | None,
+        typer.Option(
+            "--vars",
+            metavar="FILE",
+            help="Variables for the inventory, such as archives of mstone and Faban (docs/provisioning.md); "
+            "they hold until `lab down`.",
+        ),
+    ] = None,
+) -> None:
     """Build and start what is missing, and write the inventory. A lab that is up stays as it is."""
     from harness.rig import lab as labs  # noqa: PLC0415
 
     output = Output()
     with output.status("building the lab: the first time takes about a minute"):
-        inventory = labs.up(labs.Places())
+        inventory = labs.up(labs.Places(), variables)
     output.say(f"The lab is up. Inventory: {inventory}")
 
 

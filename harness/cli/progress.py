@@ -14,6 +14,9 @@ from harness.clock import NS_PER_S
 from harness.journal import Event
 from harness.plan import Plan
 
+_INDENT = " " * 12
+"""Of a line that belongs to the one above it."""
+
 
 class RunProgress:
     """Tells of a run while it goes on. A context manager; `on_event` is the journal's listener."""
@@ -46,7 +49,7 @@ class RunProgress:
         if text:
             elapsed = int((event.t_ns - self._begin_ns) / NS_PER_S)
             label = f"{elapsed // 60:3d}:{elapsed % 60:02d}  {event.trial or '':<12} {text}"
-            self._output.say(label)
+            self._output.say(label, *(f"{_INDENT}{line}" for line in _further(event)))
         if event.kind == "attempt.finished":
             self._advance()
 
@@ -74,9 +77,8 @@ class RunProgress:
             case "observer.failed":
                 return f"observer {data['observer']} failed, its metrics are null: {data['reason']}"
             case "attempt.finished":
-                reasons = data.get("reasons")
-                why = "; ".join(map(str, reasons)) if isinstance(reasons, list) else ""
-                return f"{data['verdict']}{': ' + why if why else ''}"
+                cause = "".join(f": {reason}" for reason in _reasons(event)[:1])
+                return f"{data['verdict']}{cause}"
             case _:
                 return ""
 
@@ -93,6 +95,17 @@ class RunProgress:
         place = ids.index(event.trial) if event.trial in ids else 0
         left_s = (len(ids) - place) * self._share
         return f"trial {place + 1} of {len(ids)}, about {left_s / 60:.0f} min left"
+
+
+def _reasons(event: Event) -> list[str]:
+    """Why the attempt that `event` ends is not valid, the cause first."""
+    reasons = event.data.get("reasons") if event.kind == "attempt.finished" else None
+    return [str(reason) for reason in reasons] if isinstance(reasons, list) else []
+
+
+def _further(event: Event) -> list[str]:
+    """What is said of `event` on lines of their own."""
+    return _reasons(event)[1:]
 
 
 def of_response(event: Event) -> str:

@@ -28,9 +28,12 @@ def status(
     for one in standing.trials:
         counted = one.counted
         verdict = (counted.verdict or "") if counted else "pending"
-        why = "; ".join(counted.reasons) if counted else ""
+        why = (*counted.reasons, "")[0] if counted else ""
         rows.append((one.trial.id, one.trial.kind, str(len(one.attempts)), verdict, why))
     output.table(("trial", "kind", "attempts", "verdict", "why"), rows)
+    for one in standing.trials:
+        if one.counted and len(one.counted.reasons) > 1:
+            output.say(f"{one.trial.id}, besides:", *(f"  {reason}" for reason in one.counted.reasons[1:]))
     if standing.current is not None:
         output.say(f"Last heard of: {standing.current.trial}, {standing.current.phase}.")
     if standing.remaining:

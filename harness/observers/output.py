@@ -15,6 +15,7 @@ from harness.clock import NS_PER_S
 from harness.observers.contract import Record, Series
 from harness.rig.host import Channel, Host
 from harness.workloads.contract import Line, Process
+from harness.workloads.generators import marks
 
 FILE = "workload.log"
 """Rows of ``t_ns<TAB>source<TAB>text``, in the order of arrival."""
@@ -80,12 +81,12 @@ class Output:
         """Which process has ended by itself, with what it said last; None while all run."""
         for one in self._running:
             if one.channel.ended:
-                return f"the {one.process.source} ended by itself: {self._last_words(one.process.source)}"
+                words = self._last_words(one.process.source)
+                return f"the {one.process.source} ended by itself; it said last: {words}"
         return None
 
     def _last_words(self, source: str) -> str:
-        said = [line.text for line in self.lines if line.source == source and line.text.strip()]
-        return " | ".join(said[-3:]) or "it printed nothing"
+        return marks.last_words(line.text for line in self.lines if line.source == source)
 
     @property
     def exit_statuses(self) -> dict[str, int | None]:

@@ -195,5 +195,5 @@ def _outcome(attempt: Attempt, move: Move) -> Cell:
     if move.outcome != "completed":
         return Cell(text=move.outcome, tone="bad", reason=f"{move.outcome}: {move.detail}")
     if not attempt.counts:
-        return Cell(text=f"completed, {attempt.verdict}", tone="quiet", reason="; ".join(attempt.reasons))
+        return Cell(text=f"completed, {attempt.verdict}", tone="quiet", reason=(*attempt.reasons, "")[0])
     return Cell(text=move.outcome)

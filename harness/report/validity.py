@@ -10,7 +10,7 @@ import math
 
 from harness.report import quantity
 from harness.report.answers import joined
-from harness.report.document import MISSING, Block, Callout, Cell, Column, Paragraph, Table
+from harness.report.document import MISSING, Block, Callout, Cell, Code, Column, Paragraph, Table
 from harness.report.material import Material
 from harness.report.naming import Names, with_note
 from harness.report.story import Attempt
@@ -33,6 +33,7 @@ def blocks(material: Material) -> list[Block]:
     return [
         *_verdict(material),
         _trials(material),
+        *_further(material),
         _conditions(material),
         *_remarks(material),
         *_observers(material),
@@ -87,8 +88,20 @@ def _trial(attempt: Attempt, names: Names) -> list[Cell]:
         Cell(text=attempt.verdict, tone="good" if attempt.verdict == "valid" else "bad"),
         Cell(text=moves),
         Cell(text="yes" if attempt.counts else "no"),
-        Cell(text="; ".join(attempt.reasons) or MISSING),
+        Cell(text=attempt.reasons[0] if attempt.reasons else MISSING),
     ]
+
+
+def _further(material: Material) -> list[Block]:
+    """What is known beside the cause that the table names, each reason a line of its own."""
+    listed = [
+        "\n".join(
+            [f"{material.names.trial(one)}: {one.reasons[0]}", *(f"  {reason}" for reason in one.reasons[1:])]
+        )
+        for one in material.attempts
+        if len(one.reasons) > 1
+    ]
+    return [Code(text="\n\n".join(listed))] if listed else []
 
 
 def _conditions(material: Material) -> Table:

@@ -15,6 +15,7 @@ import shutil
 import socket
 import subprocess
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,8 @@ from ruamel.yaml import YAML
 
 from harness.clock import sleep
 from harness.errors import PrerequisiteError, ProvisionError
-from harness.rig import lab_machine, lab_network, ready
+from harness.journal import Json
+from harness.rig import lab_machine, lab_network, lab_variables, ready
 from harness.rig.lab_machine import Machine
 from harness.rig.local import run
 
@@ -69,6 +71,11 @@ class Places:
         return self.state / "inventory.yml"
 
     @property
+    def variables(self) -> Path:
+        """What a person added to the inventory, kept until `down`; see :mod:`harness.rig.lab_variables`."""
+        return self.state / "variables.yml"
+
+    @property
     def key(self) -> Path:
         """The lab's own ssh key; its public half has ``.pub`` added."""
         return self.cache / "keys/id_ed25519"
@@ -113,21 +120,27 @@ class MachineStatus:
     answers: bool
 
 
-def up(places: Places) -> Path:
+def up(places: Places, variables: Path | None = None) -> Path:
     """Build and start what is missing; the path of the inventory.
 
-    Idempotent: a lab that is up stays as it is, a broken one is mended, stale leftovers are cleared.
+    Idempotent: a lab that is up stays as it is, a broken one is mended, stale leftovers are cleared. The
+    inventory gets what the file `variables` says, or what the last `up` with such a file was told.
 
     Raises:
+        CampaignError: The file of variables is wrong, or an archive in it; nothing was touched.
         PrerequisiteError: Not root, or a program is missing.
         ProvisionError: A machine cannot be built or does not answer.
     """
+    kept = places.variables if places.variables.exists() else None
+    given = variables or kept
+    extra = lab_variables.read(given) if given else {}
     if os.geteuid() != 0:
         raise PrerequisiteError(
             "the lab makes bridges and mounts and needs root", remedy="run it through sudo"
         )
     for folder in (places.state, places.run, places.storage, places.key.parent):
         folder.mkdir(parents=True, exist_ok=True)
+    lab_variables.keep(places.variables, extra)
     _make_keys(places)
     base = _base(places)
     lab_network.up(places.kept_settings)
@@ -145,7 +158,7 @@ def up(places: Places) -> Path:
     for machine in places.machines():
         _await_ssh(machine)
         lab_machine.shape(machine, LINK_BIT_S)
-    _write_inventory(places)
+    _write_inventory(places, extra)
     return places.inventory
 
 
@@ -329,7 +342,7 @@ def _await_ssh(machine: Machine) -> None:
     )
 
 
-def _write_inventory(places: Places) -> None:
+def _write_inventory(places: Places, extra: Mapping[str, Json]) -> None:
     hosts = {
         machine.role: {"ansible_host": str(machine.address), "sodbench_uuid": machine.uuid}
         for machine in places.machines()
@@ -357,6 +370,7 @@ def _write_inventory(places: Places) -> None:
                     "gateway": str(lab_network.CONTROLLER.ip),
                 },
                 "sodbench_image_apt_sources": apt_sources(),
+                **extra,
             },
             "children": {
                 "hosts": {"hosts": {role: hosts[role] for role in ("a", "b")}},

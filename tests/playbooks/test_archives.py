@@ -1,48 +1,34 @@
 """The load generators that come from an archive of the user's: checked, set up, marked, and then left alone.
 
-The archives are made up here. They have the layout of mstone's and Faban's own and none of their programs.
+The archives are made up (``made_up_kits.py``). They have the layout of mstone's and Faban's own, want what
+those want, and have none of their programs.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import os
+import re
 import subprocess
 import sys
-import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.playbooks.test_lint import ROOT, tool
+from harness.workloads.generators import faban
+from harness.workloads.generators.targets import Target
+from tests.playbooks.made_up_kits import (
+    archive,
+    faban_kit,
+    faban_that_prints,
+    mstone_binaries,
+    mstone_sources,
+)
+from tests.playbooks.test_lint import ROOT, load, tool
+from tests.workloads.generators.stamped import SITE, run, stamped
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="the roles install as root")
-
-SETUP = """\
-#!/bin/bash
-read -r answer
-[ "$answer" = yes ] || { echo "License not agreed to."; exit 0; }
-cp bin/mailclient "$(sed -n 's/^ *tempDir //p' "$3")"
-"""
-MSTONE = {
-    "mstone/bin/mailmaster.pl": "print 'made up';\n",
-    "mstone/bin/mailclient": "#!/bin/sh\n",
-    "mstone/conf/general.wld.in": "",
-    "mstone/mstone": SETUP,
-}
-FABAN = {"faban/bin/fhb": '#!/bin/sh\necho "$JAVA_HOME|$JDK_JAVA_OPTIONS|$*"\n', "faban/lib/made-up.jar": ""}
-
-
-def archive(path: Path, files: dict[str, str]) -> dict[str, str]:
-    """Write a tar archive; the inventory's variable for it."""
-    with tarfile.open(path, "w:gz") as tar:
-        for name, text in files.items():
-            member = tarfile.TarInfo(name)
-            member.mode, member.size = 0o755, len(text)
-            tar.addfile(member, io.BytesIO(text.encode()))
-    return {"source": path.name, "checksum": f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"}
 
 
 def apply(folder: Path, role: str, **variables: object) -> subprocess.CompletedProcess[str]:
@@ -62,7 +48,7 @@ def apply(folder: Path, role: str, **variables: object) -> subprocess.CompletedP
 
 @AS_ROOT
 def test_mstone_is_set_up_once(tmp_path: Path) -> None:
-    found = archive(tmp_path / "mstone-4.9.4.tar.gz", MSTONE)
+    found = archive(tmp_path / "mstone-4.9.4.tar.gz", mstone_binaries())
     (tmp_path / "temp").mkdir()
     given = {"sodbench_mstone_archive": found, "mstone_temp": str(tmp_path / "temp")}
     done = apply(tmp_path, "mstone", **given)
@@ -74,6 +60,9 @@ def test_mstone_is_set_up_once(tmp_path: Path) -> None:
     assert sorted(path.name for path in tree.parent.iterdir()) == ["mstone"]
     again = apply(tmp_path, "mstone", **given)
     assert "changed=0" in again.stdout, again.stdout
+
+
+FABAN = faban_that_prints("$JAVA_HOME", "$JDK_JAVA_OPTIONS", "$*")
 
 
 @AS_ROOT
@@ -97,9 +86,70 @@ def test_faban_gets_what_starts_it_on_a_new_jdk(tmp_path: Path) -> None:
     assert len(options.split()) == 7
 
 
-@pytest.mark.parametrize(("role", "files"), [("mstone", MSTONE), ("faban", FABAN)])
+@AS_ROOT
+def test_mstones_sources_are_built_with_their_c_plus_plus(tmp_path: Path) -> None:
+    found = archive(tmp_path / "mstone-4.9.4.tar.gz", mstone_sources())
+    (tmp_path / "temp").mkdir()
+    done = apply(tmp_path, "mstone", sodbench_mstone_archive=found, mstone_temp=str(tmp_path / "temp"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    client = subprocess.run([str(tmp_path / "temp/mailclient")], capture_output=True, text=True, check=False)
+    assert (client.returncode, client.stdout) == (0, "")
+
+
+def test_a_client_with_nothing_on_it_gets_what_mstones_build_and_mail_client_want() -> None:
+    """All packages that apt would install for mstone on a machine that has none."""
+    wanted = load(ROOT / "playbooks/roles/packages/defaults/main.yml")["packages_of_purpose"]["mstone"]
+    empty = ["-o", "Dir::State::status=/dev/null", "-o", "APT::Install-Recommends=false"]
+    done = subprocess.run(
+        ["apt-get", "--simulate", *empty, "install", *wanted], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    installed = set(re.findall(r"^Inst (\S+)", done.stdout, re.MULTILINE))
+    assert {"cmake", "gcc", "perl"} <= installed
+    assert "g++" in installed, "CMake asks for a C++ compiler"
+    assert "netbase" in installed, "the mail client looks tcp up in /etc/protocols"
+
+
+TARGETS = (
+    Target(name="static", before="/static/0", after=".html", low=10, high=99, weight=0.6),
+    Target(name="wait", before="/wait", weight=0.1),
+    Target(name="browse_wool", before="/shop/browse?q=wool", weight=0.1),
+    Target(name="browse-wool $1", before='/shop/browse?q="$1"&m=@@', weight=0.2),
+)
+
+
+@AS_ROOT
+def test_faban_runs_with_a_launcher_of_2_mib_a_strict_driver_and_any_target(tmp_path: Path) -> None:
+    """The whole way: role, `sodbench-fhb`, launcher, driver, run file, compiled methods, files, timeline."""
+    (tmp_path / "classes").mkdir()
+    kit = archive(tmp_path / "faban-kit-1.6.tar.gz", faban_kit(tmp_path / "classes"))
+    done = apply(tmp_path, "faban", sodbench_faban_archive=kit)
+    assert done.returncode == 0, done.stdout + done.stderr
+    process = faban.process(SITE, faban.Load(clients=5, rate=50), 80, TARGETS)
+    said = run(process, **{faban.FHB: tmp_path / "installed/faban/bin/sodbench-fhb"})
+    timeline = faban.parse(stamped(said), work_unit="requests", error_limit=0.01)
+    assert not timeline.problems, "\n".join(said)
+    assert [sample.work for sample in timeline.samples] == [4, 4, 4]
+    assert timeline.summary["succeeded"] == 120
+    heap = re.search(r"heap of (\d+) bytes", "\n".join(said))
+    assert heap is not None
+    assert 256 << 20 <= int(heap[1]) <= 1 << 30
+    assert not Path("/tmp/Made.java").exists(), "the driver is made in the run's own folder"
+
+
+@AS_ROOT
+def test_a_caller_may_give_fhb_more_memory(tmp_path: Path) -> None:
+    found = archive(tmp_path / "kit-1.0.tar.gz", faban_that_prints("$_JAVA_OPTIONS"))
+    assert apply(tmp_path, "faban", sodbench_faban_archive=found).returncode == 0
+    program = [str(tmp_path / "installed/faban/bin/sodbench-fhb")]
+    own = {"PATH": os.environ["PATH"], "JAVA_HOME": "/a/jdk", "_JAVA_OPTIONS": "-Xmx2g"}
+    done = subprocess.run(program, env=own, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["-Xmx512m", "-Xmx2g"]
+
+
+@pytest.mark.parametrize(("role", "files"), [("mstone", mstone_binaries()), ("faban", FABAN)])
 def test_a_wrong_checksum_names_archive_expected_and_found(
-    tmp_path: Path, role: str, files: dict[str, str]
+    tmp_path: Path, role: str, files: Mapping[str, bytes]
 ) -> None:
     found = archive(tmp_path / "kit-1.0.tar.gz", files)
     wrong = "sha256:" + "0" * 64
@@ -128,7 +178,7 @@ def test_a_missing_archive_is_named(tmp_path: Path) -> None:
 
 @AS_ROOT
 def test_an_archive_of_something_else_is_refused(tmp_path: Path) -> None:
-    found = archive(tmp_path / "other.tar.gz", {"other/README": "something else"})
+    found = archive(tmp_path / "other.tar.gz", {"other/README": b"something else"})
     done = apply(tmp_path, "faban", sodbench_faban_archive=found)
     assert done.returncode != 0
     assert "should have one bin/fhb in it and has 0" in " ".join(done.stdout.split())

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from harness.report import answers, compose, moves, provenance, validity
-from harness.report.document import MISSING, Answer, Block, Callout, Paragraph, Table
+from harness.report.document import MISSING, Answer, Block, Callout, Code, Paragraph, Table
 from harness.report.material import Material
 
 
@@ -106,6 +106,19 @@ def test_rows_of_attempts_that_do_not_count_are_grey_and_marked(demo: Material) 
     assert {cell.tone for row in table.rows for cell in row} == {"quiet"}
     assert table.rows[0][-1].text == "completed, invalid"
     assert table.rows[0][-1].reason == "the clock stepped"
+
+
+def test_an_invalid_trial_is_listed_with_its_cause_and_the_rest_on_lines_of_its_own(demo: Material) -> None:
+    first, *others = demo.attempts
+    reasons = ("the clock stepped", "by 3 s", "at 12:00")
+    blocks = validity.blocks(
+        replace(demo, attempts=[replace(first, verdict="invalid", reasons=reasons), *others])
+    )
+    (trials,) = [block for block in blocks if isinstance(block, Table) and block.key == "trials"]
+    assert trials.rows[0][-1].text == "the clock stepped"
+    (further,) = [block for block in blocks if isinstance(block, Code)]
+    assert further.text.splitlines()[0].endswith(": the clock stepped")
+    assert further.text.splitlines()[1:] == ["  by 3 s", "  at 12:00"]
 
 
 def test_work_is_shown_in_the_workloads_own_unit(demo: Material) -> None:

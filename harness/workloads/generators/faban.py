@@ -20,16 +20,18 @@ import math
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
 from math import ceil
+from urllib.parse import quote
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape, quoteattr
 
 from harness.clock import NS_PER_S
+from harness.errors import WorkloadError
 from harness.workloads.contract import GENERATOR, Line, Process, Sample, Site, Step, Timeline
-from harness.workloads.generators import marks
+from harness.workloads.generators import marks, operation
 from harness.workloads.generators.targets import Target
 
 NAME = "Faban (fhb)"
@@ -49,13 +51,24 @@ START_S = 30
 
 REPORT_S = 30
 DRIVER = "http_driver1"
+_MOST_COMPLAINTS = 5
 LATENCY = "mean of the second"
 _LOG_UNCERTAINTY_S = 0.1
 _DAY_UNCERTAINTY_S = 1.0
 _RUN, _DRIVER_NS = "http://faban.sunsource.net/ns/faban", "http://faban.sunsource.net/ns/fabandriver"
 _COMMENCES = re.compile(r".*run commences in (\d{1,7}) ms\b.*", re.ASCII)
 _LITTLE = re.compile(r"(?:ERROR|WARNING):.*Little's law.*", re.ASCII)
-_ERROR = re.compile(r"(?:ERROR|SEVERE|Exception in thread)\b.*", re.ASCII)
+_ERROR = re.compile(
+    r"(?:ERROR|SEVERE|Exception in thread)\b.*"  # its own
+    r"|Error: .*|Error occurred during initialization of VM"  # Java's, which could not start it
+    r"|\S+\.java:\d{1,7}: error: .*",  # the compiler's of its driver
+    re.ASCII,
+)
+_DETAIL = re.compile(
+    r"(?:GC triggered|(?:Caused by: )?(?:[a-z]\w*\.)+[A-Z]\w*(?:Exception|Error)\b).*", re.ASCII
+)
+"""A line that says more of the one before it."""
+
 _SPURIOUS = re.compile(r"ERROR: (?:Think time deviation is too high|Missed target 90%).*", re.ASCII)
 _SECTION = re.compile(r"Section: (?P<what>.*)")
 _DECLARATION = re.compile(r"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
@@ -87,11 +100,20 @@ def steady_s(site: Site) -> int:
 
 
 def run_file(site: Site, load: Load, port: int, targets: Sequence[Target]) -> str:
-    """run.xml for `targets`; ``@WORK@`` is the working folder."""
+    """run.xml for `targets`; ``@WORK@`` is the working folder.
+
+    Raises:
+        WorkloadError: Two targets have one name, which would be one method twice.
+    """
+    names = [target.name for target in targets]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise WorkloadError(
+            f"two targets are called {twice!r}", remedy="give each of the workload's targets its own name"
+        )
     base = f"http://{site.guest_address}:{port}"
     operations = "".join(_operation(base, target) for target in targets)
     mix = "".join(
-        f"<operationMix><name>{escape(target.name)}</name><r>{target.weight:g}</r></operationMix>"
+        f"<operationMix><name>{operation.operation(target.name)}</name><r>{target.weight:g}</r></operationMix>"
         for target in targets
     )
     lag = f"<cycleMin>{load.think_ms}</cycleMin><cycleMax>{load.think_ms}</cycleMax>"
@@ -114,13 +136,19 @@ def run_file(site: Site, load: Load, port: int, targets: Sequence[Target]) -> st
 
 
 def _operation(base: str, target: Target) -> str:
+    """One kind of request; ``kbps`` is a number for every kit that knows it, and -1 is no limit."""
     number = "" if target.low is None else f"@@faban.getRandomInt({target.low},{target.high})@@"
-    url, request = f"{base}{target.before}", f"{number}{target.after}"
+    url, request = f"{base}{_path(target.before)}", f"{number}{_path(target.after)}"
     return (
-        f"<operation><name>{escape(target.name)}</name><url>{escape(url)}</url>"
-        f'<get subst="{str(bool(number)).lower()}"><![CDATA[{request}]]></get>'
+        f"<operation><name>{operation.operation(target.name)}</name><url>{escape(url)}</url>"
+        f'<kbps>-1</kbps><get subst="{str(bool(number)).lower()}"><![CDATA[{request}]]></get>'
         "<max90th>10</max90th></operation>\n"
     )
+
+
+def _path(text: str) -> str:
+    """`text` without what ends a string of Java's (``"``) or means something to Faban (``$``, ``@@``)."""
+    return quote(text, safe="/?=&%:,;+!*()~")
 
 
 def _total_s(site: Site) -> int:
@@ -138,7 +166,8 @@ def process(site: Site, load: Load, port: int, targets: Sequence[Target]) -> Pro
             f"sed \"s|@WORK@|$work|g\" > run.xml <<'END'\n{run_file(site, load, port, targets)}END",
             "export TZ=UTC LC_ALL=C",  # summary.xml has the time of day in the zone it runs in
             marks.started(),
-            f'{shlex.quote(FHB)} -D "$work/out" -s -f "$work/run.xml"',
+            # It writes and compiles its driver in a folder that is /tmp unless it is told another.
+            f'{shlex.quote(FHB)} -J "-Dfaban.tmpdir=$work" -D "$work/out" -s -f "$work/run.xml"',
             marks.ended(),
             'for folder in "$work"/out/*/; do',
             marks.shown("summary.xml", '"${folder}summary.xml"'),
@@ -182,6 +211,7 @@ def parse(lines: Sequence[Line], *, work_unit: str, error_limit: float) -> Timel
 class _Summary:
     figures: Mapping[str, float]
     began: datetime | None = None
+    failures: Mapping[str, float] = field(default_factory=dict)
 
 
 def _summary(texts: Sequence[str]) -> tuple[_Summary, list[str]]:
@@ -212,7 +242,16 @@ def _summary(texts: Sequence[str]) -> tuple[_Summary, list[str]]:
         found = [_percentile(each, nth) for each in responses]
         figures[f"p{nth}_s"] = _largest(found)
     known = {name: value for name, value in figures.items() if value is not None}
-    return _Summary(known, _day(driver.findtext("startTime") or "")), problems
+    return _Summary(known, _day(driver.findtext("startTime") or ""), _failures(driver)), problems
+
+
+def _failures(driver: ET.Element) -> Mapping[str, float]:
+    """How many requests of each target failed, the most first; targets without failures are left out."""
+    counted = {
+        operation.target(each.get("name", "")): _number(each.findtext("failures")) or 0.0
+        for each in driver.findall("mix/operation")
+    }
+    return {name: counted[name] for name in sorted(counted, key=lambda one: -counted[one]) if counted[name]}
 
 
 def _percentile(operation: ET.Element, nth: str) -> ET.Element | None:
@@ -315,23 +354,34 @@ def _begin(lines: Sequence[Line], summary: _Summary) -> _Begin | None:
 
 
 def _run_problems(lines: Sequence[Line], found: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    said = [line.text.strip()[:200] for line in lines if line.source == GENERATOR and line.text.strip()]
-    own = [text.strip()[:200] for text in found.get("started", ()) if text.strip()]
-    words = " | ".join(own[-3:]) or "nothing"
+    """What went wrong with the run, the cause first: what Faban complained of, then how it ended."""
+    said = [line.text for line in lines if line.source == GENERATOR]
+    own = found.get("started", ())
     ended = marks.rest_of(lines, "ended")
     if marks.rest_of(lines, "started") is None:
-        yield f"Faban was not started: {' | '.join(said[-3:]) or 'it said nothing'}"
-    elif ended is None:
-        yield f"Faban did not end by itself; it said last: {words}"
-    elif ended[1].strip() != "0":
-        yield f"Faban ended with status {ended[1].strip()[:20]}; it said last: {words}"
-    for text in own:
-        if _LITTLE.fullmatch(text) or (_ERROR.match(text) and not _SPURIOUS.match(text)):
-            yield f"Faban said: {text}"
+        yield "Faban was not started"
+        yield f"it said last: {marks.last_words(said)}"
+    yield from _complaints(own)
+    if marks.rest_of(lines, "started") is not None and (ended is None or ended[1].strip() != "0"):
+        status = "" if ended is None else ended[1].strip()[:20]
+        yield "Faban did not end by itself" if ended is None else f"Faban ended with status {status}"
+        yield f"Faban said last: {marks.last_words(map(operation.with_targets, own))}"
     if ended is not None:
         for name in ("summary.xml", "detail.xan"):
             if not any(text.strip() for text in found.get(name, ())):
                 yield f"Faban wrote no {name}"
+
+
+def _complaints(texts: Sequence[str]) -> Iterator[str]:
+    """Each different complaint with the line that says more of it, and how many more there are."""
+    told: dict[str, None] = {}
+    for text, following in pairwise([*texts, ""]):
+        if _LITTLE.fullmatch(text) or (_ERROR.match(text) and not _SPURIOUS.match(text)):
+            more = f" {following.strip()}" if _DETAIL.match(following) else ""
+            told[f"Faban said: {operation.with_targets(text.strip()[:200] + more[:200])}"] = None
+    yield from list(told)[:_MOST_COMPLAINTS]
+    if len(told) > _MOST_COMPLAINTS:
+        yield f"Faban had {len(told) - _MOST_COMPLAINTS} more complaints"
 
 
 def _load_problems(summary: _Summary, unit: str, limit: float) -> Iterator[str]:
@@ -344,3 +394,5 @@ def _load_problems(summary: _Summary, unit: str, limit: float) -> Iterator[str]:
         share = failed / (succeeded + failed)
         total = succeeded + failed
         yield f"{failed:.0f} of {total:.0f} {unit} failed ({share:.1%}); the limit is {limit:.1%}"
+        most = [f"{name[:40]} {count:.0f}" for name, count in summary.failures.items()][:_MOST_COMPLAINTS]
+        yield f"failed by target: {', '.join(most)}"

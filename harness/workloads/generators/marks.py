@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from harness.workloads.contract import GENERATOR, Line
 
@@ -52,6 +52,12 @@ def sections(lines: Sequence[Line], source: str = GENERATOR) -> Mapping[str, Seq
         # A name that comes twice is of two runs or of torn output: the first stands.
         into = [] if mark["name"] in found else found.setdefault(mark["name"], [])
     return found
+
+
+def last_words(texts: Iterable[str]) -> str:
+    """The last three lines that say anything, marks left out, each of bounded length."""
+    said = [text.strip()[:200] for text in texts if text.strip() and not MARK.fullmatch(text.rstrip())]
+    return " | ".join(said[-3:]) or "nothing"
 
 
 def rest_of(lines: Sequence[Line], name: str, source: str = GENERATOR) -> tuple[int, str] | None:

@@ -43,7 +43,8 @@ POLL_S = 15
 REPORT_S = 45
 """For reducing the data and writing the report, gnuplot missing or not."""
 
-RESULTS, SERIES = "results.txt", "time-SMTP.csv"
+RESULTS, SERIES, ERRORS = "results.txt", "time-SMTP.csv", "stderr"
+_MOST_COMPLAINTS = 5
 LATENCY = "mean time from DATA to its reply"
 _NUMBER = r"\d{1,15}(?:\.\d{1,15})?"
 _CLIENTS = re.compile(r"Number of reporting clients: (\d{1,9}) of (\d{1,9})\s*", re.ASCII)
@@ -51,6 +52,8 @@ _DURATION = re.compile(r"Test duration: (\d{1,9}) (second|minute|hour|day)s?\b.*
 _TOTALS = re.compile(r"SMTP\s+Try\s+Error\b.*", re.ASCII)
 _ROW = re.compile(rf"SMTP:(?P<name>[a-z]+)\s+(?P<values>{_NUMBER}(?:\s+{_NUMBER})*)\s*", re.ASCII)
 _STARTING = re.compile(r"Starting (?:clients|\d+ (?:x \d+|processes) on )", re.ASCII)
+_CLIENT_SAID = re.compile(r"\S+\[\d+\]\s+t=\d+(?: EXITING)?: (.*\S)\s*", re.ASCII)
+_GREETING = re.compile(r"mailclient \(|procs=", re.ASCII)
 _UNIT_S = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
 
@@ -131,7 +134,7 @@ def process(site: Site, load: Load) -> Process:
             marks.started(),
             f"perl -Ibin -- bin/mailmaster.pl -w sodbench.wld {run}",
             marks.ended(),
-            f"for found in {results}{RESULTS} {results}{SERIES} {results}clients-*.csv {results}stderr; do",
+            f"for found in {results}{RESULTS} {results}{SERIES} {results}clients-*.csv {results}{ERRORS}; do",
             '[ -f "$found" ] || continue',
             f'echo "== ${{found##*/}}"; head -c {marks.LIMIT_BYTES} "$found"; echo',
             "done",
@@ -155,6 +158,8 @@ def parse(lines: Sequence[Line], *, clients: int, error_limit: float) -> Timelin
     problems.extend(_error_problems(results, error_limit))
     if not samples and not problems:
         problems.append("no second of mstone's series is whole")
+    if problems:  # in a valid run a client may complain of what is below the limit
+        problems = [*_complaints(found)[:_MOST_COMPLAINTS], *problems]
     summary = dict(results.figures)
     if samples:
         summary["clock_uncertainty_s"] = 1.0 + RAMP_S / max(1, clients)
@@ -262,18 +267,25 @@ def _begin(lines: Sequence[Line]) -> int | None:
 def _run_problems(
     lines: Sequence[Line], found: Mapping[str, Sequence[str]], begin: int | None
 ) -> Iterator[str]:
+    """What went wrong with the run, the cause first: how it ended, then what was said last."""
     ended = marks.rest_of(lines, "ended")
-    said = [text.strip()[:200] for text in found.get("started", ()) if text.strip()]
-    words = " | ".join(said[-3:]) or "nothing"
     if begin is None:
-        first = [line.text.strip()[:200] for line in lines if line.source == GENERATOR and line.text.strip()]
-        yield f"mstone was not started: {' | '.join(first[-3:]) or 'it said nothing'}"
-    elif ended is None:
-        yield f"mstone did not end by itself; it said last: {words}"
-    elif ended[1].strip() != "0":
-        yield f"mstone ended with status {ended[1].strip()[:20]}; it said last: {words}"
+        yield "mstone was not started"
+        yield f"it said last: {marks.last_words(line.text for line in lines if line.source == GENERATOR)}"
+    elif ended is None or ended[1].strip() != "0":
+        status = "" if ended is None else ended[1].strip()[:20]
+        yield "mstone did not end by itself" if ended is None else f"mstone ended with status {status}"
+        yield f"mstone said last: {marks.last_words(found.get('started', ()))}"
     if begin is not None and ended is not None:
         yield from (f"mstone wrote no {name}" for name in (RESULTS, SERIES) if not _text(found.get(name, ())))
+
+
+def _complaints(found: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    """What mstone's clients said of themselves, each different complaint once, without their greeting."""
+    said = [matched[1] for text in found.get(ERRORS, ()) if (matched := _CLIENT_SAID.fullmatch(text))]
+    return [
+        f"mstone's client said: {text[:200]}" for text in dict.fromkeys(said) if not _GREETING.match(text)
+    ]
 
 
 def _client_problems(found: Mapping[str, Sequence[str]], results: _Results, clients: int) -> Iterator[str]:

@@ -10,7 +10,7 @@ class Target:
     """A kind of request: `before`, a number drawn evenly from `low` to `high` where there are any, `after`.
 
     Attributes:
-        name: A word, by which results name it.
+        name: What results call it; no two targets of a workload have the same.
         before: Begin of the path.
         after: End of the path.
         low: Smallest number, or None for a fixed path.

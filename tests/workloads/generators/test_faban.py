@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import random
+import re
 import shlex
 from pathlib import Path
+from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.errors import WorkloadError
 from harness.workloads.contract import Line, Timeline
-from harness.workloads.generators import faban
+from harness.workloads.generators import faban, operation
 from harness.workloads.generators.targets import Target
 from tests.workloads.generators.stamped import SAMPLES, SITE, S, run, stamped, texts, well_formed
 
@@ -188,8 +191,121 @@ def test_the_run_file_is_xml_that_faban_takes() -> None:
         ("true", "@@faban.getRandomInt(10,99)@@.html"),
         ("false", ""),
     ]
-    mix = [[part.text for part in each] for each in driver.findall(f"{fd}operationMix")]
-    assert mix == [["static", "0.7"], ["browse", "0.3"]]
+    # Neither may be called what it is called here: `static` is a keyword of Java.
+    mix = [[part.text or "" for part in each] for each in driver.findall(f"{fd}operationMix")]
+    assert [(operation.target(name), share) for name, share in mix] == [("static", "0.7"), ("browse", "0.3")]
+    assert [each.findtext(f"{fd}name") for each in driver.findall(f"{fd}operation")] == [
+        name for name, _ in mix
+    ]
+
+
+# The Java Language Specification, sections 3.8 to 3.10 and 4.3.2.
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+RESERVED = re.findall(
+    r"\S+",
+    """
+    abstract assert boolean break byte case catch char class const continue default do double else
+    enum extends final finally float for goto if implements import instanceof int interface long
+    native new package private protected public return short static strictfp super switch
+    synchronized this throw throws transient try void volatile while _ true false null
+    clone equals finalize getClass hashCode notify notifyAll toString wait
+    """,
+)
+NAMES = st.one_of(st.text(min_size=1), st.sampled_from(RESERVED), st.text("_x0e9$-", min_size=1, max_size=8))
+
+
+@given(st.lists(NAMES, min_size=1, max_size=8, unique=True))
+def test_whatever_a_target_is_called_its_operation_is_a_method_of_its_own(names: list[str]) -> None:
+    targets = [Target(name=name, before="/") for name in names]
+    root = ET.fromstring(faban.run_file(SITE, LOAD, 80, targets))
+    space = "{http://faban.sunsource.net/ns/fabandriver}"
+    driver = root.find(f"{space}driverConfig")
+    assert driver is not None
+    found = [each.findtext(f"{space}name") or "" for each in driver.findall(f"{space}operation")]
+    assert len(set(found)) == len(names)
+    assert all(IDENTIFIER.fullmatch(name) and name not in RESERVED for name in found), found
+    assert [int(each.findtext(f"{space}kbps") or "") for each in driver.findall(f"{space}operation")] == [
+        -1 for _ in names
+    ]
+
+
+@given(st.text())
+def test_an_operation_is_mapped_back_to_its_target(name: str) -> None:
+    assert operation.target(operation.operation(name)) == name
+    assert operation.with_targets(f"no {operation.operation(name)}: failed") == f"no {name}: failed"
+
+
+@given(st.text())
+def test_what_is_no_operation_of_ours_stays_as_it_is(text: str) -> None:
+    found = operation.target(text)
+    assert found == text or operation.operation(found) == text or text.startswith("op_")
+
+
+def test_two_targets_of_one_name_are_refused() -> None:
+    twice = [Target(name="page", before="/a"), Target(name="page", before="/b")]
+    with pytest.raises(WorkloadError, match="two targets are called 'page'"):
+        faban.run_file(SITE, LOAD, 80, twice)
+
+
+@pytest.mark.parametrize("path", ['/a"b', "/$1", "/a\\b", "/a@@b", "/a b", "/a]]>b", "/\u00e9"])
+def test_a_path_reaches_the_driver_as_text_of_java_and_not_as_code(path: str) -> None:
+    root = ET.fromstring(faban.run_file(SITE, LOAD, 80, [Target(name="odd", before=path, after=path)]))
+    space = "{http://faban.sunsource.net/ns/fabandriver}"
+    texts_of = [root.findtext(f".//{space}operation/{space}{name}") or "" for name in ("url", "get")]
+    assert all(re.fullmatch(r"[A-Za-z0-9/:.%?=&]+", text) for text in texts_of), texts_of
+    assert all(unquote(text).endswith(path) for text in texts_of)
+
+
+@pytest.mark.parametrize(
+    ("complaint", "cause"),
+    [
+        (
+            [
+                "Error occurred during initialization of VM",
+                "GC triggered before VM initialization completed.",
+            ],
+            "Faban said: Error occurred during initialization of VM GC triggered before VM initialization "
+            "completed.",
+        ),
+        (
+            [
+                "SEVERE: Master terminated with errors.",
+                'java.lang.NumberFormatException: For input string: ""',
+            ],
+            "Faban said: SEVERE: Master terminated with errors. java.lang.NumberFormatException: For input "
+            'string: ""',
+        ),
+        (
+            ["/tmp/http_driver1.java:68: error: <identifier> expected", "SEVERE: Master terminated."],
+            "Faban said: /tmp/http_driver1.java:68: error: <identifier> expected",
+        ),
+        (["SEVERE: no ratio for op_browse__wool"], "Faban said: SEVERE: no ratio for browse_wool"),
+    ],
+)
+def test_the_first_problem_is_the_cause(complaint: list[str], cause: str) -> None:
+    problems = parse([STARTED, *complaint, "== ended 1", "== missing summary.xml", "== done"]).problems
+    assert problems[0] == cause
+    assert "Faban ended with status 1" in problems
+    assert all(len(problem) < 250 for problem in problems[1:])
+
+
+def test_thousands_of_complaints_are_bounded_and_counted() -> None:
+    said = [f"SEVERE: thread {number} died" for number in range(20_000)]
+    problems = parse(output([*STDOUT, *said])).problems
+    assert len(problems) < 10
+    assert "Faban had 19995 more complaints" in problems
+
+
+def test_failures_are_named_by_target() -> None:
+    summary = changed(SUMMARY, "<failures>0<", "<failures>90<")
+    summary = [
+        text.replace('<operation name="test">', '<operation name="op_browse__wool">') for text in summary
+    ]
+    problems = parse(output(summary=summary)).problems
+    assert list(problems) == [
+        "90 of 906 requests failed (9.9%); the limit is 1.0%",
+        "failed by target: browse_wool 90",
+    ]
 
 
 def test_the_command_in_a_real_shell_prints_what_fhb_left(tmp_path: Path) -> None:

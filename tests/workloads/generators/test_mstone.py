@@ -109,6 +109,25 @@ def test_an_invalid_run_is_named(said: list[str], named: str) -> None:
     assert any(named in problem for problem in problems), problems
 
 
+def test_what_its_client_complained_of_is_the_cause() -> None:
+    complaints = [
+        "vm[12010]\tt=1795805784: mailclient (4.9.4 built Nov 27 2026 18:50:18)",
+        "vm[12010]\tt=1795805784: procs=1 threads=2 seconds=14 ramptime=2 seed=1795816626",
+        "vm[12010]\tt=1795805784: there is no entry for tcp",
+        "vm[12010]\tt=1795805784 EXITING: no host can be named",
+    ]
+    said = [*output(results=[], series=[], clients=[], status="255"), "== stderr", *complaints]
+    problems = parse(said).problems
+    assert problems[:3] == (
+        "mstone's client said: there is no entry for tcp",
+        "mstone's client said: no host can be named",
+        "mstone ended with status 255",
+    )
+    assert all(len(problem) < 120 for problem in problems)
+    valid = [*OUTPUT[:-1], "== stderr", *complaints]
+    assert not parse(valid).problems, "in a valid run a client may complain"
+
+
 def test_without_its_own_word_mstones_begin_is_the_mark() -> None:
     said = [text for text in OUTPUT if not text.startswith("Starting")]
     assert parse(said).samples[0].t_ns == 0 + S

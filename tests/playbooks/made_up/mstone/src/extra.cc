@@ -1,0 +1,1 @@
+extern "C" int extra() { struct Seven { int is = 7; }; return Seven().is; }

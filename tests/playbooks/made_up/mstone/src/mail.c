@@ -1,0 +1,2 @@
+#include "mail.h"
+int send_all(void) { return messages; }

@@ -1,0 +1,3 @@
+int messages;
+int extra(void);
+int send_all(void);

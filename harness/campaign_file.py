@@ -17,7 +17,7 @@ from harness.errors import CampaignError
 from harness.migration.options import MigrationOptions
 from harness.workloads import available
 from harness.workloads.contract import Workload
-from harness.yaml_model import nearest, part, refusal
+from harness.yaml_model import file_schema, nearest, part, refusal
 from harness.yaml_source import KeyPath, Problem, Source, dotted, parse, read_text
 
 Registry = Mapping[str, type[Workload]]
@@ -54,7 +54,7 @@ def loads(text: str, where: str, registry: Registry | None = None) -> Campaign:
 def json_schema(registry: Registry | None = None) -> dict[str, Any]:
     """The JSON Schema (2020-12) of a campaign file, for editors; it knows the workloads and their options."""
     workloads = available() if registry is None else registry
-    schema = Campaign.model_json_schema()
+    schema = file_schema(Campaign)
     choices: list[dict[str, Any]] = [
         {"enum": sorted(workloads), "description": "a workload with its defaults"}
     ]
@@ -68,7 +68,7 @@ def json_schema(registry: Registry | None = None) -> dict[str, Any]:
         )
     schema["properties"]["workloads"]["items"] = {"anyOf": choices}
     schema["$defs"].pop(WorkloadChoice.__name__, None)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return schema
 
 
 def _refusal(problems: tuple[Problem, ...] | list[Problem], where: str) -> CampaignError:
@@ -77,13 +77,12 @@ def _refusal(problems: tuple[Problem, ...] | list[Problem], where: str) -> Campa
 
 def _campaign(source: Source, registry: Registry) -> tuple[Campaign | None, list[Problem]]:
     """The campaign, and everything wrong: form, keys and values, combinations, workloads."""
-    problems: list[Problem] = []
-    campaign = _validated(Campaign, source.data, (), source, problems)
+    campaign, problems = part(Campaign, source.data, (), source, Campaign)
     schedule = _part(Schedule, source.data.get("schedule", {}))
     migration = _part(MigrationOptions, source.data.get("migration", {}))
     for path, text in inconsistencies(schedule, migration):
         problems.append(Problem(line=source.line(path), path=dotted(path), text=text))
-    if "respond" in source.data and "attest" not in source.data:
+    if source.data.get("respond") is not None and "attest" not in source.data:
         text = "respond without attest: a guest is guarded by what is attested of its hosts"
         problems.append(Problem(line=source.line(("respond",)), path="respond", text=text))
     choices = tuple(_choices(source, registry, problems))
@@ -125,7 +124,10 @@ def _choices(source: Source, registry: Registry, problems: list[Problem]) -> Ite
             problems.append(Problem(line=source.line(path), path=dotted(path), text=text))
         seen.add(choice.name)
         place: KeyPath = ("workloads", index, "options")
-        options = _validated(registry[choice.name].Options, choice.options, place, source, problems)
+        options, wrong = part(
+            registry[choice.name].Options, choice.options, place, source, Campaign, as_written=True
+        )
+        problems.extend(wrong)
         if options is not None:
             yield WorkloadChoice(name=choice.name, options=options.model_dump(mode="json"))
 
@@ -138,12 +140,3 @@ def _unknown_workload(name: str, line: int, path: str, registry: Registry) -> Pr
         allowed=", ".join(sorted(registry)) or "none is installed",
         hint=nearest(name, registry),
     )
-
-
-def _validated(
-    model: type[Model], value: object, at: KeyPath, source: Source, problems: list[Problem]
-) -> Model | None:
-    """`value` as `model`, or None with each of its mistakes added to `problems`; `at` is its place."""
-    result, found = part(model, value, at, source, Campaign)
-    problems.extend(found)
-    return result

@@ -7,9 +7,11 @@ the nearest match, for all mistakes at once. Nothing here knows any particular f
 from __future__ import annotations
 
 import difflib
+import json
+import re
 import reprlib
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeVar, get_args
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -17,7 +19,7 @@ from pydantic_core import ErrorDetails
 
 from harness.errors import CampaignError
 from harness.legible import legible
-from harness.yaml_source import KeyPath, Plain, Problem, Source, dotted
+from harness.yaml_source import KeyPath, Problem, Source, dotted
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -51,9 +53,18 @@ def validated(model: type[Model], source: Source) -> tuple[Model | None, tuple[P
 
 
 def part(
-    model: type[Model], value: object, at: KeyPath, source: Source, root: type[BaseModel]
+    model: type[Model],
+    value: object,
+    at: KeyPath,
+    source: Source,
+    root: type[BaseModel],
+    *,
+    as_written: bool = False,
 ) -> tuple[Model | None, list[Problem]]:
     """`value` as `model`, and all that is wrong with it; None where anything is.
+
+    An empty value (null) is wrong everywhere, also where the model has None for what is left out: an empty
+    section must not mean that there is none.
 
     Args:
         model: What it has to be.
@@ -61,12 +72,21 @@ def part(
         at: The key path of that part.
         source: The file, for lines.
         root: The model of the whole file, in which a misplaced key is looked up.
+        as_written: Nothing is converted even if the model, which may be from elsewhere, would: true is no 1.
     """
+    empty = [_empty(field, (*at, *place), source) for place, field in _empty_values(model, value)]
     try:
-        result = model.model_validate(value)
+        if as_written:
+            result = model.model_validate_json(json.dumps(value), strict=True)
+        else:
+            result = model.model_validate(value)
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        return None, [_problem(model, detail, at, source, root) for detail in details]
+        details = [*_causes(error.errors(include_url=False))]
+        told = {one.path for one in empty}
+        found = [_problem(model, detail, at, source, root) for detail in details]
+        return None, [*empty, *(problem for problem in found if problem.path not in told)]
+    if empty:
+        return None, empty
     allowed = keys(model)
     ignored = [key for key in value if key not in allowed] if isinstance(value, Mapping) else []
     if ignored and model.model_config.get("extra") != "allow":
@@ -94,6 +114,24 @@ def refusal(problems: Iterable[Problem], where: str, error: type[CampaignError],
         why=f"in the order of the lines:{lines}",
         remedy=f"correct them all; {hint}",
     )
+
+
+def file_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a file that a person writes as `model`: without null, as it is refused."""
+    found = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
+    _drop_null(found)
+    return found
+
+
+def _drop_null(schema: object) -> None:
+    for inner in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        _drop_null(inner)
+    if not isinstance(schema, dict) or {"type": "null"} not in schema.get("anyOf", ()):
+        return
+    others = [one for one in schema.pop("anyOf") if one != {"type": "null"}]
+    schema.update(others[0] if len(others) == 1 else {"anyOf": others})
+    if schema.get("default", 0) is None:
+        del schema["default"]
 
 
 def keys(model: type[BaseModel]) -> list[str]:
@@ -125,21 +163,96 @@ def _problem(
     if detail["type"] == "missing":
         return Problem(line=line, path=place, text="the key is missing", allowed=described or "a value")
     given = detail["input"]
-    allowed = _KINDS.get(detail["type"]) or detail["msg"]
+    if given is None and field is not None and not field.is_required():
+        return _empty(field, path, source)
+    allowed = _KINDS.get(detail["type"]) or _size(detail) or detail["msg"]
     if detail["type"] == "string_pattern_mismatch" and described:
         allowed = described
     allowed = allowed.removeprefix("Value error, ").removeprefix("Input should be ")
-    hint = ""
-    if isinstance(given, str):
+    hint = _other_type(given, detail["type"])
+    if isinstance(given, str) and not hint:
         expected = str(context.get("expected", ""))
         hint = nearest(given, [word.strip("' ") for word in expected.replace(" or ", ", ").split(",")])
-    elif detail["type"] == "string_type" and isinstance(given, int | float):
-        hint = "a text that looks like a number has to stand in quotes"
     return Problem(line=line, path=place, text=_not_allowed(given), allowed=allowed, hint=hint)
 
 
-def _not_allowed(given: Plain) -> str:
-    return "an empty value is not allowed" if given is None else f"{reprlib.repr(given)} is not allowed"
+def _empty(field: FieldInfo, path: KeyPath, source: Source) -> Problem:
+    """A key with nothing behind it."""
+    section = _section(field.annotation)
+    hint = "" if field.is_required() else "leave the key out for its default"
+    if section is not None and not field.is_required():
+        hint = f"write `{path[-1]}: {{}}` for all its defaults, or leave the key out"
+    allowed = field.description or ("a value" if section is None else _KINDS["model_type"])
+    return Problem(
+        line=source.line(path), path=dotted(path), text=_not_allowed(None), allowed=allowed, hint=hint
+    )
+
+
+def _empty_values(model: type[BaseModel], value: object) -> Iterator[tuple[KeyPath, FieldInfo]]:
+    """The places in `value` where a key that the model knows has nothing behind it."""
+    if not isinstance(value, Mapping):
+        return
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
+    for key, field in fields.items():
+        inner, section = value.get(key), _section(field.annotation)
+        if key in value and inner is None:
+            yield (key,), field
+        elif section is not None:
+            several = enumerate(inner) if isinstance(inner, list) else ()
+            for place, one in (((), inner), *(((index,), one) for index, one in several)):
+                for path, found in _empty_values(section, one):
+                    yield (key, *place, *path), found
+
+
+def _causes(details: Sequence[ErrorDetails]) -> Iterator[ErrorDetails]:
+    """The errors without those that follow from others: a list whose items are wrong is not too short."""
+    places = [detail["loc"] for detail in details]
+    for detail in details:
+        within = any(place[: len(detail["loc"])] == detail["loc"] != place for place in places)
+        if not (detail["type"] == "too_short" and within):
+            yield detail
+
+
+def _size(detail: ErrorDetails) -> str:
+    """How long a list or text may be, in words; empty for another error."""
+    context = detail.get("ctx", {})
+    what = "character" if detail["type"].startswith("string") else "item"
+    for kind, key, words in (("too_short", "min_length", "at least"), ("too_long", "max_length", "at most")):
+        if detail["type"] in {kind, f"string_{kind}"}:
+            return f"{words} {context[key]} {what}{'' if context[key] == 1 else 's'}"
+    return ""
+
+
+def _other_type(given: object, kind: str) -> str:
+    """How to write what was meant, where a value was read as another type than a person may think."""
+    if not isinstance(given, str):
+        looks_like = isinstance(given, int | float) and kind == "string_type"
+        return "a text that looks like a number has to stand in quotes" if looks_like else ""
+    if kind == "bool_type" and given.lower() in {"yes", "on", "y", "no", "off", "n"}:
+        meant = "true" if given.lower() in {"yes", "on", "y"} else "false"
+        return f"{given} is a text in YAML 1.2; write {meant}"
+    if kind in {"list_type", "tuple_type"} and len(given) <= 40:
+        return f"write it as a list: [{given}]"
+    if kind not in {"int_type", "float_type"}:
+        return ""
+    if _number(given):
+        return "a number in quotes is a text; write it without them"
+    digits = given.replace("_", "")
+    if digits != given and _number(digits):
+        return f"{given} is a text in YAML 1.2; write {digits}"
+    if re.fullmatch(r"0[bB][01]{1,64}", digits):
+        return f"{given} is a text in YAML 1.2; write {int(digits, 2)}"
+    return "it was read as a text; write a number alone" if re.match(r"[-+.]?[0-9]", given) else ""
+
+
+def _number(text: str) -> bool:
+    return re.fullmatch(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", text) is not None
+
+
+def _not_allowed(given: object) -> str:
+    if given is None:
+        return "an empty value is not allowed"
+    return f"{str(given).lower() if isinstance(given, bool) else reprlib.repr(given)} is not allowed"
 
 
 def _unknown_key(model: type[BaseModel], path: KeyPath, source: Source, root: type[BaseModel]) -> Problem:

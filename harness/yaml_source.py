@@ -1,8 +1,9 @@
 """YAML as plain data that still knows its lines, so that every refusal can name file and line.
 
-Only what a configuration needs is read: mappings, lists and scalars of YAML 1.2's core. Anchors, aliases,
-tags and directives are refused, because they hide what a file says (and can grow without bound). Nothing
-here knows what the keys mean, and nothing is ever constructed but plain values.
+Only what a configuration needs is read: mappings, lists and scalars of YAML 1.2's core schema (chapter 10.3),
+in which ``1_000``, ``0b11`` and ``yes`` are texts. Anchors, aliases, tags and directives are refused, because
+they hide what a file says (and can grow without bound). Nothing here knows what the keys mean, and nothing is
+ever constructed but plain values.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import TypeAlias
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.resolver import VersionedResolver
+from ruamel.yaml.tag import Tag
 
 from harness.errors import CampaignError
 
@@ -26,9 +29,30 @@ MAX_CHARS = 1_000_000
 """No campaign or inventory comes near; a disk image given by mistake does."""
 MAX_DEPTH = 50
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _MOST_DIGITS = 100
 _DIRECTIVE = re.compile(r"^%", re.MULTILINE)
 _TAG = "tag:yaml.org,2002:"
+_CORE = {
+    "null": re.compile(r"~|null|Null|NULL|"),
+    "bool": re.compile(r"true|True|TRUE|false|False|FALSE"),
+    "int": re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"),
+    "float": re.compile(
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+    ),
+}
+"""What a plain scalar is in the core schema: the first form that fits; a text where none does."""
+
+
+class _CoreSchema(VersionedResolver):
+    """Resolves scalars as YAML 1.2 does; the library's own forms still let in numbers of YAML 1.1."""
+
+    def resolve(self, kind: type[Node], value: str, implicit: tuple[bool, bool]) -> object:
+        """The tag of a node that has none written."""
+        if kind is ScalarNode and implicit[0]:
+            found = (name for name, form in _CORE.items() if form.fullmatch(value))
+            return Tag(suffix=f"{_TAG}{next(found, 'str')}")
+        return super().resolve(kind, value, (False, True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +140,7 @@ def parse(text: str) -> Source:
     if problem is not None:
         return Source(data={}, lines={}, problems=(problem,))
     try:
-        root = YAML(typ="safe", pure=True).compose(text)
+        root = _loader().compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = " ".join(part for part in (error.context, error.problem) if part)
@@ -129,6 +153,12 @@ def parse(text: str) -> Source:
         empty = Problem(line=1, path="", text="the file is empty", allowed="a mapping of keys to values")
         return Source(data={}, lines={}, problems=(empty,))
     return _Reader().read(root)
+
+
+def _loader() -> YAML:
+    loader = YAML(typ="safe", pure=True)
+    loader.Resolver = _CoreSchema
+    return loader
 
 
 def _unreadable(text: str) -> Problem | None:
@@ -192,6 +222,8 @@ class _Reader:
             if not isinstance(key, ScalarNode):
                 self.refuse(key, path, "a key is not a plain word")
                 continue
+            if not self.is_text(key, path):
+                continue
             inner = (*path, str(key.value))
             if key.value in data:
                 text = f"the key is there twice, first in line {self.lines[inner]}"
@@ -211,7 +243,9 @@ class _Reader:
 
     def scalar(self, node: Node, path: KeyPath) -> Plain:
         text = str(node.value)
-        if not self.standard_tag(node, path, ("null", "bool", "int", "float", "str", "timestamp")):
+        if not self.is_text(node, path) or not self.standard_tag(
+            node, path, ("null", "bool", "int", "float", "str")
+        ):
             return None
         try:
             return _plain(str(node.tag).removeprefix(_TAG), text)
@@ -219,16 +253,25 @@ class _Reader:
             self.refuse(node, path, f"{text[:40]!r} is not the number it looks like")
             return None
 
+    def is_text(self, node: Node, path: KeyPath) -> bool:
+        """An escape may name half of a character (a surrogate), which no file and no terminal can hold."""
+        half = _SURROGATE.search(str(node.value))
+        if half is not None:
+            self.refuse(
+                node, path, f"\\u{ord(half[0]):04x} is no character", "whole characters, such as \\U0001f600"
+            )
+        return half is None
+
     def standard_tag(self, node: Node, path: KeyPath, kinds: tuple[str, ...]) -> bool:
         tag = str(node.tag)
-        if tag.removeprefix(_TAG) in kinds:
+        if tag.removeprefix(_TAG) in kinds and node.ctag.handle is None:
             return True
         self.refuse(node, path, f"the tag {tag} is not read", "plain values without a tag")
         return False
 
 
 def _plain(kind: str, text: str) -> Plain:
-    """A scalar's value after YAML 1.2's core schema (chapter 10.3); a date is a text.
+    """A scalar's value by the type that the core schema gives it.
 
     Raises:
         ValueError: The text does not fit its tag, or the number is too long to be one.
@@ -251,5 +294,5 @@ def _integer(text: str) -> int:
     if len(text) > _MOST_DIGITS:
         raise ValueError("a number of so many digits")  # later it could not even be shown in a message
     digits = text.lower().lstrip("+-")
-    base = {"0x": 16, "0o": 8, "0b": 2}.get(digits[:2], 10)
+    base = {"0x": 16, "0o": 8}.get(digits[:2], 10)
     return int(text, base)

@@ -61,7 +61,7 @@ def test_heartbeat_rate_depends_on_the_accelerator_unless_given() -> None:
         (MINIMAL + "repetitions: 0\n", 6, ["repetitions: 0", "greater than or equal to 1"]),
         (MINIMAL + "repetitions: 1.5\n", 6, ["repetitions: 1.5", "whole number"]),
         (MINIMAL + "seed: '7'\n", 6, ["seed: '7'", "whole number"]),
-        (MINIMAL + "guest:\n  vcpus: true\n", 7, ["guest.vcpus: True", "whole number"]),
+        (MINIMAL + "guest:\n  vcpus: true\n", 7, ["guest.vcpus: true", "whole number"]),
         (MINIMAL + "guest:\n", 6, ["guest: an empty value", "mapping"]),
         (MINIMAL + "guest: {memory_mb: 5}\n", 6, ["guest.memory_mb", "did you mean 'memory_mib'?"]),
         (MINIMAL + "name: other\n", 6, ["name: the key is there twice", "line 1"]),

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from harness.attest.appraisal import AppraisalPolicy, ReferenceValues, contradictions
 from harness.errors import CampaignError
-from harness.yaml_model import refusal, validated
+from harness.yaml_model import file_schema, refusal, validated
 from harness.yaml_source import parse, read_text
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -73,12 +73,12 @@ def matched(policy: AppraisalPolicy, reference: ReferenceValues, where: str) -> 
 
 def policy_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of a policy file, for editors."""
-    return _schema(AppraisalPolicy)
+    return file_schema(AppraisalPolicy)
 
 
 def reference_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of a file of reference values, for editors."""
-    return _schema(ReferenceValues)
+    return file_schema(ReferenceValues)
 
 
 def _model(model: type[Model], text: str, where: str) -> Model:
@@ -86,7 +86,3 @@ def _model(model: type[Model], text: str, where: str) -> Model:
     if result is None:
         raise refusal(problems, where, AppraisalFileError, _HINT)
     return result
-
-
-def _schema(model: type[BaseModel]) -> dict[str, Any]:
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}

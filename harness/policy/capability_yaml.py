@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field
 
 from harness.policy.capability import Architecture, Capability, Kind
 from harness.policy.threats import CELLS, Cell
-from harness.yaml_model import validated
+from harness.yaml_model import file_schema, validated
 from harness.yaml_source import Problem, parse
 
 NAME = r"[A-Za-z0-9]([A-Za-z0-9 ._+-]{0,62}[A-Za-z0-9._+-])?"
@@ -91,20 +90,11 @@ class Entry(_Model):
     cells: Cells = Field(description="the fourteen cells of the table")
 
 
-def _some(value: object) -> object:
-    """Refuse an empty list before its entries are looked at: one whose entries are all wrong is not empty."""
-    if isinstance(value, list) and not value:
-        raise PydanticCustomError("no_rows", "one row or more")
-    return value
-
-
 class CapabilityFile(_Model):
     """A provider's own rows of the capability table."""
 
     version: Literal[1] = Field(description="1, the version of this form")
-    architectures: Annotated[tuple[Entry, ...], BeforeValidator(_some)] = Field(
-        strict=False, description="the rows to add", json_schema_extra={"minItems": 1}
-    )
+    architectures: tuple[Entry, ...] = Field(strict=False, min_length=1, description="the rows to add")
 
 
 def from_yaml(text: str) -> tuple[Sequence[Row], Sequence[Problem]]:
@@ -129,4 +119,4 @@ def from_yaml(text: str) -> tuple[Sequence[Row], Sequence[Problem]]:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of a provider's file, for editors."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **CapabilityFile.model_json_schema()}
+    return file_schema(CapabilityFile)

@@ -11,7 +11,7 @@ from typing import Any
 from harness import resources
 from harness.errors import CampaignError, UsageError
 from harness.response.policy import ResponsePolicy
-from harness.yaml_model import refusal, validated
+from harness.yaml_model import file_schema, refusal, validated
 from harness.yaml_source import parse, read_text
 
 FOLDER = "policies/response"
@@ -62,7 +62,4 @@ def locate(asked: str) -> Path:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of a response policy's file, for editors."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **ResponsePolicy.model_json_schema(),
-    }
+    return file_schema(ResponsePolicy)

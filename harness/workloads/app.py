@@ -29,7 +29,7 @@ WORDS = ("amber", "copper", "granite", "maple", "pearl", "silver", "velvet", "wo
 class AppOptions(BaseModel):
     """Which server, and who asks it how often."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     server: Literal["glassfish", "tomcat"] = Field(
         default="glassfish", description="what runs the application; tomcat is lighter, and not the paper's"

@@ -133,7 +133,8 @@ class Workload(Protocol):
         name: The campaign's word for it.
         title: What reports call it.
         steady_test: The test that :meth:`steady` makes, in words.
-        Options: A pydantic model; ``extra="forbid"``, frozen, every field with a default and a description.
+        Options: A pydantic model; ``extra="forbid"``, frozen, strict, every field with a default and a
+            description. What a campaign names is never converted to it: ``true`` is no 1.
         generator: The tool that makes the load.
         substitutes: The paper's generator that this one stands in for, or None where it is the paper's own.
         needs: Tools that the client must have, by their names in the facts of ``verify.yml``.

@@ -41,7 +41,7 @@ FAILURE = re.compile(r"^FATAL:|\binvalid option\b|not found|cannot open", re.IGN
 class DbOptions(BaseModel):
     """How hard sysbench works, and on which data."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     threads: int = Field(default=4, ge=1, le=1024, description="connections that run transactions")
     rate: int = Field(

@@ -39,7 +39,7 @@ HARMLESS = re.compile(r"failed to create barrier semaphore", re.IGNORECASE)
 class FileOptions(BaseModel):
     """How hard dbench works, and where."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     clients: int = Field(default=4, ge=1, le=1024, description="simulated clients of the file server")
     directory: str = Field(default="/var/tmp/dbench", min_length=1, description="folder on the guest's disk")

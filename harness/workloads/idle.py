@@ -17,7 +17,7 @@ from harness.workloads.contract import Line, Process, Site, Step, Timeline
 class IdleOptions(BaseModel):
     """Nothing to choose."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Idle:

@@ -23,7 +23,7 @@ START_LIMIT_S = 60.0
 class MailOptions(BaseModel):
     """Who sends how much."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     generator: Literal["locust", "mstone"] = Field(
         default="locust", description="what sends; mstone is the paper's and comes from an archive of its own"

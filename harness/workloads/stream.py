@@ -38,7 +38,7 @@ ADDRESS = re.compile(r"^\[[0-9a-f]+\] ")
 class StreamOptions(BaseModel):
     """What is streamed, and to which port."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     clip: str = Field(default="/srv/stream/clip.ts", min_length=1, description="MPEG-TS file in the guest")
     port: int = Field(default=5004, ge=1024, le=65534, description="UDP port of the client")

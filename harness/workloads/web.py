@@ -24,7 +24,7 @@ START_LIMIT_S = 90.0
 class WebOptions(BaseModel):
     """Who asks how often, and for what."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     generator: Literal["locust", "faban"] = Field(
         default="locust", description="what asks; faban is the paper's and comes from an archive of its own"

@@ -157,7 +157,7 @@ def test_an_architecture_is_there_once_in_all_files(written: Write) -> None:
     [
         ("kind: commercial", "kind: comercial", 4, "did you mean 'commercial'?"),
         ("same_app_c: no", "same_app_c: non", 7, "did you mean 'no'?"),
-        ("same_app_c: no", "same_app_c: false", 7, "False is not allowed"),
+        ("same_app_c: no", "same_app_c: false", 7, "false is not allowed"),
         ("same_app_c: no", "same_app_c: No", 7, "'No' is not allowed"),
         ("same_app_c: no", "same_ap_c: no", 7, "did you mean 'same_app_c'?"),
         ("same_app_c: no, ", "", 7, "same_app_c: the key is missing"),

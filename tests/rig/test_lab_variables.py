@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
-from typer.testing import CliRunner
 
-from harness.cli import app
 from harness.errors import CampaignError
 from harness.rig import lab, lab_machine, lab_network, lab_variables
 from harness.rig.lab import Places
@@ -48,33 +46,6 @@ def test_a_file_beside_it_is_named_by_its_whole_path_and_a_url_stays(tmp_path: P
         },
         "sodbench_image_extra_packages": ["stress-ng"],
     }
-
-
-def wrong_sum(folder: Path) -> None:
-    (folder / "kits/mstone-4.9.4.tar.gz").write_bytes(b"another archive")
-
-
-def gone(folder: Path) -> None:
-    (folder / "kits/mstone-4.9.4.tar.gz").unlink()
-
-
-@pytest.mark.parametrize(
-    ("done", "named"),
-    [
-        (wrong_sum, ("lab.yml:1", "another SHA-256", f"expected {SUM}, found sha256:")),
-        (gone, ("lab.yml:1", "kits/mstone-4.9.4.tar.gz", "No such file or directory")),
-    ],
-)
-def test_an_archive_that_is_not_the_one_named_is_said_on_the_command_line(
-    tmp_path: Path, done: Any, named: tuple[str, ...]
-) -> None:
-    path = archives(tmp_path)
-    done(tmp_path)
-    result = CliRunner().invoke(app, ["lab", "up", "--vars", str(path)], standalone_mode=False)
-    error = result.exception
-    assert isinstance(error, CampaignError), result.output
-    assert error.exit_code == 3
-    assert all(part in str(error) for part in named), str(error)
 
 
 @pytest.mark.parametrize(

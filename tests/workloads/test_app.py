@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -44,7 +46,15 @@ def test_faban_is_steady_only_above_half_of_what_it_asks_for() -> None:
 def test_the_server_is_started_and_awaited(server: str, unit: str) -> None:
     (step,) = App(AppOptions.model_validate({"server": server})).preparation(SITE)
     assert well_formed(step.command) and step.command.startswith(f"systemctl start {unit} && python3 ")
-    assert "/shop/health" in step.command and step.timeout_s == 240
+    assert "/shop/health" in step.command and step.timeout_s == 330
+
+
+def test_the_servers_own_unit_gives_up_first_and_says_why() -> None:
+    unit = Path(__file__).parents[2] / "playbooks/roles/guest_image/files/servers/etc/glassfish.service"
+    own = re.search(r"^TimeoutStartSec=(\d+)$", unit.read_text(), re.MULTILINE)
+    assert own is not None
+    (step,) = App(AppOptions()).preparation(SITE)
+    assert step.timeout_s > int(own[1])
 
 
 @pytest.mark.parametrize("wrong", [{"server": "jetty"}, {"generator": "mstone"}, {"clients": 0}])

@@ -20,8 +20,8 @@ PORT = 8080
 UNITS = {"glassfish": "glassfish.service", "tomcat": "tomcat10.service"}
 NAMES = {"glassfish": "GlassFish", "tomcat": "Tomcat"}
 START_LIMIT_S = 330.0
-"""GlassFish needs more than 100 s where its CPU is emulated, and more than 240 s where that CPU is shared. Its
-unit gives up after 300 s and then says why."""
+"""GlassFish needs more than 100 s where its CPU is emulated, and more than 240 s where that CPU is shared.
+Its unit gives up after 300 s and then says why."""
 
 WORDS = ("amber", "copper", "granite", "maple", "pearl", "silver", "velvet", "wool")
 """Words of the catalogue: each is found in some of the descriptions."""

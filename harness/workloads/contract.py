@@ -113,7 +113,7 @@ class Timeline:
         work_unit: Unit of :attr:`Sample.work`, such as ``requests`` or ``operations``; empty for no workload.
         period_s: Nominal distance of reports in seconds: the resolution of what is derived from it.
         samples: In order of arrival.
-        problems: Why the output is not valid, each in one sentence, the cause first; empty when it is valid.
+        problems: Why the output is not valid, in words; empty when it is.
         summary: The tool's own final figures, name (with its unit) to value.
         latency: What :attr:`Sample.latency_s` is, in words such as ``99th percentile``; empty without any.
     """

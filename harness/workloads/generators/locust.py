@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 from harness.clock import NS_PER_S
 from harness.workloads.contract import GENERATOR, Line, Process, Sample, Site, Step, Timeline
+from harness.workloads.generators import marks
 from harness.workloads.generators.locust_program import FORMAT, PERIOD_S
 from harness.workloads.generators.targets import Target
 from harness.workloads.steadiness import DRIFT, SPAN, level
@@ -140,7 +141,8 @@ def _read(lines: Sequence[Line]) -> _Read:
     if not known:
         problems.insert(0, f"locust's first line is missing or of another format than {FORMAT}")
     if not samples:
-        problems.append(f"locust printed no report: {' | '.join(said[-3:]) or 'it said nothing'}")
+        problems.append("locust printed no report")
+        problems.append(f"locust said last: {marks.last_words(said)}")
     return _Read(samples, problems, errors)
 
 

@@ -46,6 +46,13 @@ class Alg(IntEnum):
 
 NIST_P256 = 0x0003
 """TPM_ECC_NIST_P256 (6.4)."""
+NIST_P384 = 0x0004
+"""TPM_ECC_NIST_P384."""
+
+CURVES: Mapping[int, str] = MappingProxyType(
+    {0x0001: "p192", 0x0002: "p224", NIST_P256: "p256", NIST_P384: "p384", 0x0005: "p521", 0x0020: "sm2"}
+)
+"""Curves by their names in types of keys, whether used here or not (6.4)."""
 
 HASHES: Mapping[int, str] = MappingProxyType(
     {Alg.SHA1: "sha1", Alg.SHA256: "sha256", Alg.SHA384: "sha384", Alg.SHA512: "sha512"}

@@ -14,7 +14,7 @@ from typing import Annotated, Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.attest import evidence
-from harness.attest.evidence import Bank, Base64, Evidence, KeyType, RefusedError
+from harness.attest.evidence import Bank, Base64, EkType, Evidence, KeyType, RefusedError
 from harness.attest.reasons import Reason
 from harness.errors import SodbenchError
 from harness.journal import Json
@@ -87,7 +87,8 @@ class Identity(_Said):
         banks: PCR banks with PCRs allocated.
         ek_certificates: Certificates (DER) by their place in NV, e.g. ``0x01c00002``.
         ek_chain: What is kept in NV from 0x01C00100 on; together one stream of DER certificates.
-        ek_public: TPMT_PUBLIC of the endorsement keys of low range, whether certified or not.
+        ek_public: TPMT_PUBLIC of the endorsement keys of low range, whether certified or not, and of those of
+            high range that are certified.
         preferred_ek: The one with a certificate; RSA where both or neither have one.
         hostname: The machine's own name for itself.
         kernel: Release of its kernel.
@@ -103,8 +104,8 @@ class Identity(_Said):
     banks: Annotated[tuple[str, ...], Field(strict=False)]
     ek_certificates: dict[str, Base64]
     ek_chain: Annotated[tuple[Base64, ...], Field(strict=False)]
-    ek_public: dict[KeyType, Base64]
-    preferred_ek: KeyType
+    ek_public: dict[EkType, Base64]
+    preferred_ek: EkType
     hostname: str
     kernel: str
     versions: dict[str, str]
@@ -124,7 +125,7 @@ class CreatedKey(_Said):
     """
 
     key: KeyType
-    ek: KeyType
+    ek: EkType
     public: Base64
     name: Base64
     qualified_name: Base64
@@ -214,11 +215,11 @@ class Attester(Protocol):
         """Who it says it is."""
         ...
 
-    def create_key(self, key: KeyType, *, ek: KeyType | None = None) -> CreatedKey:
+    def create_key(self, key: KeyType, *, ek: EkType | None = None) -> CreatedKey:
         """Have an attestation key made, under the certified endorsement key unless `ek` names one."""
         ...
 
-    def activate(self, key: KeyType, credential: bytes, secret: bytes, *, ek: KeyType | None = None) -> bytes:
+    def activate(self, key: KeyType, credential: bytes, secret: bytes, *, ek: EkType | None = None) -> bytes:
         """What is inside a credential (TPM2B_ID_OBJECT, TPM2B_ENCRYPTED_SECRET, each with its size)."""
         ...
 

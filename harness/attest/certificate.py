@@ -100,8 +100,10 @@ class Certificate:
         return key if isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey) else None
 
     @property
-    def key_algorithm(self) -> str:
-        """What its key is for, by name where it is known here, else by object identifier."""
+    def key_type(self) -> str:
+        """The type of its key, such as ``rsa-2048``; the algorithm of one that cannot be read."""
+        if self.key is not None:
+            return type_of(self.key)
         number = self.fields.public_key_algorithm_oid.dotted_string
         return f"{KNOWN_ALGORITHMS[number]} ({number})" if number in KNOWN_ALGORITHMS else number
 
@@ -111,6 +113,13 @@ class Certificate:
             return self.fields.extensions.get_extension_for_class(kind).value
         except x509.ExtensionNotFound:
             return None
+
+
+def type_of(key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey) -> str:
+    """The type of a key, in the words of :func:`harness.attest.keys.type_of`."""
+    if isinstance(key, rsa.RSAPublicKey):
+        return f"rsa-{key.key_size}"
+    return f"ecc-{key.curve.name.replace('secp', 'p').removesuffix('r1')}"
 
 
 def read(data: bytes) -> Certificate:

@@ -34,7 +34,7 @@ from harness.attest.attester import (
     said,
     said_evidence,
 )
-from harness.attest.evidence import MAX_LINE_BYTES, KeyType
+from harness.attest.evidence import MAX_LINE_BYTES, EkType, KeyType
 from harness.attest.reasons import Reason
 from harness.clock import Clock
 from harness.errors import UnreachableError
@@ -134,12 +134,12 @@ class Conversation(ABC):
         """Who the attester says it is."""
         return said(Identity, self._ask("identify", {}, self._limits.key_s).ok, where=self.where)
 
-    def create_key(self, key: KeyType, *, ek: KeyType | None = None) -> CreatedKey:
+    def create_key(self, key: KeyType, *, ek: EkType | None = None) -> CreatedKey:
         """Have an attestation key made."""
         reply = self._ask("create_key", {"key": key, "ek": ek}, self._limits.key_s)
         return said(CreatedKey, reply.ok, where=self.where)
 
-    def activate(self, key: KeyType, credential: bytes, secret: bytes, *, ek: KeyType | None = None) -> bytes:
+    def activate(self, key: KeyType, credential: bytes, secret: bytes, *, ek: EkType | None = None) -> bytes:
         """What is inside a credential; AttesterError ``credential`` when it was made for another key."""
         fields: dict[str, Json] = {"key": key, "ek": ek}
         fields |= {"credential": _base64(credential), "secret": _base64(secret)}

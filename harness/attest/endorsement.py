@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from harness.attest import chain, credential, keys
-from harness.attest.certificate import Certificate, read
+from harness.attest.certificate import Certificate, read, type_of
 from harness.attest.evidence import RefusedError
 from harness.attest.reasons import Reason
-from harness.attest.structures import parse_public
+from harness.attest.structures import name_of, parse_public
 
 MAX_CERTIFICATE_BYTES = 16 * 1024
 """No NV index of a TPM holds more."""
@@ -111,15 +111,16 @@ def check(
 
 
 def pinned(ek_public: bytes, fingerprint: str) -> bool:
-    """Whether `fingerprint` is the SHA-256 of an endorsement key's TPMT_PUBLIC, in hexadecimal.
+    """Whether `fingerprint` is the hash of an endorsement key's TPMT_PUBLIC, in hexadecimal.
 
-    That is also the key's Name without its first two bytes, as ``tpm2_readpublic`` shows it.
+    By the key's name algorithm it is the key's Name without its first two bytes, as ``tpm2_readpublic`` shows
+    it: SHA-256, or SHA-384 of the keys of high range. SHA-256 will do for those too.
 
     Raises:
         RefusedError: ``ek-key``: the key is no endorsement key, whoever vouches for it.
     """
     _endorsement_key(ek_public)
-    return sha256(ek_public).hexdigest() == fingerprint.lower()
+    return fingerprint.lower() in {sha256(ek_public).hexdigest(), name_of(ek_public)[2:].hex()}
 
 
 def authorities(
@@ -137,7 +138,7 @@ def _endorsement_key(ek_public: bytes) -> rsa.RSAPublicKey | ec.EllipticCurvePub
     """The key in `ek_public`, which must be one that receives secrets and nothing else (TPMA_OBJECT, 8.3)."""
     try:
         area = parse_public(ek_public)
-        _, loaded = keys.load(area)
+        _, loaded = keys.load_endorsement(area)
     except RefusedError as refused:
         raise RefusedError(Reason.EK_KEY, f"its public area: {refused.why}") from refused
     if area.attributes & credential.REQUIRED != credential.REQUIRED or area.attributes & keys.SIGN:
@@ -162,9 +163,9 @@ def _find(
     if unreadable:
         raise RefusedError(Reason.EK_CERTIFICATE, f"it cannot be read: {unreadable}")
     why = f"{len(found)} certificates, none of this key"
-    odd = {one.key_algorithm for one in found if one.key is None}
-    if odd:
-        why += f"; one is of a key that cannot be read, of algorithm {', '.join(sorted(odd))}"
+    others = {one.key_type for one in found} - {type_of(key)}
+    if others:
+        why += f", but of keys of type {', '.join(sorted(others))}"
     raise RefusedError(Reason.EK_KEY, why)
 
 

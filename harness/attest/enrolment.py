@@ -20,7 +20,7 @@ from harness.attest.attester import Ask, Attester, AttesterError, Identity
 from harness.attest.authorities import NOBODY, Authorities
 from harness.attest.credential import SECRET_BYTES, make_credential
 from harness.attest.endorsement import Endorsement, check, pinned, split
-from harness.attest.evidence import Evidence, KeyType, RefusedError
+from harness.attest.evidence import EkType, Evidence, KeyType, RefusedError
 from harness.attest.keys import AttestationKey
 from harness.attest.reasons import Reason
 from harness.clock import NS_PER_S, Clock
@@ -55,7 +55,7 @@ class Request:
     authorities: Authorities = NOBODY
     trusted_ek: str | None = None
     keys: Sequence[KeyType] = KEYS
-    ek: KeyType = "rsa-2048"
+    ek: EkType = "rsa-2048"
     renew: bool = False
 
 
@@ -130,7 +130,7 @@ def _now(registry: Registry) -> datetime:
     return datetime.fromtimestamp(registry.now().realtime_ns / NS_PER_S, tz=UTC)
 
 
-def _endorsed(identity: Identity, request: Request, now: datetime) -> tuple[KeyType, Endorsement | None]:
+def _endorsed(identity: Identity, request: Request, now: datetime) -> tuple[EkType, Endorsement | None]:
     """The endorsement key that stands for the TPM, and who vouches for it."""
     if request.trusted_ek is not None:
         for kind, public in identity.ek_public.items():
@@ -140,17 +140,22 @@ def _endorsed(identity: Identity, request: Request, now: datetime) -> tuple[KeyT
             Reason.EK_KEY, "its endorsement key is not the one that was named", where=request.name
         )
     if request.ek not in identity.ek_public:
-        raise RefusedError(
-            Reason.EK_KEY, f"it has no endorsement key of type {request.ek}", where=request.name
-        )
+        why = f"it has no endorsement key of type {request.ek}, but {', '.join(identity.ek_public)}"
+        raise RefusedError(Reason.EK_KEY, why, where=request.name, remedy="name one of them: --ek")
     certificates = [*identity.ek_certificates.values(), *split(b"".join(identity.ek_chain))]
-    endorsement = check(
-        certificates,
-        identity.ek_public[request.ek],
-        roots=request.authorities.roots,
-        intermediates=request.authorities.intermediates,
-        now=now,
-    )
+    try:
+        endorsement = check(
+            certificates,
+            identity.ek_public[request.ek],
+            roots=request.authorities.roots,
+            intermediates=request.authorities.intermediates,
+            now=now,
+        )
+    except RefusedError as refused:
+        other = identity.preferred_ek
+        if refused.reason is Reason.EK_KEY and other != request.ek:
+            refused.remedy = f"the TPM has a certificate for its key of type {other}: --ek {other}"
+        raise
     return request.ek, endorsement
 
 
@@ -179,7 +184,7 @@ def _check_free(registry: Registry, request: Request, ek_name: bytes) -> None:
             )
 
 
-def _made(attester: Attester, kind: KeyType, ek: KeyType, ek_public: bytes, watch: _Watch) -> NewKey:
+def _made(attester: Attester, kind: KeyType, ek: EkType, ek_public: bytes, watch: _Watch) -> NewKey:
     """A new attestation key that is proved to be in the TPM that has the endorsement key.
 
     Raises:
@@ -201,7 +206,7 @@ def _made(attester: Attester, kind: KeyType, ek: KeyType, ek_public: bytes, watc
     return NewKey(kind=kind, public=created.public, name=key.name, qualified_name=qualified)
 
 
-def _check_held(attester: Attester, key: AttestationKey, ek: KeyType, ek_public: bytes) -> None:
+def _check_held(attester: Attester, key: AttestationKey, ek: EkType, ek_public: bytes) -> None:
     """Only the TPM with the endorsement key can open the credential, and only while it holds this key."""
     secret = secrets.token_bytes(SECRET_BYTES)
     credential, encrypted = make_credential(ek_public, key.name, secret)

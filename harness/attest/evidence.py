@@ -20,6 +20,9 @@ from harness.journal import Json
 KeyType: TypeAlias = Literal["ecc-p256", "rsa-2048"]
 """Attestation keys: ECDSA on NIST P-256 with SHA-256, or RSASSA-PKCS1-v1_5 of 2048 bits with SHA-256."""
 
+EkType: TypeAlias = Literal["rsa-2048", "ecc-p256", "ecc-p384", "rsa-3072"]
+"""Endorsement keys: two of low range, two of high range (TCG EK Credential Profile 2.x, B.3 and B.4)."""
+
 Bank: TypeAlias = Literal["sha256", "sha384"]
 """PCR banks that may carry a quote; SHA-1 may not."""
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import cast, get_args
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from harness.attest.algorithms import NAME_ALGS, NIST_P256, Alg
-from harness.attest.evidence import KeyType, RefusedError
+from harness.attest.algorithms import CURVES, NAME_ALGS, NIST_P256, NIST_P384, Alg
+from harness.attest.evidence import EkType, KeyType, RefusedError
 from harness.attest.reasons import Reason
 from harness.attest.structures import Public, Signature, name_of, parse_public
 
@@ -33,7 +34,6 @@ REQUIRED = FIXED_TPM | FIXED_PARENT | SENSITIVE_DATA_ORIGIN | RESTRICTED | SIGN
 
 RSA_BITS = 2048
 RSA_EXPONENT = 65537
-P256_BYTES = 32
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """n of NIST P-256 (FIPS 186-4, D.1.2.3)."""
 
@@ -41,6 +41,13 @@ SCHEMES: Mapping[KeyType, frozenset[int]] = MappingProxyType(
     {"rsa-2048": frozenset({Alg.RSASSA, Alg.RSAPSS}), "ecc-p256": frozenset({Alg.ECDSA})}
 )
 """The schemes an attestation key of a type may have as its own."""
+
+CURVE_OF: Mapping[int, ec.EllipticCurve] = MappingProxyType(
+    {NIST_P256: ec.SECP256R1(), NIST_P384: ec.SECP384R1()}
+)
+"""The curves of keys that are used here."""
+
+_RSA_BITS_OF: Mapping[str, int] = MappingProxyType({"rsa-2048": 2048, "rsa-3072": 3072})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,43 +137,80 @@ class AttestationKey:
         return True
 
 
+def type_of(area: Public) -> str:
+    """The type of a key, such as ``rsa-3072`` or ``ecc-p521``, whether such a key is used here or not."""
+    if area.type == Alg.RSA:
+        return f"rsa-{area.key_bits}"
+    curve = area.curve or 0
+    return f"ecc-{CURVES[curve]}" if curve in CURVES else f"ecc, curve {curve:#06x}"
+
+
 def load(area: Public) -> tuple[KeyType, rsa.RSAPublicKey | ec.EllipticCurvePublicKey]:
-    """The RSA-2048 or P-256 key of a public area.
+    """The key of a public area that attests: RSA-2048 or P-256.
 
     Raises:
         RefusedError: ``key-attributes``: another type, size, exponent or curve, or a point off the curve.
     """
-    return ("rsa-2048", _loaded_rsa(area)) if area.type == Alg.RSA else ("ecc-p256", _loaded_ecc(area))
+    found = type_of(area)
+    for kind in SCHEMES:
+        if kind == found:
+            return kind, _loaded(area)
+    raise _unusable(f"an attestation key of type {found}; {', '.join(SCHEMES)} are used")
+
+
+def load_endorsement(area: Public) -> tuple[EkType, rsa.RSAPublicKey | ec.EllipticCurvePublicKey]:
+    """The key of a public area that stands for a TPM.
+
+    Raises:
+        RefusedError: ``ek-key``: another type, size, exponent or curve, or a point off the curve.
+    """
+    found = type_of(area)
+    for kind in get_args(EkType):
+        if kind == found:
+            try:
+                return cast(EkType, kind), _loaded(area)
+            except RefusedError as refused:
+                raise RefusedError(Reason.EK_KEY, refused.why) from refused
+    raise RefusedError(
+        Reason.EK_KEY, f"an endorsement key of type {found}; {', '.join(get_args(EkType))} are used"
+    )
+
+
+def _loaded(area: Public) -> rsa.RSAPublicKey | ec.EllipticCurvePublicKey:
+    return _loaded_rsa(area) if area.type == Alg.RSA else _loaded_ecc(area)
 
 
 def _loaded_rsa(area: Public) -> rsa.RSAPublicKey:
-    modulus = area.modulus or b""
+    modulus, bits = area.modulus or b"", _RSA_BITS_OF[type_of(area)]
     number = int.from_bytes(modulus, "big")
-    if area.key_bits != RSA_BITS or len(modulus) != RSA_BITS // 8 or number.bit_length() != RSA_BITS:
-        raise _not_a_key(f"an RSA key of {number.bit_length()} bits")
+    if len(modulus) != bits // 8 or number.bit_length() != bits:
+        raise _unusable(f"an RSA key of {number.bit_length()} bits that says {bits}")
     if number % 2 == 0:
-        raise _not_a_key("an RSA modulus that is even")
+        raise _unusable("an RSA modulus that is even")
     if area.exponent not in {0, RSA_EXPONENT}:
-        raise _not_a_key(f"an RSA key with exponent {area.exponent}")
+        raise _unusable(f"an RSA key with exponent {area.exponent}")
     try:
         return rsa.RSAPublicNumbers(e=RSA_EXPONENT, n=number).public_key()
     except ValueError as error:
-        raise _not_a_key(str(error)) from error
+        raise _unusable(str(error)) from error
 
 
 def _loaded_ecc(area: Public) -> ec.EllipticCurvePublicKey:
-    if area.curve != NIST_P256:
-        raise _not_a_key("a curve other than NIST P-256")
+    curve = CURVE_OF[area.curve or 0]
     x, y = area.x or b"", area.y or b""
-    if max(len(x), len(y)) > P256_BYTES:
-        raise _not_a_key("a coordinate that is longer than the curve's field")
+    if max(len(x), len(y)) > curve.key_size // 8:
+        raise _unusable("a coordinate that is longer than the curve's field")
     numbers = ec.EllipticCurvePublicNumbers(
-        x=int.from_bytes(x, "big"), y=int.from_bytes(y, "big"), curve=ec.SECP256R1()
+        x=int.from_bytes(x, "big"), y=int.from_bytes(y, "big"), curve=curve
     )
     try:
         return numbers.public_key()
     except ValueError as error:
-        raise _not_a_key(f"its point is not on the curve: {error}") from error
+        raise _unusable(f"its point is not on the curve: {error}") from error
+
+
+def _unusable(why: str) -> RefusedError:
+    return RefusedError(Reason.KEY_ATTRIBUTES, why)
 
 
 def _not_a_key(why: str) -> RefusedError:

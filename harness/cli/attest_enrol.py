@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli import attest_inputs
-from harness.cli.attest_inputs import Machines, RegistryUrl, chosen, key_type
+from harness.cli.attest_inputs import Machines, RegistryUrl, chosen, ek_type, key_type
 from harness.cli.inputs import Inventory, inventory_file
 from harness.cli.terminal import Output
 from harness.errors import UsageError
@@ -46,7 +46,11 @@ def enrol(
         list[str] | None, typer.Option("--key", help="Attestation keys to make; by default both types.")
     ] = None,
     ek: Annotated[
-        str, typer.Option("--ek", help="Which endorsement key stands for the TPM: rsa-2048 or ecc-p256.")
+        str,
+        typer.Option(
+            "--ek",
+            help="Which endorsement key stands for the TPM: rsa-2048, ecc-p256, ecc-p384 or rsa-3072.",
+        ),
     ] = "rsa-2048",
     renew: Annotated[
         bool, typer.Option("--renew", help="New keys for machines that are enrolled; ends a hold.")
@@ -71,7 +75,7 @@ def enrol(
     if pin is not None and len(names) != 1:
         raise UsageError("--trust-ek names one TPM", remedy="name the one machine that has it")
     keys = tuple(dict.fromkeys(key_type(one) for one in key)) if key else KEYS
-    stands = key_type(ek)
+    stands = ek_type(ek)
     rig, clock = pair.load(inventory_file(inventory, "lab")), MonotonicClock()
     output, warned = Output(), set[str]()
     with (
@@ -102,11 +106,12 @@ def _pin(given: str | None) -> str | None:
     if given is None:
         return None
     digits = given.lower().removeprefix("0x")
-    digits = digits.removeprefix("000b") if len(digits) == 68 else digits
-    if not re.fullmatch(r"[0-9a-f]{64}", digits):
+    for alg, length in (("000b", 64), ("000c", 96)):
+        digits = digits.removeprefix(alg) if len(digits) == len(alg) + length else digits
+    if not re.fullmatch(r"[0-9a-f]{64}|[0-9a-f]{96}", digits):
         raise UsageError(
-            f"{given!r} is no SHA-256",
-            remedy="64 hexadecimal digits; see docs/attestation.md, 'No certificate'",
+            f"{given!r} is no SHA-256 or SHA-384",
+            remedy="64 or 96 hexadecimal digits; see docs/attestation.md, 'No certificate'",
         )
     return digits
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.attest.appraisal import AppraisalPolicy, ReferenceValues
-    from harness.attest.evidence import KeyType
+    from harness.attest.evidence import EkType, KeyType
     from harness.registry.registry import Registry
     from harness.rig.pair import Pair
 
@@ -72,6 +72,20 @@ def key_type(named: str) -> KeyType:
     if named == "rsa-2048":
         return "rsa-2048"
     raise UsageError(f"no type of key {named!r}", remedy="one of: ecc-p256, rsa-2048")
+
+
+def ek_type(named: str) -> EkType:
+    """The type of endorsement key that is meant.
+
+    Raises:
+        UsageError: There is no such type.
+    """
+    from harness.attest.credential import TEMPLATES  # noqa: PLC0415
+
+    for kind in TEMPLATES:
+        if kind == named:
+            return kind
+    raise UsageError(f"no type of endorsement key {named!r}", remedy=f"one of: {', '.join(TEMPLATES)}")
 
 
 def registry(url: str | None) -> AbstractContextManager[Registry]:

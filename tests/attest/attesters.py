@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from harness.attest.appraisal import AppraisalPolicy, ReferenceValues, Require
 from harness.attest.attester import Answer, Ask, AttesterError, CreatedKey, Identity, Properties
-from harness.attest.evidence import Evidence, KeyType, Moments
+from harness.attest.evidence import EkType, Evidence, KeyType, Moments
 from harness.attest.reasons import Reason
 from harness.clock import Clock
 from harness.registry.registry import Registry
@@ -62,10 +62,10 @@ class SoftwareAttester:
     def identify(self) -> Identity:
         raise NotImplementedError
 
-    def create_key(self, key: KeyType, *, ek: KeyType | None = None) -> CreatedKey:
+    def create_key(self, key: KeyType, *, ek: EkType | None = None) -> CreatedKey:
         raise NotImplementedError
 
-    def activate(self, key: KeyType, credential: bytes, secret: bytes, *, ek: KeyType | None = None) -> bytes:
+    def activate(self, key: KeyType, credential: bytes, secret: bytes, *, ek: EkType | None = None) -> bytes:
         raise NotImplementedError
 
     def properties(self) -> Properties:

@@ -151,8 +151,10 @@ def pem(*certificates: x509.Certificate | Certificate) -> bytes:
     return b"".join(one.public_bytes(Encoding.PEM) for one in fields)
 
 
-def manufacture(state: Path, authority: Path) -> None:
+def manufacture(state: Path, authority: Path, *, rsa_bits: int = 2048) -> None:
     """Make a swtpm's state in `state` whose endorsement keys a local authority in `authority` certifies.
+
+    One is RSA of `rsa_bits`, 2048 or 3072, the other on P-384.
 
     It is what the role ``tpm`` does on a machine of the lab.
     """
@@ -171,7 +173,14 @@ def manufacture(state: Path, authority: Path) -> None:
         f"create_certs_tool_options = {authority}/localca.options\n"
     )
     command = ["swtpm_setup", "--tpm2", "--tpm-state", str(state), "--create-ek-cert"]
-    command += ["--pcr-banks", "sha256", "--config", str(authority / "setup.conf")]
+    command += [
+        "--rsa-keysize",
+        str(rsa_bits),
+        "--pcr-banks",
+        "sha256",
+        "--config",
+        str(authority / "setup.conf"),
+    ]
     if os.geteuid() == 0:  # it would change to a user that may not enter a test's folder
         command += ["--runas", "root"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

@@ -69,10 +69,10 @@ class Machine:
 
 
 @contextlib.contextmanager
-def machine(folder: Path, *, authority: Path | None = None) -> Iterator[Machine]:
+def machine(folder: Path, *, authority: Path | None = None, rsa_bits: int = 2048) -> Iterator[Machine]:
     """A machine that has booted, until the block ends; `authority` is shared with others, or its own."""
     authority = authority or folder / "authority"
-    ek_certificates.manufacture(folder / "state", authority)
+    ek_certificates.manufacture(folder / "state", authority, rsa_bits=rsa_bits)
     with running(folder, state=folder / "state") as tpm:
         config = folder / "attester.toml"
         config.write_text(f'tcti = "{tpm.tcti}"\nevent_log = "{folder}/event_log"\nima = "{folder}/ima"\n')

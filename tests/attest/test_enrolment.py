@@ -16,7 +16,7 @@ from harness.attest.attester import Answer, Ask, Attester, AttesterError, Create
 from harness.attest.authorities import NOBODY
 from harness.attest.endorsement import Endorsement, check
 from harness.attest.enrolment import Request, check_place, enrol
-from harness.attest.evidence import KeyType, RefusedError
+from harness.attest.evidence import EkType, KeyType, RefusedError
 from harness.attest.places import policy_file
 from harness.attest.reasons import Reason, Tier
 from harness.attest.recording import genuine
@@ -189,11 +189,11 @@ class Altered:
     def identify(self) -> Identity:
         return self.identity(self.honest.identify())
 
-    def create_key(self, key: KeyType, *, ek: KeyType | None = None) -> CreatedKey:
+    def create_key(self, key: KeyType, *, ek: EkType | None = None) -> CreatedKey:
         self.keys_made += 1
         return self.key(self.honest.create_key(key, ek=ek))
 
-    def activate(self, key: KeyType, credential: bytes, secret: bytes, *, ek: KeyType | None = None) -> bytes:
+    def activate(self, key: KeyType, credential: bytes, secret: bytes, *, ek: EkType | None = None) -> bytes:
         return self.secret(self.honest.activate(key, credential, secret, ek=ek))
 
     def quote(self, ask: Ask) -> Answer:

@@ -31,7 +31,7 @@ from sodbench_config import Config, ConfigError, load_auth, load_config
 from sodbench_lines import REQUEST_LIMIT_BYTES, encoded, requests, write
 from sodbench_logs import ImaList, ListError, SizeLimitError, read_whole
 from sodbench_tpm import Settings, Tpm
-from sodbench_tpm_facts import TpmError, swtpm_socket
+from sodbench_tpm_facts import ENDORSEMENTS, TpmError, swtpm_socket
 from sodbench_watchdog import Watchdog, control_answers
 
 KEYS = ("ecc-p256", "rsa-2048")
@@ -140,7 +140,7 @@ class Attester:
 
     @staticmethod
     def _ek(request: Request) -> str | None:
-        return None if request.get("ek") is None else _choice(request, "ek", KEYS)
+        return None if request.get("ek") is None else _choice(request, "ek", tuple(ENDORSEMENTS))
 
     def _quote(self, request: Request, received_ns: int) -> Answer:
         key, bank = _choice(request, "key", KEYS), _choice(request, "bank", BANKS)

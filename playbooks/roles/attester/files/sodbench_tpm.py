@@ -28,6 +28,7 @@ from sodbench_tpm_facts import (
     describe,
     digests,
     endorsement_template,
+    endorsements,
     is_bad_credential,
     is_child,
     is_missing,
@@ -212,7 +213,7 @@ class Tpm:
             self.stage = "reading certificates"
             own, chain = certificates(esys)
             publics = {}
-            for kind in ENDORSEMENTS:
+            for kind in endorsements(esys):
                 with self._endorsement(esys, kind) as (_, public):
                     publics[kind] = public
             return {
@@ -253,8 +254,11 @@ class Tpm:
             yield handle, public.publicArea.marshal()
 
     @contextlib.contextmanager
-    def _authorised(self, esys: ESAPI) -> Iterator[ESYS_TR]:
-        """A policy session that fulfils the endorsement keys' policy, for one command."""
+    def _authorised(self, esys: ESAPI, ek: str) -> Iterator[ESYS_TR]:
+        """What authorises one command with an endorsement key: its policy, or its empty password."""
+        if ENDORSEMENTS[ek].takes_password:
+            yield ESYS_TR.PASSWORD
+            return
         session = esys.start_auth_session(
             tpm_key=ESYS_TR.NONE,
             bind=ESYS_TR.NONE,
@@ -279,7 +283,7 @@ class Tpm:
                 raise TpmError("attester-failed", f"another program's object is at handle 0x{handle:08x}")
             with self._endorsement(esys, ek) as (parent, _):
                 spent.lap("ek")
-                with self._made(esys, key, parent, spent) as made:
+                with self._made(esys, key, ek, parent, spent) as made:
                     self.stage = f"keeping the {key} attestation key"
                     if old is not None:
                         esys.evict_control(ESYS_TR.OWNER, old.handle, handle)
@@ -292,15 +296,15 @@ class Tpm:
         return {"key": key, "ek": ek, **names, "handle": handle, "spent_ns": spent.laps}
 
     @contextlib.contextmanager
-    def _made(self, esys: ESAPI, key: str, parent: ESYS_TR, spent: Stopwatch) -> Iterator[ESYS_TR]:
-        """A new attestation key, loaded."""
+    def _made(self, esys: ESAPI, key: str, ek: str, parent: ESYS_TR, spent: Stopwatch) -> Iterator[ESYS_TR]:
+        """A new attestation key under the endorsement key `ek`, loaded."""
         self.stage = f"making the {key} attestation key"
         form = ATTESTATION_FORMS[key] + bytes(2 if key == "rsa-2048" else 4)
         template = TPM2B_PUBLIC(publicArea=TPMT_PUBLIC.unmarshal(form)[0])
-        with self._authorised(esys) as session:
+        with self._authorised(esys, ek) as session:
             private, public, *_ = esys.create(parent, TPM2B_SENSITIVE_CREATE(), template, session1=session)
         spent.lap("create")
-        with self._authorised(esys) as session:
+        with self._authorised(esys, ek) as session:
             loaded = esys.load(parent, private, public, session1=session)
         spent.lap("load")
         with self._flushed(esys, loaded):
@@ -310,7 +314,7 @@ class Tpm:
         """Whether an object has an attestation key's form and one of this TPM's endorsement keys above it."""
         if not old.public.startswith(ATTESTATION_FORMS[key]):
             return False
-        for kind in ENDORSEMENTS:
+        for kind in endorsements(esys):
             with self._endorsement(esys, kind) as (_, parent):
                 if is_child(old, parent):
                     return True
@@ -320,12 +324,13 @@ class Tpm:
         """The secret of a credential that was made for this TPM's endorsement key and the name of `key`."""
         blob, sealed = credential_parts(credential, secret)
         with self._opened("activating a credential") as esys:
+            ek = ek or preferred(esys)
             attesting = kept(esys, ATTESTATION_HANDLES[key])
             if attesting is None:
                 raise TpmError("not-enrolled", f"there is no {key} attestation key")
             with (
-                self._endorsement(esys, ek or preferred(esys)) as (parent, _),
-                self._authorised(esys) as session,
+                self._endorsement(esys, ek) as (parent, _),
+                self._authorised(esys, ek) as session,
             ):
                 self.stage = "TPM2_ActivateCredential"
                 try:

@@ -3,7 +3,7 @@
 Only reading, of a TPM that somebody else has opened: nothing here loads, starts, writes or remembers.
 
 Sources: TPM 2.0 Library, Part 2 (structures, codes) and Part 3 (commands); TCG EK Credential Profile 2.5
-(places in NV, templates L-1 and L-2); TCG TPM v2.0 Provisioning Guidance (persistent handles).
+(places in NV, templates L-1, L-2, H-3 and H-6); TCG TPM v2.0 Provisioning Guidance (persistent handles).
 """
 
 from __future__ import annotations
@@ -34,6 +34,12 @@ _ATTESTATION = "000b 00050072 0000 0010"
 _ENDORSING = (
     "000b 000300b2 0020 837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1da1b331469aa 0006 0080 0043"
 )
+# Of high range: userWithAuth besides; PolicySecret(endorsement) or what an NV index authorises; AES-256-CFB.
+_ENDORSING_HIGH = (
+    "000c 000300f2 0030 b26e7d28d11a50bc53d882bcf5fd3a1a074148bb35d3b4e4cb1c0ad9bde419cacb47ba0969964615"
+    "0f9fc000f3f80e12 0006 0100 0043"
+)
+_USER_WITH_AUTH = 0x40
 
 ATTESTATION_FORMS = {
     "ecc-p256": bytes.fromhex(f"0023 {_ATTESTATION} 0018 000b 0003 0010"),
@@ -44,14 +50,22 @@ ATTESTATION_FORMS = {
 
 @dataclass(frozen=True)
 class Endorsement:
-    """An endorsement key: its places, its public area up to ``unique``, and that field's sizes."""
+    """An endorsement key: its places, its public area up to ``unique``, and that field's sizes.
+
+    One of high range has no nonce, and is there only where it has a certificate: making one takes long.
+    """
 
     persistent: int
     certificate: int
-    nonce: int
+    nonce: int | None
     template: int
     form: bytes
     unique: tuple[int, ...]
+
+    @property
+    def takes_password(self) -> bool:
+        """Whether it is used with its own password, which is empty, and not by its policy."""
+        return bool(int.from_bytes(self.form[4:8], "big") & _USER_WITH_AUTH)
 
 
 ENDORSEMENTS = {
@@ -70,6 +84,22 @@ ENDORSEMENTS = {
         0x01C0000C,
         bytes.fromhex(f"0023 {_ENDORSING} 0010 0003 0010"),
         (32, 32),
+    ),
+    "ecc-p384": Endorsement(
+        0x81010016,
+        0x01C00016,
+        None,
+        0x01C00017,
+        bytes.fromhex(f"0023 {_ENDORSING_HIGH} 0010 0004 0010"),
+        (0, 0),
+    ),
+    "rsa-3072": Endorsement(
+        0x8101001C,
+        0x01C0001C,
+        None,
+        0x01C0001D,
+        bytes.fromhex(f"0001 {_ENDORSING_HIGH} 0010 0c00 00000000"),
+        (0,),
     ),
 }
 
@@ -234,8 +264,18 @@ def certificates(esys: ESAPI) -> tuple[dict[str, bytes], list[bytes]]:
     return own, [read_nv(esys, index) for index in _CHAIN if index in there]
 
 
+def endorsements(esys: ESAPI) -> dict[str, Endorsement]:
+    """The endorsement keys of this TPM: all of low range, and those of high range with a certificate."""
+    there = handles(esys, _NV_INDICES)
+    return {
+        kind: place
+        for kind, place in ENDORSEMENTS.items()
+        if place.nonce is not None or place.certificate in there
+    }
+
+
 def preferred(esys: ESAPI) -> str:
-    """The kind of the endorsement key that has a certificate; RSA where both or neither do."""
+    """The kind of the first endorsement key that has a certificate; RSA-2048 where none has."""
     there = handles(esys, _NV_INDICES)
     certified = [kind for kind, place in ENDORSEMENTS.items() if place.certificate in there]
     return certified[0] if certified else "rsa-2048"
@@ -289,9 +329,15 @@ def endorsement_template(esys: ESAPI, place: Endorsement) -> bytes:
 
 def is_child(child: Kept, parent: bytes) -> bool:
     """Whether the endorsement key with that public area is an object's parent, by its qualified name."""
-    name = parent[2:4] + hashlib.sha256(parent).digest()
-    above = parent[2:4] + hashlib.sha256(struct.pack(">I", _ENDORSEMENT_HIERARCHY) + name).digest()
-    return child.qualified_name == child.name[:2] + hashlib.sha256(above + child.name).digest()
+    alg = parent[2:4]
+    name = _named(alg, parent)
+    above = _named(alg, struct.pack(">I", _ENDORSEMENT_HIERARCHY) + name)
+    return child.qualified_name == _named(child.name[:2], above + child.name)
+
+
+def _named(alg: bytes, content: bytes) -> bytes:
+    """A name by the hash with that number (Part 1, 16)."""
+    return alg + hashlib.new(_BANKS[int.from_bytes(alg, "big")], content).digest()
 
 
 # -- PCRs

@@ -8,6 +8,7 @@ ever constructed but plain values.
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -106,37 +107,64 @@ def dotted(path: KeyPath) -> str:
     return text
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, most_chars: int = MAX_CHARS) -> str:
     """The text stored at `path`.
 
     Raises:
         CampaignError: The file is missing, unreadable, not UTF-8 or far too large.
     """
+    return decoded(read_bytes(path, most_chars), str(path))
+
+
+def read_bytes(path: Path, most_chars: int = MAX_CHARS) -> bytes:
+    """What is stored at `path`, undecoded, for those who keep a copy. Errors as of :func:`read_text`."""
+    most = 4 * most_chars  # a character has at most 4 bytes
     try:
         with path.open("rb") as file:
-            raw = file.read(4 * MAX_CHARS + 1)  # a character has at most 4 bytes
-        if len(raw) > 4 * MAX_CHARS:
-            raise CampaignError("far too large for a file of keys", where=str(path))
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CampaignError(
-            "not a text file",
-            where=str(path),
-            why=f"byte {error.start} is not UTF-8",
-            remedy="name a YAML file encoded in UTF-8",
-        ) from error
+            raw = file.read(most + 1)
     except OSError as error:
         raise CampaignError(
             "the file cannot be read",
             where=str(path),
             why=error.strerror or str(error),
-            remedy="check the path; ready-made campaigns lie in campaigns/",
+            remedy="check the path, and whether you may read it",
+        ) from error
+    if len(raw) > most:
+        raise CampaignError(
+            "far too large for a file that is written by hand",
+            where=str(path),
+            why=f"it has more than {most} bytes",
+            remedy="check the path",
+        )
+    return raw
+
+
+def decoded(raw: bytes, where: str) -> str:
+    """The text in `raw`, which has to be UTF-8; `where` is the file's name in messages.
+
+    Raises:
+        CampaignError: It is not.
+    """
+    if raw[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or (len(raw) > 3 and b"\0" in raw[:2]):
+        raise CampaignError(
+            "the file is in UTF-16, or no text at all", where=where, remedy="name a text file, saved as UTF-8"
+        )
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        column = error.start - raw.rfind(b"\n", 0, error.start)
+        raise CampaignError(
+            "the file is not a text in UTF-8",
+            where=f"{where}:{line}",
+            why=f"byte {column} of the line is {raw[error.start]:#04x}, as in Latin-1 and other encodings",
+            remedy="save it as UTF-8",
         ) from error
 
 
-def parse(text: str) -> Source:
+def parse(text: str, most_chars: int = MAX_CHARS) -> Source:
     """The mapping in `text` with its lines; everything wrong with its form is in `problems`, never raised."""
-    problem = _unreadable(text)
+    problem = _unreadable(text, most_chars)
     if problem is not None:
         return Source(data={}, lines={}, problems=(problem,))
     try:
@@ -161,10 +189,10 @@ def _loader() -> YAML:
     return loader
 
 
-def _unreadable(text: str) -> Problem | None:
+def _unreadable(text: str, most_chars: int) -> Problem | None:
     """Content that is no text at all: said plainly before a parser stumbles over it."""
-    if len(text) > MAX_CHARS:
-        return Problem(line=1, path="", text=f"more than {MAX_CHARS} characters", allowed="a file of keys")
+    if len(text) > most_chars:
+        return Problem(line=1, path="", text=f"more than {most_chars} characters", allowed="a file of keys")
     control = _CONTROL.search(text)
     if control is not None:
         line = text.count("\n", 0, control.start()) + 1

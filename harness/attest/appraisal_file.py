@@ -11,12 +11,18 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from harness import json_source
 from harness.attest.appraisal import AppraisalPolicy, ReferenceValues, contradictions
 from harness.errors import CampaignError
 from harness.yaml_model import file_schema, refusal, validated
-from harness.yaml_source import parse, read_text
+from harness.yaml_source import Source, parse, read_text
 
 Model = TypeVar("Model", bound=BaseModel)
+
+MAX_REFERENCE_CHARS = 64_000_000
+"""Of reference values in JSON: some 400,000 measured files, read in seconds. More is not written either."""
+MAX_YAML_CHARS = 4_000_000
+"""Of reference values in other YAML, which takes some hundred times as long."""
 
 _HINT = "nothing was asked of any machine"
 
@@ -42,17 +48,17 @@ def load_reference(path: Path) -> ReferenceValues:
     Raises:
         CampaignError: The file cannot be read; as :class:`AppraisalFileError`: something in it is wrong.
     """
-    return reference(read_text(path), str(path))
+    return reference(read_text(path, MAX_REFERENCE_CHARS), str(path))
 
 
 def policy(text: str, where: str) -> AppraisalPolicy:
     """The appraisal policy in `text`; `where` is the file's name in messages. See :func:`load_policy`."""
-    return _model(AppraisalPolicy, text, where)
+    return _model(AppraisalPolicy, parse(text), where)
 
 
 def reference(text: str, where: str) -> ReferenceValues:
     """The reference values in `text`; `where` is the file's name in messages. See :func:`load_reference`."""
-    return _model(ReferenceValues, text, where)
+    return _model(ReferenceValues, json_source.parse(text, MAX_YAML_CHARS), where)
 
 
 def matched(policy: AppraisalPolicy, reference: ReferenceValues, where: str) -> None:
@@ -81,8 +87,8 @@ def reference_schema() -> dict[str, Any]:
     return file_schema(ReferenceValues)
 
 
-def _model(model: type[Model], text: str, where: str) -> Model:
-    result, problems = validated(model, parse(text))
+def _model(model: type[Model], source: Source, where: str) -> Model:
+    result, problems = validated(model, source)
     if result is None:
         raise refusal(problems, where, AppraisalFileError, _HINT)
     return result

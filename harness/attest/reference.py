@@ -6,11 +6,9 @@ must never be given evidence that was not found genuine first, and never widens 
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
-
-from ruamel.yaml import YAML
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeVar
 
 from harness.attest import eventlog, ima
 from harness.attest.appraisal import IMA_PCR, AppraisalPolicy, ImaReference, ReferenceValues
@@ -19,9 +17,6 @@ from harness.attest.ima import ImaState
 from harness.attest.structures import parse_attest
 
 Key = TypeVar("Key", int, str)
-
-_WIDE = 4096
-"""No line is folded: a digest and a path stay whole."""
 
 
 def record(evidence: Evidence, policy: AppraisalPolicy) -> ReferenceValues:
@@ -67,14 +62,24 @@ def merge(first: ReferenceValues, second: ReferenceValues) -> ReferenceValues:
 
 
 def to_yaml(reference: ReferenceValues) -> str:
-    """The text of a file that :func:`harness.attest.appraisal_file.reference` reads back equal."""
-    writer: Any = YAML(typ="safe", pure=True)
-    writer.default_flow_style = False
-    writer.width = _WIDE
-    writer.sort_base_mapping_type_on_output = False
-    buffer = io.StringIO()
-    writer.dump(reference.model_dump(mode="json"), buffer)
-    return buffer.getvalue()
+    """The text of a file that :func:`harness.attest.appraisal_file.reference` reads back equal.
+
+    It is JSON in ASCII, which is YAML too: whatever characters a path has, they are read back. Each key has a
+    line of its own, so that files can be compared.
+    """
+    return "".join(_lines(reference.model_dump(mode="json"), "")) + "\n"
+
+
+def _lines(value: object, indent: str) -> Iterator[str]:
+    if not isinstance(value, dict) or not value:
+        yield json.dumps(value)
+        return
+    inner = f"{indent} "
+    yield "{"
+    for number, (key, item) in enumerate(value.items()):
+        yield f"{',' if number else ''}\n{inner}{json.dumps(key)}: "
+        yield from _lines(item, inner)
+    yield f"\n{indent}}}"
 
 
 def _events(log: bytes, bank: Bank, signed: Mapping[int, bytes]) -> dict[int, tuple[str, ...]]:

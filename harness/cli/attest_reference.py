@@ -73,11 +73,20 @@ def reference(
 
 def _keep(values: ReferenceValues, place: Path, *, add: bool) -> None:
     from harness import store  # noqa: PLC0415
-    from harness.attest.appraisal_file import load_reference  # noqa: PLC0415
+    from harness.attest.appraisal_file import MAX_REFERENCE_CHARS, load_reference  # noqa: PLC0415
     from harness.attest.reference import merge, to_yaml  # noqa: PLC0415
+    from harness.errors import StorageError  # noqa: PLC0415
 
     whole = merge(load_reference(place), values) if add and place.exists() else values
-    store.write_atomic(place, to_yaml(whole).encode())
+    text = to_yaml(whole)
+    if len(text) > MAX_REFERENCE_CHARS:
+        raise StorageError(
+            f"these reference values are too many: {len(whole.ima.files)} files",
+            where=str(place),
+            why=f"{len(text)} characters; a file of more than {MAX_REFERENCE_CHARS} is not read back",
+            remedy="let IMA measure less, or record without --add; nothing was written",
+        )
+    store.write_atomic(place, text.encode())
 
 
 def _of_host(

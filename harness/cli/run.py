@@ -42,8 +42,10 @@ def run(
     Ctrl-C ends the current trial cleanly; a second one aborts at once. Either way the machines are put back
     and `sodbench resume` goes on.
     """
+    from harness.yaml_source import read_bytes  # noqa: PLC0415
+
     path = campaign_file(campaign)
-    carry(path.read_bytes(), path.name, inventory, results, registry, path=path)
+    carry(read_bytes(path), path.name, inventory, results, registry, path=path)
 
 
 def carry(
@@ -63,8 +65,10 @@ def carry(
     from harness.clock import MonotonicClock  # noqa: PLC0415
     from harness.rig import pair as pairs  # noqa: PLC0415
     from harness.rig.session import open_rig  # noqa: PLC0415
+    from harness.yaml_source import decoded  # noqa: PLC0415
 
-    asked = files.load(path) if path is not None else files.loads(text.decode(), name)
+    where = name if path is None else str(path)
+    asked = files.loads(decoded(text, where), where)
     plan = plans.expand(asked)
     pair = pairs.load(inventory_file(inventory, plan.rig, path))
     clock = MonotonicClock()

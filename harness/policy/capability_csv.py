@@ -1,7 +1,8 @@
 """Capabilities as CSV, with the columns of the paper's Table III; each row with its line.
 
 The columns may stand in any order, and all have to be there. A line that begins with ``#`` is no comment: a
-file means what any reader of CSV takes it to mean.
+file means what any reader of CSV takes it to mean. What spreadsheets write in its place (other separators, a
+line ``sep=;``, an empty column at the end, no-break spaces) is refused by its cause, not by what follows.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast, get_args
 
@@ -25,6 +27,9 @@ _VALUES = tuple(one.value for one in Capability)
 
 def from_csv(text: str) -> tuple[Sequence[Row], Sequence[Problem]]:
     """The rows in `text`, and all that is wrong with it; no rows where anything is."""
+    cause = _spreadsheet(text)
+    if cause is not None:
+        return [], [cause]
     rows: list[Row] = []
     problems: list[Problem] = []
     columns: list[str] = []
@@ -47,6 +52,30 @@ def from_csv(text: str) -> tuple[Sequence[Row], Sequence[Problem]]:
         text = "there is no row" if columns else "the file is empty"
         problems.append(Problem(line=1, path="", text=text, allowed=f"columns {', '.join(REQUIRED)}"))
     return ([], problems) if problems else (rows, ())
+
+
+def _spreadsheet(text: str) -> Problem | None:
+    """The one cause why no line of a file that a spreadsheet wrote can be read; None where there is none."""
+    lines = text.splitlines()
+    number, header = next(((number, line) for number, line in enumerate(lines, 1) if line.strip()), (1, ""))
+    if re.fullmatch(r'"?sep=.?"?\s*', header, re.IGNORECASE):
+        said, allowed = f"the line {header.strip()!r} is for a spreadsheet", "the columns' names"
+        return Problem(line=number, path="", text=said, allowed=allowed, hint="delete the line")
+    for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")):
+        names = {field.strip().strip('"') for field in header.split(separator)}
+        if len(names & {*REQUIRED, *OPTIONAL}) > 1:
+            said, hint = f"the fields are separated by {name}", "save it with commas between the fields"
+            return Problem(line=number, path="", text=said, allowed="commas", hint=hint)
+    if header.rstrip().endswith(","):
+        said = "the line ends with a comma, which makes one more column, without a name"
+        hint = "delete the comma at the end of every line"
+        return Problem(line=number, path="", text=said, allowed="one field for each column", hint=hint)
+    odd = re.search(r"[^\S \t\r\n\f\v]", text)
+    if odd is None:
+        return None
+    said = f"it contains the character U+{ord(odd[0]):04X} ({unicodedata.name(odd[0], 'a blank')})"
+    line = text.count("\n", 0, odd.start()) + 1
+    return Problem(line=line, path="", text=said, allowed="ordinary blanks", hint="replace it everywhere")
 
 
 def _records(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -75,6 +104,8 @@ def _of_header(line: int, columns: Sequence[str]) -> Iterator[Problem]:
 def _of_record(line: int, columns: Sequence[str], fields: Sequence[str]) -> Iterator[Problem]:
     if len(fields) != len(columns):
         text = f"{len(fields)} fields under {len(columns)} columns"
+        if len(fields) > len(columns) and not any(fields[len(columns) :]):
+            text = f"the line ends with a comma: {text}"
         yield Problem(line=line, path="", text=text, allowed="one field for each column")
         return
     for column, value in zip(columns, fields, strict=True):

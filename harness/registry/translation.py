@@ -54,7 +54,17 @@ _NO_ACCESS = _Words(
     "the registry's server refuses this user", "check user, password and rights (docs/registry.md)"
 )
 _NO_DATABASE = _Words("the registry's database is not there", "create it (docs/registry.md)")
-_UNKNOWN = _Words("the registry's database failed", "")
+_NO_LOCKS = _Words(
+    "the registry's file cannot be locked",
+    "keep it on a disk of this machine, or use PostgreSQL (docs/registry.md): locks of network file systems, "
+    "such as NFS, do not hold; on a local disk, try again when fewer processes open it at once",
+    retry=True,
+)
+_NO_MEMORY = _Words("no memory is left for the registry", "end other programs, and try again", retry=True)
+_UNKNOWN = _Words(
+    "the registry's database failed",
+    "look at the reason above; docs/registry.md says how the registry is checked and restored",
+)
 
 _SQLITE = {
     "SQLITE_BUSY": _LOCKED,
@@ -66,8 +76,18 @@ _SQLITE = {
     "SQLITE_NOTADB": _FOREIGN,
     "SQLITE_CORRUPT": _DAMAGED,
     "SQLITE_IOERR": _DISK,
+    "SQLITE_PROTOCOL": _NO_LOCKS,
+    "SQLITE_IOERR_LOCK": _NO_LOCKS,
+    "SQLITE_IOERR_RDLOCK": _NO_LOCKS,
+    "SQLITE_IOERR_UNLOCK": _NO_LOCKS,
+    "SQLITE_IOERR_CHECKRESERVEDLOCK": _NO_LOCKS,
+    "SQLITE_IOERR_SHMOPEN": _NO_LOCKS,
+    "SQLITE_IOERR_SHMMAP": _NO_LOCKS,
+    "SQLITE_IOERR_SHMLOCK": _NO_LOCKS,
+    "SQLITE_IOERR_NOMEM": _NO_MEMORY,
+    "SQLITE_NOMEM": _NO_MEMORY,
 }
-"""By primary result code; an extended code begins with its primary one."""
+"""By extended result code, or else by primary result code; an extended code begins with its primary one."""
 
 _POSTGRES = {
     "55P03": _LOCKED,
@@ -95,7 +115,7 @@ def _words(error: SQLAlchemyError) -> _Words:
     name = getattr(error.orig, "sqlite_errorname", None)
     if isinstance(name, str):
         primary = "_".join(name.split("_")[:2])
-        return _SQLITE.get(primary, _UNKNOWN)
+        return _SQLITE.get(name) or _SQLITE.get(primary, _UNKNOWN)
     state = getattr(error.orig, "sqlstate", None)
     if isinstance(state, str):
         return _POSTGRES.get(state) or _POSTGRES.get(state[:2]) or _UNKNOWN

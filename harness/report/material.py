@@ -172,7 +172,7 @@ def read(
     return Material(
         run=str(manifest.get("run") or run.root.resolve().name),
         manifest=manifest,
-        campaign_text=run.campaign.read_text(encoding="utf-8") if run.campaign.is_file() else "",
+        campaign_text=_campaign_text(run.campaign),
         attempts=story.attempts(events),
         finished=any(event.kind == "run.finished" for event in events),
         wall_time=wall_time.of(events),
@@ -192,6 +192,20 @@ def read(
         responses=results.responses(run, evidence),
         periodic=None if intervals is None else enclosed.periodic(intervals),
     )
+
+
+def _campaign_text(path: Path) -> str:
+    if not path.is_file():
+        return ""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(
+            "the run's campaign cannot be read",
+            where=str(path),
+            why=str(error),
+            remedy="restore the file from a copy of the run",
+        ) from error
 
 
 def _known(timelines: pd.DataFrame) -> pd.DataFrame:

@@ -2,7 +2,8 @@
 
 Series become Parquet columns (Apache Parquet, zstd), journals, logs and other text gzip (RFC 1952, without
 name or time, so that the same run packs to the same bytes). Everything else is kept as it is. The run's own
-SHA256SUMS is packed with it: nothing is unpacked before every file has the sum it had.
+lists of sums (:mod:`harness.seal`) are packed with it byte for byte: nothing is packed that they do not fit,
+and nothing is unpacked before every file has the sum it had.
 """
 
 from __future__ import annotations
@@ -12,19 +13,19 @@ import hashlib
 import io
 import re
 import zlib
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.errors import RecordError, UsageError
-from harness.store import RunFolder, write_atomic
+from harness import seal, sums
+from harness.errors import AlteredError, RecordError, UsageError
+from harness.legible import legible
+from harness.store import PACKED_SUFFIXES, RunFolder, json_object, require_schema, write_atomic
 
-SUMS = "SHA256SUMS"
-SERIES = ".parquet-of-csv"
-"""Suffix of a series whose CSV can be made again from its columns."""
-ZIPPED = ".gz"
+SERIES, ZIPPED = PACKED_SUFFIXES
+"""Suffix of a series whose CSV can be made again from its columns, and of what is compressed."""
 ALREADY_SMALL = (".parquet", ".gz", ".png")
 SMALL_BYTES = 4096
 """A text below this is kept readable: a block of the disk is not worth saving."""
@@ -33,75 +34,130 @@ _INTEGER = re.compile(r"(?:0|-?[1-9][0-9]{0,17})?", re.ASCII)
 
 
 def pack(run: RunFolder, out: Path) -> int:
-    """Pack the finished run into the folder `out`, which must not be there yet; the bytes it takes.
+    """Pack the run, which has ended, into the folder `out`, which must not be there yet; the bytes it takes.
 
     Raises:
-        RecordError: The run has no sums yet (it is not finished), or a file does not match its sum.
+        AlteredError: The evidence is not what it was when the run ended.
+        RecordError: The run has no sums (it has not ended), or a table is not what it was when computed.
         StorageError: `out` cannot be written.
         UsageError: `out` exists.
     """
     if out.exists():
         raise UsageError("the archive's folder is there already", where=str(out), remedy="choose another")
+    if not seal.require(run):
+        raise RecordError(
+            "not a run that has ended",
+            where=legible(str(run.root)),
+            why=f"its evidence has no sums ({seal.EVIDENCE_SUMS}), which are written when a run ends",
+            remedy="`sodbench resume` brings a run to its end",
+        )
+    differs = seal.derived_differences(run)
+    if differs:
+        raise RecordError(
+            "a table is not what it was when it was computed",
+            where=legible(str(run.root)),
+            why=str(differs),
+            remedy="`sodbench metrics` computes the tables from the evidence again",
+        )
     total = 0
-    for name, wanted in _sums(run.root / SUMS):
-        packed, data = _packed(name, _checked(run.root / name, wanted))
-        write_atomic(out / packed, data)
-        total += len(data)
-    sums = (run.root / SUMS).read_bytes()
-    write_atomic(out / SUMS, sums)
-    return total + len(sums)
+    for name, wanted in _listed(run.root).items():
+        packed, data = _packed(name, _matching(sums.content(run.root / name), wanted, run.root / name))
+        total += _write(out / packed, data)
+    return total + sum(_write(out / name, data) for name, data in _kept_lists(run.root))
 
 
 def unpack(archive: Path, out: Path) -> RunFolder:
     """Make the run of `archive` again in the folder `out`, which must not be there yet.
 
     Raises:
-        RecordError: A file is missing, cannot be read, or is not what it was.
+        AlteredError: A file of the archive was changed, removed or added.
+        RecordError: It is not an archive, is of another schema, or a file cannot be read.
         StorageError: `out` cannot be written.
         UsageError: `out` exists.
     """
     if out.exists():
         raise UsageError("the run's folder is there already", where=str(out), remedy="choose another")
-    sums = _sums(archive / SUMS)
-    whole = {name: _unpacked(archive, name, wanted) for name, wanted in sums}
-    for name, data in whole.items():
-        write_atomic(out / name, data)
-    write_atomic(out / SUMS, (archive / SUMS).read_bytes())
+    if not (archive / seal.EVIDENCE_SUMS).is_file():
+        raise RecordError(
+            "not an archive",
+            where=legible(str(archive)),
+            why=f"it holds no {seal.EVIDENCE_SUMS}",
+            remedy="name a folder that `sodbench archive pack` made",
+        )
+    whole = _contents(archive)
+    _require_schema(archive, whole)
+    for name, data in (*whole.items(), *_kept_lists(archive)):
+        _write(out / name, data)
     return RunFolder(out)
 
 
-def _sums(path: Path) -> list[tuple[str, str]]:
-    """File and sum, as sha256sum(1) writes them; a name that leads out of the folder is refused."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise RecordError(
-            "no finished run",
-            where=str(path),
-            why=str(error),
-            remedy="`sodbench resume` brings a run to its end",
-        ) from error
-    found = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        wanted, _, name = line.partition("  ")
-        parts = PurePosixPath(name).parts
-        if not re.fullmatch("[0-9a-f]{64}", wanted) or not parts or ".." in parts or name.startswith("/"):
-            raise RecordError("not a line of sha256sum", where=f"{path}:{number}", why=line[:200])
-        found.append((name, wanted))
+def _listed(root: Path) -> dict[str, str]:
+    """Every file with its sum: the evidence and the tables."""
+    found = seal.lists(root)
+    return {**(found.evidence or {}), **found.derived}
+
+
+def _kept_lists(root: Path) -> Iterator[tuple[str, bytes]]:
+    """The lists of sums themselves, byte for byte."""
+    for name in (seal.EVIDENCE_SUMS, seal.DERIVED_SUMS):
+        if (root / name).is_file():
+            yield name, sums.content(root / name)
+
+
+def _write(path: Path, data: bytes) -> int:
+    write_atomic(path, data)
+    return len(data)
+
+
+def _require_schema(archive: Path, whole: Mapping[str, bytes]) -> None:
+    manifest = json_object(whole.get("manifest.json", b""), archive / "manifest.json")
+    require_schema(manifest, archive / "manifest.json")
+
+
+def _contents(archive: Path) -> dict[str, bytes]:
+    """Every file of the run as it was; each has the sum it had, and the archive holds nothing else."""
+    wanted, there = _listed(archive), dict(sums.walk(archive))
+    found: dict[str, bytes] = {}
+    used = {seal.EVIDENCE_SUMS, seal.DERIVED_SUMS}
+    changed, missing = [], []
+    for name, digest in wanted.items():
+        suffix = next((one for one in ("", *PACKED_SUFFIXES) if there.get(name + one)), None)
+        if suffix is None:
+            missing.append(name)
+            continue
+        used.add(name + suffix)
+        data = _unpacked(archive / (name + suffix), suffix)
+        if data is None or hashlib.sha256(data).hexdigest() != digest:
+            changed.append(name + suffix)
+        else:
+            found[name] = data
+    added = sorted(there.keys() - used)
+    if changed or missing or added:
+        differs = seal.Differences(changed=tuple(changed), missing=tuple(missing), added=tuple(added))
+        raise AlteredError(
+            "the archive is not what was packed",
+            where=legible(str(archive)),
+            why=str(differs),
+            remedy="restore these files from a copy, such as the repository that keeps the archive",
+        )
     return found
 
 
-def _checked(path: Path, wanted: str) -> bytes:
+def _unpacked(path: Path, suffix: str) -> bytes | None:
+    """What the file at `path` was made from; None where it is damaged."""
+    raw = sums.content(path)
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise RecordError("cannot be read", where=str(path), why=str(error)) from error
-    return _matching(data, wanted, path)
+        if suffix == SERIES:
+            return _csv(raw)
+        return gzip.decompress(raw) if suffix == ZIPPED else raw
+    except (OSError, EOFError, ValueError, zlib.error, pa.ArrowException):
+        return None
 
 
 def _matching(data: bytes, wanted: str, path: Path) -> bytes:
+    """`data`, read to be packed: checked once more, because it was read again since the whole was checked."""
     if hashlib.sha256(data).hexdigest() != wanted:
-        raise RecordError("not what it was when the run ended", where=str(path), why=f"its sum in {SUMS}")
+        raise AlteredError("changed while it was packed", where=legible(str(path)), remedy="pack again")
     return data
 
 
@@ -113,17 +169,6 @@ def _packed(name: str, data: bytes) -> tuple[str, bytes]:
     if columns is not None and _csv(columns) == data:
         return name + SERIES, columns
     return name + ZIPPED, gzip.compress(data, compresslevel=9, mtime=0)
-
-
-def _unpacked(archive: Path, name: str, wanted: str) -> bytes:
-    for suffix, whole in (("", bytes), (SERIES, _csv), (ZIPPED, gzip.decompress)):
-        path = archive / (name + suffix)
-        if path.is_file():
-            try:
-                return _matching(whole(path.read_bytes()), wanted, path)
-            except (OSError, EOFError, ValueError, zlib.error, pa.ArrowException) as error:
-                raise RecordError("cannot be unpacked", where=str(path), why=str(error)) from error
-    raise RecordError("missing from the archive", where=str(archive / name), why=f"{SUMS} lists it")
 
 
 def _columns(data: bytes) -> bytes | None:

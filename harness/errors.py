@@ -126,6 +126,13 @@ class RecordError(SodbenchError):
     kind = "record"
 
 
+class AlteredError(RecordError):
+    """A run's evidence differs from the sums written when the run ended; nothing was computed from it."""
+
+    exit_code = 21
+    kind = "altered"
+
+
 class IncompleteRunError(SodbenchError):
     """The run ended, but some trials are not valid; the report says which and why."""
 

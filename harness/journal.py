@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from harness import disk
 from harness.clock import Clock
 from harness.errors import RecordError, StorageError
 
@@ -139,13 +140,8 @@ class Journal(AbstractContextManager["Journal"]):
             os.close(self._fd)
 
     def _failure(self, error: OSError) -> StorageError:
-        return StorageError(
-            "the journal cannot be written",
-            where=str(self._path),
-            why=error.strerror or str(error),
-            remedy="free space on the results disk, then `sodbench resume`",
-            retry=True,
-        )
+        then = "`sodbench resume` goes on"
+        return disk.failure("the journal cannot be written", self._path, error, then=then)
 
     def close(self) -> None:
         """Flush to the disk and close; once is enough, twice does no harm.
@@ -218,7 +214,10 @@ def _raw(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise RecordError("the journal cannot be read", where=str(path), why=str(error)) from error
+        why = error.strerror or str(error)
+        raise RecordError(
+            "the journal cannot be read", where=str(path), why=why, remedy=disk.remedy(error)
+        ) from error
 
 
 def _text(path: Path, raw: bytes) -> str:
@@ -249,5 +248,5 @@ def repair_tail(path: Path) -> int:
         try:
             os.truncate(path, whole)
         except OSError as error:
-            raise StorageError("the journal cannot be repaired", where=str(path), why=str(error)) from error
+            raise disk.failure("the journal cannot be repaired", path, error) from error
     return len(events)

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from harness import series, workloads
+from harness import disk, series, workloads
 from harness.attest import attestation_table, record
 from harness.errors import PrerequisiteError, RecordError, UsageError
 from harness.journal import Json
@@ -29,7 +29,7 @@ from harness.migration.intervals import Interval
 from harness.response import metrics as response_metrics
 from harness.response import response_table
 from harness.response.evidence import scenario
-from harness.store import RunFolder, read_json, write_atomic
+from harness.store import RunFolder, read_manifest, write_atomic
 from harness.workloads.contract import Line, Timeline
 
 COLUMNS: Mapping[str, tuple[str, str]] = {
@@ -158,7 +158,7 @@ def compute(run: RunFolder, read: Iterable[Attempt] | None = None) -> pd.DataFra
         RecordError: The manifest or the journal is damaged or missing.
     """
     known = registry()
-    manifest = read_json(run.manifest)
+    manifest = read_manifest(run)
     evidence = read_attempts(run) if read is None else read
     rows = [row for attempt in evidence for row in _rows(run, manifest, attempt, known)]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -233,7 +233,7 @@ def attestations(run: RunFolder, read: Iterable[Attempt] | None = None) -> pd.Da
     Raises:
         RecordError: The manifest, the journal or a file of attestations is damaged.
     """
-    manifest = read_json(run.manifest)
+    manifest = read_manifest(run)
     evidence = read_attempts(run) if read is None else read
     rows = [row for attempt in evidence for row in _attested(run, manifest, attempt)]
     frame = pd.DataFrame(rows, columns=list(attestation_table.COLUMNS))
@@ -257,7 +257,7 @@ def responses(run: RunFolder, read: Iterable[Attempt] | None = None) -> pd.DataF
     Raises:
         RecordError: The manifest or the journal is damaged or missing.
     """
-    manifest = read_json(run.manifest)
+    manifest = read_manifest(run)
     evidence = read_attempts(run) if read is None else read
     rows = [
         row for attempt in evidence for row in response_table.rows(attempt, _common(run, manifest, attempt))
@@ -304,18 +304,19 @@ def read(run: RunFolder) -> pd.DataFrame:
     try:
         frame: pd.DataFrame = pq.read_table(run.metrics_parquet).to_pandas()
     except (OSError, pa.ArrowException) as error:
+        mend = disk.remedy(error) if isinstance(error, OSError) and run.metrics_parquet.exists() else ""
         raise RecordError(
             "the metrics cannot be read",
             where=str(run.metrics_parquet),
             why=str(error),
-            remedy="compute them anew from the evidence with `sodbench report`",
+            remedy=mend or "`sodbench metrics` computes them from the evidence again",
         ) from error
     if list(frame.columns) != list(COLUMNS):
         raise RecordError(
             "the metrics have other columns than this version writes",
             where=str(run.metrics_parquet),
             why=f"found: {', '.join(map(str, frame.columns))}",
-            remedy="compute them anew from the evidence with `sodbench report`",
+            remedy="`sodbench metrics` computes them from the evidence again",
         )
     return frame.astype({name: kind for name, (kind, _) in COLUMNS.items()})
 

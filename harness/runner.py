@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
-from harness import __version__, journal, preflight, results, state, store, workloads
+from harness import __version__, disk, journal, preflight, results, seal, state, store, workloads
 from harness import estimate as estimates
 from harness import plan as plans
 from harness.attempt import Attempt
@@ -28,6 +28,7 @@ from harness.errors import (
     InterruptedRunError,
     PrerequisiteError,
     ProvisionError,
+    RecordError,
     SodbenchError,
     StorageError,
 )
@@ -183,31 +184,72 @@ def carry_out(
     registry: Registry | None = None,
     listener: Listener = lambda _event: None,
 ) -> state.RunState:
-    """Run every trial that remains of the run in `run`, then compute its metrics.
+    """Run every trial that remains of `run`, then write the sums of its evidence and compute its metrics.
 
     `registry` is where attestation results go; a plan without attestation needs none. Used for the first
     start and for a resume alike: the difference is what the journal holds.
 
     Raises:
+        AlteredError: The evidence is not what it was when the run was interrupted; nothing was done.
         InterruptedRunError: The user asked to stop; what was finished is kept.
         IncompleteRunError: Every trial was tried and some are not valid.
+        RigLockedError: Another process carries this run out.
         UnreachableError: A machine is gone; what was finished is kept.
         StorageError: The results disk is full; what was finished is kept.
     """
     plan = plans.from_json(store.read_json(run.plan), where=str(run.plan))
-    next_seq = journal.repair_tail(run.journal) if run.journal.exists() else 0
-    with Journal(run.journal, clock, next_seq=next_seq, listener=listener) as writer:
-        _open(writer, plan, resumed=next_seq > 0)
+    with seal.held(run):
+        seal.reopen(run)
         try:
-            _trials(run, plan, rig, writer, clock, interrupt, _attending(run, plan, registry))
-            _write_facts(run, gather_facts(rig.pair), "after")
-        except (SodbenchError, KeyboardInterrupt) as error:
-            _close_aborted(
-                writer, error.summary if isinstance(error, SodbenchError) else "aborted by the user"
-            )
+            with _opened(run, plan, clock, listener) as writer:
+                try:
+                    _trials(run, plan, rig, writer, clock, interrupt, _attending(run, plan, registry))
+                    _write_facts(run, gather_facts(rig.pair), "after")
+                except (SodbenchError, KeyboardInterrupt) as error:
+                    _close_aborted(
+                        writer, error.summary if isinstance(error, SodbenchError) else "aborted by the user"
+                    )
+                    raise
+                writer.add("runner", "run.finished", durable=True)
+        except (SodbenchError, KeyboardInterrupt):
+            _seal_aborted(run)
             raise
-        writer.add("runner", "run.finished", durable=True)
-    return conclude(run)
+        return conclude(run)
+
+
+def end(run: RunFolder, clock: Clock) -> state.RunState:
+    """Bring a run to its end whose trials are all done but whose controller died before it was concluded.
+
+    Where the evidence has no sums, the journal is told that it was opened again, so that nobody takes the
+    sums for those of the first end. Touches no machine; a run that was concluded stays as it is.
+
+    Raises:
+        AlteredError: The evidence is not what it was when the run ended.
+        IncompleteRunError: Some trials are not valid.
+        RigLockedError: Another process carries this run out.
+        StorageError: The results cannot be written.
+    """
+    plan = plans.from_json(store.read_json(run.plan), where=str(run.plan))
+    with seal.held(run):
+        sealed = seal.require(run)
+        if sealed and run.metrics_parquet.exists():
+            return state.fold(journal.read(run.journal), plan)
+        if not sealed:
+            with _opened(run, plan, clock, lambda _event: None) as writer:
+                writer.add("runner", "run.finished", durable=True)
+        return conclude(run)
+
+
+def _opened(run: RunFolder, plan: Plan, clock: Clock, listener: Listener) -> Journal:
+    """The run's journal, which says that a process began to write to it."""
+    next_seq = journal.repair_tail(run.journal) if run.journal.exists() else 0
+    writer = Journal(run.journal, clock, next_seq=next_seq, listener=listener)
+    try:
+        _open(writer, plan, resumed=next_seq > 0)
+    except BaseException:
+        writer.close()
+        raise
+    return writer
 
 
 def _open(writer: Journal, plan: Plan, *, resumed: bool) -> None:
@@ -227,6 +269,14 @@ def _close_aborted(writer: Journal, reason: str) -> None:
     try:
         writer.add("runner", "run.aborted", {"reason": reason}, durable=True)
     except StorageError:
+        return
+
+
+def _seal_aborted(run: RunFolder) -> None:
+    """Write the sums of a run that ended early; where even that fails it has none, and every verb says so."""
+    try:
+        seal.close(run)
+    except (StorageError, RecordError):
         return
 
 
@@ -262,22 +312,26 @@ def _trials(
         try:
             folder.mkdir(parents=True)
         except OSError as error:
-            raise StorageError(
-                "the attempt's folder cannot be made", where=str(folder), why=str(error)
-            ) from error
+            raise disk.failure("the attempt's folder cannot be made", folder, error) from error
         record = Record(journal=writer, clock=clock, folder=folder, trial=trial.id, attempt=number)
         Attempt(rig, plan, trial, record, interrupt, attending).perform()
 
 
 def conclude(run: RunFolder) -> state.RunState:
-    """Compute the metrics and the checksums of a run that is over.
+    """Write the sums of a run's evidence where it has none yet, and compute its metrics: the run is over.
+
+    The sums come first: whatever fails then, the evidence is known to be what was recorded.
 
     Raises:
         IncompleteRunError: Some trials are not valid.
+        RecordError: A file cannot be read.
+        StorageError: The sums or the metrics cannot be written.
     """
     plan = plans.from_json(store.read_json(run.plan), where=str(run.plan))
+    if not seal.is_sealed(run):
+        seal.close(run)
     results.write(run)
-    store.write_checksums(run)
+    seal.keep_derived(run)
     standing = state.fold(journal.read(run.journal), plan)
     bad = [one for one in standing.trials if one.counted is None or one.counted.verdict != "valid"]
     if bad:

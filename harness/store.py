@@ -6,22 +6,36 @@ to a temporary name and renamed, so a reader never sees half a file.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from harness import __version__, disk, sums
 from harness.clock import realtime_ns
-from harness.errors import RecordError, StorageError
+from harness.errors import RecordError
 from harness.journal import Json
+from harness.legible import legible
 
 SCHEMA_VERSION = 1
 """Version of the layout, the journal's vocabulary and the metrics' columns together."""
 
+RESTORE = "restore the file from a copy; `sha256sum -c SHA256SUMS` shows what changed"
+"""What to do about a damaged file of a run."""
+
+DERIVED = frozenset(
+    f"{table}.{form}" for table in ("metrics", "attestations", "responses") for form in ("parquet", "csv")
+)
+"""Names of the files that are computed from a run's evidence; every other file of a run is evidence."""
+
+PACKED_SUFFIXES = (".parquet-of-csv", ".gz")
+"""What an archive appends to the name of a file that it keeps smaller (:mod:`harness.archive`)."""
+
+_MANIFEST = "manifest.json"
 _PARTIAL = ".partial"
 
 
@@ -93,44 +107,83 @@ def create(results: Path, campaign: str) -> RunFolder:
         (root / "environment").mkdir()
         (root / "trials").mkdir()
     except OSError as error:
-        raise StorageError(
-            "the run's folder cannot be made",
-            where=str(root),
-            why=str(error),
-            remedy="choose another place with --results",
-        ) from error
+        then = "--results names another place"
+        raise disk.failure("the run's folder cannot be made", root, error, then=then) from error
     return RunFolder(root)
 
 
 def find(path: Path) -> RunFolder:
-    """The run folder the user means by `path`: the folder itself, or the newest run below it.
+    """The run that the user means by `path`: that folder's, or of those below it the one that began last.
+
+    A packed run is not chosen from below a folder: nothing but `archive unpack` reads one.
 
     Raises:
-        RecordError: There is none.
+        RecordError: There is none, it is packed or of another schema, or which is the newest cannot be told.
     """
-    if (path / "manifest.json").is_file():
-        return RunFolder(path)
-    runs = sorted(path.glob("**/manifest.json"), key=_age) if path.is_dir() else []
-    if not runs:
+    if is_packed(path):
+        raise _packed(path)
+    if (path / _MANIFEST).is_file():
+        return _readable(path)
+    below = {one.parent for one in path.glob(f"**/{_MANIFEST}*")} if path.is_dir() else set()
+    packed = sorted(one for one in below if is_packed(one))
+    runs = sorted(one for one in below if (one / _MANIFEST).is_file() and not is_packed(one))
+    if runs:
+        return _readable(max(runs, key=_start) if len(runs) > 1 else runs[0])
+    if packed:
+        raise _packed(*packed)
+    raise RecordError(
+        "no run here",
+        where=legible(str(path)),
+        why="neither this folder nor one below it holds a manifest.json",
+        remedy="name a folder that `sodbench run` printed, or run a campaign first",
+    )
+
+
+def is_packed(root: Path) -> bool:
+    """Whether the folder `root` holds a run as an archive keeps it, with files that nothing else reads."""
+    core = (_MANIFEST, "plan.json", "journal.jsonl")
+    smaller = (root / f"{name}{suffix}" for name in core for suffix in PACKED_SUFFIXES)
+    series = (one for suffix in PACKED_SUFFIXES for one in root.glob(f"trials/*/*/*{suffix}"))
+    return any(one.is_file() for one in smaller) or any(series)
+
+
+def _packed(*roots: Path) -> RecordError:
+    first = shlex.quote(legible(str(roots[0])))
+    others = "" if len(roots) == 1 else f", and {len(roots) - 1} more below"
+    return RecordError(
+        "this run is packed" if not others else "every run here is packed",
+        where=legible(str(roots[0])) + others,
+        why="what `sodbench archive pack` keeps can only be unpacked",
+        remedy=f"sodbench archive unpack {first} RUN, then name RUN",
+    )
+
+
+def _readable(root: Path) -> RunFolder:
+    run = RunFolder(root)
+    read_manifest(run)
+    return run
+
+
+def _start(root: Path) -> tuple[datetime, int]:
+    """When the run began, to the second as its manifest says; within a second, when that was written."""
+    manifest = root / _MANIFEST
+    try:
+        began = datetime.fromisoformat(str(read_json(manifest).get("started_utc")))
+        return began if began.tzinfo else began.replace(tzinfo=UTC), manifest.stat().st_mtime_ns
+    except (ValueError, OSError, RecordError) as error:
         raise RecordError(
-            "no run here",
-            where=str(path),
-            why="neither this folder nor one below it holds a manifest.json",
-            remedy="name a folder that `sodbench run` printed, or run a campaign first",
-        )
-    return RunFolder(runs[-1].parent)
-
-
-def _age(manifest: Path) -> tuple[str, int]:
-    """By the run's start to the second, as its name has it; within a second by the manifest's own stamp."""
-    return manifest.parent.name.partition("-")[0], manifest.stat().st_mtime_ns
+            "which run is the newest cannot be told",
+            where=legible(str(manifest)),
+            why=error.summary if isinstance(error, RecordError) else str(error),
+            remedy="name the run's folder itself",
+        ) from error
 
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Write `data` to `path` whole: temporary name, fsync, rename.
 
     Raises:
-        StorageError: The disk is full or the folder is gone; an older file at `path` is intact.
+        StorageError: The system refuses, as on a full disk; an older file at `path` is intact.
     """
     # Several threads of several processes may write the same file: each has a name of its own.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_PARTIAL}")
@@ -142,11 +195,9 @@ def write_atomic(path: Path, data: bytes) -> None:
         except OSError:
             temporary.unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
-        raise StorageError(
-            "cannot write", where=str(path), why=str(error), remedy="free space and try again", retry=True
-        ) from error
+        raise disk.failure("cannot write", path, error) from error
 
 
 def _write_durably(path: Path, data: bytes) -> None:
@@ -156,8 +207,8 @@ def _write_durably(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make a rename outlast a power cut: the name is in the folder, not in the file (fsync(2))."""
+def sync_folder(folder: Path) -> None:
+    """Make a rename or removal outlast a power cut: the name is in the folder, not in the file (fsync(2))."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -171,42 +222,72 @@ def write_json(path: Path, value: Mapping[str, Json]) -> None:
     write_atomic(path, (text + "\n").encode())
 
 
+def read_manifest(run: RunFolder) -> dict[str, Json]:
+    """What was run; refused where it is of a version that this program does not know.
+
+    Raises:
+        RecordError: It is missing, not a JSON object, or of another schema.
+    """
+    manifest = read_json(run.manifest)
+    require_schema(manifest, run.manifest)
+    return manifest
+
+
+def require_schema(manifest: Mapping[str, Json], place: Path) -> None:
+    """Refuse a manifest, kept at `place`, of a version that this program does not know.
+
+    Raises:
+        RecordError: It has another schema, or none.
+    """
+    schema = manifest.get("schema")
+    if type(schema) is not int or not 1 <= schema <= SCHEMA_VERSION:
+        writer = legible(str(manifest.get("version") or "of an unknown version"))[:60]
+        raise RecordError(
+            f"a run of schema {json.dumps(schema)[:60]}"
+            if "schema" in manifest
+            else "a run without a schema",
+            where=legible(str(place)),
+            why=f"it was written by sodbench {writer}; sodbench {__version__} reads schema {SCHEMA_VERSION}",
+            remedy="use the sodbench that wrote it, or a newer one; nothing of the run was changed",
+        )
+
+
+def read_text(path: Path) -> str:
+    """The text stored at `path`, which is UTF-8.
+
+    Raises:
+        RecordError: It is missing, or something else.
+    """
+    try:
+        return sums.content(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise RecordError(
+            "not a text file",
+            where=legible(str(path)),
+            why=f"byte {error.start} is not UTF-8",
+            remedy=RESTORE,
+        ) from error
+
+
 def read_json(path: Path) -> dict[str, Json]:
     """The object stored at `path`.
 
     Raises:
         RecordError: It is missing or not a JSON object.
     """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RecordError("cannot be read", where=str(path), why=str(error)) from error
-    if not isinstance(value, dict):
-        raise RecordError("not a JSON object", where=str(path))
-    return value
+    return json_object(sums.content(path), path)
 
 
-def _files(root: Path) -> Iterator[Path]:
-    """Every file of a run but the sums themselves, and what a killed process left half-written."""
-    for path in sorted(root.rglob("*")):
-        if path.is_file() and path.name != "SHA256SUMS" and not path.name.endswith(_PARTIAL):
-            yield path
-
-
-def write_checksums(run: RunFolder) -> None:
-    """Write SHA256SUMS over every file of the run, in the format of sha256sum(1).
+def json_object(raw: bytes, place: Path) -> dict[str, Json]:
+    """The JSON object in `raw`, which is kept at `place`.
 
     Raises:
-        RecordError: A file of the run cannot be read.
-        StorageError: The sums cannot be written.
+        RecordError: It is something else.
     """
-    lines = [f"{_digest(path)}  {path.relative_to(run.root)}\n" for path in _files(run.root)]
-    write_atomic(run.root / "SHA256SUMS", "".join(lines).encode())
-
-
-def _digest(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise RecordError("cannot be read", where=str(path), why=str(error)) from error
+        value = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise RecordError("not JSON", where=legible(str(place)), why=str(error), remedy=RESTORE) from error
+    if not isinstance(value, dict):
+        raise RecordError("not a JSON object", where=legible(str(place)), remedy=RESTORE)
+    return value

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import archive, results, store
+from harness import archive, results, seal
 from harness.errors import RecordError, UsageError
 from harness.store import RunFolder
 from tests import evidence
@@ -17,7 +17,8 @@ from tests import evidence
 def run(tmp_path: Path) -> RunFolder:
     made = evidence.build(tmp_path / "run")
     results.write(made)
-    store.write_checksums(made)
+    seal.close(made)
+    seal.keep_derived(made)
     return made
 
 
@@ -69,10 +70,10 @@ def test_a_damaged_archive_is_named_and_nothing_is_written(run: RunFolder, tmp_p
         journal.write_bytes(damaged)
         with pytest.raises(RecordError) as caught:
             archive.unpack(tmp_path / "packed", tmp_path / "again")
-        assert "journal.jsonl.gz" in caught.value.where
+        assert (caught.value.exit_code, caught.value.why) == (21, "changed: journal.jsonl.gz")
         assert not (tmp_path / "again").exists()
     journal.unlink()
-    with pytest.raises(RecordError, match="missing from the archive"):
+    with pytest.raises(RecordError, match="missing: journal"):
         archive.unpack(tmp_path / "packed", tmp_path / "again")
 
 
@@ -88,7 +89,7 @@ def test_an_unfinished_run_and_a_folder_that_exists_are_refused(run: RunFolder, 
     with pytest.raises(UsageError, match="there already"):
         archive.pack(run, tmp_path)
     (run.root / "SHA256SUMS").unlink()
-    with pytest.raises(RecordError, match="no finished run"):
+    with pytest.raises(RecordError, match="has no sums"):
         archive.pack(run, tmp_path / "packed")
 
 

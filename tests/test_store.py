@@ -3,27 +3,26 @@ from __future__ import annotations
 import os
 import re
 import resource
-import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 
 from harness.errors import RecordError, StorageError
+from harness.journal import Json
 from harness.store import (
     RunFolder,
     create,
     find,
     read_json,
     write_atomic,
-    write_checksums,
     write_json,
 )
 
 
-def run_at(root: Path) -> RunFolder:
+def run_at(root: Path, started: str = "2026-01-01T00:00:00+00:00") -> RunFolder:
     run = RunFolder(root)
-    write_json(run.manifest, {"schema": 1})
+    write_json(run.manifest, {"schema": 1, "started_utc": started})
     return run
 
 
@@ -54,12 +53,69 @@ def test_the_layout_is_the_documented_one(tmp_path: Path) -> None:
 
 def test_find_takes_the_folder_itself_or_the_newest_below(tmp_path: Path) -> None:
     old = run_at(tmp_path / "zeta" / "20260101T000000Z-ffffff")
-    new = run_at(tmp_path / "alpha" / "20260102T000000Z-000000")
-    same = run_at(tmp_path / "beta" / "20260102T000000Z-00000a")
+    new = run_at(tmp_path / "alpha" / "20260102T000000Z-000000", "2026-01-02T00:00:00+00:00")
+    same = run_at(tmp_path / "beta" / "20260102T000000Z-00000a", "2026-01-02T00:00:00+00:00")
     os.utime(new.manifest, ns=(2, 2))
     os.utime(same.manifest, ns=(1, 1))
     assert find(old.root) == old
     assert find(tmp_path) == new
+
+
+def test_the_newest_run_is_the_one_that_began_last_whatever_its_folder_is_called(tmp_path: Path) -> None:
+    run_at(tmp_path / "zz-renamed", "2026-01-01T00:00:00+00:00")
+    run_at(tmp_path / "20260103T000000Z-000000", "2026-01-02T22:59:59+00:00")
+    newest = run_at(tmp_path / "aa-renamed", "2026-01-03T00:00:00+01:00")
+    assert find(tmp_path) == newest
+
+
+def test_a_packed_run_is_not_chosen_and_is_named_with_the_way_to_unpack_it(tmp_path: Path) -> None:
+    run = run_at(tmp_path / "results" / "mine")
+    packed = run_at(tmp_path / "results" / "run", "2027-01-01T00:00:00+00:00")
+    (packed.root / "journal.jsonl.gz").write_bytes(b"")
+    assert find(tmp_path / "results") == run
+    for path in (packed.root, packed.root.parent):
+        if path == packed.root.parent:
+            run.manifest.unlink()
+        with pytest.raises(RecordError, match="packed") as caught:
+            find(path)
+        assert f"sodbench archive unpack {packed.root}" in caught.value.remedy
+
+
+def test_series_alone_that_are_packed_make_a_packed_run(tmp_path: Path) -> None:
+    run = run_at(tmp_path / "run")
+    run.attempt("001-idle", 1).mkdir(parents=True)
+    (run.attempt("001-idle", 1) / "heartbeat.csv.parquet-of-csv").write_bytes(b"")
+    with pytest.raises(RecordError, match="packed"):
+        find(tmp_path)
+
+
+@pytest.mark.parametrize("started", ["yesterday", ""])
+def test_among_several_a_run_without_a_known_start_has_to_be_named(tmp_path: Path, started: str) -> None:
+    one = run_at(tmp_path / "one", started)
+    assert find(tmp_path) == one
+    run_at(tmp_path / "two")
+    with pytest.raises(RecordError, match="newest cannot be told") as caught:
+        find(tmp_path)
+    assert caught.value.where == str(one.manifest)
+    one.manifest.write_bytes(b"{")
+    with pytest.raises(RecordError, match="newest cannot be told"):
+        find(tmp_path)
+
+
+@pytest.mark.parametrize("schema", [2, 0, "1", 1.0, True, None])
+def test_a_run_of_another_schema_is_refused_by_name(tmp_path: Path, schema: Json) -> None:
+    run = RunFolder(tmp_path)
+    write_json(run.manifest, {"schema": schema, "version": "9.9"})
+    with pytest.raises(RecordError, match="schema") as caught:
+        find(tmp_path)
+    assert caught.value.where == str(run.manifest)
+    assert "9.9" in caught.value.why
+
+
+def test_a_run_without_a_schema_is_refused(tmp_path: Path) -> None:
+    write_json(RunFolder(tmp_path).manifest, {"version": "9.9"})
+    with pytest.raises(RecordError, match="without a schema"):
+        find(tmp_path)
 
 
 def test_find_says_when_there_is_no_run(tmp_path: Path) -> None:
@@ -124,22 +180,3 @@ def test_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
         thread.join()
     assert path.read_bytes() in contents
     assert [file.name for file in tmp_path.iterdir()] == ["x"]
-
-
-def test_sha256sum_accepts_the_checksums_and_sees_a_change(tmp_path: Path) -> None:
-    run = create(tmp_path, "demo")
-    write_json(run.manifest, {})
-    write_atomic(run.attempt("001-idle", 1) / "heartbeat.csv", b"seq\n")
-    (run.root / ".plan.json.1234.partial").write_bytes(b"half")
-    write_checksums(run)
-    check = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
-    assert subprocess.run(check, cwd=run.root, check=False, capture_output=True).returncode == 0
-    sums = (run.root / "SHA256SUMS").read_text()
-    assert sorted(line.split("  ")[1] for line in sums.splitlines()) == [
-        "manifest.json",
-        "trials/001-idle/attempt-1/heartbeat.csv",
-    ]
-    write_json(run.manifest, {"changed": True})
-    assert subprocess.run(check, cwd=run.root, check=False, capture_output=True).returncode == 1
-    write_checksums(run)
-    assert subprocess.run(check, cwd=run.root, check=False, capture_output=True).returncode == 0

@@ -13,6 +13,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from harness import disk
 from harness.attest.evidence import KeyType
 from harness.errors import RecordError
 
@@ -163,7 +164,10 @@ def read(path: Path) -> tuple[Attestation, ...]:
     except FileNotFoundError:
         return ()
     except OSError as error:
-        raise RecordError("the attestations cannot be read", where=str(path), why=str(error)) from error
+        why = error.strerror or str(error)
+        raise RecordError(
+            "the attestations cannot be read", where=str(path), why=why, remedy=disk.remedy(error)
+        ) from error
     return tuple(_lines(raw, path))
 
 

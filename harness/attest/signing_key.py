@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from harness import store
-from harness.errors import PrerequisiteError, StorageError
+from harness import disk, store
+from harness.errors import PrerequisiteError
 
 
 def public_file(path: Path) -> Path:
@@ -73,4 +73,4 @@ def _make(path: Path) -> None:
         finally:
             temporary.unlink()
     except OSError as error:
-        raise StorageError("the verifier's key cannot be stored", where=str(path), why=str(error)) from error
+        raise disk.failure("the verifier's key cannot be stored", path, error) from error

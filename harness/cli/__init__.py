@@ -38,7 +38,8 @@ _EPILOG = """
 12 a stored run is damaged · 13 the run ended with trials that are not valid ·
 14 evidence or an enrolment was refused · 15 an attester does not answer · 16 the registry cannot be used ·
 17 a request for protection was refused · 18 another response of the VM is under way ·
-19 the audit log is not as it was written · 20 no server satisfies a request · 130 interrupted
+19 the audit log is not as it was written · 20 no server satisfies a request ·
+21 the evidence of a run was altered · 130 interrupted
 
 [bold]First steps[/bold]
 

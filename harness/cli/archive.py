@@ -1,4 +1,4 @@
-"""`sodbench archive`: a finished run packed small, for keeping, and unpacked to the same bytes."""
+"""`sodbench archive`: a run that has ended packed small, for keeping, and unpacked to the same bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness import store
 from harness.cli.terminal import Output
 
 archive = typer.Typer(
-    help="Pack a finished run small, and unpack it to the same bytes.", no_args_is_help=True
+    help="Pack a run that has ended small, and unpack it to the same bytes.", no_args_is_help=True
 )
 
 
@@ -25,7 +25,10 @@ def pack(
     ],
     out: Annotated[Path, typer.Argument(help="The archive's folder, which is made.", metavar="ARCHIVE")],
 ) -> None:
-    """Pack RUN into the folder ARCHIVE: series as Parquet, journal and logs compressed, sums beside them."""
+    """Pack RUN into the folder ARCHIVE: series as Parquet, journal and logs compressed, sums beside them.
+
+    Evidence that was changed since the run ended is refused with 21.
+    """
     from harness import archive as archives  # noqa: PLC0415
 
     size = archives.pack(store.find(run), out)
@@ -37,7 +40,10 @@ def unpack(
     packed: Annotated[Path, typer.Argument(help="What `pack` made.", metavar="ARCHIVE")],
     out: Annotated[Path, typer.Argument(help="The run's folder, which is made.", metavar="RUN")],
 ) -> None:
-    """Make the run of ARCHIVE again in the folder RUN; every file is checked against its sum first."""
+    """Make the run of ARCHIVE again in the folder RUN; every file is checked against its sum first.
+
+    An archive whose files were changed is refused with 21.
+    """
     from harness import archive as archives  # noqa: PLC0415
 
     Output().say(str(archives.unpack(packed, out).root))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness import disk
 from harness.errors import PrerequisiteError, UsageError
 
 if TYPE_CHECKING:
@@ -103,7 +104,10 @@ def registry(url: str | None) -> AbstractContextManager[Registry]:
             places.data_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             where = str(places.data_folder())
-            raise RegistryError("no place for the registry", where=where, why=str(error)) from error
+            why = error.strerror or str(error)
+            raise RegistryError(
+                "no place for the registry", where=where, why=why, remedy=disk.remedy(error)
+            ) from error
     return open_registry(places.registry_url(url))
 
 

@@ -21,12 +21,15 @@ def metrics(
 ) -> None:
     """Compute the metrics of RUN again from its evidence, for instance with a newer sodbench.
 
-    The evidence is not changed; metrics.parquet, metrics.csv and the checksums are written anew.
+    The evidence is checked first against the sums that were written when the run ended, and is refused with
+    21 where it differs. The tables and SHA256SUMS.derived, their sums, are written again.
     """
-    from harness import results  # noqa: PLC0415 - pandas takes a second to import
+    from harness import results, seal  # noqa: PLC0415 - pandas takes a second to import
 
     folder = store.find(run)
+    if not seal.require(folder):
+        typer.echo(f"{folder.root}: its evidence has no sums, see `sodbench status`", err=True)
     table = results.write(folder)
-    store.write_checksums(folder)
+    seal.keep_derived(folder)
     filled = int(table["value"].notna().sum())
     Output().say(f"{folder.metrics_parquet}: {len(table)} rows, {filled} with a value")

@@ -13,6 +13,7 @@ import typer
 
 from harness import store
 from harness.cli.terminal import Output
+from harness.errors import UsageError
 
 
 def report(
@@ -47,12 +48,14 @@ def report(
 ) -> None:
     """Make the report of RUN from its stored results alone.
 
-    The hardware is not needed, and the same results give the same bytes.
+    The hardware is not needed, and the same results give the same bytes. Evidence that was changed since the
+    run ended is refused with 21.
     """
     from harness import report as reports  # noqa: PLC0415 - matplotlib takes a second to import
 
     folder = store.find(run)
     place = out if out is not None else Path("reports") / folder.root.parent.name / folder.root.name
+    _require_outside(place, folder.root)
     made = reports.build(
         folder,
         place,
@@ -64,3 +67,13 @@ def report(
     output = Output()
     for path in made.documents:
         output.say(str(path))
+
+
+def _require_outside(place: Path, run: Path) -> None:
+    """Whatever lies in a run's folder and is not a table of it counts as evidence."""
+    if place.resolve().is_relative_to(run.resolve()):
+        raise UsageError(
+            "a report inside the run's folder would count as evidence that was added",
+            where=str(place),
+            remedy="--out names a folder outside the run's",
+        )

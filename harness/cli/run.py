@@ -95,16 +95,18 @@ def resume(
     registry: RegistryUrl = None,
 ) -> None:
     """Go on with a run that was interrupted or killed: finished trials are neither lost nor run again."""
-    from harness import journal, state, store  # noqa: PLC0415
+    from harness import journal, runner, seal, state, store  # noqa: PLC0415
     from harness import plan as plans  # noqa: PLC0415
     from harness.clock import MonotonicClock  # noqa: PLC0415
     from harness.rig import pair as pairs  # noqa: PLC0415
     from harness.rig.session import open_rig  # noqa: PLC0415
 
     folder = store.find(run)
+    seal.require(folder)
     plan = plans.from_json(store.read_json(folder.plan), where=str(folder.plan))
     output = Output()
     if folder.journal.exists() and state.fold(journal.read(folder.journal), plan).status == "finished":
+        runner.end(folder, MonotonicClock())
         output.say(f"Nothing remains of {folder.root}.")
         return
     manifest = store.read_json(folder.manifest)

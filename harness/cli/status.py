@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.cli.terminal import Output
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.state import RunStatus
+    from harness.store import RunFolder
 
 
 def status(
@@ -15,11 +21,15 @@ def status(
         Path, typer.Argument(help="A run's folder, or a folder above it: then its newest run.")
     ] = Path("results"),
 ) -> None:
-    """Show each trial of a run, its attempts and verdict. Touches no machine."""
-    from harness import journal, state, store  # noqa: PLC0415
+    """Show each trial of a run, its attempts and verdict, and whether its evidence has its sums.
+
+    Evidence that was changed since the run ended is refused with 21. Touches no machine.
+    """
+    from harness import journal, seal, state, store  # noqa: PLC0415
     from harness import plan as plans  # noqa: PLC0415
 
     folder = store.find(run)
+    sealed = seal.require(folder)
     plan = plans.from_json(store.read_json(folder.plan), where=str(folder.plan))
     standing = state.fold(journal.read(folder.journal) if folder.journal.exists() else [], plan)
     output = Output()
@@ -36,5 +46,25 @@ def status(
             output.say(f"{one.trial.id}, besides:", *(f"  {reason}" for reason in one.counted.reasons[1:]))
     if standing.current is not None:
         output.say(f"Last heard of: {standing.current.trial}, {standing.current.phase}.")
+    for line in _evidence(folder, standing.status, sealed=sealed):
+        output.say(line)
     if standing.remaining:
         output.say(f"{len(standing.remaining)} trials remain: `sodbench resume {folder.root}`.")
+
+
+def _evidence(run: RunFolder, status: RunStatus, *, sealed: bool) -> Iterator[str]:
+    """What is known of the run's files."""
+    from harness import seal  # noqa: PLC0415
+
+    if sealed:
+        yield f"Evidence: as it was when the run ended, by {seal.EVIDENCE_SUMS}."
+        differs = seal.derived_differences(run)
+        if differs:
+            yield f"Tables: {differs}. `sodbench metrics` computes them again."
+    elif status in {"finished", "aborted"}:
+        yield (
+            "Evidence: without sums, so that it is not known to be what was recorded: the controller died "
+            "as the run ended, or they were removed. `sodbench resume` brings the run to its end."
+        )
+    else:
+        yield "Evidence: no sums yet; they are written when the run ends."

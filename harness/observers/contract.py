@@ -14,6 +14,7 @@ from typing import Protocol, TextIO
 
 import libvirt
 
+from harness import disk
 from harness.clock import Clock
 from harness.errors import StorageError
 from harness.journal import Event, Journal, Json
@@ -129,10 +130,5 @@ class Series:
             raise self._storage_error(failure) from failure
 
     def _storage_error(self, error: OSError) -> StorageError:
-        return StorageError(
-            "the evidence cannot be written",
-            where=str(self.path),
-            why=str(error),
-            remedy="free space; `sodbench resume` goes on with this trial",
-            retry=True,
-        )
+        then = "`sodbench resume` goes on with this trial"
+        return disk.failure("the evidence cannot be written", self.path, error, then=then)

@@ -57,6 +57,14 @@ def headline(material: Material) -> list[Block]:
         blocks.append(
             Callout(tone="warning", text="The run did not come to its end: this report shows what there is.")
         )
+    if material.unsealed:
+        blocks.append(
+            Callout(
+                tone="warning",
+                text="The run has ended and its evidence has no sums (SHA256SUMS): it is not known to be "
+                "what was recorded.",
+            )
+        )
     if not len(material.valid):
         blocks.append(
             Callout(

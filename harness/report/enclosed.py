@@ -12,6 +12,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from harness import disk
 from harness.errors import RecordError
 
 UNKNOWN = "not recorded in the file"
@@ -243,7 +244,8 @@ def _read(path: Path, model: type[_Model], what: str) -> _Model:
     try:
         return model.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise RecordError("cannot be read", where=str(path), why=str(error)) from error
+        why = error.strerror or str(error)
+        raise RecordError("cannot be read", where=str(path), why=why, remedy=disk.remedy(error)) from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])

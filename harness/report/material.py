@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness import journal, resources, results, series, store, wall_time
+from harness import journal, resources, results, seal, series, store, wall_time
 from harness.errors import RecordError
 from harness.journal import Event, Json
 from harness.metric import Metric
@@ -85,6 +85,7 @@ class Material:
         adversary: Which attacks were tried on the verifier, where a file was given.
         responses: The responses, as :func:`harness.results.responses` gives them; empty without any.
         periodic: What attesting at intervals costs a workload, where a file was given.
+        unsealed: Whether the run has ended and its evidence has no sums all the same.
     """
 
     run: str
@@ -108,6 +109,7 @@ class Material:
     adversary: Adversary | None = None
     responses: pd.DataFrame = field(default_factory=pd.DataFrame)
     periodic: Periodic | None = None
+    unsealed: bool = False
 
     @property
     def campaign(self) -> str:
@@ -164,16 +166,19 @@ def read(
         intervals: JSON of what attesting at intervals cost.
 
     Raises:
+        AlteredError: The evidence is not what it was when the run ended.
         RecordError: The folder, or one of the files, is damaged.
     """
+    sealed = seal.require(run)
     events = journal.read(run.journal)
     evidence = list(results.read_attempts(run))
-    manifest = store.read_json(run.manifest)
+    manifest = store.read_manifest(run)
     return Material(
         run=str(manifest.get("run") or run.root.resolve().name),
         manifest=manifest,
-        campaign_text=_campaign_text(run.campaign),
+        campaign_text=store.read_text(run.campaign) if run.campaign.is_file() else "",
         attempts=story.attempts(events),
+        unsealed=not sealed and _ended(events),
         finished=any(event.kind == "run.finished" for event in events),
         wall_time=wall_time.of(events),
         metrics=results.compute(run, evidence),
@@ -194,18 +199,10 @@ def read(
     )
 
 
-def _campaign_text(path: Path) -> str:
-    if not path.is_file():
-        return ""
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecordError(
-            "the run's campaign cannot be read",
-            where=str(path),
-            why=str(error),
-            remedy="restore the file from a copy of the run",
-        ) from error
+def _ended(events: Sequence[Event]) -> bool:
+    """Whether the run's last word is that it ended, finished or aborted."""
+    told = [event.kind for event in events if event.kind.startswith("run.")]
+    return bool(told) and told[-1] in {"run.finished", "run.aborted"}
 
 
 def _known(timelines: pd.DataFrame) -> pd.DataFrame:

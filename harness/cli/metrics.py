@@ -28,7 +28,7 @@ def metrics(
 
     folder = store.find(run)
     if not seal.require(folder):
-        typer.echo(f"{folder.root}: its evidence has no sums, see `sodbench status`", err=True)
+        Output(error=True).say(f"{folder.root}: its evidence has no sums, see `sodbench status`")
     table = results.write(folder)
     seal.keep_derived(folder)
     filled = int(table["value"].notna().sum())

@@ -20,18 +20,17 @@ import math
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
 from urllib.parse import quote
-from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape, quoteattr
 
 from harness.clock import NS_PER_S
 from harness.errors import WorkloadError
 from harness.workloads.contract import GENERATOR, Line, Process, Sample, Site, Step, Timeline
-from harness.workloads.generators import marks, operation
+from harness.workloads.generators import faban_results, marks, operation
+from harness.workloads.generators.faban_results import Second, Summary, number
 from harness.workloads.generators.targets import Target
 
 NAME = "Faban (fhb)"
@@ -70,9 +69,6 @@ _DETAIL = re.compile(
 """A line that says more of the one before it."""
 
 _SPURIOUS = re.compile(r"ERROR: (?:Think time deviation is too high|Missed target 90%).*", re.ASCII)
-_SECTION = re.compile(r"Section: (?P<what>.*)")
-_DECLARATION = re.compile(r"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
-_DAY = "%a %b %d %H:%M:%S UTC %Y"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,8 +180,8 @@ def process(site: Site, load: Load, port: int, targets: Sequence[Target]) -> Pro
 def parse(lines: Sequence[Line], *, work_unit: str, error_limit: float) -> Timeline:
     """The files as a timeline; `error_limit` is the largest share of requests that may have failed."""
     found = marks.sections(lines)
-    summary, problems = _summary(found.get("summary.xml", ()))
-    rows, series_problems = _series(found.get("detail.xan", ()))
+    summary, problems = faban_results.summary(found.get("summary.xml", ()))
+    rows, series_problems = faban_results.series(found.get("detail.xan", ()))
     begin = _begin(lines, summary)
     samples = () if begin is None else tuple(_samples(rows, begin.t_ns))
     problems = [*_run_problems(lines, found), *problems, *series_problems]
@@ -207,129 +203,7 @@ def parse(lines: Sequence[Line], *, work_unit: str, error_limit: float) -> Timel
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Summary:
-    figures: Mapping[str, float]
-    began: datetime | None = None
-    failures: Mapping[str, float] = field(default_factory=dict)
-
-
-def _summary(texts: Sequence[str]) -> tuple[_Summary, list[str]]:
-    """What summary.xml says of the driver, whichever way it writes percentiles."""
-    text = "\n".join(texts).strip()
-    if not text:
-        return _Summary({}), []
-    if len(text) > marks.LIMIT_BYTES or _DECLARATION.search(text):
-        return _Summary({}), ["summary.xml is not Faban's: it declares entities or is too long"]
-    try:
-        root = ET.fromstring(text)
-    except (ET.ParseError, ValueError) as error:
-        return _Summary({}), [f"summary.xml is no XML: {error}"]
-    driver = root.find("driverSummary")
-    if root.tag != "benchResults" or driver is None:
-        return _Summary({}), ["summary.xml is not of a Faban that is known: no benchResults/driverSummary"]
-    figures = {
-        "throughput_per_s": _sum(driver.findall("metric")),
-        "succeeded": _sum(driver.findall("mix/operation/successes")),
-        "failed": _sum(driver.findall("mix/operation/failures")),
-        "users": _sum(driver.findall("users")),
-        "users_by_littles_law": _sum(driver.findall("rtXtps")),
-    }
-    problems = [f"summary.xml has no {name}" for name, value in figures.items() if value is None]
-    responses = driver.findall("responseTimes/operation")
-    figures["max_s"] = _largest([each.find("max") for each in responses])
-    for nth in ("90", "95", "99"):
-        found = [_percentile(each, nth) for each in responses]
-        figures[f"p{nth}_s"] = _largest(found)
-    known = {name: value for name, value in figures.items() if value is not None}
-    return _Summary(known, _day(driver.findtext("startTime") or ""), _failures(driver)), problems
-
-
-def _failures(driver: ET.Element) -> Mapping[str, float]:
-    """How many requests of each target failed, the most first; targets without failures are left out."""
-    counted = {
-        operation.target(each.get("name", "")): _number(each.findtext("failures")) or 0.0
-        for each in driver.findall("mix/operation")
-    }
-    return {name: counted[name] for name in sorted(counted, key=lambda one: -counted[one]) if counted[name]}
-
-
-def _percentile(operation: ET.Element, nth: str) -> ET.Element | None:
-    """Old kits write ``<p90th>``, newer ones ``<percentile nth="90">``."""
-    new = operation.find(f"percentile[@nth='{nth}']")
-    return operation.find(f"p{nth}th") if new is None else new
-
-
-def _sum(elements: Sequence[ET.Element]) -> float | None:
-    values = [_number(element.text) for element in elements]
-    return sum(value for value in values if value is not None) if values and None not in values else None
-
-
-def _largest(elements: Sequence[ET.Element | None]) -> float | None:
-    """The largest, or None where one is missing; ``>1.5`` says that a percentile is off Faban's scale."""
-    values = [None if element is None else _number(element.text) for element in elements]
-    return max(value for value in values if value is not None) if values and None not in values else None
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and 0 <= value < 1e12 else None
-
-
-def _day(text: str) -> datetime | None:
-    try:
-        return datetime.strptime(text.strip(), _DAY).replace(tzinfo=UTC)
-    except ValueError:
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class _Second:
-    number: int
-    done: float
-    mean_s: float | None
-
-
-def _series(texts: Sequence[str]) -> tuple[Sequence[_Second], Sequence[str]]:
-    """The rows of detail.xan: throughput summed over operations, response times weighted by it."""
-    if not any(text.strip() for text in texts):
-        return (), ()
-    throughput, response = _table(texts, " Throughput"), _table(texts, " Response Times (seconds)")
-    if not throughput:
-        return (), ("detail.xan is not of a Faban that is known: no section of throughput",)
-    times = sorted(throughput)
-    if any(after - before != 1 for before, after in pairwise(times)):
-        return (), ("detail.xan's rows are not one second apart",)
-    rows = []
-    for second in times:
-        work, means = throughput[second], response.get(second, ())
-        done = sum(work)
-        weighted = sum(count * mean for count, mean in zip(work, means, strict=False))
-        rows.append(_Second(second, done, weighted / done if done and len(means) == len(work) else None))
-    return rows, ()
-
-
-def _table(texts: Sequence[str], title: str) -> dict[int, Sequence[float]]:
-    """The rows of the driver's first section whose name ends with `title`, by their time in seconds."""
-    rows: dict[int, Sequence[float]] = {}
-    within = False
-    for text in texts:
-        if (section := _SECTION.match(text)) is not None:
-            if within:
-                return rows
-            within = section["what"].strip().endswith(title)
-            continue
-        values = [_number(part) for part in text.split()] if within else []
-        figures = [value for value in values if value is not None]
-        if len(figures) > 1 and len(figures) == len(values) and figures[0] not in rows:
-            rows[int(figures[0])] = figures[1:]
-    return rows
-
-
-def _samples(rows: Sequence[_Second], begin: int) -> Iterator[Sample]:
+def _samples(rows: Sequence[Second], begin: int) -> Iterator[Sample]:
     """Each row at its end, but for the last: Faban is then already ending its threads."""
     for row in rows[:-1]:
         yield Sample(t_ns=begin + (row.number + 1) * NS_PER_S, work=row.done, latency_s=row.mean_s)
@@ -341,13 +215,13 @@ class _Begin:
     uncertainty_s: float
 
 
-def _begin(lines: Sequence[Line], summary: _Summary) -> _Begin | None:
+def _begin(lines: Sequence[Line], summary: Summary) -> _Begin | None:
     """When the ramp-up began, on the controller's clock."""
     for line in lines:
         if line.source == GENERATOR and (found := _COMMENCES.fullmatch(line.text)):
             return _Begin(line.t_ns + int(found[1]) * 1_000_000, _LOG_UNCERTAINTY_S)
     mark = marks.rest_of(lines, "started")
-    if mark is None or summary.began is None or (at := _number(mark[1].strip())) is None:
+    if mark is None or summary.began is None or (at := number(mark[1].strip())) is None:
         return None
     after_s = summary.began.timestamp() + _DAY_UNCERTAINTY_S / 2 - at
     return _Begin(mark[0] + round(after_s * NS_PER_S), _DAY_UNCERTAINTY_S)
@@ -384,7 +258,7 @@ def _complaints(texts: Sequence[str]) -> Iterator[str]:
         yield f"Faban had {len(told) - _MOST_COMPLAINTS} more complaints"
 
 
-def _load_problems(summary: _Summary, unit: str, limit: float) -> Iterator[str]:
+def _load_problems(summary: Summary, unit: str, limit: float) -> Iterator[str]:
     succeeded, failed = summary.figures.get("succeeded"), summary.figures.get("failed")
     if succeeded is None or failed is None:
         return

@@ -49,7 +49,7 @@ def policy_file(asked: str) -> Path:
         return path
     shipped = resources.locate("policies")
     ready = shipped / f"{path.name.removesuffix('.yml')}.yml"
-    if path.parent in {Path(), Path("policies")} and ready.is_file():
+    if path.parent in {Path(), Path("policies")} and not asked.startswith(".") and ready.is_file():
         return ready
     names = ", ".join(sorted(one.stem for one in shipped.glob("*.yml")))
     raise UsageError("no such policy", where=asked, remedy=f"name a file, or one that is there: {names}")

@@ -6,6 +6,7 @@ when they run, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
+import inspect
 import sys
 
 import typer
@@ -72,7 +73,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Say which one."),
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
 ) -> None:
     del version
 
@@ -94,6 +97,19 @@ app.command(rich_help_panel="Results")(report)
 app.command(rich_help_panel="Results")(metrics)
 app.add_typer(archive, name="archive", rich_help_panel="Results")
 app.command(rich_help_panel="Results")(schema)
+
+
+def _reflow(verbs: typer.Typer) -> None:
+    """Have every verb's help wrapped to the terminal, not at the ends of its docstring's lines."""
+    for command in verbs.registered_commands:
+        if command.help is None and command.callback is not None:
+            command.help = _paragraphs(inspect.getdoc(command.callback) or "")
+    for group in verbs.registered_groups:
+        if group.typer_instance is not None:
+            _reflow(group.typer_instance)
+
+
+_reflow(app)
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ HOSTS = ("a", "b")
 GUEST = "guest"
 
 Machines = Annotated[
-    list[str] | None, typer.Argument(metavar="[MACHINE]...", help="a, b, guest. By default both hosts.")
+    list[str] | None, typer.Argument(metavar="MACHINE", help="a, b, guest. By default both hosts.")
 ]
 OneMachine = Annotated[str, typer.Argument(metavar="MACHINE", help="a, b or guest.")]
 RegistryUrl = Annotated[
@@ -46,7 +46,7 @@ Policy = Annotated[
     ),
 ]
 GuestPolicy = Annotated[str, typer.Option("--guest-policy", help="Appraisal policy of the guest, likewise.")]
-Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 
 
 def chosen(named: Sequence[str] | None) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ Accepted = Annotated[
         "--accept", metavar="MACHINE=NUMBER", help="Memory violations that were looked at and accepted."
     ),
 ]
-Workers = Annotated[int, typer.Option("--workers", min=1, help="Looks at one moment.")]
+Workers = Annotated[int, typer.Option("--workers", min=1, help="How many machines are looked at at once.")]
 Hang = Annotated[
     float, typer.Option("--hang", help="Seconds after which a look that has not returned hangs.")
 ]

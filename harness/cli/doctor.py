@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.inputs import Inventory
 from harness.cli.terminal import Cell, Output, Styled
 from harness.errors import PrerequisiteError
 
@@ -21,7 +21,12 @@ _STYLES = {"ok": "green", "warning": "yellow", "missing": "bold red"}
 
 
 def doctor(
-    inventory: Inventory = None,
+    inventory: Annotated[
+        Path | None,
+        typer.Option(
+            "--inventory", "-i", help="A rig's Ansible inventory: check its machines, too. By default none."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The checks as JSON.")] = False,
 ) -> None:
     """Check what this machine needs and say how to get what is missing. Changes nothing.

@@ -8,14 +8,27 @@ from typing import Annotated
 import typer
 
 from harness import resources
+from harness.cli.terminal import Output
 from harness.errors import CampaignError
 
 Inventory = Annotated[
     Path | None,
-    typer.Option("--inventory", "-i", help="The rig's Ansible inventory; by default the campaign's rig."),
+    typer.Option("--inventory", "-i", help="The rig's Ansible inventory; by default the lab's."),
+]
+CampaignInventory = Annotated[
+    Path | None,
+    typer.Option(
+        "--inventory",
+        "-i",
+        help="The rig's Ansible inventory; by default the campaign's `rig`.",
+    ),
 ]
 CampaignPath = Annotated[
-    Path, typer.Argument(help="A campaign's file, or the name of a ready-made one (demo, paper, smoke).")
+    Path,
+    typer.Argument(
+        metavar="CAMPAIGN",
+        help="A campaign's file, or the name of a ready-made one, such as demo, paper or respond.",
+    ),
 ]
 Results = Annotated[Path, typer.Option("--results", help="Where runs are stored.")]
 
@@ -30,6 +43,9 @@ def campaign_file(named: Path) -> Path:
         return named
     ready = resources.campaigns() / f"{named.name.removesuffix('.yml')}.yml"
     if named.parent in (Path(), Path("campaigns")) and ready.is_file():
+        if named.suffix or named.parent != Path():
+            # Whoever names a file means that one: what is read in its place must not go unsaid.
+            Output(error=True).say(f"{named} is not there; the ready-made campaign {ready} is read instead.")
         return ready
     names = sorted(path.stem for path in resources.campaigns().glob("*.yml"))
     raise CampaignError("no such campaign", where=str(named), remedy=f"ready-made ones: {', '.join(names)}")

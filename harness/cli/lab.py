@@ -72,9 +72,12 @@ def status() -> None:
 @lab.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
 def ssh(
     context: typer.Context,
-    machine: Annotated[str, typer.Argument(help="a, b, client, or guest.")],
+    machine: Annotated[str, typer.Argument(metavar="MACHINE", help="a, b, client, or guest.")],
 ) -> None:
-    """Log in to a machine of the lab, or run the command that follows there."""
+    """Log in to a machine of the lab, or run the command that follows there.
+
+    Such as `sodbench lab ssh a uname -r`.
+    """
     from harness.errors import UsageError  # noqa: PLC0415
     from harness.rig import lab as labs  # noqa: PLC0415
 

@@ -28,7 +28,7 @@ Why = Annotated[str, typer.Option("--why", help="The reason, for the record.")]
 ServerName = Annotated[str, typer.Argument(metavar="SERVER", help="A server that is enrolled.")]
 CellNames = Annotated[
     list[str],
-    typer.Argument(metavar="CELL...", help="Such as hypervisor_c, or hypervisor for both of its cells."),
+    typer.Argument(metavar="CELL", help="Such as hypervisor_c, or hypervisor for both of its cells."),
 ]
 
 _STYLES = {"yes": "green", "no": "dim", "n-a": "dim", "removed": "yellow", "lost": "bold red"}
@@ -39,7 +39,7 @@ _TIERS = {"affirming": "green", "warning": "yellow"}
 
 def capabilities(
     servers: Annotated[
-        list[str] | None, typer.Argument(metavar="[SERVER]...", help="Only these, and no table.")
+        list[str] | None, typer.Argument(metavar="SERVER", help="Only these, and no table.")
     ] = None,
     files: Files = None,
     warning_counts: WarningCounts = False,

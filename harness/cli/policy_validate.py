@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 
 def validate(
-    vm: Annotated[
-        str | None, typer.Argument(metavar="[VM]", help="A VM that something is asked for.")
-    ] = None,
+    vm: Annotated[str | None, typer.Argument(metavar="VM", help="A VM that something is asked for.")] = None,
     options: Options = None,
     packages: Packages = None,
     accepted: Accepted = None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.inputs import CampaignPath, Inventory, Results, campaign_file, inventory_file
+from harness.cli.inputs import CampaignInventory, CampaignPath, Results, campaign_file, inventory_file
 from harness.cli.terminal import Output
 from harness.errors import IncompleteRunError
 
@@ -33,7 +33,7 @@ RegistryUrl = Annotated[
 
 def run(
     campaign: CampaignPath,
-    inventory: Inventory = None,
+    inventory: CampaignInventory = None,
     results: Results = Path("results"),
     registry: RegistryUrl = None,
 ) -> None:
@@ -89,9 +89,15 @@ def carry(
 
 def resume(
     run: Annotated[
-        Path, typer.Argument(help="A run's folder, or a folder above it: then its newest run.")
+        Path,
+        typer.Argument(metavar="RUN", help="A run's folder, or a folder above it: then its newest run."),
     ] = Path("results"),
-    inventory: Inventory = None,
+    inventory: Annotated[
+        Path | None,
+        typer.Option(
+            "--inventory", "-i", help="The rig's Ansible inventory; by default the one the run began with."
+        ),
+    ] = None,
     registry: RegistryUrl = None,
 ) -> None:
     """Go on with a run that was interrupted or killed: finished trials are neither lost nor run again."""

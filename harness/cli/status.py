@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def status(
     run: Annotated[
-        Path, typer.Argument(help="A run's folder, or a folder above it: then its newest run.")
+        Path, typer.Argument(metavar="RUN", help="A run's folder, or a folder above it: then its newest run.")
     ] = Path("results"),
 ) -> None:
     """Show each trial of a run, its attempts and verdict, and whether its evidence has its sums.

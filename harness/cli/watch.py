@@ -16,7 +16,7 @@ from harness.cli.terminal import Output
 Ends = Annotated[float | None, typer.Option("--for", help="End after so many seconds; else with Ctrl-C.")]
 Seed = Annotated[
     int | None,
-    typer.Option("--seed", help="Moving targets are drawn from it; by default one that nobody knows."),
+    typer.Option("--seed", help="The times of moving targets are drawn from it; by default a random one."),
 ]
 
 

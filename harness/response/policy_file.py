@@ -52,7 +52,7 @@ def locate(asked: str) -> Path:
         return path
     shipped = resources.locate(FOLDER)
     ready = shipped / f"{path.name.removesuffix('.yml')}.yml"
-    if path.parent in {Path(), Path(FOLDER)} and ready.is_file():
+    if path.parent in {Path(), Path(FOLDER)} and not asked.startswith(".") and ready.is_file():
         return ready
     names = ", ".join(sorted(one.stem for one in shipped.glob("*.yml")))
     raise UsageError(

@@ -4,18 +4,22 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from harness import __version__, cli, doctor_facts, errors, store
+from harness import __version__, cli, doctor_facts, errors, resources, store
+from harness.attest import places
 from harness.doctor import Facts
 from harness.plan import Plan, expand
+from harness.response import policy_file
 from tests.campaigns import campaign
 from tests.evidence import build
 from tests.test_doctor import FIT, UP
 
+CAMPAIGNS = resources.campaigns()
 VERBS = [
     *("doctor", "lab", "provision", "attest"),
     *("policy", "guest", "watch", "respond", "audit"),
@@ -174,6 +178,41 @@ def test_a_campaign_that_is_not_there_is_answered_with_the_ready_made_ones(sodbe
     said = sodbench("plan", "dmeo")
     assert said.code == errors.CampaignError.exit_code
     assert "demo, paper, paper-lab, paper-short, respond" in said.err
+
+
+def test_a_ready_made_campaign_does_not_stand_in_for_a_file_unsaid(
+    sodbench: Sodbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for named in ("./demo.yml", "campaigns/demo.yml"):
+        said = sodbench("plan", named)
+        assert said.code == 0
+        assert said.err.startswith(f"{Path(named)} is not there; the ready-made campaign ")
+    assert sodbench("plan", "demo").err == ""
+    (tmp_path / "demo.yml").write_text((CAMPAIGNS / "demo.yml").read_text())
+    assert sodbench("plan", "demo.yml").err == ""
+
+
+@pytest.mark.parametrize("locate", [places.policy_file, policy_file.locate])
+def test_a_shipped_policy_does_not_stand_in_for_a_file(
+    locate: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(errors.UsageError):
+        locate("./lab.yml")
+    assert locate("lab").is_file()
+
+
+@pytest.mark.parametrize("verb", ["doctor", "respond", "watch", "attest enrol", "lab ssh"])
+def test_help_is_wrapped_to_the_terminal_alone(sodbench: Sodbench, verb: str) -> None:
+    """A paragraph of a docstring is one of the page, wherever the source's lines end."""
+    lines = [line.strip() for line in sodbench(*verb.split(), "--help").out.splitlines()]
+    page = lines[: next(number for number, line in enumerate(lines) if line.startswith("╭"))]
+    assert all(
+        len(line) > 100 or line.endswith((".", "]...", "}")) or line == ""
+        for line in page
+        if line[:6] != "Usage:"
+    )
 
 
 def test_the_schema_is_a_json_schema(sodbench: Sodbench) -> None:

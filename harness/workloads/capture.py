@@ -19,6 +19,7 @@ TIME, SOURCE, NUMBER = "frame.time_epoch", "rtp.ssrc", "rtp.seq"
 FIELDS = (TIME, SOURCE, NUMBER, "rtp.timestamp")
 STAMP = re.compile(r"(\d{1,10})\.(\d{9})", re.ASCII)
 COUNTS = re.compile(r"Packets received/dropped on interface .*: (\d{1,15})/(\d{1,15}) \(pcap:.*", re.ASCII)
+_QUOTED = 80
 FAILURE = re.compile(
     r"^(?:dumpcap|tshark|sh|Error): ?\S|no such device|permission|not found|cut short|could not be initiated",
     re.IGNORECASE,
@@ -55,6 +56,7 @@ def read(lines: Sequence[Line]) -> Capture:
     """The lines of one such command, by the names in its header. Never raises."""
     packets: list[Packet] = []
     foreign = 0
+    unread: list[str] = []
     counts: dict[str, float] = {}
     header: list[str] = []
     for line in lines:
@@ -64,15 +66,23 @@ def read(lines: Sequence[Line]) -> Capture:
             header = row
         elif found := COUNTS.fullmatch(text):
             counts = {"captured_packets": float(found[1]), "dropped_packets": float(found[2])}
-        elif header and len(row) == len(header):
-            cells = dict(zip(header, row, strict=True))
-            packet = _packet(line.t_ns, cells)
-            if packet is not None:
-                packets.append(packet)
-            elif STAMP.fullmatch(cells[TIME]) and not cells[SOURCE]:
-                foreign += 1
-    problems = tuple(_problems(lines, len(packets), foreign, counts))
+        elif header and len(row) == len(header) and (packet := _packet(line.t_ns, _cells(header, row))):
+            packets.append(packet)
+        elif header and len(row) == len(header) and _foreign(_cells(header, row)):
+            foreign += 1
+        elif header and len(row) >= len(header):
+            unread.append(text)
+    problems = tuple(_problems(lines, len(packets), foreign, unread, counts))
     return Capture(packets=packets, counts=counts, problems=problems)
+
+
+def _cells(header: Sequence[str], row: Sequence[str]) -> Mapping[str, str]:
+    return dict(zip(header, row, strict=True))
+
+
+def _foreign(cells: Mapping[str, str]) -> bool:
+    """Whether it is a packet that tshark does not take for RTP."""
+    return STAMP.fullmatch(cells[TIME]) is not None and not cells[SOURCE]
 
 
 def _packet(arrival_ns: int, cells: Mapping[str, str]) -> Packet | None:
@@ -85,19 +95,25 @@ def _packet(arrival_ns: int, cells: Mapping[str, str]) -> Packet | None:
 
 
 def _problems(
-    lines: Sequence[Line], packets: int, foreign: int, counts: Mapping[str, float]
+    lines: Sequence[Line], packets: int, foreign: int, unread: Sequence[str], counts: Mapping[str, float]
 ) -> Iterator[str]:
-    if not packets:
+    if unread:
+        yield (
+            f"{len(unread)} lines of tshark's could not be read, the first is {unread[0][:_QUOTED]!r}: a "
+            f"packet has its {TIME} in seconds with nine decimals, its {SOURCE} as 0x... and its {NUMBER}"
+        )
+    elif not packets:
         yield "no packet of the stream was captured"
     if foreign:
         yield f"{foreign} captured packets were no RTP"
+    told = packets + foreign + len(unread)
     if not counts:
         yield "dumpcap did not say how many packets it dropped"
     elif counts["dropped_packets"]:
         yield f"the capture dropped {counts['dropped_packets']:.0f} packets"
-    elif counts["captured_packets"] != packets + foreign:
+    elif counts["captured_packets"] != told:
         captured = counts["captured_packets"]
-        yield f"dumpcap captured {captured:.0f} packets and tshark told of {packets + foreign}"
+        yield f"dumpcap captured {captured:.0f} packets and tshark told of {told}"
     said = dict.fromkeys(line.text.strip()[:200] for line in lines if FAILURE.search(line.text.strip()))
     for text in list(said)[:3]:
         yield f"the capture said: {text}"

@@ -14,6 +14,8 @@ from typing import ClassVar, Literal, Protocol, TypeAlias
 
 from pydantic import BaseModel
 
+from harness.workloads import problems
+
 Machine: TypeAlias = Literal["guest", "client"]
 """Where a part of a workload runs: in the guest, or on the client over the network."""
 
@@ -92,6 +94,8 @@ class Sample:
         t_ns: When the report arrived.
         work: Work completed in the interval, in the timeline's `work_unit` (operations, requests, packets).
         latency_s: The interval's latency in seconds as the tool defines it, or None where it says none.
+        latency_least_s: The end of the tool's scale in seconds, where the latency lies beyond it: it is then
+            at least this and `latency_s` is None. None elsewhere.
         stall_s: The longest time in seconds between two consecutive completions that ended in the interval,
             where the tool knows each completion; None where it does not, or none ended.
         lost: Requests that failed or packets that never came in the interval; None where the tool cannot
@@ -103,6 +107,7 @@ class Sample:
     latency_s: float | None = None
     stall_s: float | None = None
     lost: int | None = None
+    latency_least_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,9 +118,13 @@ class Timeline:
         work_unit: Unit of :attr:`Sample.work`, such as ``requests`` or ``operations``; empty for no workload.
         period_s: Nominal distance of reports in seconds: the resolution of what is derived from it.
         samples: In order of arrival.
-        problems: Why the output is not valid, in words; empty when it is.
+        problems: Why the output is not valid, in words; empty when it is. Equal ones are counted, and of many
+            different ones only the first are kept: :func:`harness.workloads.problems.bounded`.
         summary: The tool's own final figures, name (with its unit) to value.
         latency: What :attr:`Sample.latency_s` is, in words such as ``99th percentile``; empty without any.
+        unobserved: Stretches, from and to in the controller's ns, in which a report is missing for a reason
+            of the tool's own, or could not be read; in order. Whether work was completed in them is unknown.
+            One that ends at a sample is covered by that sample's work; the work of any other is unknown.
     """
 
     work_unit: str
@@ -124,6 +133,11 @@ class Timeline:
     problems: Sequence[str] = ()
     summary: Mapping[str, float] = field(default_factory=dict)
     latency: str = ""
+    unobserved: Sequence[tuple[int, int]] = ()
+
+    def __post_init__(self) -> None:
+        # Here and not in each parser: a workload of another package quotes its tool as well.
+        object.__setattr__(self, "problems", problems.bounded(self.problems))
 
 
 class Workload(Protocol):

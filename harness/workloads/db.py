@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from math import ceil
 from typing import ClassVar
 
@@ -34,6 +35,13 @@ REPORT = re.compile(
     rf"(?:err/s|errors):\s*(?P<errors>{NUMBER}),?\s+(?:reconn/s|reconnects):\s*(?P<reconnects>{NUMBER})",
     re.ASCII,
 )
+UNREAD = re.compile(r"\[\s*\d+s\s*\](?!\s*q).*", re.ASCII)
+"""Begin of a report that cannot be read: torn, or with a rate that no counter can have, such as one that
+ran over. A line about the queue begins so as well and is none."""
+
+SCALE_END_MS = 100_000.0
+"""sysbench's histogram of latencies ends here; whatever took longer is reported as this."""
+
 TOTAL = re.compile(r"(transactions|ignored errors|reconnects):\s+(\d{1,15})\s+\(.*", re.ASCII)
 FAILURE = re.compile(r"^FATAL:|\binvalid option\b|not found|cannot open", re.IGNORECASE)
 
@@ -116,6 +124,7 @@ class Db:
     def parse(self, lines: Sequence[Line]) -> Timeline:
         """Each interval line as a sample; totals of the final block, where it was printed, as the summary."""
         reports = [(line, found) for line in lines if (found := REPORT.fullmatch(line.text.strip()))]
+        unread = [line.t_ns for line in lines if _unread(line.text.strip())]
         totals = [found for line in lines if (found := TOTAL.fullmatch(line.text.strip()))]
         return Timeline(
             work_unit="transactions",
@@ -124,7 +133,20 @@ class Db:
             problems=tuple(_problems(lines, bool(reports), bool(totals))),
             summary={found[1].replace(" ", "_"): float(found[2]) for found in totals},
             latency="99th percentile",
+            unobserved=tuple(_unobserved([line.t_ns for line, _ in reports], unread)),
         )
+
+
+def _unread(text: str) -> bool:
+    return UNREAD.fullmatch(text) is not None and REPORT.fullmatch(text) is None
+
+
+def _unobserved(reports_ns: Sequence[int], unread_ns: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """From the line before each that cannot be read, read or not, to its own arrival."""
+    unread = set(unread_ns)
+    for before_ns, t_ns in pairwise(sorted({*reports_ns, *unread})):
+        if t_ns in unread:
+            yield before_ns, t_ns
 
 
 def _sample(line: Line, report: re.Match[str]) -> Sample:
@@ -132,6 +154,8 @@ def _sample(line: Line, report: re.Match[str]) -> Sample:
     work = float(report["tps"]) * PERIOD_S
     failed = (float(report["errors"]) + float(report["reconnects"])) * PERIOD_S
     latency_s = float(report["latency_ms"]) / 1000 if work > 0 else None
+    if latency_s is not None and latency_s >= SCALE_END_MS / 1000:
+        return Sample(t_ns=line.t_ns, work=work, latency_least_s=SCALE_END_MS / 1000, lost=round(failed))
     return Sample(t_ns=line.t_ns, work=work, latency_s=latency_s, lost=round(failed))
 
 

@@ -7,6 +7,8 @@ printed without a fraction, so that differences of it are mostly rounding.
 
 dbench calls a fifth of its time warm-up, however long that is. The load is the same then and the operations
 count on, so that those lines report work like any other; whether the load is steady is this module's test.
+In the second in which warm-up becomes ``execute`` it prints no line. It is therefore told so long a time that
+a trial ends within the warm-up; where an output has that second, the stretch is not observed and no stall.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from math import ceil
 from typing import ClassVar
 
@@ -24,13 +27,19 @@ from harness.workloads.steadiness import level
 
 NUMBER = r"\d{1,15}(?:\.\d{1,15})?(?:e[+-]?\d{1,2})?"
 REPORT = re.compile(
-    rf"\s*\d+\s+(?P<done>\d{{1,15}})\s+{NUMBER}\s+MB/sec\s+(?:warmup|execute)\s+{NUMBER}\s+sec"
+    rf"\s*\d+\s+(?P<done>\d{{1,15}})\s+{NUMBER}\s+MB/sec\s+(?P<phase>warmup|execute)\s+{NUMBER}\s+sec"
     rf"(?:\s+latency\s+(?P<latency_ms>{NUMBER})\s+ms)?\s*",
     re.ASCII,
 )
+UNREAD = re.compile(r"\d+\s+\d+(?:\s.*)?|.*\bMB/sec\b.*", re.ASCII)
+"""What is left of a report that cannot be read: torn, or with a number that cannot be."""
+
 THROUGHPUT = re.compile(
     rf"Throughput\s+(?P<rate>{NUMBER})\s+MB/sec(?:.*max_latency=(?P<latency_ms>{NUMBER})\s+ms)?.*", re.ASCII
 )
+WARM_UP_SHARE = 5
+"""dbench 4 calls the first fifth of its time limit warm-up."""
+
 FAILURE = re.compile(r"failed|error|cannot|no space|not found|unable", re.IGNORECASE)
 HARMLESS = re.compile(r"failed to create barrier semaphore", re.IGNORECASE)
 """Dbench 4 may print this and then starts its clients without one."""
@@ -75,9 +84,9 @@ class File:
         return (Step(what="make dbench's folder", machine="guest", command=command),)
 
     def processes(self, site: Site) -> Sequence[Process]:
-        """Dbench in the guest, for longer than the trial."""
+        """Dbench in the guest, with a warm-up for longer than the trial."""
         directory = shlex.quote(self._options.directory)
-        seconds = max(1, ceil(site.limit_s))
+        seconds = WARM_UP_SHARE * max(1, ceil(site.limit_s))
         command = f"exec dbench -t {seconds} -D {directory} {self._options.clients}"
         return (Process(machine="guest", command=command),)
 
@@ -87,7 +96,7 @@ class File:
 
     def parse(self, lines: Sequence[Line]) -> Timeline:
         """Operations from line to line as samples; the final ``Throughput`` line as the summary."""
-        samples = tuple(_samples(lines))
+        read = _read(lines)
         final = next((found for line in lines if (found := THROUGHPUT.fullmatch(line.text.strip()))), None)
         summary = {} if final is None else {"throughput_mb_per_s": float(final["rate"])}
         if final is not None and final["latency_ms"] is not None:
@@ -95,25 +104,55 @@ class File:
         return Timeline(
             work_unit="operations",
             period_s=1.0,
-            samples=samples,
-            problems=tuple(_problems(lines, samples)),
+            samples=tuple(read.samples),
+            problems=tuple(_problems(lines, read.samples)),
             summary=summary,
             latency="longest operation",
+            unobserved=tuple(read.unobserved),
         )
 
 
-def _samples(lines: Sequence[Line]) -> Iterator[Sample]:
-    """What was done between one report and the next; where count or time run back, it begins anew."""
-    last: tuple[int, int] | None = None
+@dataclass(slots=True)
+class _Read:
+    samples: list[Sample] = field(default_factory=list)
+    unobserved: list[tuple[int, int]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    t_ns: int
+    done: int
+    phase: str
+
+
+def _read(lines: Sequence[Line]) -> _Read:
+    """What was done between one report and the next, and between which two one is missing.
+
+    Where count or time run back, it begins anew.
+    """
+    read, last, unread = _Read(), None, False
     for line in lines:
-        if (found := REPORT.fullmatch(line.text.strip())) is None:
+        text = line.text.strip()
+        if (found := REPORT.fullmatch(text)) is None:
+            unread = unread or UNREAD.fullmatch(text) is not None
             continue
-        done, latency_ms = int(found["done"]), found["latency_ms"]
-        if last is not None and done >= last[1] and line.t_ns > last[0]:
-            latency_s = None if latency_ms is None else float(latency_ms) / 1000
-            yield Sample(t_ns=line.t_ns, work=float(done - last[1]), latency_s=latency_s)
-        if last is None or line.t_ns > last[0]:
-            last = (line.t_ns, done)
+        report = _Report(line.t_ns, int(found["done"]), found["phase"])
+        if last is None or report.t_ns > last.t_ns:
+            if last is not None:
+                _between(last, report, found["latency_ms"], unread, read)
+            last, unread = report, False
+    return read
+
+
+def _between(last: _Report, report: _Report, latency_ms: str | None, unread: bool, read: _Read) -> None:
+    """Add to `read` what two consecutive reports say of the stretch between them."""
+    began_anew = report.done < last.done
+    if began_anew or unread or (last.phase, report.phase) == ("warmup", "execute"):
+        read.unobserved.append((last.t_ns, report.t_ns))
+    if not began_anew:
+        latency_s = None if latency_ms is None else float(latency_ms) / 1000
+        work = float(report.done - last.done)
+        read.samples.append(Sample(t_ns=report.t_ns, work=work, latency_s=latency_s))
 
 
 def _problems(lines: Sequence[Line], samples: Sequence[Sample]) -> Iterator[str]:

@@ -69,6 +69,24 @@ def losses(numbers: Sequence[int]) -> tuple[list[int], list[str]]:
     return [count[index] for index in range(len(numbers))], jumps
 
 
+def repeats(numbers: Sequence[int]) -> list[bool]:
+    """Which packets came before: captured on two interfaces, or sent twice on their way.
+
+    Args:
+        numbers: The sequence numbers in the order of the capture; they wrap at 65536.
+    """
+    seen: set[int] = set()
+    found: list[bool] = []
+    highest = numbers[0] if numbers else 0
+    for number in numbers:
+        ahead = (number - highest) % SEQUENCE
+        place = highest + ahead - (SEQUENCE if ahead >= SEQUENCE - MAX_MISORDER else 0)
+        found.append(place in seen)
+        seen.add(place)
+        highest = max(highest, place)
+    return found
+
+
 def clock_change_ns(packets: Sequence[Packet]) -> int:
     """By how much the capture's clock and the controller's moved apart in the capture's course.
 

@@ -2,7 +2,8 @@
 
 Work is packets, counted in seconds of the capturing kernel's clock. When tshark's lines arrive says only what
 that clock is to the controller's: dumpcap hands packets on four times a second. A stopped guest loses no
-packet, so that the outage is the gap between two of them and never the loss.
+packet, so that the outage is the gap between two of them and never the loss. A packet that was captured twice
+is one packet.
 
 When the clip begins anew, VLC sends what it has queued at once: a second with up to twice the packets, with
 some clips a gap of 0.2 s beside it, and no change of source or sequence.
@@ -88,13 +89,15 @@ class Stream:
     def parse(self, lines: Sequence[Line]) -> Timeline:
         """Packets a second from the first one on; dumpcap's own count as the summary."""
         seen = capture.read([line for line in lines if line.source == CAPTURE])
-        lost, jumps = rtp.losses([packet.number for packet in seen.packets])
+        again = rtp.repeats([packet.number for packet in seen.packets])
+        packets = [packet for packet, repeat in zip(seen.packets, again, strict=True) if not repeat]
+        lost, jumps = rtp.losses([packet.number for packet in packets])
         return Timeline(
             work_unit="packets",
             period_s=PERIOD_S,
-            samples=tuple(rtp.samples(seen.packets, lost, round(PERIOD_S * NS_PER_S))),
-            problems=(*seen.problems, *_restarts(seen.packets, jumps), *_complaints(lines)),
-            summary=seen.counts,
+            samples=tuple(rtp.samples(packets, lost, round(PERIOD_S * NS_PER_S))),
+            problems=(*seen.problems, *_restarts(packets, jumps), *_complaints(lines)),
+            summary={**seen.counts, "repeated_packets": float(sum(again))} if any(again) else seen.counts,
         )
 
 

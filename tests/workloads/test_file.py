@@ -130,7 +130,8 @@ def test_dbench_runs_long_enough_in_its_folder() -> None:
     (step,), (process,) = found.preparation(site), found.processes(site)
     assert (step.machine, step.command) == ("guest", "mkdir -p '/srv/some where'")
     assert (process.machine, process.finish_s) == ("guest", 0.0)
-    assert process.command == "exec dbench -t 61 -D '/srv/some where' 2"
+    # Five times the limit, a fifth of which is warm-up: its end is after the trial's.
+    assert process.command == "exec dbench -t 305 -D '/srv/some where' 2"
 
 
 def test_the_version_is_taken_from_what_dbench_says(tmp_path: Path) -> None:
@@ -154,3 +155,30 @@ def test_the_version_is_taken_from_what_dbench_says(tmp_path: Path) -> None:
 def test_wrong_options_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         FileOptions.model_validate(wrong)
+
+
+def test_thousands_of_complaints_are_bounded_and_counted() -> None:
+    """A tool whose disk is full says so for every operation, each with a handle of its own."""
+    flood = [f"[{at}] write failed on handle {at} (No space left on device)" for at in range(20_000)]
+    problems = list(FILE.parse(_stamped([_report(1, 1), _report(2, 2), *flood])).problems)
+    assert len(problems) <= 20
+    assert sum(map(len, problems)) < 10_000
+    assert "19981 more" in problems[-1]
+
+
+def test_one_complaint_said_often_is_one_with_its_count() -> None:
+    said = ["mkdir: cannot create directory '/nowhere': Permission denied"] * 400
+    problems = FILE.parse(_stamped([_report(1, 1), _report(2, 2), *said])).problems
+    assert list(problems) == [f"dbench said: {said[0]} (400 times)"]
+
+
+@pytest.mark.parametrize("change", [3, 5])
+def test_the_missing_second_between_the_phases_is_not_observed(change: int) -> None:
+    lines = [
+        Line(t_ns=second * S, text=_report(100 * second, second, "warmup" if second < change else "execute"))
+        for second in range(1, 9)
+        if second != change
+    ]
+    timeline = FILE.parse(lines)
+    assert list(timeline.unobserved) == [((change - 1) * S, (change + 1) * S)]
+    assert sum(sample.work for sample in timeline.samples) == 700

@@ -152,6 +152,29 @@ def test_each_bad_capture_has_its_reason(texts: list[str], problem: str) -> None
     assert problem in STREAM.parse(live(texts)).problems
 
 
+def test_a_packet_that_was_captured_twice_is_work_once() -> None:
+    once = steady_stream(8)[:-1]
+    twice = [HEADER, *(text for text in once[1:] for _ in range(2))]
+    timeline = STREAM.parse(live([*twice, counted(2 * (len(once) - 1))]))
+    assert not timeline.problems
+    assert [sample.work for sample in timeline.samples] == [20] * 8
+    assert {sample.lost for sample in timeline.samples} == {0}
+    assert timeline.summary["repeated_packets"] == len(once) - 1
+
+
+def test_stamps_of_another_form_are_quoted_and_not_taken_for_silence() -> None:
+    dated = [f"2026-11-27T18:00:{second:02d}.000000000Z,0x31c0f4e8,{second},{second}" for second in range(9)]
+    problems = STREAM.parse(live([HEADER, *dated, counted(9)])).problems
+    assert any("9 lines of tshark's" in problem and dated[0] in problem for problem in problems)
+    assert not any("no packet" in problem for problem in problems)
+
+
+def test_stamps_with_a_comma_in_them_are_quoted_too() -> None:
+    dated = [f"Nov 27, 2026 18:00:0{second}.000000000 UTC,0x31c0f4e8,{second},1" for second in range(5)]
+    (problem,) = STREAM.parse(live([HEADER, *dated, counted(5)])).problems
+    assert "Nov 27, 2026 18:00:00" in problem
+
+
 def test_a_client_whose_clock_was_set_is_a_problem() -> None:
     lines = live(steady_stream(20))
     moved = [

@@ -12,18 +12,19 @@ import pandas as pd
 
 from harness.metric import NotMeasured
 from harness.migration import brownout, outage, switchover, transfer
-from harness.migration.evidence import Attempt, number, seconds
+from harness.migration.evidence import Attempt, seconds
 
 
 def gaps(attempts: Iterable[Attempt]) -> pd.DataFrame:
     """Every heartbeat gap longer than three periods, one row each; seconds, `start_s` from t = 0.
 
     `closed` is False for one that never ended: then `length_s` is only what was seen of it. `sender_s` is the
-    longest the sender itself was silent around it. An attempt without a heartbeat has no rows.
+    longest the sender itself was silent around it; `during` is whether the gap overlaps its migration. An
+    attempt without a heartbeat has no rows.
     """
     columns = {
         "start_s": "float64", "length_s": "float64", "migration": "Int64", "requests": "Int64",
-        "sender_s": "float64", "closed": "boolean",
+        "sender_s": "float64", "during": "boolean", "closed": "boolean",
     }  # fmt: skip
     return _table(attempts, columns, _gaps)
 
@@ -37,6 +38,7 @@ def _gaps(attempt: Attempt) -> Iterator[dict[str, object]]:
             "migration": gap.migration,
             "requests": gap.requests,
             "sender_s": gap.sender_s,
+            "during": gap.during,
             "closed": gap.closed,
         }
 
@@ -79,11 +81,11 @@ def _precopy(attempt: Attempt) -> Iterator[dict[str, object]]:
                 "migration": migration.n,
                 "t_s": seconds(t_ns - migration.started_ns),
                 "window_s": seconds(t_ns - zero_ns),
-                "iteration": number(stats, "memory_iteration"),
-                "remaining_bytes": number(stats, "data_remaining"),
-                "processed_bytes": number(stats, "data_processed"),
+                "iteration": transfer.plausible(stats, "memory_iteration"),
+                "remaining_bytes": transfer.plausible(stats, "data_remaining"),
+                "processed_bytes": transfer.plausible(stats, "data_processed"),
                 "dirty_bytes_s": transfer.bytes_of(stats, "memory_dirty_rate") or None,  # 0: not known yet
-                "bandwidth_bytes_s": number(stats, "memory_bps"),
+                "bandwidth_bytes_s": transfer.plausible(stats, "memory_bps"),
             }
 
 

@@ -21,8 +21,13 @@ from harness.errors import RecordError
 from harness.journal import Json
 from harness.legible import legible
 
-SCHEMA_VERSION = 1
-"""Version of the layout, the journal's vocabulary and the metrics' columns together."""
+SCHEMA_VERSION = 2
+"""Version of the layout, the journal's vocabulary and the metrics together; older ones are read as well.
+
+2: a machine's ``clock.sampled`` has the id of its boot. An outage is the longest gap that overlaps the
+migration, where that of schema 1 was the longest of the whole interval: a run of schema 1 has the same
+evidence, and its metrics are computed from that anew.
+"""
 
 RESTORE = "restore the file from a copy; `sha256sum -c SHA256SUMS` shows what changed"
 """What to do about a damaged file of a run."""

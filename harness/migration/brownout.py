@@ -95,6 +95,8 @@ def timeline_of(attempt: Attempt) -> Timeline:
 def rate_of(attempt: Attempt) -> Rate:
     """The workload's rate from its timeline; reports that arrive at the same instant are taken as one.
 
+    A stretch that was not observed has no rate, unless the report at its end has the work of all of it.
+
     Raises:
         NotMeasured: There is no timeline.
     """
@@ -102,7 +104,12 @@ def rate_of(attempt: Attempt) -> Rate:
     steps: list[Step] = []
     start_ns = timeline.samples[0].t_ns - round(timeline.period_s * NS_PER_S)
     pending = 0.0
+    skipped = iter([*timeline.unobserved, (0, timeline.samples[-1].t_ns)])
+    _, read_ns = next(skipped)
     for sample in timeline.samples:
+        while read_ns < sample.t_ns:
+            start_ns = max(start_ns, read_ns)
+            _, read_ns = next(skipped)
         pending += sample.work
         if sample.t_ns > start_ns:
             rate = pending * NS_PER_S / (sample.t_ns - start_ns)

@@ -77,6 +77,16 @@ class Clocks:
         mapped: NDArray[np.int64] = stamps_ns + offsets[np.searchsorted(middles, stamps_ns + offsets[0])]
         return mapped
 
+    def apart_ns(self, one: str, other: str, near_ns: int) -> int:
+        """By how much the wall clocks of two machines may differ: as sampled, and the samples' uncertainty.
+
+        Raises:
+            NotMeasured: One of them was never compared with the controller's.
+        """
+        samples = self.nearest(one, near_ns), self.nearest(other, near_ns)
+        between_ns = abs(samples[0].realtime_offset_ns - samples[1].realtime_offset_ns)
+        return between_ns + sum(0 if each.same_kernel else each.uncertainty_ns for each in samples)
+
     def uncertainty_ns(self, machine: str, near_ns: int) -> int:
         """Within what a mapped stamp of `machine` is certain; 0 on the controller's own kernel."""
         offset = self.nearest(machine, near_ns)

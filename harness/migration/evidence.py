@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from harness import journal
@@ -185,6 +186,20 @@ class Migration:
             raise NotMeasured("the journal does not say that the call returned")
         return event.t_ns
 
+    def overlaps(self, start_ns: int, end_ns: int) -> bool:
+        """Whether a stretch and the call, from right before it to its return, have a moment in common.
+
+        False for a migration that was never called; a call that was not seen to return has no end.
+        """
+        started, returned = self._one("migration.started"), self._one("migration.returned")
+        if started is None:
+            return False
+        return start_ns < (end_ns if returned is None else returned.t_ns) and end_ns > started.t_ns
+
+    def owns(self, start_ns: int, end_ns: int, due_ns: int) -> bool:  # noqa: ARG002
+        """Whether a gap is this migration's own: :meth:`harness.migration.intervals.Interval.owns`."""
+        return self.overlaps(start_ns, end_ns)
+
     @property
     def source(self) -> str:
         """The host it left."""
@@ -285,7 +300,8 @@ def _series(folder: Path) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
         try:
             series[name] = read_series(folder / name, columns)
         except RecordError as error:
-            unread[name] = f"{name}: {error.what}: {error.why}"
+            # The name alone, with the line where there is one: a reason does not change where the run lies.
+            unread[name] = f"{Path(error.where or name).name}: {error.what}: {error.why}"
     return series, unread
 
 
@@ -293,17 +309,35 @@ def read_series(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """The rows of a series file; a torn last line is left out, an empty field is missing.
 
     Raises:
-        RecordError: The file is missing, damaged, or lacks one of `columns`.
+        RecordError: The file is missing, damaged, or lacks one of `columns`; a row has too few fields or too
+            many, and its line is named.
     """
     try:
         text = path.read_text(encoding="utf-8")
         whole = text[: text.rfind("\n") + 1]
+        _require_whole_rows(path, whole)
         # Nullable integers: a float64 would round stamps of a clock that has run for a hundred days.
         types = {name: "float64" if name.endswith("_s") else "Int64" for name in columns}
         frame = pd.read_csv(io.StringIO(whole), dtype=types, usecols=list(columns))
     except (OSError, ValueError, TypeError) as error:
         raise RecordError("cannot be read", where=str(path), why=str(error)) from error
+    if np.isinf(frame.select_dtypes("float64").to_numpy(dtype=np.float64)).any():
+        raise RecordError("cannot be read", where=str(path), why="a number in it has no end")
     return frame
+
+
+def _require_whole_rows(path: Path, text: str) -> None:
+    """Raise RecordError at the first row that has not as many fields as the header.
+
+    pandas reads the first so many fields of a longer row, and takes what a shorter one lacks for missing:
+    either is a row of which nothing is known.
+    """
+    rows = text.split("\n")[:-1]
+    commas = rows[0].count(",") if rows else 0
+    for number, row in enumerate(rows, start=1):
+        if row.count(",") != commas:
+            why = f"this row has {row.count(',') + 1} fields and the header has {commas + 1}"
+            raise RecordError("cannot be read", where=f"{path}:{number}", why=why)
 
 
 def _timeline(path: Path, workload: str, options: Mapping[str, Json], parse: Parse) -> Timeline | NotMeasured:
@@ -317,11 +351,17 @@ def _timeline(path: Path, workload: str, options: Mapping[str, Json], parse: Par
 
 
 def parse_log(text: str) -> list[Line]:
-    """The lines of a ``workload.log``; a row without stamp, source or end is left out."""
+    """The lines of a ``workload.log``; a torn last row is left out.
+
+    Raises:
+        NotMeasured: A row is without stamp or source: what it said, and when, is lost, and the stretch around
+            it would look as if nothing had been reported.
+    """
     lines = []
-    for row in text.split("\n")[:-1]:
+    for number, row in enumerate(text.split("\n")[:-1], start=1):
         stamp, _, rest = row.partition("\t")
         source, tab, said = rest.partition("\t")
-        if tab and source and stamp.isascii() and stamp.isdigit():
-            lines.append(Line(t_ns=int(stamp), text=said, source=source))
+        if not (tab and source and stamp.isascii() and stamp.isdigit()):
+            raise NotMeasured(f"workload.log:{number}: cannot be read: this row has no stamp and source")
+        lines.append(Line(t_ns=int(stamp), text=said, source=source))
     return lines

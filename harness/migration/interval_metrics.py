@@ -15,8 +15,8 @@ from harness.migration.metrics import OWN, unobserved
 
 
 def outage_network(interval: Interval) -> Value:
-    """The longest heartbeat gap in the interval; s."""
-    return outage.longest_gap(interval.attempt, interval.started_ns, interval.until_ns)
+    """The longest heartbeat gap that is the interval's own; s."""
+    return outage.own_gap(interval)
 
 
 def _below(share: float, interval: Interval) -> Value:
@@ -29,18 +29,23 @@ METRICS: tuple[Metric[Interval], ...] = (
         name="outage_network", title="Network outage", unit="s", better="lower", observer="heartbeat",
         measure=outage_network,
         definition="The longest distance of two consecutive heartbeat replies, in the client's own clock "
-        "and with nothing subtracted, whose first missing reply was due in the interval. A silence shows "
-        "longer than it was by less than two periods. Resolution: the heartbeat's period. Uncertainty: by "
-        "how much the sender itself exceeded its period around the gap.",
+        "and with nothing subtracted, that overlaps the migration, from the call to its return. A silence "
+        "shows longer than it was by less than two periods. Resolution: the heartbeat's period. "
+        "Uncertainty: by how much the sender itself exceeded its period around the gap. In a control slot, "
+        "where nothing is called, the longest whose first missing reply was due in it: a noise floor that is "
+        "rather too high than too low.",
         source=OWN, scope="interval", over="interval",
     ),
     Metric(
         name="outage_application", title="Application outage", unit="s", better="lower",
         observer="workload", measure=service.application_outage,
-        definition="The longest the workload completed nothing. Where the tool knows each completion: the "
-        "longest time between two consecutive ones; resolution: their mean distance in the baseline. Else "
-        "the longest distance of two consecutive reports of progress as they arrived at the controller, "
-        "minus one nominal period, not below 0; resolution: the period. The note says which.",
+        definition="The longest the workload completed nothing, of the stalls that overlap the migration, "
+        "from the call to its return, as far as the tool's reports tell. Where the tool knows each "
+        "completion: the longest time between two consecutive ones; resolution: their mean distance in the "
+        "baseline. Else the longest distance of two consecutive reports of progress as they arrived at the "
+        "controller, minus one nominal period, not below 0; resolution: the period. The note says which. "
+        "Null where a report that the tool does not print, or that could not be read, may hide a longer one. "
+        "In a control slot the longest that began in it: a noise floor that is rather too high than too low.",
         source=OWN, scope="interval", over="interval",
     ),
     Metric(

@@ -12,11 +12,15 @@ from typing import Protocol
 
 from harness.clock import NS_PER_S
 from harness.metric import NotMeasured
-from harness.migration.evidence import Attempt
+from harness.migration.evidence import Attempt, Migration
 
 
 class Interval(Protocol):
-    """From a migration's start to the next one's, or the window's end; or a control trial's slot."""
+    """From a migration's start to the next one's, or the window's end; or a control trial's slot.
+
+    Work that is lost and latencies that rise are of the whole of it. A gap is a migration's own only where it
+    overlaps the call: the rest of the interval holds whatever else happens.
+    """
 
     @property
     def attempt(self) -> Attempt:
@@ -30,6 +34,18 @@ class Interval(Protocol):
     def until_ns(self) -> int:
         """Its end, the controller's ns; raises NotMeasured where that was not recorded."""
 
+    def owns(self, start_ns: int, end_ns: int, due_ns: int) -> bool:
+        """Whether a gap is this interval's own.
+
+        A migration's is every gap that overlaps the call, and no other: what stops later in its interval has
+        another cause. In a control trial nothing is called, and a slot has every gap that began in it.
+
+        Args:
+            start_ns: The last sign of life before the gap, the controller's ns.
+            end_ns: The first one after it.
+            due_ns: When the first missing one was due.
+        """
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Slot:
@@ -40,6 +56,37 @@ class Slot:
     planned_s: float
     started_ns: int
     until_ns: int
+
+    def owns(self, start_ns: int, end_ns: int, due_ns: int) -> bool:  # noqa: ARG002
+        """Whether the first sign of life that a gap lacks was due in the slot."""
+        return self.started_ns <= due_ns < self.until_ns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Beside:
+    """The interval of `migration` as it is for gaps that no migration of its attempt has a part in."""
+
+    migration: Migration
+
+    @property
+    def attempt(self) -> Attempt:
+        """The attempt it lies in."""
+        return self.migration.attempt
+
+    @property
+    def started_ns(self) -> int:
+        """The migration's start, the controller's ns."""
+        return self.migration.started_ns
+
+    @property
+    def until_ns(self) -> int:
+        """The end of the migration's interval, the controller's ns."""
+        return self.migration.until_ns
+
+    def owns(self, start_ns: int, end_ns: int, due_ns: int) -> bool:
+        """Whether it was due in the interval and overlaps no call to migrate."""
+        due = self.started_ns <= due_ns < self.until_ns
+        return due and not any(call.overlaps(start_ns, end_ns) for call in self.attempt.migrations)
 
 
 def slots(attempt: Attempt) -> tuple[Slot, ...]:

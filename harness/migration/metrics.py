@@ -8,11 +8,13 @@ give nulls with the reason, never a zero and never a number from half of the evi
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from harness.metric import Metric, NotMeasured, Value
-from harness.migration import brownout, transfer
+from harness.migration import brownout, outage, service, transfer
 from harness.migration.evidence import Attempt, Migration, seconds
+from harness.migration.intervals import Beside
 from harness.migration.load import cores
 from harness.migration.switchover import resume_of, switchover
 
@@ -28,10 +30,8 @@ OWN = "this project"
 def total_time(migration: Migration) -> Value:
     """RESUME on the destination, by its own stamp, minus the call; s."""
     resume = resume_of(migration)
-    return Value(
-        value=seconds(resume.t_ns - migration.started_ns),
-        resolution=1e-6,
-        uncertainty=seconds(resume.uncertainty_ns),
+    return _told_apart(
+        resume.t_ns - migration.started_ns, resume.uncertainty_ns, "the call and RESUME on the destination"
     )
 
 
@@ -45,14 +45,32 @@ def command_time(migration: Migration) -> Value:
 def blackout(migration: Migration) -> Value:
     """STOP on the source to RESUME on the destination, each by its own stamp; s.
 
-    The uncertainty is the sum of both machines' clock uncertainties, 0 on one kernel.
+    The uncertainty is the sum of both machines' clock uncertainties, 0 on one kernel. Null where the time is
+    not longer than that.
     """
     pair = switchover(migration)
-    return Value(
-        value=seconds(pair.resume.t_ns - pair.stop.t_ns),
-        resolution=1e-6,
-        uncertainty=seconds(pair.resume.uncertainty_ns + pair.stop.uncertainty_ns),
+    return _told_apart(
+        pair.resume.t_ns - pair.stop.t_ns,
+        pair.resume.uncertainty_ns + pair.stop.uncertainty_ns,
+        "STOP on the source and RESUME on the destination",
     )
+
+
+def _told_apart(span_ns: int, uncertainty_ns: int, what: str) -> Value:
+    """What passed between two stamps of different clocks.
+
+    A span that is not longer than its uncertainty is none: the clocks do not even tell which stamp was first.
+    To leave out only the negative ones of such spans would make every mean of the others too long.
+
+    Raises:
+        NotMeasured: The clocks cannot tell the two stamps apart.
+    """
+    if span_ns <= uncertainty_ns:
+        raise NotMeasured(
+            f"the clocks cannot tell {what} apart: {seconds(span_ns) * 1000:.3f} ms, certain within "
+            f"± {seconds(uncertainty_ns) * 1000:.3f} ms"
+        )
+    return Value(value=seconds(span_ns), resolution=1e-6, uncertainty=seconds(uncertainty_ns))
 
 
 def start_lateness(migration: Migration) -> Value:
@@ -72,6 +90,17 @@ def before_ns(migration: Migration) -> int:
 
 def _libvirt_ms(key: str, migration: Migration) -> Value:
     return transfer.milliseconds(transfer.completed_field(migration, key))
+
+
+def _libvirt_wall_ms(key: str, migration: Migration) -> Value:
+    """A time for which libvirt subtracts one host's wall clock from the other's: off by their difference."""
+    found = transfer.milliseconds(transfer.completed_field(migration, key))
+    clocks, started_ns = migration.attempt.clocks, migration.started_ns
+    try:
+        apart_ns = clocks.apart_ns(migration.source, migration.destination, started_ns)
+    except NotMeasured:
+        return found  # the value stands; how far it can be trusted is not known
+    return replace(found, uncertainty=seconds(apart_ns))
 
 
 def _qemu_ms(key: str, migration: Migration) -> Value:
@@ -109,6 +138,16 @@ def _after(migration: Migration) -> Value:
     return brownout.throughput(migration.attempt, migration.returned_ns, migration.until_ns)
 
 
+def other_network_gap(migration: Migration) -> Value:
+    """The longest heartbeat gap of its interval in which no migration has a part; s."""
+    return outage.own_gap(Beside(migration=migration))
+
+
+def other_application_gap(migration: Migration) -> Value:
+    """The same of the workload's stalls; s."""
+    return service.application_outage(Beside(migration=migration))
+
+
 # A formatter would make a page of each.
 # fmt: off
 METRICS: tuple[Metric[Migration], ...] = (
@@ -132,15 +171,17 @@ METRICS: tuple[Metric[Migration], ...] = (
     ),
     Metric(
         name="total_time_libvirt", title="Total time (libvirt)", unit="s", better="none",
-        observer="libvirt-job", measure=partial(_libvirt_ms, "time_elapsed"),
-        definition="libvirt's time_elapsed of the completed job.",
+        observer="libvirt-job", measure=partial(_libvirt_wall_ms, "time_elapsed"),
+        definition="libvirt's time_elapsed of the completed job, which follows skewed clocks as its downtime "
+        "does: it ends by the destination's wall clock and began by the source's. Uncertainty: by how much "
+        "the hosts' wall clocks differed.",
         source=LIBVIRT,
     ),
     Metric(
         name="blackout", title="Blackout", unit="s", better="lower", observer="qmp", measure=blackout,
         definition="STOP on the source to RESUME on the destination, by the events' own stamps mapped to "
         "one clock. The uncertainty is the sum of both machines' clock uncertainties, 0 on "
-        "one kernel. Table V's downtime.",
+        "one kernel; null where the time is not longer than that. Table V's downtime.",
         source=f"{PAPER}; {QMP}",
     ),
     Metric(
@@ -151,8 +192,9 @@ METRICS: tuple[Metric[Migration], ...] = (
     ),
     Metric(
         name="downtime_libvirt", title="Downtime (libvirt)", unit="s", better="none",
-        observer="libvirt-job", measure=partial(_libvirt_ms, "downtime"),
-        definition="libvirt's downtime of the completed job: a difference of two hosts' wall clocks.",
+        observer="libvirt-job", measure=partial(_libvirt_wall_ms, "downtime"),
+        definition="libvirt's downtime of the completed job: a difference of two hosts' wall clocks. "
+        "Uncertainty: by how much they differed.",
         source=LIBVIRT,
     ),
     Metric(
@@ -305,6 +347,21 @@ METRICS: tuple[Metric[Migration], ...] = (
         observer="workload", measure=_after,
         definition="Work a second from the call's return to the next migration's start or the window's "
         "end.",
+        source=OWN, over="interval",
+    ),
+    Metric(
+        name="other_gap_network", title="Other network gap", unit="s", better="none", observer="heartbeat",
+        measure=other_network_gap,
+        definition="The longest distance of two consecutive heartbeat replies whose first missing reply was "
+        "due in the interval and that overlaps no migration: what the network outage leaves out. Resolution "
+        "and uncertainty as there.",
+        source=OWN, over="interval",
+    ),
+    Metric(
+        name="other_gap_application", title="Other application gap", unit="s", better="none",
+        observer="workload", measure=other_application_gap,
+        definition="The longest stall of the workload that began in the interval and cannot overlap a "
+        "migration: what the application outage leaves out. Measured in the same way.",
         source=OWN, over="interval",
     ),
 )

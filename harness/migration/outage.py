@@ -7,18 +7,15 @@ lose nothing and still be silent. Lengths are taken within one clock, so that no
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.clock import NS_PER_S
 from harness.metric import NotMeasured, Value
-from harness.migration.evidence import Attempt, seconds
-
-Owned: TypeAlias = tuple[int, int, int]
-"""A migration's interval: start and end in the controller's ns, and its number."""
+from harness.migration.evidence import Attempt, Migration, seconds
+from harness.migration.intervals import Interval, Slot
 
 PERIODS_OF_A_GAP = 3
 """A gap is listed when it is longer than so many periods: one lost or late reply is not an outage."""
@@ -33,7 +30,9 @@ class Gap:
         length_s: The distance of the replies around it; nothing is subtracted. A heartbeat without any
             outage thus has gaps of one period, and a silence of length L shows as a gap longer than L by
             less than two periods: what was left of one before it, and of one after.
-        migration: The migration in whose interval the first missing reply was due, or None.
+        migration: The migration that it overlaps, from the call to its return; else the one in whose interval
+            the first missing reply was due, or None.
+        during: Whether it overlaps that migration. Else it is another gap, whatever made it.
         requests: Requests sent within it.
         sender_s: The longest the sender itself was silent around it: where that is more than a period, the
             gap is in part the observer's.
@@ -45,6 +44,7 @@ class Gap:
     migration: int | None
     requests: int
     sender_s: float
+    during: bool = False
     closed: bool = True
 
 
@@ -86,26 +86,25 @@ def gaps(attempt: Attempt) -> list[Gap]:
         NotMeasured: As :func:`heartbeat`.
     """
     beat = heartbeat(attempt)
-    intervals = _intervals(attempt)
+    called = [migration for migration in attempt.migrations if migration.all("migration.started")]
     longer = np.flatnonzero(beat.spans_ns > PERIODS_OF_A_GAP * beat.period_ns)
-    found = [_gap(intervals, beat, int(index)) for index in longer]
+    found = [_owned(_gap(beat, int(index)), beat, called) for index in longer]
     open_ns = _open_ns(beat)
     if open_ns > PERIODS_OF_A_GAP * beat.period_ns:
         start_ns = int(beat.replies_ns[-1])
-        found.append(
-            Gap(
-                start_ns=start_ns,
-                length_s=seconds(open_ns),
-                migration=_owner(intervals, start_ns + beat.period_ns),
-                requests=int(np.count_nonzero(beat.sent_ns > start_ns)),
-                sender_s=seconds(beat.period_ns),
-                closed=False,
-            )
+        last = Gap(
+            start_ns=start_ns,
+            length_s=seconds(open_ns),
+            migration=None,
+            requests=int(np.count_nonzero(beat.sent_ns > start_ns)),
+            sender_s=seconds(beat.period_ns),
+            closed=False,
         )
+        found.append(_owned(last, beat, called))
     return found
 
 
-def _gap(intervals: Sequence[Owned], beat: Heartbeat, index: int) -> Gap:
+def _gap(beat: Heartbeat, index: int) -> Gap:
     start_ns, end_ns = int(beat.replies_ns[index]), int(beat.replies_ns[index + 1])
     first, last = np.searchsorted(beat.sent_ns, (start_ns, end_ns))
     # One request more on either side: the sender may have been silent across the gap's edge.
@@ -113,20 +112,23 @@ def _gap(intervals: Sequence[Owned], beat: Heartbeat, index: int) -> Gap:
     return Gap(
         start_ns=start_ns,
         length_s=seconds(int(beat.spans_ns[index])),
-        migration=_owner(intervals, start_ns + beat.period_ns),
+        migration=None,
         requests=int(last - first),
         sender_s=seconds(int(np.max(np.diff(around)))) if len(around) > 1 else 0.0,
     )
 
 
-def _intervals(attempt: Attempt) -> list[Owned]:
-    started = (migration for migration in attempt.migrations if migration.all("migration.started"))
-    return [(migration.started_ns, migration.until_ns, migration.n) for migration in started]
-
-
-def _owner(intervals: Sequence[Owned], due_ns: int) -> int | None:
-    """The migration in whose interval the reply due at `due_ns` was missing."""
-    return next((n for first_ns, last_ns, n in intervals if first_ns <= due_ns < last_ns), None)
+def _owned(gap: Gap, beat: Heartbeat, called: Sequence[Migration]) -> Gap:
+    """The gap with the migration it belongs to."""
+    end_ns = gap.start_ns + round(gap.length_s * NS_PER_S)
+    for migration in called:
+        if migration.overlaps(gap.start_ns, end_ns):
+            return replace(gap, migration=migration.n, during=True)
+    due_ns = gap.start_ns + beat.period_ns
+    for migration in called:
+        if migration.started_ns <= due_ns < migration.until_ns:
+            return replace(gap, migration=migration.n)
+    return gap
 
 
 def _open_ns(beat: Heartbeat) -> int:
@@ -134,30 +136,45 @@ def _open_ns(beat: Heartbeat) -> int:
     return max(0, int(beat.sent_ns[-1] - beat.replies_ns[-1])) if len(beat.sent_ns) else 0
 
 
-def longest_gap(attempt: Attempt, first_ns: int, last_ns: int) -> Value:
-    """The longest gap whose first missing reply was due from `first_ns` to `last_ns`, in seconds.
+def own_gap(interval: Interval) -> Value:
+    """The longest gap that is the interval's own, in seconds: one period and jitter without an outage.
 
-    Without an outage that is one period (and what the network jitters). The resolution is the period; the
-    uncertainty is by how much the sender itself exceeded its period around the gap.
+    The resolution is the period; the uncertainty is by how much the sender itself exceeded its period around
+    the gap.
 
     Raises:
         NotMeasured: No reply came in that time, or none came any more: an unended outage has no length.
     """
-    beat = heartbeat(attempt)
-    due_ns = beat.replies_ns + beat.period_ns
-    inside = np.flatnonzero((due_ns >= first_ns) & (due_ns < last_ns))
-    if not len(inside):
-        raise NotMeasured("no heartbeat reply arrived in this stretch")
-    if int(inside[-1]) == len(beat.replies_ns) - 1:
-        open_ns = _open_ns(beat)
-        if open_ns > PERIODS_OF_A_GAP * beat.period_ns:
-            raise NotMeasured(f"no reply came any more: the outage was at least {seconds(open_ns):.3f} s")
-        inside = inside[:-1]
-        if not len(inside):
-            raise NotMeasured("only one heartbeat reply arrived in this stretch")
-    index = int(inside[np.argmax(beat.spans_ns[inside])])
-    gap = _gap((), beat, index)
-    period_s = seconds(beat.period_ns)
+    beat = heartbeat(interval.attempt)
+    last_ns = int(beat.replies_ns[-1])
+    # Whenever replies end for good, it is not known for how long the guest was to be silent.
+    if interval.started_ns <= last_ns + beat.period_ns < interval.until_ns:
+        _require_end(beat)
+    # Longest first: one of the first is the interval's own.
+    for index in np.argsort(-beat.spans_ns, kind="stable"):
+        start_ns, end_ns = int(beat.replies_ns[index]), int(beat.replies_ns[index + 1])
+        if interval.owns(start_ns, end_ns, start_ns + beat.period_ns):
+            return _length(beat, int(index))
+    raise NotMeasured("no two heartbeat replies arrived in this stretch")
+
+
+def longest_gap(attempt: Attempt, first_ns: int, last_ns: int) -> Value:
+    """The longest gap whose first missing reply was due from `first_ns` to `last_ns`; as :func:`own_gap`.
+
+    Raises:
+        NotMeasured: As :func:`own_gap`.
+    """
+    return own_gap(Slot(attempt=attempt, n=0, planned_s=0.0, started_ns=first_ns, until_ns=last_ns))
+
+
+def _require_end(beat: Heartbeat) -> None:
+    open_ns = _open_ns(beat)
+    if open_ns > PERIODS_OF_A_GAP * beat.period_ns:
+        raise NotMeasured(f"no reply came any more: the outage was at least {seconds(open_ns):.3f} s")
+
+
+def _length(beat: Heartbeat, index: int) -> Value:
+    gap, period_s = _gap(beat, index), seconds(beat.period_ns)
     return Value(value=gap.length_s, resolution=period_s, uncertainty=max(0.0, gap.sender_s - period_s))
 
 

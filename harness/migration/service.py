@@ -7,7 +7,9 @@ the period is the resolution.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 from harness.clock import NS_PER_S
@@ -23,8 +25,19 @@ EXACT = "between single completions"
 BY_REPORT = "between reports of progress"
 
 
+@dataclass(frozen=True, slots=True)
+class _Stall:
+    """A stall of `length_s`, somewhere from `start_ns` to `end_ns`; `hidden`: one of up to that length."""
+
+    start_ns: int
+    end_ns: int
+    due_ns: int
+    length_s: float
+    hidden: bool
+
+
 def application_outage(interval: Interval) -> Value:
-    """The longest the workload completed nothing.
+    """The longest the workload completed nothing, of the stalls that are the interval's own.
 
     Where the tool knows each completion, it is the longest time between two consecutive ones; the resolution
     is their mean distance in the baseline. Else it is the longest distance of two consecutive reports that
@@ -35,30 +48,69 @@ def application_outage(interval: Interval) -> Value:
     clock missed, and arrivals are stamped at the controller. A tool outside the guest keeps reporting,
     without progress, and those reports do not count. The lines of a guest travel through the network, whose
     own recovery is therefore part of the value.
+
+    A report that the tool is known not to print, or that could not be read, is no stall. Where a longer stall
+    may hide behind one, there is no value.
     """
     timeline = timeline_of(interval.attempt)
-    if any(sample.stall_s is not None for sample in timeline.samples):
-        return _by_completion(timeline, interval)
-    progress = [sample.t_ns for sample in timeline.samples if sample.work > 0]
+    exact = any(sample.stall_s is not None for sample in timeline.samples)
+    _require_progress(timeline, interval, exact)
+    stalls = _completions(timeline) if exact else _silences(timeline)
+    own = [stall for stall in stalls if interval.owns(stall.start_ns, stall.end_ns, stall.due_ns)]
+    seen = [stall.length_s for stall in own if not stall.hidden]
+    longest_s = max(seen, default=0.0)
+    hidden_s = max((stall.length_s for stall in own if stall.hidden), default=0.0)
+    if hidden_s > longest_s:
+        raise NotMeasured(
+            f"a report is missing or could not be read, so that {hidden_s:.3f} s were not observed; the "
+            f"longest stall that was seen is {longest_s:.3f} s"
+        )
+    if not seen:
+        raise NotMeasured("no two reports with progress arrived around this stretch")
+    resolution = _distance_s(interval.attempt) if exact else timeline.period_s
+    return Value(value=longest_s, resolution=resolution, note=EXACT if exact else BY_REPORT)
+
+
+def _completions(timeline: Timeline) -> Iterator[_Stall]:
+    """The longest stall of each report, in the widest stretch that it may lie in.
+
+    Of a control's slots it belongs to the one in which it began, by the latest it can have begun.
+    """
     period_ns = round(timeline.period_s * NS_PER_S)
-    return Value(
-        value=max(0.0, seconds(_longest_span(progress, period_ns, interval) - period_ns)),
-        resolution=timeline.period_s,
-        note=BY_REPORT,
+    for sample in timeline.samples:
+        if sample.stall_s is not None:
+            due_ns = sample.t_ns - round(sample.stall_s * NS_PER_S)
+            yield _Stall(due_ns - period_ns, sample.t_ns, due_ns, sample.stall_s, hidden=False)
+    for start_ns, end_ns in timeline.unobserved:
+        yield _Stall(start_ns, end_ns, start_ns, seconds(end_ns - start_ns), hidden=True)
+
+
+def _silences(timeline: Timeline) -> Iterator[_Stall]:
+    """What passed between consecutive reports of progress beyond one period."""
+    period_ns = round(timeline.period_s * NS_PER_S)
+    progress = [sample.t_ns for sample in timeline.samples if sample.work > 0]
+    for start_ns, end_ns in pairwise(progress):
+        hidden = any(first_ns < end_ns and last_ns > start_ns for first_ns, last_ns in timeline.unobserved)
+        length_s = max(0.0, seconds(end_ns - start_ns - period_ns))
+        yield _Stall(start_ns, end_ns, start_ns + period_ns, length_s, hidden)
+
+
+def _require_progress(timeline: Timeline, interval: Interval, exact: bool) -> None:
+    """Raise NotMeasured where the work ended for good in the interval: that has no length.
+
+    The tool stops with the window: a report due later than that is missing for no fault of the guest.
+    """
+    last_ns = max(
+        (each.t_ns for each in timeline.samples if (each.stall_s is not None if exact else each.work > 0)),
+        default=None,
     )
-
-
-def _by_completion(timeline: Timeline, interval: Interval) -> Value:
-    """A stall belongs to the interval in which it began, by the latest it can have begun."""
-    first_ns, last_ns = interval.started_ns, interval.until_ns
-    known = [(sample.t_ns, sample.stall_s) for sample in timeline.samples if sample.stall_s is not None]
-    own = [stall_s for t_ns, stall_s in known if first_ns <= t_ns - round(stall_s * NS_PER_S) < last_ns]
-    silent_ns = last_ns - known[-1][0]
-    if silent_ns > PERIODS_OF_SILENCE * timeline.period_s * NS_PER_S:
-        raise NotMeasured(f"nothing was completed any more: for at least {seconds(silent_ns):.3f} s")
-    if not own:
-        raise NotMeasured("nothing was completed around this interval's start")
-    return Value(value=max(own), resolution=_distance_s(interval.attempt), note=EXACT)
+    if last_ns is None:
+        raise NotMeasured("no report with progress arrived")
+    period_ns = round(timeline.period_s * NS_PER_S)
+    silent_ns = interval.until_ns - last_ns
+    if silent_ns > PERIODS_OF_SILENCE * period_ns:
+        least_s = seconds(silent_ns if exact else silent_ns - period_ns)
+        raise NotMeasured(f"nothing was completed any more: for at least {least_s:.3f} s")
 
 
 def _distance_s(attempt: Attempt) -> float | None:
@@ -69,32 +121,13 @@ def _distance_s(attempt: Attempt) -> float | None:
         return None
 
 
-def _longest_span(progress_ns: Sequence[int], period_ns: int, interval: Interval) -> int:
-    """A distance belongs to the interval in which the first missing report was due."""
-    first_ns, last_ns = interval.started_ns, interval.until_ns
-    inside = [
-        (start, end)
-        for start, end in zip(progress_ns, [*progress_ns[1:], None], strict=True)
-        if first_ns <= start + period_ns < last_ns
-    ]
-    if not inside:
-        raise NotMeasured("no report with progress arrived in this interval")
-    spans = [end - start for start, end in inside if end is not None]
-    if inside[-1][1] is None:
-        # The tool stops with the window: a report due later than that is missing for no fault of the guest.
-        if last_ns - inside[-1][0] > PERIODS_OF_SILENCE * period_ns:
-            least_s = seconds(last_ns - inside[-1][0] - period_ns)
-            raise NotMeasured(f"no progress was reported any more: nothing for at least {least_s:.3f} s")
-        if not spans:
-            raise NotMeasured("only one report with progress arrived in this interval")
-    return max(spans)
-
-
 def _reports(timeline: Timeline, first_ns: int, last_ns: int) -> list[Sample]:
     """The reports that arrived after `first_ns` and until `last_ns`; raises NotMeasured without any."""
     found = [sample for sample in timeline.samples if first_ns < sample.t_ns <= last_ns]
     if not found:
         raise NotMeasured("no report of the workload arrived in this stretch")
+    if any(begin_ns < last_ns and end_ns > first_ns for begin_ns, end_ns in timeline.unobserved):
+        raise NotMeasured("a report of this stretch is missing or could not be read")
     return found
 
 
@@ -126,6 +159,12 @@ def latency_baseline(attempt: Attempt) -> Value:
 
 def _latencies(timeline: Timeline, first_ns: int, last_ns: int) -> list[float]:
     reports = _reports(timeline, first_ns, last_ns)
+    least = [sample.latency_least_s for sample in reports if sample.latency_least_s is not None]
+    if least:
+        raise NotMeasured(
+            f"{len(least)} of {len(reports)} reports show a latency beyond the tool's scale: at least "
+            f"{max(least):.0f} s"
+        )
     found = [sample.latency_s for sample in reports if sample.latency_s is not None]
     if not found:
         raise NotMeasured("no report of this stretch shows a latency")

@@ -19,17 +19,36 @@ from harness.migration.evidence import Migration, number
 TOLERANCE = 0.05
 """Wire bytes and hypervisor bytes of a plain TCP migration agree within this; more needs an explanation."""
 
+WRAPPED = 2.0**63
+"""A figure from here on is a negative one that was stored without its sign."""
+
+POSITIVE = frozenset({"time_elapsed", "total_time_ms", "data_processed", "memory_total", "memory_processed"})
+"""What a completed migration cannot have none of: it took time, and moved at least the devices."""
+
+PARTS = frozenset({"downtime", "downtime_net", "setup_time", "downtime_ms", "setup_time_ms"})
+"""Times that are a part of the migration's whole time."""
+
 Verdict = Literal["agree", "differ", "unknown"]
+
+
+def plausible(stats: Mapping[str, Json], key: str) -> float | None:
+    """The figure under `key`, or None where there is none or one that cannot be.
+
+    Nothing that is counted or timed is negative; a counter that ran below 0 shows as nearly 2^64.
+    """
+    value = number(stats, key)
+    return value if value is not None and 0 <= value < WRAPPED else None
 
 
 def completed(migration: Migration) -> Mapping[str, Json]:
     """The completed job's statistics: those of the JOB_COMPLETED event, else those read afterwards.
 
     Statistics that were kept are destroyed by being read and lost with the daemon; the event's are not. Where
-    both hosts sent one, the source's counts: it is the side that sends.
+    both hosts sent one, the source's counts: it is the side that sends. Statistics that were not filled say
+    nothing: the next ones count.
 
     Raises:
-        NotMeasured: Neither was seen.
+        NotMeasured: Neither was seen, or none was filled.
     """
     found: dict[str, Mapping[str, Json]] = {}
     for event in migration.all("job.completed"):
@@ -38,27 +57,46 @@ def completed(migration: Migration) -> Mapping[str, Json]:
         if isinstance(stats, Mapping) and isinstance(origin, str):
             found[f"{origin} elsewhere" if elsewhere else origin] = stats
     for origin in ("event", "event elsewhere", "kept", "kept elsewhere"):
-        if origin in found:
+        if origin in found and _filled(found[origin]):
             return found[origin]
+    if found:
+        raise NotMeasured("libvirt's statistics of the completed job were not filled: they are 0 throughout")
     raise NotMeasured("libvirt's statistics of the completed job were not seen")
 
 
+def _filled(stats: Mapping[str, Json]) -> bool:
+    """Whether anything that a completed migration always has is not 0; True where nothing of it is given."""
+    known = [value for key in POSITIVE if (value := number(stats, key)) is not None]
+    return not known or any(value != 0 for value in known)
+
+
 def completed_field(migration: Migration, key: str) -> float:
-    """The field `key` of the completed job's statistics; raises NotMeasured when it is absent."""
-    value = number(completed(migration), key)
-    if value is None:
-        raise NotMeasured(f"libvirt's statistics of the completed job have no {key}")
-    return value
+    """The field `key` of the completed job's statistics.
+
+    Raises:
+        NotMeasured: It is absent, or cannot be.
+    """
+    return _field(completed(migration), key, "libvirt's statistics of the completed job", "time_elapsed")
 
 
 def qemu_field(migration: Migration, key: str) -> float:
-    """The field `key` of what QEMU said when it had completed; raises NotMeasured when it did not say."""
+    """The field `key` of what QEMU said when it had completed; as :func:`completed_field`."""
     events = migration.all("qemu.completed")
     if not events:
         raise NotMeasured("QEMU's own statistics were not read: it had gone, or the monitor was not open")
-    value = number(events[-1].data, key)
-    if value is None:
-        raise NotMeasured(f"QEMU's statistics have no {key}")
+    return _field(events[-1].data, key, "QEMU's statistics", "total_time_ms")
+
+
+def _field(stats: Mapping[str, Json], key: str, whose: str, whole: str) -> float:
+    """The field `key`, which is not more than the `whole` where it is one of `PARTS`."""
+    given, value = number(stats, key), plausible(stats, key)
+    if given is None:
+        raise NotMeasured(f"{whose} have no {key}")
+    if value is None or (value == 0 and key in POSITIVE):
+        raise NotMeasured(f"{whose} give {key} as {given:.0f}, which cannot be")
+    most = plausible(stats, whole)
+    if key in PARTS and most and value > most:
+        raise NotMeasured(f"{whose} give {key} as {value:.0f} ms of {most:.0f} ms, which cannot be")
     return value
 
 
@@ -81,8 +119,8 @@ def samples(migration: Migration) -> list[tuple[int, Mapping[str, Json]]]:
 
 
 def bytes_of(stats: Mapping[str, Json], pages_key: str) -> float | None:
-    """A figure that libvirt gives in pages (or pages a second), in bytes; None when it is absent."""
-    pages, page_bytes = number(stats, pages_key), number(stats, "memory_page_size")
+    """A figure that libvirt gives in pages (or pages a second), in bytes; None when absent or impossible."""
+    pages, page_bytes = plausible(stats, pages_key), plausible(stats, "memory_page_size")
     return None if pages is None or page_bytes is None else pages * page_bytes
 
 
@@ -117,7 +155,7 @@ def throttle(migration: Migration) -> Value:
 
 
 def _sampled(migration: Migration, key: str) -> list[float]:
-    values = [value for _, stats in samples(migration) if (value := number(stats, key)) is not None]
+    values = [value for _, stats in samples(migration) if (value := plausible(stats, key)) is not None]
     if not values:
         raise NotMeasured(f"no statistics of the job carry {key}")
     return values
@@ -125,10 +163,8 @@ def _sampled(migration: Migration, key: str) -> list[float]:
 
 def zero_bytes(migration: Migration) -> Value:
     """Bytes of pages that held one byte throughout and were not sent."""
-    value = bytes_of(completed(migration), "memory_constant")
-    if value is None:
-        raise NotMeasured("libvirt's statistics of the completed job have no memory_constant")
-    return Value(value=value)
+    pages = completed_field(migration, "memory_constant")
+    return Value(value=pages * completed_field(migration, "memory_page_size"))
 
 
 def wire_bytes(migration: Migration) -> Value:

@@ -66,6 +66,8 @@ KNOWN: Mapping[str, Shown] = MappingProxyType(
         "downtime_libvirt_net": milliseconds("Downtime, libvirt net"),
         "outage_network": milliseconds("Network outage"),
         "outage_application": milliseconds("Application outage"),
+        "other_gap_network": milliseconds("Other network gap"),
+        "other_gap_application": milliseconds("Other application gap"),
         "data_sent": megabytes("Data sent"),
         "wire_bytes": megabytes("On the wire"),
         "wire_ratio": Shown(label="Wire / hypervisor", unit="", digits=3),

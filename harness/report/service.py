@@ -23,6 +23,8 @@ Measures: TypeAlias = Sequence[tuple[str, str, str]]
 INTERRUPTED: Measures = (
     ("outage_network", "Outage, ms", "network"),
     ("outage_application", "Outage, ms", "application"),
+    ("other_gap_network", "Other gap, ms", "network"),
+    ("other_gap_application", "Other gap, ms", "application"),
     ("work_lost_time", "Work lost", "s of work"),
     ("work_lost", "Work lost", "in its unit"),
     ("work_failed", "", "Failed or lost"),
@@ -37,8 +39,8 @@ SLOWED: Measures = (
 )
 """The same of the second: what went on, and how slowly; the latency before is set beside the worst."""
 MEASURES: Measures = (*INTERRUPTED, *SLOWED)
-WITHOUT_FLOOR = frozenset({"time_to_recover"})
-"""What only a migration has."""
+WITHOUT_FLOOR = frozenset({"time_to_recover", "other_gap_network", "other_gap_application"})
+"""What only a migration has; the floor of the outages is that of the other gaps as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +126,8 @@ def _how(material: Material) -> str:
     text = (
         "With migrations: means over the n intervals from one migration's start to the next one's, or the "
         "window's end; below, the interval of the mean and, in brackets, the standard deviation. Work lost "
-        "is against the trial's baseline, in seconds of the baseline's work and in the workload's unit."
+        "is against the trial's baseline, in seconds of the baseline's work and in the workload's unit. An "
+        "outage overlaps the migration; other gaps are the longest of the interval that overlap none."
     )
     if len(material.floor):
         text += (

@@ -46,16 +46,25 @@ def replies(sock: socket.socket, identity: int) -> list[tuple[int, int]]:
         # The kernel stamps in CLOCK_REALTIME. Both clocks read here take it over, so that a step of the
         # wall clock during the run cannot shift a stamp.
         realtime, monotonic = time.time_ns(), time.monotonic_ns()
-        icmp = packet[(packet[0] & 15) * 4 :]
-        kind, _, _, sender, _ = struct.unpack("!BBHHH", icmp[:8])
-        if kind != 0 or sender != identity or len(icmp) < 16:
+        number = answered(packet, identity)
+        if number is None:
             continue
         stamp = realtime
         for level, name, value in control:
-            if level == socket.SOL_SOCKET and name == SO_TIMESTAMPNS:
+            if level == socket.SOL_SOCKET and name == SO_TIMESTAMPNS and len(value) >= 16:
                 seconds, nanoseconds = struct.unpack("qq", value[:16])
                 stamp = seconds * 1_000_000_000 + nanoseconds
-        found.append((struct.unpack("!Q", icmp[8:16])[0], monotonic - (realtime - stamp)))
+        found.append((number, monotonic - (realtime - stamp)))
+
+
+def answered(packet: bytes, identity: int) -> int | None:
+    """Which request an IPv4 packet answers; None for another's reply, another message, or a runt."""
+    icmp = packet[(packet[0] & 15) * 4 :] if packet else b""
+    if len(icmp) < 16:
+        return None
+    kind, _, _, sender, _ = struct.unpack("!BBHHH", icmp[:8])
+    number: int = struct.unpack("!Q", icmp[8:16])[0]
+    return number if kind == 0 and sender == identity else None
 
 
 def open_socket(address: str) -> socket.socket:
@@ -87,9 +96,9 @@ def give_up(waiting: dict[int, int], done: list[str], now: int) -> None:
 
 def gather(sock: socket.socket, identity: int, waiting: dict[int, int], done: list[str]) -> None:
     """Turn what has arrived into rows."""
-    for answered, stamp in replies(sock, identity):
-        if answered in waiting:
-            done.append(f"{answered},{waiting.pop(answered)},{stamp}")
+    for number, stamp in replies(sock, identity):
+        if number in waiting:
+            done.append(f"{number},{waiting.pop(number)},{stamp}")
 
 
 def beat(sock: socket.socket, packets: list[bytes], due: int, period: int) -> tuple[list[int], int]:

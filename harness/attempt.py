@@ -6,14 +6,14 @@ the figures are. Whatever ends an attempt, the guest and the load are taken away
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
 import libvirt
 
 from harness import attested, verdict, workloads
 from harness.attested import Attending
-from harness.clock import NS_PER_S
+from harness.clock import NS_PER_S, ClockOffset
 from harness.errors import InterruptedRunError, SodbenchError, StorageError, WorkloadError
 from harness.flight import Flights
 from harness.interrupt import Interrupt
@@ -129,7 +129,7 @@ class Attempt:
             began_ns = self._record.clock.now_ns()
             self._bring_up()
             self._interrupt.check()
-            clocks.sample({**self._rig.machines, "guest": self._rig.guest}, self._record)
+            began = clocks.sample({**self._rig.machines, "guest": self._rig.guest}, self._record)
             if guarded is not None:
                 guarded.deployed(stack, self._spec, began_ns)
             attesting = self._attesting(stack)
@@ -154,15 +154,13 @@ class Attempt:
             else:
                 Window(self._plan, self._trial, self._record, flights, self._interrupt).run()
             if guarded is not None and guarded.ended:
-                return Judgement(
-                    "valid"
-                )  # the guest was shut down, which was to be seen: nobody is left to ask
+                # The guest was shut down, which was to be seen: only the machines are left to ask.
+                return verdict.of_output(self._restarted(began), None)
             guest.active_on(self._rig.hypervisors.connect())
             guest.require_answer(self._rig.guest, self._rig.hosts["a"], self._spec)
             ended_early = self._output.ended if self._output is not None else None
             self._collect()
-        clocks.sample(self._rig.machines, self._record)
-        return self._judge(ended_early)
+        return self._judge(ended_early, self._restarted(began))
 
     # -- the guest
 
@@ -340,6 +338,12 @@ class Attempt:
             except libvirt.libvirtError as error:
                 self._record.failed(observer.name, str(error))
 
-    def _judge(self, ended_early: str | None) -> Judgement:
+    def _restarted(self, began: Mapping[str, ClockOffset]) -> list[str]:
+        """Sample the clocks once more; why a machine is not known to have run through since `began`."""
+        ended = clocks.sample(self._rig.machines, self._record)
+        return clocks.restarted(self._rig.machines, began, ended)
+
+    def _judge(self, ended_early: str | None, restarted: Sequence[str]) -> Judgement:
         assert self._output is not None
-        return verdict.of_output(self._workload.parse(self._output.lines).problems, ended_early)
+        problems = [*restarted, *self._workload.parse(self._output.lines).problems]
+        return verdict.of_output(problems, ended_early)

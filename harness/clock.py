@@ -60,7 +60,8 @@ class ClockOffset:
     """How stamps of one machine's clocks map to the controller's monotonic clock.
 
     ``controller_ns = machine_ns + offset_ns`` within ``uncertainty_ns`` (half the best round trip, after
-    RFC 5905's on-wire protocol; 0 where both run on one kernel).
+    RFC 5905's on-wire protocol; 0 where both run on one kernel). ``boot_id`` is the machine's boot when it
+    was asked, or empty where it did not say.
     """
 
     machine: str
@@ -68,3 +69,4 @@ class ClockOffset:
     realtime_offset_ns: int
     uncertainty_ns: int
     same_kernel: bool
+    boot_id: str = ""

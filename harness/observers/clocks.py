@@ -13,25 +13,32 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from harness.clock import Clock, ClockOffset, realtime_ns
+from harness.clock import NS_PER_S, Clock, ClockOffset, realtime_ns
 from harness.errors import UnreachableError
 from harness.observers.contract import Record
 from harness.rig.host import Host
 
 PROGRAM = Path(__file__).with_name("clocks_probe.py")
 EXCHANGES = 15
+JUMP_NS = NS_PER_S
+"""By more than this no machine's clock drifts from the controller's in a trial."""
+
 _ANSWER_LIMIT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """One question and answer, in ns: sent and received by the controller, the machine's clocks between."""
+    """One question and answer, in ns: sent and received by the controller, the machine's clocks between.
+
+    `boot_id` is the machine's boot, empty where it did not say.
+    """
 
     sent_ns: int
     received_ns: int
     monotonic_ns: int
     realtime_ns: int
     kernel: str
+    boot_id: str = ""
 
     @property
     def round_trip_ns(self) -> int:
@@ -65,6 +72,7 @@ def offset(
         realtime_offset_ns=-monotonic_to_realtime_ns if same else middle - best.realtime_ns,
         uncertainty_ns=0 if same else uncertainty,
         same_kernel=same,
+        boot_id=best.boot_id,
     )
 
 
@@ -74,8 +82,39 @@ def own_kernel() -> str:
     return f"{name.release}/{name.version}".replace(" ", "_")
 
 
-def sample(machines: Mapping[str, Host], record: Record) -> None:
-    """Record the clock offset of each machine; one that does not answer is recorded as failed."""
+def restarted(
+    machines: Iterable[str], before: Mapping[str, ClockOffset], after: Mapping[str, ClockOffset]
+) -> list[str]:
+    """Why the machines are not known to have run through from one sample to the next, in words; none if so.
+
+    Boots are told by their ids; where a machine does not tell them, by its monotonic clock, which begins anew
+    and else drifts by far less than a second a trial. A clock that stood still, as in a machine that was
+    suspended, is found as well.
+    """
+    return [
+        why
+        for machine in machines
+        if machine in before and (why := _restart(machine, before[machine], after.get(machine)))
+    ]
+
+
+def _restart(machine: str, before: ClockOffset, after: ClockOffset | None) -> str | None:
+    if after is None:
+        return f"{machine} did not answer at the trial's end: whether it was rebooted is not known"
+    if before.boot_id and after.boot_id and before.boot_id != after.boot_id:
+        return f"{machine} was rebooted during the trial"
+    moved_ns = abs(after.monotonic_offset_ns - before.monotonic_offset_ns)
+    if moved_ns > JUMP_NS + before.uncertainty_ns + after.uncertainty_ns:
+        return (
+            f"the clock of {machine} moved by {moved_ns / NS_PER_S:.1f} s against the controller's during "
+            "the trial: it was rebooted or stood still"
+        )
+    return None
+
+
+def sample(machines: Mapping[str, Host], record: Record) -> dict[str, ClockOffset]:
+    """Record and return the clock offset of each machine; one that does not answer is recorded as failed."""
+    found: dict[str, ClockOffset] = {}
     for role, host in machines.items():
         try:
             exchanges = _exchange(host, record.clock)
@@ -83,8 +122,9 @@ def sample(machines: Mapping[str, Host], record: Record) -> None:
             record.failed("clocks", f"{role}: {error}")
             continue
         to_realtime = realtime_ns() - record.clock.now_ns()
-        found = offset(role, exchanges, kernel=own_kernel(), monotonic_to_realtime_ns=to_realtime)
-        record.add("clocks", "clock.sampled", asdict(found))
+        found[role] = offset(role, exchanges, kernel=own_kernel(), monotonic_to_realtime_ns=to_realtime)
+        record.add("clocks", "clock.sampled", asdict(found[role]))
+    return found
 
 
 def _exchange(host: Host, clock: Clock) -> list[Exchange]:
@@ -103,13 +143,14 @@ def _ask(
     try:
         send("?")
         received, line = answers.get(timeout=_ANSWER_LIMIT_S)
-        monotonic, realtime, kernel = line.split(" ")
+        monotonic, realtime, kernel, boot = line.split(" ")
         return Exchange(
             sent_ns=sent,
             received_ns=received,
             monotonic_ns=int(monotonic),
             realtime_ns=int(realtime),
             kernel=kernel,
+            boot_id="" if boot == "-" else boot,
         )
     except (queue.Empty, ValueError) as error:
         raise UnreachableError(

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.observers.clocks import Exchange, offset, own_kernel
+from harness.clock import ClockOffset
+from harness.observers.clocks import JUMP_NS, Exchange, offset, own_kernel, restarted
 
 KERNEL = "6.1.0-30-amd64/#1_SMP"
 WALL_NS = 1_790_000_000_000_000_000
@@ -116,3 +117,37 @@ def test_a_stamp_taken_elsewhere_is_mapped_back_to_within_the_uncertainty(
 def test_the_controllers_kernel_is_one_word() -> None:
     assert len(own_kernel().split()) == 1
     assert own_kernel().count("/") >= 1
+
+
+def sampled(machine: str, *, offset_ns: int = 0, boot: str = "") -> ClockOffset:
+    return ClockOffset(
+        machine=machine,
+        monotonic_offset_ns=offset_ns,
+        realtime_offset_ns=0,
+        uncertainty_ns=100_000,
+        same_kernel=False,
+        boot_id=boot,
+    )
+
+
+def test_machines_that_ran_through_are_not_mentioned() -> None:
+    before = {name: sampled(name, boot=f"boot of {name}") for name in ("a", "b", "client", "guest")}
+    drifted = {name: sampled(name, offset_ns=JUMP_NS // 2, boot=f"boot of {name}") for name in before}
+    assert restarted(("a", "b", "client"), before, drifted) == []
+
+
+def test_a_boot_of_its_own_is_a_reboot() -> None:
+    before, after = {"b": sampled("b", boot="one")}, {"b": sampled("b", boot="two")}
+    assert restarted(("a", "b"), before, after) == ["b was rebooted during the trial"]
+
+
+@pytest.mark.parametrize("boot", ["", "the same"])
+def test_a_clock_that_began_anew_or_stood_still_is_told_without_boot_ids(boot: str) -> None:
+    before = {"b": sampled("b", boot=boot)}
+    (why,) = restarted(("b",), before, {"b": sampled("b", offset_ns=3_600 * 10**9, boot=boot)})
+    assert why.startswith("the clock of b moved by 3600.0 s")
+
+
+def test_a_machine_that_does_not_answer_at_the_end_is_not_known_to_have_run_through() -> None:
+    (why,) = restarted(("a", "b"), {"a": sampled("a"), "b": sampled("b")}, {"a": sampled("a")})
+    assert why == "b did not answer at the trial's end: whether it was rebooted is not known"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import struct
 import subprocess
 import sys
@@ -12,16 +13,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.clock import sleep
+from harness.clock import boot_id, sleep
 from harness.doctor_facts import lock_holder_of
 from harness.observers import clocks, heartbeat, sampler
 from harness.observers.clocks import own_kernel
-from harness.observers.heartbeat_probe import LOST_AFTER_NS, checksum, echo, give_up
+from harness.observers.heartbeat_probe import (
+    LOST_AFTER_NS,
+    SO_TIMESTAMPNS,
+    checksum,
+    echo,
+    give_up,
+    replies,
+)
 from harness.rig import lock_holder
 
 LIMIT_S = 20.0
@@ -74,6 +83,45 @@ def test_a_request_without_a_reply_is_given_up_after_the_limit_and_not_before() 
     assert (waiting, done) == ({2: 10}, ["1,0,"])
 
 
+class Heard:
+    """A raw socket that has received these packets, each with this ancillary data."""
+
+    def __init__(self, packets: list[bytes], control: list[tuple[int, int, bytes]]) -> None:
+        self._packets, self._control = list(packets), control
+
+    def recvmsg(self, _length: int, _ancillary: int) -> tuple[bytes, list[tuple[int, int, bytes]], int, None]:
+        if not self._packets:
+            raise BlockingIOError
+        return self._packets.pop(0), self._control, 0, None
+
+
+def reply(identity: int, seq: int) -> bytes:
+    """An IPv4 packet with the reply to that request."""
+    return b"\x45" + bytes(19) + b"\0" + echo(identity, seq)[1:]
+
+
+RUNTS = [b"", b"\x45", reply(7, 1)[:20], reply(7, 1)[:27], reply(7, 1)[:35], b"\x4f" + reply(7, 1)[1:24]]
+
+
+@pytest.mark.parametrize("runt", RUNTS, ids=len)
+def test_a_runt_packet_is_no_reply_and_ends_nothing(runt: bytes) -> None:
+    sock = cast("socket.socket", Heard([runt, reply(7, 5)], []))
+    assert [number for number, _ in replies(sock, 7)] == [5]
+
+
+def test_a_stamp_that_is_cut_short_is_none() -> None:
+    cut = [(socket.SOL_SOCKET, SO_TIMESTAMPNS, b"\0" * 7)]
+    ((number, stamp),) = replies(cast("socket.socket", Heard([reply(7, 5)], cut)), 7)
+    assert number == 5
+    assert abs(time.monotonic_ns() - stamp) < 10**9
+
+
+@given(st.lists(st.binary(max_size=60)))
+def test_no_packet_makes_it_raise(packets: list[bytes]) -> None:
+    sock = cast("socket.socket", Heard(packets, []))
+    assert len(replies(sock, 7)) <= len(packets)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="raw sockets are root's")
 def test_the_heartbeat_beats_at_its_rate_and_ends_with_its_input() -> None:
     source = heartbeat.PROGRAM.read_text()
@@ -102,10 +150,11 @@ def test_the_clocks_probe_answers_each_line_with_this_machines_clocks() -> None:
         for _ in range(2):
             before = time.monotonic_ns(), time.time_ns()
             say(process, "?\n")
-            monotonic, realtime, kernel = line_of(process).split(" ")
+            monotonic, realtime, kernel, boot = line_of(process).split(" ")
             assert before[0] <= int(monotonic) <= time.monotonic_ns()
             assert before[1] <= int(realtime) <= time.time_ns()
             assert kernel == own_kernel()
+            assert boot == boot_id()
         process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0
 

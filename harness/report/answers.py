@@ -24,6 +24,14 @@ TABLE_V = (
     ("Data, MB", "wire_bytes", "on the wire"),
 )
 """Table V's measured columns: group, metric, label; the paper's own follow the first of each group."""
+HYPERVISORS = frozenset(
+    {
+        *("kvm", "amazon", "vmware", "microsoft", "xen", "oracle", "google", "parallels", "bhyve"),
+        *("qnx", "acrn", "apple", "zvm", "powervm", "sre", "vm-other"),
+    }
+)
+"""systemd-detect-virt's words for a virtual machine; a container shares the kernel of what is below it."""
+
 COMPARED = ("total_time", "blackout", "data_sent")
 
 
@@ -36,7 +44,24 @@ def banner(material: Material) -> str:
         beside = "" if len(names) == 1 else " in part"
         return f"{rig}, TCG (emulated CPU){beside}: not comparable in absolute terms with hardware"
     name = " and ".join(name.upper() if name.lower() == "kvm" else name for name in names)
-    return f"{rig}, {name}: both hosts share one machine" if rig == "lab" else f"{rig}, {name}"
+    said = [f"{rig}, {name}", *(["both hosts share one machine"] if rig == "lab" else []), *_below(material)]
+    return ": ".join(said[:2]) + "".join(f"; {one}" for one in said[2:])
+
+
+def _below(material: Material) -> list[str]:
+    """What the hosts themselves run on, where that is no hardware: their KVM is then emulated or nested."""
+    found = []
+    for machine in ("a", "b"):
+        facts = material.machines.get((machine, "before"), {})
+        below, cpu = facts.get("virtualization", ""), facts.get("cpu_model", "")
+        if below == "qemu" or "TCG" in cpu:
+            found.append(
+                f"host {machine} is itself emulated ({cpu or below}), and so is its KVM: not comparable with "
+                "hardware"
+            )
+        elif below in HYPERVISORS:
+            found.append(f"host {machine} is itself a virtual machine ({below}): its KVM is nested")
+    return found
 
 
 def headline(material: Material) -> list[Block]:

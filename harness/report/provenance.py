@@ -138,12 +138,21 @@ def _of(facts: Mapping[str, str], name: str) -> Cell:
     return Cell(text=text) if text else Cell(text=MISSING, tone="quiet")
 
 
+OWN = frozenset(
+    {
+        *("machine", "hostname", "name", "address", "boot_id", "machine_id"),
+        # Readings of a moment: two hosts never agree in them, and are none the less alike.
+        *("chrony_offset_s", "storage_free_bytes"),
+    }
+)
+"""Facts that are a machine's own, whatever it is like."""
+
+
 def _differs(before: Mapping[str, Mapping[str, str]], name: str) -> bool:
     """Whether hosts a and b differ in a fact that is not by nature a machine's own."""
     if not {"a", "b"} <= before.keys():
         return False
-    own = name.rsplit(".", 1)[-1] in {"machine", "hostname", "name", "address", "boot_id", "machine_id"}
-    return not own and before["a"].get(name) != before["b"].get(name)
+    return name.rsplit(".", 1)[-1] not in OWN and before["a"].get(name) != before["b"].get(name)
 
 
 def _alike(before: Mapping[str, Mapping[str, str]], differing: Sequence[str]) -> str:

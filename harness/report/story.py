@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from harness.clock import NS_PER_S
 from harness.journal import Event, Json
+from harness.workloads.problems import bounded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,7 @@ class Attempt:
         window_ns: The controller's clock at t = 0, or None when the window never opened.
         window_s: Length of the window in seconds.
         closed_s: When the window closed, in seconds from t = 0.
+        reasons: Why it is not valid; equal ones counted, and of many only the first.
         failures: Observers that failed, with the reason.
         scenario: Which response the trial demonstrates; empty for none.
         remarks: What else a reader must know, in words.
@@ -223,4 +225,4 @@ def _fault(attempt: Attempt, event: Event) -> Attempt:
 def _finished(attempt: Attempt, event: Event) -> Attempt:
     reasons = event.data.get("reasons")
     listed = tuple(map(str, reasons)) if isinstance(reasons, (list, tuple)) else ()
-    return replace(attempt, verdict=_text(event, "verdict"), reasons=listed)
+    return replace(attempt, verdict=_text(event, "verdict"), reasons=bounded(listed))

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.report import answers, compose, moves, provenance, validity
+from harness.journal import Event
+from harness.report import answers, compose, moves, provenance, service, story, validity
 from harness.report.document import MISSING, Answer, Block, Callout, Code, Paragraph, Table
 from harness.report.material import Material
 
@@ -165,3 +166,59 @@ def test_every_table_has_as_many_cells_as_columns(demo: Material) -> None:
     for table in tables:
         assert {len(row) for row in table.rows} == {len(table.columns)}
         assert sum(width for _, width in table.groups) in {0, len(table.columns)}
+
+
+def on(demo: Material, machine: str, **facts: str) -> Material:
+    """The demo under KVM on a pair, of whose machine these facts were read."""
+    attempts = [replace(one, guest={**one.guest, "accelerator": "kvm"}) for one in demo.attempts]
+    known = {**demo.machines.get((machine, "before"), {}), **facts}
+    machines = {**demo.machines, (machine, "before"): known}
+    return replace(demo, attempts=attempts, manifest={**demo.manifest, "rig": "pair"}, machines=machines)
+
+
+@pytest.mark.parametrize(
+    ("facts", "said_of_it"),
+    [
+        ({"virtualization": "qemu", "cpu_model": "QEMU TCG CPU version 2.5+"}, "itself emulated"),
+        ({"cpu_model": "QEMU TCG CPU version 2.5+"}, "itself emulated"),
+        ({"virtualization": "kvm", "cpu_model": "AMD EPYC"}, "a virtual machine (kvm): its KVM is nested"),
+    ],
+)
+def test_a_kvm_that_is_emulated_or_nested_is_said_to_be(
+    demo: Material, facts: dict[str, str], said_of_it: str
+) -> None:
+    assert said_of_it in answers.banner(on(demo, "b", **facts))
+    assert "host b" in answers.banner(on(demo, "b", **facts))
+
+
+@pytest.mark.parametrize("below", ["none", "systemd-nspawn", "docker"])
+def test_hardware_and_containers_are_not(demo: Material, below: str) -> None:
+    assert answers.banner(on(demo, "b", virtualization=below, cpu_model="AMD EPYC")) == "pair, KVM"
+
+
+@pytest.mark.parametrize("reading", ["chrony_offset_s", "storage_free_bytes"])
+def test_a_reading_of_a_moment_does_not_make_two_hosts_differ(demo: Material, reading: str) -> None:
+    material = on(on(demo, "a", **{reading: "1.5"}), "b", **{reading: "2.5"})
+    assert "The recorded facts of the two hosts are the same." in said(provenance.blocks(material))
+
+
+def test_thousands_of_reasons_of_an_attempt_do_not_fill_the_report(demo: Material) -> None:
+    told = [f"dbench said: [{number}] write failed" for number in range(20_000)]
+    ended = Event(
+        seq=1, t_ns=2, observer="runner", kind="attempt.finished", trial="001-file", attempt=1,
+        data={"verdict": "invalid", "reasons": told},
+    )  # fmt: skip
+    (attempt,) = story.attempts([ended])
+    assert sum(map(len, attempt.reasons)) < 10_000
+    assert "19981 more" in attempt.reasons[-1]
+    assert moves.table(replace(demo, attempts=[attempt])).rows == []
+
+
+def test_other_gaps_have_columns_of_their_own(demo: Material) -> None:
+    (table,) = [
+        block for block in service.blocks(demo) if isinstance(block, Table) and block.key == "service"
+    ]
+    heads = [column.flat for column in table.columns]
+    (file,) = [row for row in table.rows if row[0].text == "file"]
+    assert file[heads.index("Other gap, ms: network")].text == "5"
+    assert file[heads.index("Other gap, ms: application")].text == "0"

@@ -341,7 +341,7 @@ class Attempt:
     def _restarted(self, began: Mapping[str, ClockOffset]) -> list[str]:
         """Sample the clocks once more; why a machine is not known to have run through since `began`."""
         ended = clocks.sample(self._rig.machines, self._record)
-        return clocks.restarted(self._rig.machines, began, ended)
+        return clocks.restarted(self._rig.hosts, began, ended)
 
     def _judge(self, ended_early: str | None, restarted: Sequence[str]) -> Judgement:
         assert self._output is not None

@@ -46,8 +46,8 @@ def judged(path: Path, monkeypatch: pytest.MonkeyPatch, after: dict[str, ClockOf
     hypervisors = SimpleNamespace(connect=dict)
     machine = SimpleNamespace(endpoint=SimpleNamespace(address="198.18.0.1"))
     rig: Any = SimpleNamespace(
-        specify=nothing, clear=nothing, guest=machine, hosts={"a": None}, machines=dict.fromkeys(MACHINES),
-        hypervisors=hypervisors, client=machine,
+        specify=nothing, clear=nothing, guest=machine, client=machine, hypervisors=hypervisors,
+        hosts=dict.fromkeys(("a", "b")), machines=dict.fromkeys(MACHINES),
     )  # fmt: skip
     plan: Any = SimpleNamespace(
         guest=SimpleNamespace(memory_mib=1024, vcpus=1),
@@ -89,3 +89,9 @@ def test_a_host_that_does_not_answer_at_the_end_makes_it_invalid_too(
     found = judged(tmp_path, monkeypatch, {name: offset(name) for name in ("a", "client")})
     assert found.verdict == "invalid"
     assert any("b did not answer" in reason for reason in found.reasons)
+
+
+def test_a_client_that_does_not_answer_at_the_end_costs_its_observer_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert judged(tmp_path, monkeypatch, {name: offset(name) for name in ("a", "b")}).verdict == "valid"

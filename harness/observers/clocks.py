@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import queue
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -83,24 +83,27 @@ def own_kernel() -> str:
 
 
 def restarted(
-    machines: Iterable[str], before: Mapping[str, ClockOffset], after: Mapping[str, ClockOffset]
+    hosts: Collection[str], before: Mapping[str, ClockOffset], after: Mapping[str, ClockOffset]
 ) -> list[str]:
-    """Why the machines are not known to have run through from one sample to the next, in words; none if so.
+    """Why the machines sampled `before` did not run through until sampled again, in words; none if they did.
+
+    One of the `hosts` that does not answer any more is not known to have. Another machine that does not, such
+    as a client whose link is down, costs its observer alone.
 
     Boots are told by their ids; where a machine does not tell them, by its monotonic clock, which begins anew
     and else drifts by far less than a second a trial. A clock that stood still, as in a machine that was
     suspended, is found as well.
     """
-    return [
-        why
-        for machine in machines
-        if machine in before and (why := _restart(machine, before[machine], after.get(machine)))
+    silent = [
+        f"{host} did not answer at the trial's end: whether it was rebooted is not known"
+        for host in hosts
+        if host in before and host not in after
     ]
+    both = [machine for machine in before if machine in after]
+    return silent + [why for one in both if (why := _restart(one, before[one], after[one]))]
 
 
-def _restart(machine: str, before: ClockOffset, after: ClockOffset | None) -> str | None:
-    if after is None:
-        return f"{machine} did not answer at the trial's end: whether it was rebooted is not known"
+def _restart(machine: str, before: ClockOffset, after: ClockOffset) -> str | None:
     if before.boot_id and after.boot_id and before.boot_id != after.boot_id:
         return f"{machine} was rebooted during the trial"
     moved_ns = abs(after.monotonic_offset_ns - before.monotonic_offset_ns)

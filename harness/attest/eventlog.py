@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from harness.attest.evidence import Bank, RefusedError
@@ -56,6 +56,7 @@ _U16_PAIR: Final = struct.Struct("<HH")
 _U16: Final = struct.Struct("<H")
 _U32: Final = struct.Struct("<I")
 _LOCALITY_SIGNATURE: Final = b"StartupLocality\0"
+_LOCALITY_BYTES: Final = len(_LOCALITY_SIGNATURE) + 1
 _STARTUP_LOCALITIES: Final = frozenset({0, 3, 4})
 _H_CRTM_LOCALITY: Final = 4
 _DRTM_PCRS: Final = range(17, 23)
@@ -106,11 +107,13 @@ class EventLog:
         events: All others, in their order, EV_NO_ACTION included.
         locality: The locality that TPM2_Startup came from, which is the last byte of PCR 0's start; 4 where
             an H-CRTM was measured.
+        late_locality: What is said of it only after PCR 0 was extended; None where nothing is.
     """
 
     spec: Spec
     events: tuple[LogEvent, ...]
     locality: int
+    late_locality: int | None = None
 
 
 def parse(data: bytes, *, limit_bytes: int = MAX_BYTES, limit_events: int = MAX_EVENTS) -> EventLog:
@@ -125,10 +128,38 @@ def parse(data: bytes, *, limit_bytes: int = MAX_BYTES, limit_events: int = MAX_
         raise RefusedError(Reason.SIZE_LIMIT, f"an event log of {len(data)} bytes; {limit_bytes} are allowed")
     try:
         spec, ids, offset = _spec(data)
-        events = _events(data, offset, ids, limit_events)
     except struct.error as error:
-        raise _malformed(f"it ends within an event: {error}") from error
-    return EventLog(spec=spec, events=events, locality=_locality(events))
+        raise _malformed("its first event is cut: it ends before what it has to announce") from error
+    events = _events(data, offset, ids, limit_events)
+    locality, late = _localities(events)
+    return EventLog(spec=spec, events=events, locality=locality, late_locality=late)
+
+
+def led_to(log: EventLog, bank: Bank, values: Mapping[int, bytes]) -> frozenset[int]:
+    """The PCRs of `values` that the log leads to: the only ones whose events are known to have happened.
+
+    A PCR without any event is led to where it still holds what it starts with. PCR 0 may have been started
+    from a locality that the log says too late.
+
+    Args:
+        log: The log.
+        bank: The bank that `values` are of.
+        values: PCR index and value, as signed.
+
+    Raises:
+        RefusedError: ``event-log-replay``: the log has no digests of this bank.
+    """
+    found = replay(log, bank)
+    size = log.spec.algorithms[bank]
+    led = {
+        index
+        for index, value in values.items()
+        if found.get(index, initial(index, size, locality=log.locality)) == value
+    }
+    if log.late_locality is not None and 0 in values and 0 not in led:
+        other = replace(log, locality=log.late_locality, late_locality=None)
+        led |= led_to(other, bank, {0: values[0]})
+    return frozenset(led)
 
 
 def replay(log: EventLog, bank: Bank) -> dict[int, bytes]:
@@ -206,57 +237,81 @@ def _events(data: bytes, offset: int, ids: Mapping[int, tuple[str, int]], limit:
     """Every TCG_PCR_EVENT2 from `offset` to the end."""
     events: list[LogEvent] = []
     end = len(data)
-    while offset < end:
-        if len(events) >= limit:
-            raise RefusedError(Reason.SIZE_LIMIT, f"more than {limit} events")
-        pcr, kind, count = _EVENT_HEADER.unpack_from(data, offset)
-        offset += _EVENT_HEADER.size
-        if pcr >= PCRS and not (pcr == NO_PCR and kind == EV_NO_ACTION):
-            raise _malformed(f"event {len(events)} is of PCR {pcr}")
-        if count != len(ids):
-            raise _malformed(f"event {len(events)} has {count} digests where {len(ids)} are announced")
-        digests: dict[str, bytes] = {}
-        for _ in range(count):
-            (number,) = _U16.unpack_from(data, offset)
-            if number not in ids:
-                raise _malformed(f"event {len(events)} has a digest of algorithm 0x{number:04x}")
-            name, size = ids[number]
-            digests[name] = data[offset + 2 : offset + 2 + size]
-            offset += 2 + size
-        if len(digests) != count:
-            raise _malformed(f"event {len(events)} has two digests of one algorithm")
-        (size,) = _U32.unpack_from(data, offset)
-        offset += 4
-        if size > MAX_EVENT_BYTES:
-            raise RefusedError(Reason.SIZE_LIMIT, f"event {len(events)} says it has {size} bytes of data")
-        if size > end - offset:
-            raise _malformed(f"event {len(events)} is cut: {size} bytes of data are said to follow")
-        events.append(LogEvent(pcr, kind, digests, data[offset : offset + size]))
-        offset += size
+    try:
+        while offset < end:
+            if len(events) >= limit:
+                raise RefusedError(Reason.SIZE_LIMIT, f"more than {limit} events")
+            event, offset = _event(data, offset, ids)
+            events.append(event)
+    except _MalformedError as error:
+        raise _malformed(f"event {len(events) + 1} of the log: {error}") from error
+    except _TooLargeError as error:
+        raise RefusedError(Reason.SIZE_LIMIT, f"event {len(events) + 1} of the log: {error}") from error
+    except struct.error as error:
+        raise _malformed(f"event {len(events) + 1} of the log is cut: the log ends within it") from error
     return tuple(events)
 
 
-def _locality(events: tuple[LogEvent, ...]) -> int:
-    """Where TPM2_Startup came from, as the log says before anything went into PCR 0.
+class _MalformedError(Exception):
+    """Why an event is none; :func:`_events` adds which one and turns it into a refusal."""
 
-    An H-CRTM means locality 4, said or not (Part 1, section 34.3).
+
+class _TooLargeError(Exception):
+    """An event says that it is larger than any may be; likewise."""
+
+
+def _event(data: bytes, offset: int, ids: Mapping[int, tuple[str, int]]) -> tuple[LogEvent, int]:
+    """The event at `offset`, and where the next begins; struct.error where the data end before."""
+    pcr, kind, count = _EVENT_HEADER.unpack_from(data, offset)
+    offset += _EVENT_HEADER.size
+    if pcr >= PCRS and not (pcr == NO_PCR and kind == EV_NO_ACTION):
+        raise _MalformedError(f"it is of PCR {pcr}, which does not exist")
+    if count != len(ids):
+        raise _MalformedError(f"it has {count} digests where {len(ids)} are announced")
+    digests: dict[str, bytes] = {}
+    for _ in range(count):
+        (number,) = _U16.unpack_from(data, offset)
+        if number not in ids:
+            raise _MalformedError(f"it has a digest of algorithm 0x{number:04x}, which was not announced")
+        name, size = ids[number]
+        digests[name] = data[offset + 2 : offset + 2 + size]
+        offset += 2 + size
+    if len(digests) != count:
+        raise _MalformedError("it has two digests of one algorithm")
+    (size,) = _U32.unpack_from(data, offset)
+    offset += 4
+    if size > MAX_EVENT_BYTES:
+        raise _TooLargeError(f"it says that it has {size} bytes of data")
+    if size > len(data) - offset:
+        left = len(data) - offset
+        raise _MalformedError(f"it is cut: {size} bytes of data are said to follow, and {left} do")
+    return LogEvent(pcr, kind, digests, data[offset : offset + size]), offset + size
+
+
+def _localities(events: tuple[LogEvent, ...]) -> tuple[int, int | None]:
+    """Where TPM2_Startup came from, as the log says, and what it says only after PCR 0 was extended.
+
+    An H-CRTM means locality 4, said or not (Part 1, section 34.3). A TCG_EfiStartupLocalityEvent has exactly
+    17 bytes (PFP, section 10.4.5.3): longer ones, as of firmware that pads the data of all its events, and
+    shorter ones are notes like any other. It should come before anything is extended into PCR 0, and need not.
     """
     said: int | None = None
+    late: int | None = None
     extended = False
     measured = False
-    for event in events:
+    for number, event in enumerate(events, 1):
         if event.pcr != 0:
             continue
         if event.type != EV_NO_ACTION:
             measured = measured or (event.type == EV_EFI_HCRTM_EVENT and not extended)
             extended = True
-        elif event.data.startswith(_LOCALITY_SIGNATURE):
-            value = event.data[len(_LOCALITY_SIGNATURE) :]
-            if said is not None or extended:
-                raise _malformed("a startup locality is said twice, or after PCR 0 was extended")
-            if len(value) != 1 or value[0] not in _STARTUP_LOCALITIES:
-                raise _malformed(f"the startup locality is {value.hex() or 'missing'}")
-            said = value[0]
+        elif len(event.data) == _LOCALITY_BYTES and event.data.startswith(_LOCALITY_SIGNATURE):
+            if said is not None or late is not None:
+                raise _malformed(f"event {number} of the log: it says the startup locality a second time")
+            value = event.data[-1]
+            if value not in _STARTUP_LOCALITIES:
+                raise _malformed(f"event {number} of the log: a startup locality of {value}; 0, 3 or 4 exist")
+            said, late = (None, value) if extended else (value, None)
     if measured and said not in {None, _H_CRTM_LOCALITY}:
         raise _malformed(f"an H-CRTM is measured and the startup locality is {said}")
-    return _H_CRTM_LOCALITY if measured else said or 0
+    return _H_CRTM_LOCALITY if measured else said or 0, late

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from harness.attest.appraisal import IMA_PCR
-from harness.attest.eventlog import EV_NO_ACTION
+from harness.attest.eventlog import EV_NO_ACTION, EventLog
 from harness.attest.evidence import RefusedError
 from harness.attest.ima import BOOT_AGGREGATE, ImaEntry
 from harness.attest.memory import Finding
@@ -98,15 +98,18 @@ def _pcr_values(work: Work) -> frozenset[int]:
 
 
 def _events(work: Work, pinned: frozenset[int]) -> None:
-    """Every event of a signed PCR is a reference event, unless the PCR's whole value is one already."""
+    """Every event of a signed PCR is a reference event, unless the PCR's whole value is one already.
+
+    Of PCRs that the log does not lead to no event is judged: whatever it says of them, nothing vouches for.
+    """
     question, judged = work.question, set(pinned)
     if work.log is not None:
         bank = question.challenge.bank
         known = question.reference.events.get(bank, {})
-        allowed = {index: frozenset(known.get(index, ())) for index in work.pcrs}
+        allowed = {index: frozenset(known.get(index, ())) for index in work.led}
         some = False
         for number, event in enumerate(work.log.events, 1):
-            if event.type == EV_NO_ACTION or event.pcr not in work.pcrs:
+            if event.type == EV_NO_ACTION or event.pcr not in work.led:
                 continue
             some = True
             if event.pcr in pinned:
@@ -225,9 +228,15 @@ def claims(work: Work) -> Mapping[str, Json]:
         "software_tpm": question.software_tpm,
         "checked": list(work.checked),
         "unchecked": list(work.unchecked),
-        "event_log": None if work.log is None else {"events": len(work.log.events)},
+        "event_log": None if work.log is None else _log_claims(work, work.log),
         "ima": None
         if work.ima is None
         else {"entries": work.ima.entries, "new": len(work.entries), "ahead": work.ahead},
         "warnings": [{"reason": one.reason.value, "why": one.why} for one in work.warnings],
     }
+
+
+def _log_claims(work: Work, log: EventLog) -> Mapping[str, Json]:
+    """How long the log is, and the signed PCRs of its events that it does not lead to."""
+    said = {event.pcr for event in log.events if event.type != EV_NO_ACTION}
+    return {"events": len(log.events), "not_led_to": sorted(said & work.pcrs.keys() - work.led)}

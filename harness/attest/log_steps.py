@@ -10,7 +10,7 @@ Sources: TCG PC Client Platform Firmware Profile 1.05 (PFP); the Linux kernel's 
 from __future__ import annotations
 
 from harness.attest import eventlog, ima
-from harness.attest.appraisal import BANK_BYTES, FIRMWARE_PCRS, IMA_PCR, ima_basis
+from harness.attest.appraisal import FIRMWARE_PCRS, IMA_PCR, ima_basis
 from harness.attest.evidence import ImaExcerpt, RefusedError
 from harness.attest.ima import ImaEntry, ImaState
 from harness.attest.reasons import Reason
@@ -18,10 +18,12 @@ from harness.attest.steps import Work
 
 
 def event_log(work: Work) -> None:
-    """Step 10: the event log leads to the signed values of every PCR that it is about.
+    """Step 10: the event log leads to the signed values of the PCRs that it has to explain.
 
-    A PCR of the firmware (0 to 9) without any event must hold what it starts with. Nothing is said here of
-    what the events are: their types and texts are in no digest.
+    These are the firmware's and the boot loader's (0 to 9), events or none, and whatever other PCR has
+    reference values for its events. Into other PCRs an operating system may extend more, which is in no
+    log: events of a PCR that the log does not lead to are not known to have happened and are left aside.
+    Nothing is said here of what the events are: their types and texts are in no digest.
     """
     question = work.question
     if question.policy.require.event_log == "ignore":
@@ -32,17 +34,15 @@ def event_log(work: Work) -> None:
     log = eventlog.parse(
         work.evidence.event_log, limit_bytes=limits.event_log_bytes, limit_events=limits.events
     )
-    replayed = eventlog.replay(log, bank)
-    for index, value in work.pcrs.items():
-        claimed = replayed.get(index)
-        if claimed is None and index in FIRMWARE_PCRS:
-            claimed = eventlog.initial(index, BANK_BYTES[bank], locality=log.locality)
-        if claimed is not None and claimed != value:
-            raise RefusedError(
-                Reason.EVENT_LOG_REPLAY,
-                f"PCR {index}: the log leads to {claimed.hex()}, {value.hex()} is signed",
-            )
-    work.log = log
+    led = eventlog.led_to(log, bank, work.pcrs)
+    wanted = {*FIRMWARE_PCRS, *question.reference.events.get(bank, ())}
+    for index in sorted(wanted & work.pcrs.keys() - led):
+        claimed = eventlog.replay(log, bank).get(index)
+        says = "has no event of it" if claimed is None else f"leads to {claimed.hex()}"
+        raise RefusedError(
+            Reason.EVENT_LOG_REPLAY, f"PCR {index}: the log {says}, {work.pcrs[index].hex()} is signed"
+        )
+    work.log, work.led = log, led
 
 
 def ima_list(work: Work) -> None:

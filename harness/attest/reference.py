@@ -83,9 +83,12 @@ def _lines(value: object, indent: str) -> Iterator[str]:
 
 
 def _events(log: bytes, bank: Bank, signed: Mapping[int, bytes]) -> dict[int, tuple[str, ...]]:
+    """The digests of the events that are known to have happened: of PCRs that the log leads to."""
     digests: dict[int, list[str]] = {}
-    for event in eventlog.parse(log).events:
-        if event.type != eventlog.EV_NO_ACTION and event.pcr in signed:
+    parsed = eventlog.parse(log)
+    led = eventlog.led_to(parsed, bank, signed)
+    for event in parsed.events:
+        if event.type != eventlog.EV_NO_ACTION and event.pcr in led:
             digests.setdefault(event.pcr, []).append(event.digests[bank].hex())
     return {index: _union(found) for index, found in sorted(digests.items())}
 

@@ -58,6 +58,7 @@ class Work:
         pcrs: Their values; no other PCR is ever used (step 8).
         boot: Where the quote stands after the last one (step 9).
         log: The event log, where it is checked (step 10).
+        led: The signed PCRs that it leads to; events of others are the sender's word (step 10).
         ima: How far the IMA list goes, where it is checked (step 11).
         entries: The IMA entries that the quote covers and that are new (step 11).
         ahead: Entries behind them, which the quote does not cover (step 11).
@@ -77,6 +78,7 @@ class Work:
     pcrs: Mapping[int, bytes] = field(init=False)
     boot: Boot = field(init=False)
     log: EventLog | None = None
+    led: frozenset[int] = frozenset()
     ima: ImaState | None = None
     entries: tuple[ImaEntry, ...] = ()
     ahead: int = 0

@@ -96,10 +96,8 @@ def test_no_action_events_are_not_extended() -> None:
     [
         [logs.startup_locality(1)],
         [logs.startup_locality(0), logs.startup_locality(0)],
-        [VERSION, logs.startup_locality(3)],
+        [logs.startup_locality(0), VERSION, logs.startup_locality(3)],
         [logs.startup_locality(3), HCRTM],
-        [Measured(pcr=0, type=logs.EV_NO_ACTION, data=b"StartupLocality\0")],
-        [Measured(pcr=0, type=logs.EV_NO_ACTION, data=b"StartupLocality\0\3\0")],
         [Measured(pcr=24, data=b"x")],
         [Measured(pcr=24, type=logs.EV_NO_ACTION, data=b"x")],
         [Measured(pcr=eventlog.NO_PCR, data=b"x")],
@@ -107,10 +105,8 @@ def test_no_action_events_are_not_extended() -> None:
     ids=[
         "locality 1",
         "twice",
-        "late",
+        "again later",
         "against H-CRTM",
-        "none",
-        "two bytes",
         "PCR 24",
         "note of PCR 24",
         "no PCR",
@@ -118,6 +114,44 @@ def test_no_action_events_are_not_extended() -> None:
 )
 def test_what_the_profile_does_not_know_is_refused(events: list[Measured]) -> None:
     assert refused(logs.event_log(events))
+
+
+@pytest.mark.parametrize("rest", [b"", b"\3\0", b"\3" + bytes(33), b"\0" + b"\xff" * 33])
+def test_a_locality_event_of_another_size_is_a_note_like_any_other(rest: bytes) -> None:
+    """Firmware that pads the data of each event to 50 bytes, for one."""
+    note = Measured(pcr=0, type=logs.EV_NO_ACTION, data=b"StartupLocality\0" + rest)
+    log = eventlog.parse(logs.event_log([note, VERSION]))
+    assert (log.locality, len(log.events)) == (0, 2)
+    assert eventlog.replay(log, "sha256") == logs.extended([VERSION], "sha256")
+
+
+@pytest.mark.parametrize("started", [0, 3])
+def test_a_locality_that_is_said_late_may_be_where_pcr_0_started_from(started: int) -> None:
+    events = [VERSION, logs.startup_locality(3), VERSION]
+    value = logs.extended(events, "sha256", start={0: bytes(31) + bytes([started])})[0]
+    log = eventlog.parse(logs.event_log(events))
+    assert (log.locality, log.late_locality) == (0, 3)
+    assert eventlog.led_to(log, "sha256", {0: value}) == {0}
+    other = logs.extended(events, "sha256", start={0: bytes(31) + b"\4"})[0]
+    assert eventlog.led_to(log, "sha256", {0: other}) == set()
+
+
+def test_which_pcrs_a_log_leads_to() -> None:
+    events = [VERSION, Measured(pcr=12, data=b"loader.conf")]
+    values = {0: bytes(32), 5: bytes(32), 12: bytes(32), 17: b"\xff" * 32} | logs.extended(events, "sha256")
+    log = eventlog.parse(logs.event_log(events))
+    assert eventlog.led_to(log, "sha256", values) == {0, 5, 12, 17}
+    assert eventlog.led_to(log, "sha256", values | {12: bytes(32), 5: b"x" * 32, 17: bytes(32)}) == {0}
+
+
+def test_every_cut_is_told_in_a_sentence() -> None:
+    """Which event, what of it and where: never the words of the library that unpacks it."""
+    data = logs.event_log(logs.boot(4), ("sha1", "sha256"))
+    whole = {len(logs.event_log(logs.boot(4)[:count], ("sha1", "sha256"))) for count in range(5)}
+    for size in set(range(len(data))) - whole:
+        why = refused(data[:size])
+        assert "unpack" not in why and "buffer" not in why, why
+        assert why.startswith(("it is cut", "its first event", "event ")), why
 
 
 def test_every_cut_is_refused() -> None:

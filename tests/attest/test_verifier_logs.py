@@ -6,12 +6,15 @@ from dataclasses import replace
 
 import pytest
 
+from harness.attest.appraisal import ReferenceValues
 from harness.attest.evidence import Evidence, ImaExcerpt, KeyType
 from harness.attest.ima import ImaState
 from harness.attest.memory import Finding, Memory
 from harness.attest.question import ima_from
 from harness.attest.reasons import Reason, Tier
+from harness.attest.reference import record
 from harness.attest.structures import ClockInfo
+from harness.attest.verifier import Verification
 from harness.errors import RecordError
 from harness.journal import Json
 from tests.attest import logs
@@ -143,6 +146,81 @@ def test_a_firmware_pcr_without_events_holds_what_it_starts_with(machine: Platfo
     """PCR 9 was extended, and the log says nothing of it."""
     silent = replace(machine, extra={9: b"\x01" * 32}, events=[e for e in machine.events if e.pcr != 9])
     refused(judged(silent), Reason.EVENT_LOG_REPLAY, "event-log")
+
+
+LOADER = [Measured(pcr=12, data=b"loader.conf"), Measured(pcr=12, data=b"quiet")]
+TO_12 = (*range(11), 12)
+
+
+def with_loader(machine: Platform, *, extended: bool) -> Platform:
+    """The machine with a boot loader that measures into PCR 12, and a system that does so too or not."""
+    started = replace(machine, events=[*machine.events, *LOADER])
+    if extended:
+        later_on = [*LOADER, Measured(pcr=12, data=b"the system's own")]
+        return replace(started, extra={12: logs.extended(later_on, "sha256")[12]})
+    return started
+
+
+def judged_to_12(machine: Platform, evidence: Evidence | None = None, **changes: object) -> Verification:
+    usual: dict[str, object] = {"policy": policy(pcrs=TO_12), "challenge": challenge(pcrs=TO_12)}
+    return judged(machine, evidence, **(usual | changes))
+
+
+def without_12(reference: ReferenceValues) -> ReferenceValues:
+    events = {index: digests for index, digests in reference.events["sha256"].items() if index != 12}
+    return reference.model_copy(update={"events": {"sha256": events}})
+
+
+def test_a_pcr_that_the_system_extends_later_need_not_be_led_to(machine: Platform) -> None:
+    extended = with_loader(machine, extended=True)
+    found = judged_to_12(extended, reference=without_12(extended.reference))
+    assert found.result.tier is Tier.AFFIRMING
+    assert "pcr-12" in said(found, "unchecked")
+    assert found.result.claims["event_log"] == {"events": len(extended.events), "not_led_to": [12]}
+
+
+def test_a_pcr_that_is_led_to_has_its_events_judged(machine: Platform) -> None:
+    started = with_loader(machine, extended=False)
+    found = judged_to_12(started)
+    assert found.accepted and "pcr-12" not in said(found, "unchecked")
+    assert found.result.claims["event_log"] == {"events": len(started.events), "not_led_to": []}
+    unknown = judged_to_12(started, reference=without_12(started.reference))
+    refused(unknown, Reason.EVENT_UNKNOWN, "appraisal")
+
+
+def test_reference_events_of_a_pcr_want_the_log_to_lead_to_it(machine: Platform) -> None:
+    """Or else whoever extends the PCR once more gets rid of the judgement of its events."""
+    extended = with_loader(machine, extended=True)
+    refused(judged_to_12(extended), Reason.EVENT_LOG_REPLAY, "event-log")
+    silent = changed(extended.evidence(), event_log=logs.event_log(machine.events))
+    refused(judged_to_12(extended, silent), Reason.EVENT_LOG_REPLAY, "event-log")
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_whole_value_of_such_a_pcr_is_judged_all_the_same(machine: Platform, right: bool) -> None:
+    extended = with_loader(machine, extended=True)
+    value = extended.pcrs[12] if right else bytes(32)
+    reference = without_12(extended.reference)
+    pinned = {"sha256": {**reference.pcrs["sha256"], 12: (value.hex(),)}}
+    found = judged_to_12(extended, reference=reference.model_copy(update={"pcrs": pinned}))
+    if right:
+        assert found.accepted and "pcr-12" not in said(found, "unchecked")
+    else:
+        refused(found, Reason.PCR_VALUE, "appraisal")
+
+
+def test_events_that_nothing_vouches_for_become_no_reference_values(machine: Platform) -> None:
+    of = policy(pcrs=TO_12)
+    started, extended = (with_loader(machine, extended=one) for one in (False, True))
+    assert 12 in record(started.evidence(), of).events["sha256"]
+    assert 12 not in record(extended.evidence(), of).events["sha256"]
+
+
+def said(found: Verification, key: str) -> list[str]:
+    """A list among the claims."""
+    listed = found.result.claims[key]
+    assert isinstance(listed, list)
+    return listed
 
 
 def test_relabelling_an_event_changes_nothing(machine: Platform) -> None:

@@ -76,6 +76,25 @@ def _started(stage: Stage, first: Measured, locality: int) -> Asked:
     return scene.against(pcrs={"sha256": pcrs})
 
 
+def _started_late(stage: Stage) -> Asked:
+    """A platform that started from locality 3, and whose log says so at its end."""
+    scene = _started(stage, Measured(pcr=14, type=EV_NO_ACTION, data=b"a note"), 3)
+    return scene.sent(event_log=logs.event_log([*stage.events[1:], logs.startup_locality(3)]))
+
+
+def _beyond(stage: Stage, *, known: bool, more: bytes) -> Asked:
+    """A platform whose boot loader measured into PCR 12, and whose system extended it by `more`."""
+    loader = Measured(pcr=12, data=b"loader.conf")
+    later = [Measured(pcr=12, data=more)] if more else []
+    pcrs = (*range(11), 12)
+    scene = stage.honest(events=[*stage.events, loader, *later]).challenged(pcrs=pcrs)
+    scene = scene.sent(event_log=logs.event_log([*stage.events, loader]))
+    events = dict(stage.reference.events["sha256"])
+    if known:
+        events[12] = (loader.digest("sha256").hex(),)
+    return scene.under(pcrs=pcrs).against(events={"sha256": events})
+
+
 def _unlogged(stage: Stage) -> Asked:
     """PCR 9 was extended and no event of it is in the log."""
     return _log(stage, lambda events: [one for one in events if one.pcr != 9])
@@ -271,9 +290,15 @@ CASES: tuple[Case, ...] = grouped(
     ),
     (
         "locality-of-two-bytes",
-        Reason.EVENT_LOG_MALFORMED,
-        "A startup locality of two bytes",
+        Reason.ACCEPTED,
+        "A note of 18 bytes, which is no startup locality",
         partial(_log, change=lambda events: [replace(events[0], data=events[0].data + b"\0"), *events[1:]]),
+    ),
+    (
+        "locality-of-two-bytes-from-3",
+        Reason.EVENT_LOG_REPLAY,
+        "The same on a platform that was started from locality 3",
+        lambda stage: _started(stage, replace(stage.events[0], data=stage.events[0].data + b"\3"), 3),
     ),
     (
         "locality-twice",
@@ -283,9 +308,52 @@ CASES: tuple[Case, ...] = grouped(
     ),
     (
         "locality-late",
-        Reason.EVENT_LOG_MALFORMED,
+        Reason.ACCEPTED,
         "A startup locality after PCR 0 was extended",
         partial(_log, change=lambda events: [*events[1:], logs.startup_locality(0)]),
+    ),
+    (
+        "locality-late-and-wrong",
+        Reason.ACCEPTED,
+        "A locality that is said late, and from which PCR 0 was not started",
+        partial(_log, change=lambda events: [*events[1:], logs.startup_locality(3)]),
+    ),
+    ("locality-late-and-right", Reason.ACCEPTED, "The same, from which it was started", _started_late),
+    (
+        "locality-early-and-late",
+        Reason.EVENT_LOG_MALFORMED,
+        "Two startup localities, one of them late",
+        partial(_log, change=lambda events: [*events, logs.startup_locality(0)]),
+    ),
+    (
+        "locality-late-twice",
+        Reason.EVENT_LOG_MALFORMED,
+        "Two startup localities, both of them late",
+        partial(_log, change=lambda events: [*events[1:], *[logs.startup_locality(0)] * 2]),
+    ),
+    (
+        "system-extended-a-pcr-of-the-log",
+        Reason.ACCEPTED,
+        "A PCR behind the boot loader's, extended by the system as well: its events count for nothing",
+        partial(_beyond, known=False, more=b"the system's own"),
+    ),
+    (
+        "reference-events-not-led-to",
+        Reason.EVENT_LOG_REPLAY,
+        "The same, where the events of that PCR have reference values",
+        partial(_beyond, known=True, more=b"the system's own"),
+    ),
+    (
+        "reference-events-led-to",
+        Reason.ACCEPTED,
+        "The same, and the log leads to that PCR",
+        partial(_beyond, known=True, more=b""),
+    ),
+    (
+        "event-behind-the-loader-unknown",
+        Reason.EVENT_UNKNOWN,
+        "An event of a PCR that the log leads to, without a reference value",
+        partial(_beyond, known=False, more=b""),
     ),
     (
         "locality-against-h-crtm",

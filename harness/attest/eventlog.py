@@ -293,7 +293,7 @@ def _localities(events: tuple[LogEvent, ...]) -> tuple[int, int | None]:
 
     An H-CRTM means locality 4, said or not (Part 1, section 34.3). A TCG_EfiStartupLocalityEvent has exactly
     17 bytes (PFP, section 10.4.5.3): longer ones, as of firmware that pads the data of all its events, and
-    shorter ones are notes like any other. It should come before anything is extended into PCR 0, and need not.
+    shorter ones are notes like any other. It should come before all that is extended into PCR 0.
     """
     said: int | None = None
     late: int | None = None

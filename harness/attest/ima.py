@@ -2,29 +2,35 @@
 
 The list grows while it is read, so it may run ahead of the quote; what it may not do is lack an entry. An
 entry is vouched for only by :func:`replay`, and only up to the count that it returns: a caller must never
-appraise the tail behind it. This module must never judge what was measured, nor read beyond its bounds.
+appraise the tail behind it. Which PCR an entry was extended into is in no digest: one of another PCR is
+vouched for only by :func:`follow`. This module must never judge what was measured, nor read beyond its
+bounds.
 
-Source: Linux ``Documentation/security/IMA-templates.rst``; the forms are those of ``ima_fs.c`` and
-``ima_template_lib.c`` in ``security/integrity/ima``. Since Linux 5.8 each PCR bank is extended with its own
-hash of the template data; older kernels pad SHA-1 instead and are not supported.
+Source: Linux ``Documentation/security/IMA-templates.rst``; the forms are those of ``ima_fs.c`` in
+``security/integrity/ima``. Since Linux 5.8 each PCR bank is extended with its own hash of the template data;
+older kernels pad SHA-1 instead and are not supported.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
-from binascii import hexlify, unhexlify
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
+from harness.attest import ima_templates
 from harness.attest.evidence import Bank, ImaExcerpt, RefusedError
+from harness.attest.ima_templates import MalformedError, digest_of_text
 from harness.attest.reasons import Reason
 
 PCR: Final = 10
-"""The PCR that IMA extends unless its policy says otherwise for a rule; entries of others are refused."""
+"""The PCR that IMA extends unless its policy says otherwise for a rule."""
+
+PCRS: Final = 24
 
 MAX_BYTES: Final = 128 * 2**20
 """The longest stretch that is looked at."""
@@ -34,60 +40,44 @@ MAX_TEMPLATE_BYTES: Final = 2**20
 """The most template data that one entry may carry; buffers of ``ima-buf`` are the longest."""
 
 _MAX_NAME_BYTES: Final = 255
+_NAME_BYTES: Final = range(1, _MAX_NAME_BYTES + 1)
 _MAX_LINE_BYTES: Final = 2 * MAX_TEMPLATE_BYTES + 1024
 _MAX_JOINED_BYTES: Final = 16 * 2**10
 _MAX_JOINED_LINES: Final = 64
 """A path may hold line feeds, which the ASCII form does not escape: so many lines are tried as one entry."""
-
-_FIELDS: Final[Mapping[bytes, tuple[str, bool]]] = {
-    b"ima-ng": ("ima-ng", False),
-    b"ima-sig": ("ima-sig", True),
-    b"ima-buf": ("ima-buf", True),
-}
-"""Templates, and whether a third field (signature or buffer) follows d-ng and n-ng."""
-
-_DIGEST_BYTES: Final[Mapping[bytes, tuple[str, int]]] = {
-    name.encode(): (name, size)
-    for name, size in (
-        ("md5", 16),
-        ("sha1", 20),
-        ("rmd160", 20),
-        ("sha224", 28),
-        ("sha256", 32),
-        ("sha384", 48),
-        ("sha512", 64),
-        ("sm3", 32),
-        ("streebog256", 32),
-        ("streebog512", 64),
-        ("sha3-256", 32),
-        ("sha3-384", 48),
-        ("sha3-512", 64),
-    )
-}
-"""The kernel's names of hashes (``crypto/hash_info.c``), and their bytes."""
 
 _HASHES: Final = {"sha256": hashlib.sha256, "sha384": hashlib.sha384}
 _BANK_BYTES: Final = {"sha256": 32, "sha384": 48}
 _HEADER: Final = struct.Struct("<I20sI")
 _U32: Final = struct.Struct("<I")
 _NO_DIGEST: Final = bytes(20)
-_ASCII_PCR: Final = b"%2d" % PCR
+_TEXTS: Final = {name: name.decode() for name in ima_templates.BUILTIN}
+_LOST: Final = b""
+"""Stands for the value of a PCR that the list did not lead to at some time: no later entry mends that."""
+
+_LINE: Final = re.compile(rb"[ 0-9][0-9] [0-9a-f]{32,128} [ -~]{1,255} ")
+"""How an entry of the ASCII form begins."""
+
+_LINE_PARTS: Final = ("template digest", "template's name", "digest and path")
+_PCR_TEXTS: Final[Mapping[bytes, int]] = {b"%2d " % pcr: pcr for pcr in range(PCRS)}
 
 
 class ImaEntry(NamedTuple):
     r"""One measurement; a named tuple because a list has 100,000 of them.
 
     Attributes:
-        pcr: Always 10.
-        template: ``ima-ng``, ``ima-sig`` or ``ima-buf``.
+        pcr: 0 to 23, 10 as a rule; in no digest.
+        template: The name of its template, such as ``ima-sig``, or a custom one's format; in no digest.
         template_digest: SHA-1 of the template data; twenty zeros for a violation.
         path: The file's path, or the name of a buffer for ``ima-buf``. The kernel writes ``_`` for a space;
-            bytes that are not UTF-8 read ``\xNN`` here.
-        file_hash_alg: The hash of the measured content, by the kernel's name.
-        file_digest: The measured content's digest.
+            bytes that are not UTF-8 read ``\xNN`` here. Empty where it is not :attr:`known`.
+        file_hash_alg: The hash of the measured content, by the kernel's name; ``verity-`` and that where it
+            is fs-verity's. Likewise.
+        file_digest: The measured content's digest. Likewise.
         template_data: What is hashed and extended.
         violation: The file was written while it was measured: PCR 10 was extended with ones, so that nothing
             that this entry says is vouched for, not even the path.
+        known: Whether the data say which file or buffer was measured, and its digest.
     """
 
     pcr: int
@@ -98,11 +88,17 @@ class ImaEntry(NamedTuple):
     file_digest: bytes
     template_data: bytes
     violation: bool
+    known: bool = True
 
     @property
     def of_file(self) -> bool:
         """Whether a file was measured, and not a buffer of the kernel or the boot aggregate."""
-        return self.template != "ima-buf" and self.path != BOOT_AGGREGATE
+        return self.known and self.template != "ima-buf" and self.path != BOOT_AGGREGATE
+
+    @property
+    def fields(self) -> Mapping[str, bytes]:
+        """The template data's fields by the kernel's names for them; empty where these are not known."""
+        return ima_templates.named(self.template.encode("ascii", "replace"), self.template_data)
 
 
 BOOT_AGGREGATE: Final = "boot_aggregate"
@@ -115,7 +111,8 @@ class ImaState:
 
     Attributes:
         entries: How many entries of the whole list are in `values`.
-        values: PCR 10 by bank, for the banks that are followed.
+        values: PCR 10 by bank, for the banks that are followed; and other PCRs that the list has entries of,
+            by bank, colon and index.
     """
 
     entries: int
@@ -136,8 +133,8 @@ def parse(
 
     Raises:
         RefusedError: ``size-limit`` where a bound is exceeded; ``ima-malformed`` where an entry is cut, is of
-            another template or PCR, says another digest than its data have, or where more entries come than
-            the list had.
+            a PCR that does not exist, says another digest than its data have or has not the fields of its
+            template, or where more entries come than the list had.
     """
     data = excerpt.data
     if len(data) > limit_bytes:
@@ -151,9 +148,12 @@ def parse(
                 raise RefusedError(Reason.SIZE_LIMIT, f"more than {limit_entries} IMA entries")
             entry, offset = read(data, offset)
             entries.append(entry)
-    except (_MalformedError, struct.error) as error:
+    except (MalformedError, struct.error) as error:
+        why = "it is cut: the list ends within it" if isinstance(error, struct.error) else str(error)
+        if excerpt.form == "binary" and _LINE.match(data, offset):
+            why = "it is text: the ASCII form of a list was sent as the binary one"
         raise RefusedError(
-            Reason.IMA_MALFORMED, f"entry {excerpt.first + len(entries)} of the IMA list: {error}"
+            Reason.IMA_MALFORMED, f"entry {excerpt.first + len(entries)} of the IMA list: {why}"
         ) from error
     if excerpt.first + len(entries) > excerpt.total:
         raise RefusedError(
@@ -188,96 +188,181 @@ def replay(
             f"PCR {PCR} is nowhere as quoted from entry {state.entries} to {state.entries + len(entries)}",
         )
     values = {
-        other: expected if other == bank else deque(_values(before, entries[:count], other), maxlen=1)[0]
+        other: expected if other == bank else _last(before, entries[:count], other)
         for other, before in state.values.items()
+        if other in _HASHES
     }
     return ImaState(entries=state.entries + count, values=MappingProxyType(values))
 
 
-class _MalformedError(Exception):
-    """Why an entry is none; :func:`parse` adds which one and turns it into a refusal."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """What became of PCRs other than 10 over a stretch of a list.
+
+    Attributes:
+        count: How many of its entries the quote vouches for, with those that the other PCRs show behind the
+            last of PCR 10.
+        values: Their values behind these, as :class:`ImaState` keeps them.
+        vouched: The PCRs that the list leads to: their entries in the stretch happened as it says.
+        aside: The PCRs whose entries, of this stretch or an earlier one, nothing vouches for.
+    """
+
+    count: int
+    values: Mapping[str, bytes]
+    vouched: frozenset[int]
+    aside: frozenset[int]
+
+
+def follow(
+    before: Mapping[str, bytes],
+    entries: Sequence[ImaEntry],
+    count: int,
+    bank: Bank,
+    signed: Mapping[int, bytes],
+) -> Followed:
+    """Which PCRs other than 10 a stretch leads to whose first `count` entries lead to PCR 10.
+
+    The kernel extends in the list's order, so that a quote covers what stands before one point of it. That
+    point lies behind the `count` entries, and before the next one of PCR 10.
+
+    Args:
+        before: The values before the first entry, of an :class:`ImaState`; empty at a list's beginning.
+        entries: The entries, with those behind the quote.
+        count: How many of them lead to PCR 10.
+        bank: The bank that `signed` is of.
+        signed: The signed PCRs.
+    """
+    end = next((at for at in range(count, len(entries)) if entries[at].pcr == PCR), len(entries))
+    prefix = f"{bank}:"
+    known = {int(key.removeprefix(prefix)): value for key, value in before.items() if key.startswith(prefix)}
+    reached: dict[int, int] = {}
+    there = {*known, *(entry.pcr for entry in entries[:end] if entry.pcr != PCR)}
+    for pcr in sorted(there & signed.keys()):
+        value = known.get(pcr, bytes(_BANK_BYTES[bank]))
+        at = None if value == _LOST else _reached(value, entries[:end], count, bank, pcr, signed[pcr])
+        if at is not None:
+            reached[pcr] = at
+    covered = max(reached.values(), default=count)
+    vouched = {
+        pcr for pcr, at in reached.items() if not any(entry.pcr == pcr for entry in entries[at:covered])
+    }
+    values = {f"{prefix}{pcr}": signed[pcr] if pcr in vouched else _LOST for pcr in sorted(there)}
+    return Followed(
+        count=covered,
+        values=MappingProxyType(values),
+        vouched=frozenset(vouched),
+        aside=frozenset(there - vouched),
+    )
+
+
+def _reached(
+    value: bytes, entries: Sequence[ImaEntry], count: int, bank: Bank, pcr: int, expected: bytes
+) -> int | None:
+    """The first point from `count` on at which a PCR is `expected`; None where there is none."""
+    chain = enumerate(_values(value, entries, bank, pcr))
+    return next((at for at, held in chain if at >= count and held == expected), None)
 
 
 _Found: TypeAlias = tuple[ImaEntry, int]
 
 
-def _values(value: bytes, entries: Sequence[ImaEntry], bank: str) -> Iterator[bytes]:
-    """PCR 10 of `bank`: `value`, then what it is after each entry."""
+def _last(value: bytes, entries: Sequence[ImaEntry], bank: str, pcr: int = PCR) -> bytes:
+    return deque(_values(value, entries, bank, pcr), maxlen=1)[0]
+
+
+def _values(value: bytes, entries: Sequence[ImaEntry], bank: str, pcr: int = PCR) -> Iterator[bytes]:
+    """A PCR of `bank`: `value`, then what it is after each entry, which most are not of another PCR."""
     new = _HASHES[bank]
     ones = b"\xff" * _BANK_BYTES[bank]
     yield value
     for entry in entries:
-        value = new(value + (ones if entry.violation else new(entry.template_data).digest())).digest()
+        if entry.pcr == pcr:
+            value = new(value + (ones if entry.violation else new(entry.template_data).digest())).digest()
         yield value
 
 
 def _binary_entry(data: bytes, offset: int) -> _Found:
     """The entry at `offset` of the binary form, and where the next begins."""
     pcr, digest, name_size = _HEADER.unpack_from(data, offset)
-    offset += 28
-    if pcr != PCR:
-        raise _MalformedError(f"it is of PCR {pcr}")
-    if name_size > _MAX_NAME_BYTES:
-        raise _MalformedError(f"a template name of {name_size} bytes")
+    offset += _HEADER.size
+    if pcr >= PCRS:
+        raise MalformedError(f"it is of PCR {pcr}, which does not exist")
+    if name_size not in _NAME_BYTES:
+        raise MalformedError(
+            f"a template name of {name_size} bytes; lists are read whose template digests are SHA-1's"
+        )
     template = data[offset : offset + name_size]
     offset += name_size
+    if template == ima_templates.LEGACY:
+        body, offset = _legacy_body(data, offset, digest)
+        return _entry(pcr, template, digest, body), offset
     (size,) = _U32.unpack_from(data, offset)
     offset += 4
     if size > MAX_TEMPLATE_BYTES:
-        raise _MalformedError(f"{size} bytes of template data")
+        raise MalformedError(f"{size} bytes of template data")
     body = data[offset : offset + size]
     if len(body) != size:
-        raise _MalformedError("it is cut")
-    return _entry(template, digest, body), offset + size
+        raise MalformedError("it is cut: the list ends within its data")
+    return _entry(pcr, template, digest, body), offset + size
 
 
-def _entry(template: bytes, digest: bytes, body: bytes) -> ImaEntry:
-    """The entry of a template's data: fields with a size before each."""
-    if template not in _FIELDS:
-        raise _MalformedError(f"the template {template!r} is not known")
-    name, has_third = _FIELDS[template]
+def _legacy_body(data: bytes, offset: int, digest: bytes) -> tuple[bytes, int]:
+    """The data of an entry of the oldest template, and where the next begins.
+
+    No size is before the digest, which has 20 bytes or 16: which of the two the template digest tells.
+    """
+    for size in (20, 16):
+        at = offset + size
+        (name_size,) = _U32.unpack_from(data, at)
+        at += 4
+        name = data[at : at + name_size]
+        if name_size > _MAX_NAME_BYTES or len(name) != name_size or 0 in name:
+            continue
+        body = ima_templates.legacy(data[offset : offset + size], name)
+        if digest == _NO_DIGEST or hashlib.sha1(body).digest() == digest:
+            return body, at + name_size
+    raise MalformedError("its template digest is not that of its data")
+
+
+def _entry(pcr: int, template: bytes, digest: bytes, body: bytes) -> ImaEntry:
+    """The entry of a template's data."""
     violation = digest == _NO_DIGEST
     if not violation and hashlib.sha1(body).digest() != digest:
-        raise _MalformedError("its template digest is not that of its data")
-    (size,) = _U32.unpack_from(body)
-    at = 4 + size
-    algorithm, _, content = body[4:at].partition(b":\0")
-    (size,) = _U32.unpack_from(body, at)
-    start = at + 4
-    at = start + size
-    path = body[start : at - 1] if size else b""
-    if not size or body[at - 1 : at] != b"\0" or 0 in path:
-        raise _MalformedError("its name does not end with a zero byte, or has one inside")
-    if has_third:
-        (size,) = _U32.unpack_from(body, at)
-        at += 4 + size
-    if at != len(body):
-        raise _MalformedError("the sizes of its fields do not add up")
-    known = _DIGEST_BYTES.get(algorithm)
-    if known is None or len(content) != known[1]:
-        raise _MalformedError("its file digest is of no known form")
-    return ImaEntry(PCR, name, digest, _text(path), known[0], content, body, violation)
+        raise MalformedError("its template digest is not that of its data")
+    name = _TEXTS.get(template) or _name(template)
+    found = ima_templates.measured(template, body, violation=violation)
+    if found is None:
+        return ImaEntry(pcr, name, digest, "", "", b"", body, violation, known=False)
+    path, alg, content = found
+    return ImaEntry(pcr, name, digest, path, alg, content, body, violation)
 
 
-def _text(path: bytes) -> str:
-    return path.decode("utf-8", "backslashreplace")
+def _name(template: bytes) -> str:
+    """The name of a template that is none of the kernel's own."""
+    try:
+        name = template.decode("ascii")
+    except UnicodeDecodeError:
+        name = "\0"
+    if not name.isprintable():
+        raise MalformedError("its template's name is no text")
+    return name
 
 
 def _ascii_entry(data: bytes, offset: int) -> _Found:
     """The entry at `offset` of the ASCII form, and where the next begins; as a rule one line."""
     end = data.find(b"\n", offset)
     if end < 0:
-        raise _MalformedError("its line does not end")
+        raise MalformedError("its line does not end")
     try:
         return _line_entry(data[offset:end]), end + 1
-    except _MalformedError as error:
+    except MalformedError as error:
         for _ in range(_MAX_JOINED_LINES):
             end = data.find(b"\n", end + 1, offset + _MAX_JOINED_BYTES)
             if end < 0:
                 break
             try:
                 return _line_entry(data[offset:end]), end + 1
-            except _MalformedError:
+            except MalformedError:
                 continue
         raise error
 
@@ -285,36 +370,18 @@ def _ascii_entry(data: bytes, offset: int) -> _Found:
 def _line_entry(line: bytes) -> ImaEntry:
     """The entry of one line; its template data are made again from the text, then checked as if binary."""
     if len(line) > _MAX_LINE_BYTES:
-        raise _MalformedError(f"a line of {len(line)} bytes")
-    parts = line.split(b" ", 4)
-    if len(parts) != 5 or parts[0] != _ASCII_PCR:
-        raise _MalformedError(f"its line is none of PCR {PCR}")
-    _, digest, template, content, rest = parts
-    algorithm, _, hexadecimal = content.partition(b":")
-    if template not in _FIELDS:
-        raise _MalformedError(f"the template {template!r} is not known")
-    field = algorithm + b":\0" + _bytes(hexadecimal)
-    if _FIELDS[template][1]:
-        path, space, third = rest.rpartition(b" ")
-        if not space:
-            raise _MalformedError("its last field is missing")
-        tail = _bytes(third)
-        body = b"".join(
-            (_U32.pack(len(field)), field, _U32.pack(len(path) + 1), path, b"\0", _U32.pack(len(tail)), tail)
-        )
-    else:
-        body = b"".join((_U32.pack(len(field)), field, _U32.pack(len(rest) + 1), rest, b"\0"))
+        raise MalformedError(f"a line of {len(line)} bytes")
+    pcr = _PCR_TEXTS.get(line[:3])
+    if pcr is None:
+        raise MalformedError("its line does not begin with a PCR from 0 to 23")
+    parts = line[3:].split(b" ", 2)
+    if len(parts) != len(_LINE_PARTS):
+        raise MalformedError(f"its line ends before the {_LINE_PARTS[len(parts)]}")
+    shown, template, rest = parts
+    digest = digest_of_text(shown)
+    if len(digest) != len(_NO_DIGEST):
+        raise MalformedError(f"a template digest of {len(digest)} bytes; lists with those of SHA-1 are read")
+    body = ima_templates.from_text(template, rest)
     if len(body) > MAX_TEMPLATE_BYTES:
-        raise _MalformedError(f"{len(body)} bytes of template data")
-    return _entry(template, _bytes(digest), body)
-
-
-def _bytes(hexadecimal: bytes) -> bytes:
-    """The bytes of hexadecimal digits in the one spelling that the kernel uses."""
-    try:
-        data = unhexlify(hexadecimal)
-    except ValueError as error:
-        raise _MalformedError("a digest or signature is not hexadecimal") from error
-    if hexlify(data) != hexadecimal:
-        raise _MalformedError("a digest or signature is not in lower case")
-    return data
+        raise MalformedError(f"{len(body)} bytes of template data")
+    return _entry(pcr, template, digest, body)

@@ -123,26 +123,36 @@ def _events(work: Work, pinned: frozenset[int]) -> None:
         if some:
             work.checked.append(EVENT_LOG)
     if work.ima is not None:
-        judged.add(IMA_PCR)
+        judged |= {IMA_PCR, *(work.followed.vouched if work.followed else ())}
     work.unchecked.extend(f"pcr-{index}" for index in work.selection if index not in judged)
 
 
 def _ima(work: Work) -> None:
-    """Every entry that the quote covers is of a known file with a known digest."""
+    """Every entry that the quote vouches for is of a known file with a known digest.
+
+    Entries of PCRs that the list does not lead to are left aside, and this is told. An entry whose data do
+    not say what was measured is one of an unknown file, and told likewise where the policy ignores these.
+    """
     if work.ima is None:
         return
+    work.unchecked.extend(f"{IMA}-pcr-{pcr}" for pcr in sorted(work.followed.aside if work.followed else ()))
+    if any(not entry.known and not entry.violation for entry in work.entries):
+        work.unchecked.append(f"{IMA}-template")
     files = work.question.reference.ima.files
     found: dict[Reason, Finding] = {one.reason: one for one in work.carried}
     for entry in work.entries:
         if entry.violation:
             _violation(work, entry, found)
             continue
+        if not entry.known:
+            _unknown(work, f"what an entry of template {entry.template} measured is not known", found)
+            continue
         digests = files.get(entry.path)
         digest = f"{entry.file_hash_alg}:{entry.file_digest.hex()}"
         if entry.path == BOOT_AGGREGATE:
             _aggregate(work, digest, digests)
         elif digests is None:
-            _unknown(work, entry, found)
+            _unknown(work, f"{entry.path} is in no reference value", found)
         elif digest not in digests:
             raise RefusedError(
                 Reason.IMA_FILE_CHANGED, f"{entry.path} is {digest}, which is no reference value"
@@ -163,9 +173,8 @@ def _violation(work: Work, entry: ImaEntry, found: dict[Reason, Finding]) -> Non
         found.setdefault(Reason.IMA_VIOLATION, Finding(reason=Reason.IMA_VIOLATION, why=why))
 
 
-def _unknown(work: Work, entry: ImaEntry, found: dict[Reason, Finding]) -> None:
+def _unknown(work: Work, why: str, found: dict[Reason, Finding]) -> None:
     severity = work.question.policy.ima_unknown_file
-    why = f"{entry.path} is in no reference value"
     if severity == "refuse":
         raise RefusedError(Reason.IMA_FILE_UNKNOWN, why)
     if severity == "warn":

@@ -9,6 +9,8 @@ Sources: TCG PC Client Platform Firmware Profile 1.05 (PFP); the Linux kernel's 
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from harness.attest import eventlog, ima
 from harness.attest.appraisal import FIRMWARE_PCRS, IMA_PCR, ima_basis
 from harness.attest.evidence import ImaExcerpt, RefusedError
@@ -46,7 +48,10 @@ def event_log(work: Work) -> None:
 
 
 def ima_list(work: Work) -> None:
-    """Step 11: the IMA list leads to the signed value of PCR 10; what comes after that is left aside."""
+    """Step 11: the IMA list leads to the signed value of PCR 10; what comes after that is left aside.
+
+    So are entries of PCRs that are not signed, or that the list does not lead to.
+    """
     question, excerpt = work.question, work.evidence.ima
     if question.policy.require.ima == "ignore":
         return
@@ -61,7 +66,15 @@ def ima_list(work: Work) -> None:
         # PCR 10 of zeros is what a kernel without IMA leaves, and an empty list leads to it.
         raise RefusedError(Reason.IMA_MISSING, "nothing was measured at all: is IMA on?")
     covered = work.ima.entries - excerpt.first
-    work.entries, work.ahead = entries[:covered], len(entries) - covered
+    # A whole list is judged from its start, whatever is known of it.
+    before = {} if excerpt.first == 0 else known.values
+    others = ima.follow(before, entries, covered, bank, work.pcrs)
+    values = MappingProxyType({**work.ima.values, **others.values})
+    work.ima = ImaState(entries=excerpt.first + others.count, values=values)
+    work.followed = others
+    vouched = {IMA_PCR, *others.vouched}
+    work.entries = tuple(entry for entry in entries[: others.count] if entry.pcr in vouched)
+    work.ahead = len(entries) - others.count
 
 
 def _from_the_start(work: Work, entries: tuple[ImaEntry, ...]) -> ImaState:

@@ -40,7 +40,7 @@ def record(evidence: Evidence, policy: AppraisalPolicy) -> ReferenceValues:
         events[bank] = _events(evidence.event_log, bank, signed)
     files: dict[str, tuple[str, ...]] = {}
     if require.ima == "check" and evidence.ima is not None:
-        files = _files(evidence, bank, signed[IMA_PCR])
+        files = _files(evidence, bank, signed)
     return ReferenceValues(
         version=1,
         firmware_versions=(f"{version:016x}",),
@@ -93,16 +93,21 @@ def _events(log: bytes, bank: Bank, signed: Mapping[int, bytes]) -> dict[int, tu
     return {index: _union(found) for index, found in sorted(digests.items())}
 
 
-def _files(evidence: Evidence, bank: Bank, expected: bytes) -> dict[str, tuple[str, ...]]:
-    """The files in the list up to the quote, in the order of their paths."""
+def _files(evidence: Evidence, bank: Bank, signed: Mapping[int, bytes]) -> dict[str, tuple[str, ...]]:
+    """The files in the list up to the quote, as far as it vouches for them, in the order of their paths."""
     excerpt = evidence.ima
     if excerpt is None:
         return {}
     entries = ima.parse(excerpt)
-    state = ima.replay(ImaState.start(bank), entries, bank=bank, expected=expected, first=excerpt.first)
+    expected, start = signed[IMA_PCR], ImaState.start(bank)
+    state = ima.replay(start, entries, bank=bank, expected=expected, first=excerpt.first)
+    others = ima.follow({}, entries, state.entries, bank, signed)
+    vouched = {IMA_PCR, *others.vouched}
     digests: dict[str, list[str]] = {}
-    for entry in entries[: state.entries]:
-        if entry.path != ima.BOOT_AGGREGATE and not entry.violation:
+    for entry in entries[: others.count]:
+        if entry.pcr not in vouched or not entry.known or entry.violation:
+            continue
+        if entry.path != ima.BOOT_AGGREGATE:
             digests.setdefault(entry.path, []).append(f"{entry.file_hash_alg}:{entry.file_digest.hex()}")
     return {path: _union(found) for path, found in sorted(digests.items())}
 

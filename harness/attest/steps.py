@@ -21,7 +21,7 @@ from harness.attest.algorithms import BANK_ALG, Alg
 from harness.attest.appraisal import BANK_BYTES
 from harness.attest.eventlog import EventLog
 from harness.attest.evidence import Evidence, RefusedError
-from harness.attest.ima import ImaEntry, ImaState
+from harness.attest.ima import Followed, ImaEntry, ImaState
 from harness.attest.keys import SCHEMES, AttestationKey
 from harness.attest.memory import Finding
 from harness.attest.question import EnrolledKey, Question
@@ -60,7 +60,8 @@ class Work:
         log: The event log, where it is checked (step 10).
         led: The signed PCRs that it leads to; events of others are the sender's word (step 10).
         ima: How far the IMA list goes, where it is checked (step 11).
-        entries: The IMA entries that the quote covers and that are new (step 11).
+        entries: The IMA entries that the quote vouches for and that are new (step 11).
+        followed: The PCRs beside 10 that the IMA list has entries of (step 11).
         ahead: Entries behind them, which the quote does not cover (step 11).
         carried: Warnings about entries that were judged before (step 11).
         warnings: What the policy lets pass with a warning.
@@ -81,6 +82,7 @@ class Work:
     led: frozenset[int] = frozenset()
     ima: ImaState | None = None
     entries: tuple[ImaEntry, ...] = ()
+    followed: Followed | None = None
     ahead: int = 0
     carried: tuple[Finding, ...] = ()
     warnings: list[Finding] = field(default_factory=list)

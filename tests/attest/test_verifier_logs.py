@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 
-from harness.attest.appraisal import ReferenceValues
+from harness.attest.appraisal import ImaReference, ReferenceValues
 from harness.attest.evidence import Evidence, ImaExcerpt, KeyType
 from harness.attest.ima import ImaState
 from harness.attest.memory import Finding, Memory
@@ -18,6 +19,7 @@ from harness.attest.verifier import Verification
 from harness.errors import RecordError
 from harness.journal import Json
 from tests.attest import logs
+from tests.attest.ima_entries import Entry, digest, name, value
 from tests.attest.logs import Line, Measured
 from tests.attest.questions import (
     Platform,
@@ -392,6 +394,112 @@ def test_a_warning_about_a_known_entry_stays(machine: Platform) -> None:
 
 
 # memory
+
+
+ELEVENTH = Entry(template="ima-ng", fields=(digest(b"own"), name(b"/usr/bin/own")), pcr=11)
+TO_11 = (*range(11), 11)
+
+
+def with_entries(
+    machine: Platform, *more: Entry, signed: bytes | None = None, first: int = 0
+) -> tuple[Evidence, Platform]:
+    """Evidence whose list has `more` at its end, and where `signed` is given PCR 11 beside the others."""
+    ten = [one for one in more if one.pcr == 10]
+    held = logs.pcr10(machine.lines)
+    for one in ten:
+        held = logs.hashed("sha256", held + logs.hashed("sha256", one.data))
+    after = replace(machine, extra={10: held, **({} if signed is None else {11: signed})})
+    data = logs.ima_list(machine.lines) + b"".join(one.to_binary() for one in more)
+    sent = ImaExcerpt(first=0, total=len(machine.lines) + len(more), form="binary", data=data)
+    return changed(after.evidence(), ima=sent), after
+
+
+def judged_to_11(machine: Platform, evidence: Evidence, **changes: object) -> Verification:
+    asked: dict[str, object] = {"policy": policy(pcrs=TO_11), "challenge": challenge(pcrs=TO_11)}
+    return judged(machine, evidence, **(asked | changes))
+
+
+def knowing(machine: Platform, content: bytes) -> ReferenceValues:
+    files = {**machine.reference.ima.files, "/usr/bin/own": (f"sha256:{sha256(content).hexdigest()}",)}
+    return machine.reference.model_copy(update={"ima": ImaReference(files=files)})
+
+
+def test_entries_of_a_pcr_that_is_not_signed_are_left_aside_and_this_is_said(machine: Platform) -> None:
+    evidence, after = with_entries(machine, ELEVENTH)
+    found = judged(after, evidence)
+    assert found.result.tier is Tier.AFFIRMING
+    assert "ima-pcr-11" in said(found, "unchecked")
+
+
+def test_entries_of_another_signed_pcr_are_judged_where_the_list_leads_to_it(machine: Platform) -> None:
+    evidence, after = with_entries(machine, ELEVENTH, signed=value([ELEVENTH], 11))
+    refused(judged_to_11(after, evidence), Reason.IMA_FILE_UNKNOWN, "appraisal")
+    refused(
+        judged_to_11(after, evidence, reference=knowing(after, b"another")),
+        Reason.IMA_FILE_CHANGED,
+        "appraisal",
+    )
+    found = judged_to_11(after, evidence, reference=knowing(after, b"own"))
+    assert found.accepted
+    assert not {"ima-pcr-11", "pcr-11"} & {*said(found, "unchecked")}
+    assert "/usr/bin/own" in record(evidence, policy(pcrs=TO_11)).ima.files
+
+
+def test_entries_of_a_signed_pcr_that_the_list_does_not_lead_to_count_for_nothing(machine: Platform) -> None:
+    evidence, after = with_entries(machine, ELEVENTH, signed=bytes(31) + b"1")
+    found = judged_to_11(after, evidence, reference=knowing(after, b"own"))
+    assert found.accepted
+    assert {"ima-pcr-11", "pcr-11"} <= {*said(found, "unchecked")}
+    assert "/usr/bin/own" not in record(evidence, policy(pcrs=TO_11)).ima.files
+    assert found.memory is not None and found.memory.ima is not None
+    assert found.memory.ima.values["sha256:11"] == b""
+    assert Memory.from_json(found.memory.to_json()) == found.memory
+
+
+def test_another_pcr_is_followed_from_quote_to_quote(machine: Platform) -> None:
+    evidence, after = with_entries(machine, ELEVENTH, signed=value([ELEVENTH], 11))
+    reference, more = knowing(after, b"own"), replace(ELEVENTH, fields=ELEVENTH.fields)
+    first = judged_to_11(after, evidence, reference=reference)
+    assert first.memory is not None
+    start = len(machine.lines) + 1
+    later_on = replace(after, extra={**after.extra, 11: value([ELEVENTH, more], 11)})
+    sent = ImaExcerpt(first=start, total=start + 1, form="binary", data=more.to_binary())
+    again = judged_to_11(
+        later_on,
+        changed(later_on.evidence(clock=later(CLOCK)), ima=sent),
+        reference=reference,
+        memory=first.memory,
+        challenge=challenge(pcrs=TO_11, ima_from=start),
+    )
+    assert again.accepted and "ima-pcr-11" not in said(again, "unchecked")
+    assert again.memory is not None and again.memory.ima is not None
+    assert again.memory.ima.values["sha256:11"] == value([ELEVENTH, more], 11)
+
+
+OWN = Entry(template="my-own", fields=((b"anything", b""),))
+
+
+def test_an_entry_of_unknown_fields_is_one_of_an_unknown_file(machine: Platform) -> None:
+    evidence, after = with_entries(machine, OWN)
+    refused(judged(after, evidence), Reason.IMA_FILE_UNKNOWN, "appraisal")
+    warned = judged(after, evidence, policy=policy(ima_unknown_file="warn"))
+    assert (warned.result.tier, warned.result.reason) == (Tier.WARNING, Reason.IMA_FILE_UNKNOWN)
+    assert "my-own" in warned.result.detail
+    ignored = judged(after, evidence, policy=policy(ima_unknown_file="ignore"))
+    assert ignored.result.tier is Tier.AFFIRMING
+    assert "ima-template" in said(ignored, "unchecked")
+    assert "" not in record(evidence, policy()).ima.files
+
+
+@pytest.mark.parametrize("template", ["my-own", "sig|n-ng", "ima-ng"])
+def test_no_label_makes_a_changed_file_an_unknown_one(machine: Platform, template: str) -> None:
+    """Unknown files are ignored here; a known file that differs is refused whatever its entry is called."""
+    entry = replace(ELEVENTH, pcr=10, template=template)
+    evidence, after = with_entries(machine, entry)
+    found = judged(
+        after, evidence, policy=policy(ima_unknown_file="ignore"), reference=knowing(after, b"another")
+    )
+    refused(found, Reason.IMA_FILE_CHANGED, "appraisal")
 
 
 def test_memory_survives_a_file(machine: Platform) -> None:

@@ -115,10 +115,10 @@ def test_the_fuzzer_finds_a_fault_and_keeps_its_input(tmp_path: Path) -> None:
     broken = tmp_path / "broken.py"
     broken.write_text(
         "from harness.attest import eventlog\n"
-        "real = eventlog._locality\n"
+        "real = eventlog._localities\n"
         "def broken(events):\n"
         "    return {}['no such key'] if len(events) > 2 else real(events)\n"
-        "eventlog._locality = broken\n"
+        "eventlog._localities = broken\n"
         "import sys\n"
         "from tests.fuzz.__main__ import main\n"
         "main()\n"

@@ -56,11 +56,7 @@ EQUIVALENT: tuple[tuple[str, str], ...] = (
         "the same: the next check refuses at that moment too",
     ),
     (
-        "ima._binary_entry without the bound of name_size > _MAX_NAME_BYTES",
-        "no known template has a name of that size either",
-    ),
-    (
-        "ima._line_entry without raise _MalformedError(f'a line of {len(line)} bytes')",
+        "ima._line_entry without raise MalformedError(f'a line of {len(line)} bytes')",
         "so long a line has more data than an entry may have, which is refused after more work",
     ),
     (
@@ -76,8 +72,11 @@ EQUIVALENT: tuple[tuple[str, str], ...] = (
         "the library refuses no odd modulus of 2048 bits with the exponent 65537",
     ),
     (
-        ("ima._binary_entry without raise _MalformedError(f'a template name of {name_size} bytes')"),
-        "no known template has so long a name: it is refused as unknown",
+        (
+            "ima._line_entry without raise MalformedError(f'a template digest of {len(digest)} bytes; "
+            "lists with those of SHA-1 are read')"
+        ),
+        "a digest of another length is not that of the data",
     ),
 )
 """Mutants that cannot be told from the original, and why."""

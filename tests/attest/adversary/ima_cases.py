@@ -55,6 +55,13 @@ def _fields(*fields: bytes) -> bytes:
 _GOOD = b"sha256:\0" + bytes(32)
 
 
+def _legacy(name: bytes) -> bytes:
+    """An entry of the oldest template."""
+    digest, padded = bytes(range(20)), name.ljust(256, b"\0")
+    head = struct.pack("<I20sI", 10, logs.hashed("sha1", digest + padded), 3) + b"ima"
+    return head + digest + struct.pack("<I", len(name)) + name
+
+
 def _reread(stage: Stage, lines: Sequence[Line], **clock: object) -> Asked:
     """A quote and a list of `lines`, both consistent, after the longer one that was accepted."""
     return stage.honest(lines=lines, clock=stage.clock(**clock))  # type: ignore[arg-type]
@@ -329,12 +336,43 @@ CASES: tuple[Case, ...] = grouped(
             partial(_behind, more=more),
         )
         for name, title, more in (
-            ("other-pcr", "An entry of another PCR", _entry(_fields(_GOOD, b"/x\0"), pcr=11)),
+            ("pcr-24", "An entry of PCR 24", _entry(_fields(_GOOD, b"/x\0"), pcr=24)),
+            ("template-unnamed", "A template without a name", _entry(b"", name=b"")),
+            ("template-no-text", "A template whose name is no text", _entry(b"", name=b"ima\x1b")),
+            ("template-not-ascii", "A template of a name in no known script", _entry(b"", name=b"im\xe4")),
             (
-                "other-template",
-                "An entry of an unknown template",
+                "template-of-the-oldest-form",
+                "Data of another template as those of the oldest",
                 _entry(_fields(_GOOD, b"/x\0"), name=b"ima"),
             ),
+            (
+                "oldest-form-name",
+                "A name of 300 bytes in the oldest template",
+                _legacy(b"/" + b"x" * 299),
+            ),
+            ("oldest-form-zero", "A name with a zero byte in the oldest template", _legacy(b"/x\0y")),
+            (
+                "hash-of-verity-in-ima-ng",
+                "A file digest with its kind, where the template has none",
+                _entry(_fields(b"verity:" + _GOOD, b"/x\0")),
+            ),
+            (
+                "hash-without-its-kind",
+                "A file digest without its kind, where the template has one",
+                _entry(_fields(_GOOD, b"/x\0"), name=b"ima-ngv2"),
+            ),
+            (
+                "hash-of-another-kind",
+                "A file digest of a kind that does not exist",
+                _entry(_fields(b"other:" + _GOOD, b"/x\0"), name=b"ima-ngv2"),
+            ),
+            (
+                "digest-of-20-zeros",
+                "A file digest as only a violation has it",
+                _entry(_fields(b"sha256:\0" + bytes(20), b"/x\0")),
+            ),
+            ("text", "A text where the binary form is due", Line(path=b"/x", content=b"x").to_ascii()),
+            ("fields-cut", "A field that goes on after its template's data", _entry(_fields(_GOOD)[:-1])),
             ("name-of-4-gib", "A template name of 4 GiB", struct.pack("<I20sI", 10, bytes(20), 0xFFFFFFFF)),
             (
                 "data-of-4-gib",

@@ -22,6 +22,7 @@ from harness.attest import (
     eligibility,
     eventlog,
     ima,
+    ima_templates,
     judgement,
     keys,
     log_steps,
@@ -41,6 +42,7 @@ MODULES: tuple[ModuleType, ...] = (
     keys,
     eventlog,
     ima,
+    ima_templates,
 )
 
 

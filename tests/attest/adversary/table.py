@@ -34,6 +34,7 @@ from tests.attest.adversary import (
     public_cases,
     signature_cases,
     structure_cases,
+    template_cases,
     text_cases,
 )
 from tests.attest.adversary.case import KINDS, Case
@@ -49,6 +50,7 @@ CASES: tuple[Case, ...] = (
     *pcr_cases.CASES,
     *event_cases.CASES,
     *ima_cases.CASES,
+    *template_cases.CASES,
     *text_cases.CASES,
     *clock_cases.CASES,
     *binding_cases.CASES,

@@ -77,9 +77,15 @@ CASES: tuple[Case, ...] = grouped(
     ("text-empty-line", Reason.IMA_MALFORMED, "An empty line", _behind(b"\n")),
     (
         "text-other-pcr",
-        Reason.IMA_MALFORMED,
-        "A line of PCR 11",
+        Reason.ACCEPTED,
+        "A line of a PCR that is not signed, behind the others",
         _behind(b"11 " + b"00" * 20 + b" ima-ng " + _DIGEST + b" /x\n"),
+    ),
+    (
+        "text-pcr-24",
+        Reason.IMA_MALFORMED,
+        "A line of PCR 24",
+        _behind(b"24 " + b"00" * 20 + b" ima-ng " + _DIGEST + b" /x\n"),
     ),
     ("text-few-words", Reason.IMA_MALFORMED, "A line of too few words", _behind(_VIOLATION + b" ima-ng\n")),
     (

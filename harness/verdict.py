@@ -10,10 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.errors import SodbenchError
+from harness.workloads import problems as complaints
+from harness.workloads.problems import LENGTH
 
 MOST_REASONS = 12
-MOST_CHARACTERS = 400
-"""Of one reason; a test of steadiness fits."""
+MOST_CHARACTERS = LENGTH
+"""Of one reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +64,6 @@ def unsteady(reason: str, problems: Sequence[str], test: str, *, ended: bool) ->
 
 
 def bounded(reasons: Iterable[str]) -> tuple[str, ...]:
-    """Each different reason in one line of bounded length, and how many more there are."""
-    lines = list(dict.fromkeys(_cut(" ".join(reason.split())) for reason in reasons if reason.strip()))
-    if len(lines) <= MOST_REASONS:
-        return tuple(lines)
-    return (*lines[: MOST_REASONS - 1], f"and {len(lines) - MOST_REASONS + 1} more reasons")
-
-
-def _cut(line: str) -> str:
-    if len(line) <= MOST_CHARACTERS:
-        return line
-    return f"{line[:MOST_CHARACTERS]}... ({len(line) - MOST_CHARACTERS} more characters)"
+    """Each different reason in one line of bounded length, with how often it was given, and how many more."""
+    lines = (" ".join(reason.split()) for reason in reasons if reason.strip())
+    return complaints.bounded(lines, kept=MOST_REASONS)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from harness import verdict
 from harness.errors import WorkloadError
 from harness.verdict import MOST_CHARACTERS, MOST_REASONS
+from harness.workloads import problems
 
 
 def test_a_failures_cause_is_first_and_each_line_of_its_why_a_reason() -> None:
@@ -46,7 +47,7 @@ def test_output_without_problems_is_valid_and_an_early_end_is_not() -> None:
 def test_twenty_thousand_complaints_are_bounded_and_counted() -> None:
     found = verdict.bounded(f"complaint {number}" for number in range(20_000))
     assert len(found) == MOST_REASONS
-    assert found[-1] == f"and {20_000 - MOST_REASONS + 1} more reasons"
+    assert found[-1] == f"and {20_000 - MOST_REASONS + 1} more"
 
 
 @given(st.lists(st.text(max_size=2000), max_size=40))
@@ -56,3 +57,11 @@ def test_reasons_are_few_single_lines_of_bounded_length(given_reasons: list[str]
     assert all(reason and len(reason.splitlines()) == 1 for reason in found)
     assert all(len(reason) <= MOST_CHARACTERS + 40 for reason in found)
     assert bool(found) == any(reason.strip() for reason in given_reasons)
+
+
+def test_what_was_left_out_of_a_tools_complaints_is_still_counted_beside_other_reasons() -> None:
+    complaints = problems.bounded(f"complaint {number}" for number in range(20_000))
+    hosts = ["a was rebooted", "b was rebooted", "the client was rebooted"]
+    found = verdict.of_output([*hosts, *complaints], "the generator ended by itself").reasons
+    assert f"and {20_000 - problems.KEPT + 1} more" in found
+    assert len(found) == MOST_REASONS

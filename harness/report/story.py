@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from harness.clock import NS_PER_S
 from harness.journal import Event, Json
-from harness.workloads.problems import bounded
+from harness.verdict import bounded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

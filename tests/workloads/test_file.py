@@ -161,9 +161,9 @@ def test_thousands_of_complaints_are_bounded_and_counted() -> None:
     """A tool whose disk is full says so for every operation, each with a handle of its own."""
     flood = [f"[{at}] write failed on handle {at} (No space left on device)" for at in range(20_000)]
     problems = list(FILE.parse(_stamped([_report(1, 1), _report(2, 2), *flood])).problems)
-    assert len(problems) <= 20
+    assert len(problems) <= 8
     assert sum(map(len, problems)) < 10_000
-    assert "19981 more" in problems[-1]
+    assert "19993 more" in problems[-1]
 
 
 def test_one_complaint_said_often_is_one_with_its_count() -> None:

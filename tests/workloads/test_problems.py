@@ -18,7 +18,7 @@ def test_what_is_left_out_is_counted() -> None:
     found = bounded(said)
     assert len(found) == KEPT
     assert found[:2] == ("kind 0", "kind 1")
-    assert found[-1] == "and 12 more problems, 11 of them different"
+    assert found[-1] == "and 24 more, 23 of them different"
 
 
 def test_a_long_text_is_cut() -> None:

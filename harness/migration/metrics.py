@@ -16,7 +16,7 @@ from harness.migration import brownout, outage, service, transfer
 from harness.migration.evidence import Attempt, Migration, seconds
 from harness.migration.intervals import Beside
 from harness.migration.load import cores
-from harness.migration.switchover import resume_of, switchover
+from harness.migration.switchover import resume_of, switchover, told_apart
 
 PAPER = (
     "Jamkhedkar et al., A Framework for Realizing Security on Demand in Cloud Computing, section VI, Table V"
@@ -30,7 +30,7 @@ OWN = "this project"
 def total_time(migration: Migration) -> Value:
     """RESUME on the destination, by its own stamp, minus the call; s."""
     resume = resume_of(migration)
-    return _told_apart(
+    return told_apart(
         resume.t_ns - migration.started_ns, resume.uncertainty_ns, "the call and RESUME on the destination"
     )
 
@@ -49,28 +49,11 @@ def blackout(migration: Migration) -> Value:
     not longer than that.
     """
     pair = switchover(migration)
-    return _told_apart(
+    return told_apart(
         pair.resume.t_ns - pair.stop.t_ns,
         pair.resume.uncertainty_ns + pair.stop.uncertainty_ns,
         "STOP on the source and RESUME on the destination",
     )
-
-
-def _told_apart(span_ns: int, uncertainty_ns: int, what: str) -> Value:
-    """What passed between two stamps of different clocks.
-
-    A span that is not longer than its uncertainty is none: the clocks do not even tell which stamp was first.
-    To leave out only the negative ones of such spans would make every mean of the others too long.
-
-    Raises:
-        NotMeasured: The clocks cannot tell the two stamps apart.
-    """
-    if span_ns <= uncertainty_ns:
-        raise NotMeasured(
-            f"the clocks cannot tell {what} apart: {seconds(span_ns) * 1000:.3f} ms, certain within "
-            f"± {seconds(uncertainty_ns) * 1000:.3f} ms"
-        )
-    return Value(value=seconds(span_ns), resolution=1e-6, uncertainty=seconds(uncertainty_ns))
 
 
 def start_lateness(migration: Migration) -> Value:

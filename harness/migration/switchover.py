@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-from harness.metric import NotMeasured
+from harness.metric import NotMeasured, Value
 from harness.migration.evidence import Attempt, Migration, seconds
 
 
@@ -106,6 +106,23 @@ def switchover(migration: Migration) -> Switchover:
     if stop is None:
         raise NotMeasured(f"no STOP on {source} was seen between the call and the RESUME on the other host")
     return Switchover(stop=stop, resume=resume)
+
+
+def told_apart(span_ns: int, uncertainty_ns: int, what: str) -> Value:
+    """What passed between two stamps of different clocks.
+
+    A span that is not longer than its uncertainty is none: the clocks do not even tell which stamp was first.
+    To leave out only the negative ones of such spans would make every mean of the others too long.
+
+    Raises:
+        NotMeasured: The clocks cannot tell the two stamps apart.
+    """
+    if span_ns <= uncertainty_ns:
+        raise NotMeasured(
+            f"the clocks cannot tell {what} apart: {seconds(span_ns) * 1000:.3f} ms, certain within "
+            f"± {seconds(uncertainty_ns) * 1000:.3f} ms"
+        )
+    return Value(value=seconds(span_ns), resolution=1e-6, uncertainty=seconds(uncertainty_ns))
 
 
 def pauses(attempt: Attempt) -> list[Pause]:

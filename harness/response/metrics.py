@@ -11,12 +11,13 @@ tidy table. Trials that demonstrate no response have none of these rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from harness.metric import Metric, NotMeasured, Value
 from harness.migration.evidence import Attempt, Migration, seconds
 from harness.migration.metrics import OWN, unobserved
-from harness.migration.switchover import resume_of
+from harness.migration.switchover import resume_of, told_apart
 from harness.response.evidence import MOVE, OBSERVER, STAGES, Response, stages
 
 SECTION_VI = (
@@ -50,13 +51,17 @@ def trigger(response: Response) -> Value:
 def migrate(response: Response) -> Value:
     """From the migration's job to RESUME on the destination; s."""
     accepted_ns, resume = response.accepted_ns, resume_of(response.moved)
-    return _resumed(resume.t_ns - accepted_ns, resume.uncertainty_ns)
+    return told_apart(
+        resume.t_ns - accepted_ns, resume.uncertainty_ns, "the migration's job and RESUME on the destination"
+    )
 
 
 def verify(response: Response) -> Value:
     """From RESUME on the destination to the verdict on the guest there; s."""
     arrived_ns, resume = response.arrived_ns, resume_of(response.moved)
-    return _resumed(arrived_ns - resume.t_ns, resume.uncertainty_ns)
+    return told_apart(
+        arrived_ns - resume.t_ns, resume.uncertainty_ns, "RESUME on the destination and the verdict"
+    )
 
 
 def act(response: Response) -> Value:
@@ -83,15 +88,13 @@ def reaction(response: Response) -> Value:
     if response.action not in (MOVE, None):
         return _exact(response.acted_ns - provoked_ns, uncertainty_ns=width_ns)
     resume = resume_of(response.moved)
-    return _resumed(resume.t_ns - provoked_ns, resume.uncertainty_ns + width_ns)
+    what = "the provocation and RESUME on the destination"
+    found = told_apart(resume.t_ns - provoked_ns, resume.uncertainty_ns, what)
+    return replace(found, uncertainty=seconds(resume.uncertainty_ns + width_ns))
 
 
 def _exact(span_ns: int, *, uncertainty_ns: int = 0) -> Value:
     return Value(value=seconds(span_ns), resolution=1e-9, uncertainty=seconds(uncertainty_ns))
-
-
-def _resumed(span_ns: int, uncertainty_ns: int) -> Value:
-    return Value(value=seconds(span_ns), resolution=1e-6, uncertainty=seconds(uncertainty_ns))
 
 
 def stage(name: str, attempt: Attempt) -> Value:

@@ -95,6 +95,17 @@ def test_the_provocations_width_is_detects_uncertainty(tmp_path: Path) -> None:
     assert row(table, "response_decide")["uncertainty"] == 0
 
 
+def test_spans_that_the_clocks_cannot_tell_are_not_measured(tmp_path: Path) -> None:
+    """A host's clock that is known within ten seconds says of none of these when the guest resumed."""
+    loose = {name: replace(clock, uncertainty_ns=10**10) for name, clock in SMALL.clocks.items()}
+    table = results.compute(
+        build(tmp_path, replace(truths(ONE), clocks=loose), responded(PLAIN, scenario="violation"))
+    )
+    for name in ("response_migrate", "response_verify", "reaction_time"):
+        assert "cannot tell" in reason(table, name)
+    assert value(table, "response_decide") == pytest.approx(0.030)
+
+
 def test_only_trials_that_demonstrate_a_response_have_these_rows(tmp_path: Path) -> None:
     plain = made(tmp_path / "plain", scenario=None)
     known = {*NAMES, *(metric.name for metric in metrics.LAUNCH)}

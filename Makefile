@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 
 # What the controller itself needs of Debian; the machines of the rig get theirs from the playbooks.
 PACKAGES := python3-venv python3-dev gcc pkg-config libvirt-dev openssh-client iproute2 nftables \
-            systemd-container mmdebstrap debian-archive-keyring util-linux maven default-jdk-headless
+            libvirt-clients systemd-container mmdebstrap debian-archive-keyring util-linux maven default-jdk-headless
 # The tests hold the harness against a TPM's own tools; a software TPM on the controller is theirs alone.
 TEST_PACKAGES := swtpm swtpm-tools tpm2-tools python3-tpm2-pytss
 

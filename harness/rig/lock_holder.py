@@ -7,15 +7,18 @@ import datetime
 import fcntl
 import json
 import os
+import pathlib
 import sys
 
-PATH = "/run/lock/sodbench-rig.lock"
+PATH = "/run/sodbench/rig.lock"
+"""In a folder of root's: /run/lock is open to all, who could hold the lock or put a link in its place."""
 
 
 def main() -> None:
     """Say ``held`` or ``locked`` with the holder's name in one line of JSON, then wait."""
     purpose = sys.stdin.readline().strip()
-    file = os.fdopen(os.open(PATH, os.O_RDWR | os.O_CREAT, 0o644), "r+")
+    pathlib.Path(PATH).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = os.fdopen(os.open(PATH, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "r+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -228,6 +228,20 @@ def test_a_holder_that_is_killed_leaves_its_name_and_no_lock(tmp_path: Path) -> 
         assert "ada" not in path.read_text()
 
 
+def test_a_link_in_the_locks_place_is_not_followed(tmp_path: Path) -> None:
+    victim, path = tmp_path / "victim", tmp_path / "lock"
+    victim.write_text("kept")
+    path.symlink_to(victim)
+    with running(locker(path)) as first:
+        say(first, "ada\n")
+        assert first.wait(timeout=LIMIT_S) != 0
+    assert victim.read_text() == "kept"
+
+
+def test_the_lock_is_in_a_folder_that_only_root_may_write() -> None:
+    assert Path(lock_holder.PATH).parent == Path("/run/sodbench")
+
+
 def test_doctor_sees_a_held_lock_and_who_has_it(tmp_path: Path) -> None:
     path = tmp_path / "lock"
 

@@ -59,6 +59,11 @@ class GuestSpec:
         return f"{self.folder}/disk.qcow2"
 
     @property
+    def golden(self) -> str:
+        """The golden image's disk."""
+        return f"{self.image}/guest.qcow2"
+
+    @property
     def console(self) -> str:
         """What the guest printed on its serial port."""
         return f"{self.folder}/console.log"
@@ -129,6 +134,7 @@ def _devices(devices: Xml.Element, spec: GuestSpec) -> None:
     disk = Xml.SubElement(devices, "disk", type="file", device="disk")
     Xml.SubElement(disk, "driver", name="qemu", type="qcow2", cache="none")
     Xml.SubElement(disk, "source", file=spec.disk)
+    _golden_image(disk, spec)
     Xml.SubElement(disk, "target", dev="vda", bus="virtio")
     link = Xml.SubElement(devices, "interface", type="bridge")
     Xml.SubElement(link, "mac", address=_MAC)
@@ -147,6 +153,19 @@ def _devices(devices: Xml.Element, spec: GuestSpec) -> None:
         backend = Xml.SubElement(tpm, "backend", type="emulator", version="2.0")
         # One bank: a quote over a bank that nothing measures into would say nothing.
         Xml.SubElement(Xml.SubElement(backend, "active_pcr_banks"), "sha256")
+
+
+def _golden_image(disk: Xml.Element, spec: GuestSpec) -> None:
+    """The layer under the guest's own, which stays its owner's.
+
+    libvirt gives each file of a guest to QEMU's user. The image is only read, by every guest, and where
+    owners are not remembered (NFS) nothing would give it back (libvirt, domain XML, security label).
+    """
+    below = Xml.SubElement(disk, "backingStore", type="file")
+    Xml.SubElement(below, "format", type="qcow2")
+    source = Xml.SubElement(below, "source", file=spec.golden)
+    Xml.SubElement(source, "seclabel", model="dac", relabel="no")
+    Xml.SubElement(below, "backingStore")
 
 
 def locate(connections: Mapping[str, libvirt.virConnect]) -> dict[str, int]:
@@ -223,7 +242,7 @@ def boot(connection: libvirt.virConnect, host: Host, spec: GuestSpec) -> None:
     Raises:
         GuestError: libvirt or QEMU refuses.
     """
-    folder, image = shlex.quote(spec.folder), shlex.quote(f"{spec.image}/guest.qcow2")
+    folder, image = shlex.quote(spec.folder), shlex.quote(spec.golden)
     host.run(f"mkdir -p {folder} && qemu-img create -q -f qcow2 -F qcow2 -b {image} {shlex.quote(spec.disk)}")
     try:
         connection.createXML(domain_xml(spec))

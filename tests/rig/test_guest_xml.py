@@ -128,3 +128,15 @@ def test_the_netmask_is_that_of_the_prefix(prefix: int) -> None:
     spec = specify(pair(prefix=prefix), memory_mib=512, vcpus=1, accelerator="tcg", image_key="feed")
     netmask = spec.cmdline.split()[-1].split(":")[3]
     assert netmask == str(ipaddress.ip_network(f"0.0.0.0/{prefix}").netmask)
+
+
+def test_the_golden_image_keeps_its_owner_and_the_guests_own_layer_becomes_qemus() -> None:
+    root = domain(SPEC)
+    below = root.find("devices/disk/backingStore")
+    assert below is not None
+    assert attribute(below, "source", "file") == f"{SPEC.image}/guest.qcow2"
+    assert attribute(below, "format", "type") == "qcow2"
+    assert attribute(below, "source/seclabel", "model") == "dac"
+    assert attribute(below, "source/seclabel", "relabel") == "no"
+    assert below.find("backingStore") is not None  # libvirt need not look for a further layer
+    assert root.find("devices/disk/source/seclabel") is None

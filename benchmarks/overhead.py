@@ -11,7 +11,9 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -33,7 +35,7 @@ from harness.observers.job import JobStatistics
 from harness.observers.qmp import Qmp
 from harness.observers.sampler import Sampler
 from harness.observers.wire import Wire
-from harness.rig import guest, lab
+from harness.rig import guest, lab, uri
 from harness.rig import pair as pairs
 from harness.rig.pair import ssh_command_text
 from harness.rig.session import Rig, open_rig
@@ -78,7 +80,7 @@ class Bench:
                 *("virsh", "--quiet", "--connect", self._rig.pair.libvirt_uri(source, commands[source])),
                 *("migrate", "--live", "--unsafe", guest.DOMAIN),
                 self._rig.pair.libvirt_uri(destination, commands[destination]),
-                *("--migrateuri", f"tcp://{self._rig.pair.migration_address[destination]}"),
+                *("--migrateuri", uri.migration(self._rig.pair.migration_address[destination])),
             ],
             check=True,
             capture_output=True,
@@ -222,6 +224,12 @@ def main() -> None:
     arguments.add_argument("--seed", type=int, default=1)
     arguments.add_argument("--out", type=Path, default=Path("benchmarks/measured/overhead-lab.json"))
     given = arguments.parse_args()
+    if shutil.which("virsh") is None:
+        # The bare arm is what a person types on the controller, so it runs there.
+        sys.exit(
+            "virsh is not installed, and bare migrations are made with it: `make setup` installs it,\n"
+            "or apt-get install libvirt-clients"
+        )
     pair = pairs.load(lab.Places().inventory)
     with open_rig(pair, "benchmarks.overhead", MonotonicClock()) as rig:
         summary = summarise(measure(rig, given.pairs, given.seed), rig)

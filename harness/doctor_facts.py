@@ -52,8 +52,10 @@ _SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 """Where the system's programs are: not on the path of every user who may use sudo."""
 
 
-def gather(inventory: Path | None) -> Facts:
+def gather(inventory: Path | None, *, programs: bool = False) -> Facts:
     """The facts of this machine, and of the machines of `inventory` or, without one, of a lab that is up.
+
+    An inventory that is a program is run where `programs` allows it.
 
     Raises:
         CampaignError: The inventory is missing or wrong.
@@ -67,7 +69,7 @@ def gather(inventory: Path | None) -> Facts:
         up = all(answers.values()) and os.access(places.inventory, os.R_OK) and _importable()
         machines = _machines(places.inventory)[1] if up else {}
         return Facts(controller=controller, lab=answers, machines=machines)
-    rig, machines = _machines(inventory)
+    rig, machines = _machines(inventory, programs=programs)
     return Facts(
         controller=controller,
         lab=_lab_answers(places) if rig == "lab" else None,
@@ -225,12 +227,12 @@ def _loadable(module: str) -> bool | None:
     return done.returncode == 0
 
 
-def _machines(inventory: Path) -> tuple[str, Mapping[str, MachineFacts]]:
+def _machines(inventory: Path, *, programs: bool = False) -> tuple[str, Mapping[str, MachineFacts]]:
     """The rig's kind, and what each of its machines answers."""
     from harness.rig import ready  # noqa: PLC0415
     from harness.rig.pair import HOSTS, load, ssh_command_text  # noqa: PLC0415
 
-    pair = load(inventory)
+    pair = load(inventory, programs=programs)
     wanted = ready.mark(pair)
     found = {}
     with tempfile.TemporaryDirectory(prefix="sodbench-doctor-") as scratch:
@@ -261,7 +263,7 @@ def _ask(endpoint: Endpoint, *, wanted_mark: str, libvirt_uri: str | None) -> Ma
         address=endpoint.address,
         provisioned=standing(mark, wanted_mark),
         libvirt_error=None if libvirt_uri is None else _libvirt_error(libvirt_uri),
-        accelerator=proved.strip() or None,
+        accelerator=next(iter(proved.split()), None),
         holder=lock_holder_of(lock),
     )
 

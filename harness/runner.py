@@ -89,7 +89,7 @@ def gather_facts(pair: Pair) -> Mapping[str, Mapping[str, Json]]:
         PrerequisiteError: A machine lacks what provisioning gives it, or room on its storage.
     """
     try:
-        found = play("verify.yml", pair.inventory).facts
+        found = play("verify.yml", pair.inventory, programs=pair.programs, limit_s=pair.ansible_limit_s).facts
     except ProvisionError as error:
         raise PrerequisiteError(
             "a machine is not fit for a run", where=error.where, why=error.why, remedy=error.remedy

@@ -7,6 +7,7 @@ when they run, so that ``--help`` answers at once.
 from __future__ import annotations
 
 import inspect
+import logging
 import sys
 
 import typer
@@ -115,6 +116,9 @@ _reflow(app)
 def main() -> None:
     """The entry point of the ``sodbench`` command: runs a verb and ends with its exit code."""
     terminal.prepare()
+    # What goes wrong in a library reaches the user as an error with place and remedy; without any handler
+    # Python would print what the library logs as well.
+    logging.getLogger().addHandler(logging.NullHandler())
     sys.exit(_run())
 
 

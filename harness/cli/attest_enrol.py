@@ -11,7 +11,7 @@ import typer
 
 from harness.cli import attest_inputs
 from harness.cli.attest_inputs import Machines, RegistryUrl, chosen, ek_type, key_type
-from harness.cli.inputs import Inventory, inventory_file
+from harness.cli.inputs import Inventory, RunInventory, inventory_file
 from harness.cli.terminal import Output
 from harness.errors import UsageError
 
@@ -25,6 +25,7 @@ Name = Annotated[str, typer.Argument(metavar="ID", help="Who, as `sodbench attes
 def enrol(
     machines: Machines = None,
     inventory: Inventory = None,
+    run_inventory: RunInventory = False,
     roots: Annotated[
         Path | None,
         typer.Option(
@@ -76,7 +77,7 @@ def enrol(
         raise UsageError("--trust-ek names one TPM", remedy="name the one machine that has it")
     keys = tuple(dict.fromkeys(key_type(one) for one in key)) if key else KEYS
     stands = ek_type(ek)
-    rig, clock = pair.load(inventory_file(inventory, "lab")), MonotonicClock()
+    rig, clock = pair.load(inventory_file(inventory, "lab"), programs=run_inventory), MonotonicClock()
     output, warned = Output(), set[str]()
     with (
         attest_inputs.registry(registry) as store,

@@ -13,7 +13,7 @@ import typer
 from harness.attest.monitoring_schedule import LIFE_IN_INTERVALS
 from harness.cli import attest_inputs
 from harness.cli.attest_inputs import GUEST, GuestPolicy, Json, Key, Machines, Policy, RegistryUrl
-from harness.cli.inputs import Inventory, inventory_file
+from harness.cli.inputs import Inventory, RunInventory, inventory_file
 from harness.cli.terminal import Output, Styled
 from harness.clock import NS_PER_S
 from harness.errors import UsageError
@@ -64,6 +64,7 @@ _STYLES = {"affirming": "green", "warning": "yellow", "contraindicated": "bold r
 def monitor(
     machines: Machines = None,
     inventory: Inventory = None,
+    run_inventory: RunInventory = False,
     interval_s: Interval = 20.0,
     lifetime_s: Lifetime = None,
     kinds: Kinds = None,
@@ -93,7 +94,7 @@ def monitor(
     life_s = LIFE_IN_INTERVALS * interval_s if lifetime_s is None else lifetime_s
     _check_times(interval_s, life_s, hang_s)
     chosen, limits = assigned(kinds or (), names), accepted_numbers(accepted or (), names)
-    rig = load(inventory_file(inventory, "lab"))
+    rig = load(inventory_file(inventory, "lab"), programs=run_inventory)
     listener = printer(clock.now_ns(), as_json=as_json)
     with (
         on_signals(Interrupt()) as interrupt,

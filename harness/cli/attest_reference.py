@@ -11,7 +11,7 @@ import typer
 
 from harness.cli import attest_inputs
 from harness.cli.attest_inputs import GUEST, GuestPolicy, Key, Machines, Policy, RegistryUrl
-from harness.cli.inputs import Inventory, inventory_file
+from harness.cli.inputs import Inventory, RunInventory, inventory_file
 from harness.cli.terminal import Output
 from harness.errors import UsageError
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 def reference(
     machines: Machines = None,
     inventory: Inventory = None,
+    run_inventory: RunInventory = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -54,7 +55,7 @@ def reference(
     names, kind = attest_inputs.chosen(machines), attest_inputs.key_type(key)
     if out is not None and len(names) != 1:
         raise UsageError("--out is for one machine", remedy="name one, or leave --out away")
-    rig, clock = load(inventory_file(inventory, "lab")), MonotonicClock()
+    rig, clock = load(inventory_file(inventory, "lab"), programs=run_inventory), MonotonicClock()
     output = Output()
     with attest_inputs.registry(registry) as store:
         for name in names:

@@ -11,7 +11,7 @@ import typer
 
 from harness.cli import attest_inputs
 from harness.cli.attest_inputs import GuestPolicy, Json, Key, Machines, OneMachine, Policy, RegistryUrl
-from harness.cli.inputs import Inventory, inventory_file
+from harness.cli.inputs import Inventory, RunInventory, inventory_file
 from harness.cli.terminal import Output, Styled
 from harness.errors import UsageError
 
@@ -31,6 +31,7 @@ def quote(
         "evidence.json"
     ),
     inventory: Inventory = None,
+    run_inventory: RunInventory = False,
     key: Key = "ecc-p256",
     policy: Policy = None,
     guest_policy: GuestPolicy = "guest",
@@ -48,7 +49,7 @@ def quote(
 
     (name,) = attest_inputs.chosen([machine])
     kind, clock = attest_inputs.key_type(key), MonotonicClock()
-    rig = load(inventory_file(inventory, "lab"))
+    rig = load(inventory_file(inventory, "lab"), programs=run_inventory)
     judged_by = attest_inputs.policy(name, rig, policy, guest_policy)
     with attest_inputs.registry(registry) as store, reached(rig, [name], clock) as found:
         examiner = Examiner(store, lambda _name: judged_by, _references(rig, {name: judged_by}), clock)
@@ -65,6 +66,7 @@ def quote(
 def verify(
     machines: Machines = None,
     inventory: Inventory = None,
+    run_inventory: RunInventory = False,
     evidence: Annotated[
         Path | None, typer.Option("--evidence", help="Judge what `sodbench attest quote` stored instead.")
     ] = None,
@@ -90,7 +92,7 @@ def verify(
 
     if evidence is not None and machines:
         raise UsageError("--evidence names its machine itself", remedy="leave the machine out")
-    rig = load(inventory_file(inventory, "lab"))
+    rig = load(inventory_file(inventory, "lab"), programs=run_inventory)
 
     def judged_by(name: str) -> AppraisalPolicy:
         return attest_inputs.policy(name, rig, policy, guest_policy)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli.inputs import RunInventory
 from harness.cli.terminal import Cell, Output, Styled
 from harness.errors import PrerequisiteError
 
@@ -27,6 +28,7 @@ def doctor(
             "--inventory", "-i", help="A rig's Ansible inventory: check its machines, too. By default none."
         ),
     ] = None,
+    run_inventory: RunInventory = False,
     as_json: Annotated[bool, typer.Option("--json", help="The checks as JSON.")] = False,
 ) -> None:
     """Check what this machine needs and say how to get what is missing. Changes nothing.
@@ -40,7 +42,7 @@ def doctor(
 
     output = Output()
     with Output(error=True).status("looking; nothing is changed"):
-        found = checks(gather(inventory))
+        found = checks(gather(inventory, programs=run_inventory))
     if as_json:
         value = {"nothing_missing": nothing_missing(found), "checks": [asdict(check) for check in found]}
         typer.echo(json.dumps(value, indent=2))

@@ -9,7 +9,7 @@ import typer
 from harness.cli import attest_inputs
 from harness.cli.attest_inputs import GUEST, GuestPolicy, Key, Policy, RegistryUrl
 from harness.cli.guard_inputs import Accepted, Capabilities, Interval, Monitors
-from harness.cli.inputs import Inventory, inventory_file
+from harness.cli.inputs import Inventory, RunInventory, inventory_file
 from harness.cli.terminal import Output
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def launch(
     policy: Policy = None,
     guest_policy: GuestPolicy = "guest",
     inventory: Inventory = None,
+    run_inventory: RunInventory = False,
     registry: RegistryUrl = None,
 ) -> None:
     """Deploy a guest onto the best server that satisfies its request, and prove that it is there.
@@ -61,7 +62,7 @@ def launch(
     from harness.rig.session import open_rig  # noqa: PLC0415
 
     clock, output = MonotonicClock(), Output()
-    pair = load(inventory_file(inventory, "lab"))
+    pair = load(inventory_file(inventory, "lab"), programs=run_inventory)
     given = terms(
         pair,
         response=None,
@@ -98,7 +99,9 @@ def _require_none(rig: Rig) -> None:
 
 
 @guest.command()
-def status(inventory: Inventory = None, registry: RegistryUrl = None) -> None:
+def status(
+    inventory: Inventory = None, run_inventory: RunInventory = False, registry: RegistryUrl = None
+) -> None:
     """Say where the guest is, by its hosts and by the registry. Changes nothing."""
     from harness.rig.guest import locate  # noqa: PLC0415
     from harness.rig.hypervisors import Hypervisors  # noqa: PLC0415
@@ -107,7 +110,7 @@ def status(inventory: Inventory = None, registry: RegistryUrl = None) -> None:
     output = Output()
     with (
         attest_inputs.registry(registry) as kept,
-        Hypervisors(load(inventory_file(inventory, "lab"))) as hosts,
+        Hypervisors(load(inventory_file(inventory, "lab"), programs=run_inventory)) as hosts,
     ):
         found = locate(hosts.connect())
         place = kept.placement(GUEST) if kept.attester(GUEST) is not None else None
@@ -123,6 +126,7 @@ def status(inventory: Inventory = None, registry: RegistryUrl = None) -> None:
 def end(
     why: Annotated[str, typer.Option("--why", help="The reason, for the record.")] = "it is not needed",
     inventory: Inventory = None,
+    run_inventory: RunInventory = False,
     registry: RegistryUrl = None,
 ) -> None:
     """Take the guest away, with its disk, its identity and its request."""
@@ -130,7 +134,7 @@ def end(
     from harness.rig.pair import load  # noqa: PLC0415
     from harness.rig.session import open_rig  # noqa: PLC0415
 
-    pair = load(inventory_file(inventory, "lab"))
+    pair = load(inventory_file(inventory, "lab"), programs=run_inventory)
     with (
         attest_inputs.registry(registry) as kept,
         open_rig(pair, "sodbench guest end", MonotonicClock()) as rig,

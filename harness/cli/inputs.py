@@ -23,6 +23,10 @@ CampaignInventory = Annotated[
         help="The rig's Ansible inventory; by default the campaign's `rig`.",
     ),
 ]
+RunInventory = Annotated[
+    bool,
+    typer.Option("--run-inventory", help="Run an inventory that is a program; else one is refused."),
+]
 CampaignPath = Annotated[
     Path,
     typer.Argument(

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.inputs import Inventory, inventory_file
+from harness.cli.inputs import Inventory, RunInventory, inventory_file
 from harness.cli.terminal import Output
 
 
 def provision(
     inventory: Inventory = None,
+    run_inventory: RunInventory = False,
     force: Annotated[bool, typer.Option("--force", help="Run the playbook even if nothing changed.")] = False,
     artifacts: Annotated[Path | None, typer.Option(help="Keep ansible-runner's artifacts here.")] = None,
 ) -> None:
@@ -25,7 +26,7 @@ def provision(
     from harness.rig.pair import load  # noqa: PLC0415
 
     output = Output()
-    pair = load(inventory_file(inventory, "lab"))
+    pair = load(inventory_file(inventory, "lab"), programs=run_inventory)
     with output.status("looking at the machines") as show:
 
         def progress(task: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from harness.cli.inputs import Inventory, Results
+from harness.cli.inputs import Inventory, Results, RunInventory
 from harness.cli.run import RegistryUrl, carry
 from harness.errors import UsageError
 
@@ -45,6 +45,7 @@ def respond(
     interval_s: Every = 1.0,
     policy: Policy = "lab",
     inventory: Inventory = None,
+    run_inventory: RunInventory = False,
     results: Results = Path("results"),
     registry: RegistryUrl = None,
 ) -> None:
@@ -55,7 +56,7 @@ def respond(
     decisions and migrations are real. A campaign of your own with `respond:` can do more (docs/response.md).
     """
     text = campaign(scenario or ["violation"], workload or ["idle"], count, interval_s, policy)
-    carry(text.encode(), "respond", inventory, results, registry)
+    carry(text.encode(), "respond", inventory, results, registry, programs=run_inventory)
 
 
 def campaign(

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.inputs import CampaignInventory, CampaignPath, Results, campaign_file, inventory_file
+from harness.cli.inputs import (
+    CampaignInventory,
+    CampaignPath,
+    Results,
+    RunInventory,
+    campaign_file,
+    inventory_file,
+)
 from harness.cli.terminal import Output
 from harness.errors import IncompleteRunError
 
@@ -34,6 +41,7 @@ RegistryUrl = Annotated[
 def run(
     campaign: CampaignPath,
     inventory: CampaignInventory = None,
+    run_inventory: RunInventory = False,
     results: Results = Path("results"),
     registry: RegistryUrl = None,
 ) -> None:
@@ -45,7 +53,7 @@ def run(
     from harness.yaml_source import read_bytes  # noqa: PLC0415
 
     path = campaign_file(campaign)
-    carry(read_bytes(path), path.name, inventory, results, registry, path=path)
+    carry(read_bytes(path), path.name, inventory, results, registry, path=path, programs=run_inventory)
 
 
 def carry(
@@ -56,6 +64,7 @@ def carry(
     registry: str | None,
     *,
     path: Path | None = None,
+    programs: bool = False,
 ) -> None:
     """Carry out the campaign in `text`, which a person knows by `name` and keeps at `path`, if anywhere."""
     from harness import campaign_file as files  # noqa: PLC0415
@@ -70,7 +79,7 @@ def carry(
     where = name if path is None else str(path)
     asked = files.loads(decoded(text, where), where)
     plan = plans.expand(asked)
-    pair = pairs.load(inventory_file(inventory, plan.rig, path))
+    pair = pairs.load(inventory_file(inventory, plan.rig, path), programs=programs)
     clock = MonotonicClock()
     output = Output()
     output.say("Looking at the machines.")
@@ -98,6 +107,7 @@ def resume(
             "--inventory", "-i", help="The rig's Ansible inventory; by default the one the run began with."
         ),
     ] = None,
+    run_inventory: RunInventory = False,
     registry: RegistryUrl = None,
 ) -> None:
     """Go on with a run that was interrupted or killed: finished trials are neither lost nor run again."""
@@ -116,7 +126,7 @@ def resume(
         output.say(f"Nothing remains of {folder.root}.")
         return
     manifest = store.read_json(folder.manifest)
-    pair = pairs.load(inventory or Path(str(manifest.get("inventory"))))
+    pair = pairs.load(inventory or Path(str(manifest.get("inventory"))), programs=run_inventory)
     recorded = manifest.get("registry")
     url = registry or (recorded if isinstance(recorded, str) else None)
     with open_rig(pair, f"sodbench resume {folder.root.name}", MonotonicClock()) as rig:

@@ -10,7 +10,7 @@ import typer
 from harness.cli import attest_inputs
 from harness.cli.attest_inputs import GuestPolicy, Key, Policy, RegistryUrl
 from harness.cli.guard_inputs import Accepted, Capabilities, Interval, Monitors, ResponsePolicyName
-from harness.cli.inputs import Inventory, Results, inventory_file
+from harness.cli.inputs import Inventory, Results, RunInventory, inventory_file
 from harness.cli.terminal import Output
 
 Ends = Annotated[float | None, typer.Option("--for", help="End after so many seconds; else with Ctrl-C.")]
@@ -32,6 +32,7 @@ def watch(
     policy: Policy = None,
     guest_policy: GuestPolicy = "guest",
     inventory: Inventory = None,
+    run_inventory: RunInventory = False,
     results: Results = Path("results"),
     registry: RegistryUrl = None,
 ) -> None:
@@ -55,7 +56,7 @@ def watch(
     from harness.rig.session import open_rig  # noqa: PLC0415
 
     clock, output = MonotonicClock(), Output()
-    pair = load(inventory_file(inventory, "lab"))
+    pair = load(inventory_file(inventory, "lab"), programs=run_inventory)
     given = terms(
         pair,
         response=response_policy,

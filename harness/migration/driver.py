@@ -14,6 +14,7 @@ import libvirt
 
 from harness.clock import Clock
 from harness.migration.options import MigrationOptions
+from harness.rig import uri
 from harness.rig.guest import DOMAIN
 
 
@@ -63,7 +64,7 @@ def flags(options: MigrationOptions) -> int:
 
 def parameters(options: MigrationOptions, *, address: str) -> dict[str, str | int]:
     """The typed parameters of virDomainMigrate3 for `options`, to a host at `address`."""
-    values: dict[str, str | int] = {libvirt.VIR_MIGRATE_PARAM_URI: f"tcp://{address}"}
+    values: dict[str, str | int] = {libvirt.VIR_MIGRATE_PARAM_URI: uri.migration(address)}
     for name, parameter in _PARAMETERS.items():
         value = getattr(options, name)
         if value is not None:

@@ -7,6 +7,7 @@ unknown one is refused; the user's own files are used only where the inventory n
 from __future__ import annotations
 
 import contextlib
+import logging
 import shlex
 import socket
 import threading
@@ -19,7 +20,14 @@ from fabric import Config, Connection
 
 from harness.clock import Clock, MonotonicClock
 from harness.errors import SodbenchError, UnreachableError
+from harness.rig.limits import LimitName, Limits
 from harness.rig.pair import Endpoint
+from harness.rig.proxy import ProxyConnection
+from harness.rig.ssh_arguments import expand
+
+# What paramiko logs of a lost connection is raised as an error too, which says where; without a handler
+# Python would print it as well.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 LineHandler = Callable[[int, str], None]
 """Called with the controller's CLOCK_MONOTONIC in ns on arrival, and the line without its end."""
@@ -27,8 +35,8 @@ LineHandler = Callable[[int, str], None]
 LONGEST_LINE_BYTES = 256 * 2**20
 """A machine that sends a longer one is not listened to any more: it would fill the controller's memory."""
 
-_CONNECT_LIMIT_S = 10
 _KEEPALIVE_S = 5
+_GONE = "the connection to the machine is gone"
 
 
 class CommandError(SodbenchError):
@@ -63,7 +71,7 @@ class Channel:
             self._read_lines()
             said = self._last_complaint()
             self.exit_status = self._channel.recv_exit_status()
-            reason = said or f"exit status {self.exit_status}"
+            reason = said or (_GONE if _lost(self._channel) else f"exit status {self.exit_status}")
         except (OSError, EOFError, paramiko.SSHException) as error:
             reason = str(error) or type(error).__name__
         finally:
@@ -131,6 +139,7 @@ class Host(AbstractContextManager["Host"]):
         self._clock = clock or MonotonicClock()
         self._lock = threading.Lock()
         self._connection: Connection | None = None
+        self._proxy: ProxyConnection | None = None
 
     def _connected(self) -> Connection:
         with self._lock:
@@ -140,17 +149,21 @@ class Host(AbstractContextManager["Host"]):
             return self._connection
 
     def _connect(self) -> Connection:
-        endpoint = self.endpoint
-        arguments: dict[str, object] = {"banner_timeout": _CONNECT_LIMIT_S, "auth_timeout": _CONNECT_LIMIT_S}
+        endpoint, limit_s = self.endpoint, self.endpoint.limits.connect_s
+        arguments: dict[str, object] = {"banner_timeout": limit_s, "auth_timeout": limit_s}
         if endpoint.key:
             arguments |= {"key_filename": str(endpoint.key), "look_for_keys": False, "allow_agent": False}
+        if endpoint.proxy:
+            self._proxy = self._through_proxy(endpoint.proxy)
+            arguments["sock"] = self._proxy.socket
         connection = Connection(
             endpoint.address,
             user=endpoint.user,
             port=endpoint.port,
-            connect_timeout=_CONNECT_LIMIT_S,
+            gateway=False if endpoint.proxy else None,
+            connect_timeout=limit_s,
             connect_kwargs=arguments,
-            config=Config(overrides={"load_ssh_configs": endpoint.known_hosts is None}),
+            config=Config(overrides={"load_ssh_configs": endpoint.reads_configuration}),
         )
         client = connection.client
         client.set_missing_host_key_policy(paramiko.RejectPolicy())
@@ -164,13 +177,26 @@ class Host(AbstractContextManager["Host"]):
             connection.close()
             raise self._unreachable(error) from error
         connection.transport.set_keepalive(_KEEPALIVE_S)
-        # Small requests are timed: none may wait for the acknowledgement of another channel's bytes (tcp(7)).
-        connection.transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        link = connection.transport.sock
+        if isinstance(link, socket.socket) and link.family != socket.AF_UNIX:
+            # Small requests are timed: none may wait for the acknowledgement of another's bytes (tcp(7)).
+            link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
+
+    def _through_proxy(self, proxy: str) -> ProxyConnection:
+        one = self.endpoint
+        return ProxyConnection(expand(proxy, address=one.address, port=one.port, user=one.user))
 
     def _unreachable(self, error: BaseException) -> UnreachableError:
         endpoint = self.endpoint
+        why = f"{type(error).__name__}: {error}"
+        if isinstance(error, EOFError | ConnectionError):
+            why = f"{_GONE} ({why})"
+        if self._proxy is not None:
+            why = f"{why}; its proxy command said: {self._proxy.said() or 'nothing'}"
         remedy, retry = f"check that {endpoint.address} is up and its sshd answers", True
+        if isinstance(error, TimeoutError) or "Error reading SSH protocol banner" in str(error):
+            remedy += f"; {Limits.advice('connect_s', self.role)}"
         if isinstance(error, paramiko.AuthenticationException):
             remedy, retry = f"put the public half of {endpoint.key or 'your key'} there", False
         elif isinstance(error, paramiko.BadHostKeyException) or "not found in known_hosts" in str(error):
@@ -178,19 +204,26 @@ class Host(AbstractContextManager["Host"]):
         return UnreachableError(
             "the machine cannot be reached over ssh",
             where=f"{self.role} ({endpoint.user}@{endpoint.address}:{endpoint.port})",
-            why=f"{type(error).__name__}: {error}",
+            why=why,
             remedy=remedy,
             retry=retry,
         )
 
-    def run(self, command: str, *, timeout_s: float = 60.0, root: bool = True) -> str:
+    def run(
+        self,
+        command: str,
+        *,
+        timeout_s: float | None = None,
+        limit: LimitName = "command_s",
+        root: bool = True,
+    ) -> str:
         """The standard output of `command` there.
 
         Raises:
-            CommandError: It failed, or took longer than `timeout_s`.
+            CommandError: It failed, or took longer than `timeout_s`, by default the machine's `limit`.
             UnreachableError: The machine does not answer.
         """
-        status, out, err = self.attempt(command, timeout_s=timeout_s, root=root)
+        status, out, err = self.attempt(command, timeout_s=timeout_s, limit=limit, root=root)
         if status != 0:
             raise CommandError(
                 f"exit status {status} of: {command[:300]}",
@@ -199,28 +232,42 @@ class Host(AbstractContextManager["Host"]):
             )
         return out
 
-    def attempt(self, command: str, *, timeout_s: float = 60.0, root: bool = True) -> tuple[int, str, str]:
+    def attempt(
+        self,
+        command: str,
+        *,
+        timeout_s: float | None = None,
+        limit: LimitName = "command_s",
+        root: bool = True,
+    ) -> tuple[int, str, str]:
         """Exit status, standard output and standard error of `command`; a failure is an answer here."""
+        wait_s = self.endpoint.limits.seconds(limit) if timeout_s is None else timeout_s
         try:
             channel = self._open(command, root=root)
-            channel.settimeout(timeout_s)
+            channel.settimeout(wait_s)
             with channel.makefile("rb") as out_file, channel.makefile_stderr("rb") as err_file:
                 out, err = out_file.read().decode(errors="replace"), err_file.read().decode(errors="replace")
-            if not channel.status_event.wait(timeout_s):
+            if not channel.status_event.wait(wait_s):
                 raise TimeoutError
-            return channel.recv_exit_status(), out, err
+            status = channel.recv_exit_status()
         except TimeoutError as error:
             raise CommandError(
-                f"no end after {timeout_s:.0f} s: {command[:300]}",
+                f"no end after {wait_s:g} s: {command[:300]}",
                 where=f"{self.role} ({self.endpoint.address})",
+                remedy=Limits.advice(limit, self.role) if timeout_s is None else "",
                 retry=True,
             ) from error
         except (OSError, paramiko.SSHException, EOFError) as error:
             raise self._unreachable(error) from error
+        if status == -1 and _lost(channel):
+            raise self._unreachable(EOFError(f"while this ran: {command[:100]}"))
+        return status, out, err
 
     def _open(self, command: str, *, root: bool) -> paramiko.Channel:
         # Fabric's own create_session() waits an hour for a machine that has gone silent.
-        channel: paramiko.Channel = self._connected().transport.open_session(timeout=_CONNECT_LIMIT_S)
+        channel: paramiko.Channel = self._connected().transport.open_session(
+            timeout=self.endpoint.limits.connect_s
+        )
         channel.exec_command(self._as_root(command) if root else command)
         return channel
 
@@ -253,12 +300,13 @@ class Host(AbstractContextManager["Host"]):
 
     def answers(self, *, timeout_s: float = 2.0) -> bool:
         """Whether an sshd greets on the machine's port; no login."""
+        one = self.endpoint
         try:
-            with socket.create_connection(
-                (self.endpoint.address, self.endpoint.port), timeout_s
-            ) as connection:
-                connection.settimeout(timeout_s)
-                return connection.recv(4) == b"SSH-"
+            if one.proxy:
+                with contextlib.closing(self._through_proxy(one.proxy)) as proxied:
+                    return _greets(proxied.socket, timeout_s)
+            with socket.create_connection((one.address, one.port), timeout_s) as connection:
+                return _greets(connection, timeout_s)
         except OSError:
             return False
 
@@ -268,6 +316,20 @@ class Host(AbstractContextManager["Host"]):
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+            if self._proxy is not None:
+                self._proxy.close()
+                self._proxy = None
 
     def __exit__(self, *details: object) -> None:
         self.close()
+
+
+def _lost(channel: paramiko.Channel) -> bool:
+    """Whether the channel's connection has ended; one channel may also end by itself, by a signal."""
+    transport = channel.get_transport()
+    return not transport.is_active() or transport.saved_exception is not None
+
+
+def _greets(connection: socket.socket, timeout_s: float) -> bool:
+    connection.settimeout(timeout_s)
+    return connection.recv(4) == b"SSH-"

@@ -60,9 +60,14 @@ def _files(path: Path) -> list[Path]:
     return sorted(one for one in path.rglob("*") if one.is_file() and one.parent.name != "__pycache__")
 
 
+def _folder(pair: Pair, key: str) -> str:
+    """Where the image is, as a word of a shell."""
+    return shlex.quote(f"{pair.storage_path}/images/{key}")
+
+
 def exists(pair: Pair, builder: Host, key: str) -> bool:
     """Whether the image is on the shared storage, whole."""
-    status, _, _ = builder.attempt(f"test -f {pair.storage_path}/images/{key}/image.json")
+    status, _, _ = builder.attempt(f"test -f {_folder(pair, key)}/image.json")
     return status == 0
 
 
@@ -76,7 +81,15 @@ def ensure(pair: Pair, builder: Host, *, artifacts: Path | None, progress: Progr
     if exists(pair, builder, key):
         return key, False
     variables = {"sodbench_image_key": key, "sodbench_image_authorized_key": authorized_key(pair)}
-    play("guest_image.yml", pair.inventory, artifacts=artifacts, variables=variables, progress=progress)
+    play(
+        "guest_image.yml",
+        pair.inventory,
+        artifacts=artifacts,
+        variables=variables,
+        progress=progress,
+        programs=pair.programs,
+        limit_s=pair.ansible_limit_s,
+    )
     _prune(pair, builder, key)
     return key, True
 
@@ -90,7 +103,7 @@ def _prune(pair: Pair, builder: Host, key: str) -> None:
     builder.run(
         f"find {storage}/images -mindepth 1 -maxdepth 1 -type d ! -name {key} -exec rm -rf {{}} + && "
         f"rm -rf {storage}/snapshots",
-        timeout_s=300,
+        limit="copy_s",
     )
 
 
@@ -100,7 +113,7 @@ def describe(pair: Pair, builder: Host, key: str) -> dict[str, Json]:
     Raises:
         GuestError: The image is not there.
     """
-    status, out, _ = builder.attempt(f"cat {pair.storage_path}/images/{key}/image.json")
+    status, out, _ = builder.attempt(f"cat {_folder(pair, key)}/image.json")
     if status != 0:
         raise GuestError(
             "the guest image is missing",
@@ -112,5 +125,5 @@ def describe(pair: Pair, builder: Host, key: str) -> dict[str, Json]:
 
 def write_known_hosts(pair: Pair, builder: Host, key: str, path: Path) -> None:
     """Write the guest's host key, as its build recorded it, to `path` in the format of known_hosts."""
-    public = builder.run(f"cat {pair.storage_path}/images/{key}/guest.hostkey.pub", root=True).split()
+    public = builder.run(f"cat {_folder(pair, key)}/guest.hostkey.pub", root=True).split()
     path.write_text(f"{pair.guest_network.address} {' '.join(public[:2])}\n")

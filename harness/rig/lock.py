@@ -17,9 +17,9 @@ from pathlib import Path
 
 from harness.errors import RigLockedError, UnreachableError
 from harness.rig.host import Host
+from harness.rig.limits import Limits
 
 _PROGRAM = Path(__file__).with_name("lock_holder.py")
-_ANSWER_LIMIT_S = 15.0
 
 
 def holder_name(purpose: str) -> str:
@@ -61,9 +61,12 @@ def hold(host: Host, purpose: str) -> Iterator[None]:
 
 def _first(answers: queue.Queue[str], host: Host) -> dict[str, str]:
     try:
-        line = answers.get(timeout=_ANSWER_LIMIT_S)
+        line = answers.get(timeout=host.endpoint.limits.answer_s)
     except queue.Empty as error:
         raise UnreachableError(
-            "no answer to the rig's lock", where=f"host {host.role}", retry=True
+            "no answer to the rig's lock",
+            where=f"host {host.role}",
+            remedy=Limits.advice("answer_s", host.role),
+            retry=True,
         ) from error
     return dict(json.loads(line))

@@ -1,25 +1,26 @@
 """An inventory as a value: which machines there are and how each is reached.
 
-Lab and real pair differ in that file alone. It is an Ansible inventory, read with Ansible's own
-``ansible-inventory``, so that groups, ``host_vars`` and INI files mean here what they mean in the playbooks.
-Reading it touches no machine.
+Lab and real pair differ in that file alone. It is an Ansible inventory, resolved by Ansible itself, so that
+groups, ``host_vars``, templates and vaulted values mean here what they mean in the playbooks. Reading it
+touches no machine.
 """
 
 from __future__ import annotations
 
-import json
 import shlex
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
+from ipaddress import IPv4Address
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from harness.errors import CampaignError
 from harness.journal import Json
+from harness.rig import login, uri
+from harness.rig.inventory import Resolved, resolve
+from harness.rig.limits import Limits
 
 HOSTS = ("a", "b")
 MACHINES = ("a", "b", "client")
@@ -36,6 +37,9 @@ class Endpoint:
         port: SSH port.
         key: Private key file, or None for the user's agent and defaults.
         known_hosts: File with the machine's host key, or None for the user's own.
+        proxy: A ProxyCommand of ssh(1) by which it is reached, or None for a direct connection.
+        own_config: Whether the user's configuration of ssh counts; never where `known_hosts` is given.
+        limits: How long it may take.
     """
 
     role: str
@@ -44,15 +48,45 @@ class Endpoint:
     port: int = 22
     key: Path | None = None
     known_hosts: Path | None = None
+    proxy: str | None = None
+    own_config: bool = True
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def reads_configuration(self) -> bool:
+        """Whether the user's configuration of ssh counts for it."""
+        return self.own_config and self.known_hosts is None
 
     def ssh_options(self) -> list[str]:
         """The same connection as options of ssh(1)."""
-        options = ["-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=10"]
+        limit = f"ConnectTimeout={max(1, round(self.limits.connect_s))}"
+        options = ["-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", limit]
         if self.key:
             options += ["-i", str(self.key), "-o", "IdentitiesOnly=yes"]
+        if not self.reads_configuration:
+            options += ["-F", "none"]
         if self.known_hosts:
-            options += ["-F", "none", "-o", f"UserKnownHostsFile={self.known_hosts}"]
+            options += ["-o", f"UserKnownHostsFile={_in_configuration(self.known_hosts)}"]
+        if self.proxy:
+            options += ["-o", f"ProxyCommand={self.proxy}"]
         return options
+
+
+def _in_configuration(path: Path) -> str:
+    """`path` as ssh_config(5) wants it, where a blank separates files and % begins a token."""
+    text = str(path).replace("%", "%%")
+    return f'"{text}"' if any(one.isspace() for one in text) else text
+
+
+def _ipv4(address: str) -> str:
+    try:
+        IPv4Address(address)
+    except ValueError as error:
+        raise ValueError("not an IPv4 address, and the guest's kernel is given no other") from error
+    return address
+
+
+_Ipv4 = Annotated[str, AfterValidator(_ipv4)]
 
 
 class GuestNetwork(BaseModel):
@@ -60,27 +94,30 @@ class GuestNetwork(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    address: str
-    prefix: int = 24
-    gateway: str | None = None
+    address: _Ipv4
+    prefix: Annotated[int, Field(ge=0, le=32)] = 24
+    gateway: _Ipv4 | None = None
     dns: Sequence[str] = ()
 
 
+def _absolute(path: str) -> str:
+    if not PurePosixPath(path).is_absolute() or any(ord(one) < 32 for one in path):
+        raise ValueError("not an absolute path")
+    return path
+
+
 class _Variables(BaseModel):
-    """The variables of one machine that the harness reads; the playbooks read more."""
+    """The variables of one machine that the harness reads beside its login; the playbooks read more."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, coerce_numbers_to_str=True)
 
-    ansible_host: str
-    ansible_user: str = "root"
-    ansible_port: int = 22
-    ansible_ssh_private_key_file: Path | None = None
     sodbench_known_hosts: Path | None = None
+    sodbench_limits: Limits = Limits()
     sodbench_migration_address: str | None = None
     sodbench_migration_ports: str = "49152-49215"
     sodbench_rig: str = "pair"
     sodbench_link_bit_s: int | None = None
-    sodbench_storage_path: str = "/srv/sodbench"
+    sodbench_storage_path: Annotated[str, AfterValidator(_absolute)] = "/srv/sodbench"
     sodbench_bridge: str = "br0"
     sodbench_guest_network: GuestNetwork
     sodbench_tpm: Literal["hardware", "software", "none"] = "none"
@@ -108,6 +145,7 @@ class Pair:
             follows in their name; null or empty where the role's default holds.
         tpm: By host, ``hardware``, ``software`` or ``none``.
         attest_roots: PEM file, or folder of them, with the roots of the TPMs' makers, if one is named.
+        programs: Whether the inventory may be a program that Ansible runs.
     """
 
     inventory: Path
@@ -121,21 +159,35 @@ class Pair:
     image_options: Mapping[str, Json]
     tpm: Mapping[str, str] = field(default_factory=dict)
     attest_roots: Path | None = None
+    programs: bool = False
+
+    @property
+    def ansible_limit_s(self) -> float:
+        """How long a machine may take to let Ansible in, in s: Ansible has one such limit for all of them."""
+        return max(endpoint.limits.ansible_s for endpoint in self.machines.values())
 
     def guest(self, known_hosts: Path, key: Path | None = None) -> Endpoint:
-        """The guest's endpoint; its host key is in `known_hosts`, the rig's key opens it."""
+        """The guest's endpoint; its host key is in `known_hosts`, the rig's key opens it.
+
+        It is on the client's network, so it is reached as the client is.
+        """
+        client = self.machines["client"]
         return Endpoint(
             role="guest",
             address=self.guest_network.address,
             user="root",
-            key=key or self.machines["client"].key,
+            key=key or client.key,
             known_hosts=known_hosts,
+            proxy=client.proxy,
+            limits=client.limits,
         )
 
     def libvirt_uri(self, role: str, ssh_command: Path) -> str:
         """The address for libvirt of a host over SSH, through `ssh_command` (libvirt, remote URIs)."""
         endpoint = self.machines[role]
-        return f"qemu+ssh://{endpoint.user}@{endpoint.address}:{endpoint.port}/system?command={ssh_command}"
+        return uri.libvirt_over_ssh(
+            user=endpoint.user, address=endpoint.address, port=endpoint.port, command=ssh_command
+        )
 
 
 def ssh_command_text(endpoint: Endpoint) -> str:
@@ -143,31 +195,25 @@ def ssh_command_text(endpoint: Endpoint) -> str:
     return f'#!/bin/sh\nexec ssh {shlex.join(endpoint.ssh_options())} "$@"\n'
 
 
-def load(inventory: Path) -> Pair:
-    """The pair that `inventory` describes.
+def load(inventory: Path, *, programs: bool = False) -> Pair:
+    """The pair that `inventory` describes; a program is run as an inventory only where `programs` allows it.
 
     Raises:
-        CampaignError: The file is missing, is no inventory, or lacks a machine or a variable.
+        CampaignError: The file is missing, is no inventory, or lacks a machine or a variable; or what it says
+            cannot be resolved or carried over from Ansible.
     """
-    listed = _ansible_inventory(inventory)
-    variables = {role: _variables(listed, role, inventory) for role in MACHINES}
+    wanted = (*login.VARIABLES, *_Variables.model_fields)
+    resolved = resolve(inventory, machines=MACHINES, wanted=wanted, programs=programs)
+    variables = {role: _variables(resolved[role], role, inventory) for role in MACHINES}
+    machines = {role: _endpoint(resolved[role], role, inventory, variables[role]) for role in MACHINES}
     first = variables["a"]
+    folder = inventory if inventory.is_dir() else inventory.parent
     return Pair(
         inventory=inventory,
         rig=first.sodbench_rig,
-        machines={
-            role: Endpoint(
-                role=role,
-                address=found.ansible_host,
-                user=found.ansible_user,
-                port=found.ansible_port,
-                key=found.ansible_ssh_private_key_file,
-                known_hosts=found.sodbench_known_hosts,
-            )
-            for role, found in variables.items()
-        },
+        machines=machines,
         migration_address={
-            role: variables[role].sodbench_migration_address or variables[role].ansible_host for role in HOSTS
+            role: variables[role].sodbench_migration_address or machines[role].address for role in HOSTS
         },
         link_bit_s=first.sodbench_link_bit_s,
         storage_path=first.sodbench_storage_path,
@@ -180,45 +226,36 @@ def load(inventory: Path) -> Pair:
             "extra_packages": list(first.sodbench_image_extra_packages),
         },
         tpm={role: variables[role].sodbench_tpm for role in HOSTS},
-        attest_roots=inventory.parent / first.sodbench_attest_roots if first.sodbench_attest_roots else None,
+        attest_roots=folder / first.sodbench_attest_roots if first.sodbench_attest_roots else None,
+        programs=programs,
     )
 
 
-def _ansible_inventory(inventory: Path) -> Mapping[str, Mapping[str, object]]:
-    if not inventory.exists():
-        raise CampaignError(
-            "no such inventory",
-            where=str(inventory),
-            remedy="`sodbench lab up` writes one for the lab; "
-            "inventories/pair.example.yml shows one for two real hosts",
-        )
-    program = Path(sys.executable).with_name("ansible-inventory")
-    done = subprocess.run(
-        [str(program), "--inventory", str(inventory), "--list"], capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise CampaignError("not an inventory", where=str(inventory), why=done.stderr.strip()[-500:])
-    hostvars = dict(json.loads(done.stdout).get("_meta", {}).get("hostvars", {}))
-    if not hostvars:  # Ansible takes anything for an empty inventory and warns
-        raise CampaignError(
-            "no machines in it",
-            where=str(inventory),
-            why=done.stderr.strip()[-500:] or "the file is empty",
-            remedy="name the two hosts a and b (group hosts) and the load generator client (group clients)",
-        )
-    return hostvars
-
-
-def _variables(hostvars: Mapping[str, Mapping[str, object]], role: str, inventory: Path) -> _Variables:
-    if role not in hostvars:
-        raise CampaignError(
-            f"no machine named {role!r}",
-            where=str(inventory),
-            why=f"found: {', '.join(sorted(hostvars)) or 'none'}",
-            remedy="name the two hosts a and b (group hosts) and the load generator client (group clients)",
-        )
+def _variables(resolved: Resolved, role: str, inventory: Path) -> _Variables:
+    # A variable that is null is one that is not set: so Ansible reads its own.
+    given = {name: value for name, value in resolved.values.items() if value is not None}
     try:
-        return _Variables.model_validate({"ansible_host": role, **hostvars[role]})
+        return _Variables.model_validate(given)
     except ValidationError as error:
         detail = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise CampaignError(f"variables of {role}", where=str(inventory), why=detail) from error
+        raise CampaignError(
+            f"variables of {role}",
+            where=str(inventory),
+            why=detail[:2000],
+            remedy="inventories/pair.example.yml and docs/provisioning.md say what each may be",
+        ) from error
+
+
+def _endpoint(resolved: Resolved, role: str, inventory: Path, variables: _Variables) -> Endpoint:
+    found = login.login(role, inventory, resolved.values, resolved.withheld)
+    return Endpoint(
+        role=role,
+        address=found.address,
+        user=found.user,
+        port=found.port,
+        key=found.key,
+        known_hosts=found.known_hosts,
+        proxy=found.proxy,
+        own_config=found.own_config,
+        limits=variables.sodbench_limits,
+    )

@@ -15,6 +15,7 @@ import ansible_runner
 from harness import resources
 from harness.errors import ProvisionError, UnreachableError
 from harness.journal import Json
+from harness.rig.limits import Limits
 
 Progress = Callable[[str], None]
 """Called with the name of each task as it starts."""
@@ -40,6 +41,8 @@ def play(
     artifacts: Path | None = None,
     variables: Mapping[str, Json] | None = None,
     progress: Progress = lambda _task: None,
+    programs: bool = False,
+    limit_s: float | None = None,
 ) -> PlayResult:
     """Run ``playbooks/<playbook>`` over `inventory`.
 
@@ -49,6 +52,8 @@ def play(
         artifacts: Folder that keeps ansible-runner's output; thrown away when None.
         variables: Extra variables.
         progress: Told of each task.
+        programs: Whether the inventory may be a program.
+        limit_s: How long a machine may take to let Ansible in, instead of Ansible's own limit.
 
     Raises:
         UnreachableError: A machine does not answer.
@@ -62,7 +67,7 @@ def play(
             playbook=str(resources.playbooks() / playbook),
             inventory=str(inventory.resolve()),
             extravars=dict(variables or {}),
-            envvars=_environment(),
+            envvars=environment(programs=programs, limit_s=limit_s),
             event_handler=watch.on_event,
             quiet=True,
             rotate_artifacts=0,
@@ -72,6 +77,7 @@ def play(
             "ansible cannot reach the machine",
             where=watch.unreachable[0],
             why=watch.unreachable[1],
+            remedy=Limits.advice("ansible_s", "it"),
             retry=True,
         )
     if result.status != "successful":
@@ -85,13 +91,26 @@ def play(
     return PlayResult(changed=watch.changed, facts=watch.facts)
 
 
-def _environment() -> dict[str, str]:
+def environment(*, programs: bool = False, limit_s: float | None = None) -> dict[str, str]:
+    """The environment of Ansible's programs; the caller's own counts beside it.
+
+    Args:
+        programs: Whether an inventory may be a program, beside a text file.
+        limit_s: How long a machine may take to let Ansible in.
+    """
     own = str(Path(sys.executable).parent)
-    return {
+    values = {
         "ANSIBLE_CONFIG": str(resources.playbooks() / "ansible.cfg"),
         "PATH": f"{own}:{os.environ.get('PATH', '')}",
         "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_INVENTORY_ENABLED": ("script," if programs else "") + "yaml,ini,host_list",
     }
+    if limit_s is not None:
+        values["ANSIBLE_TIMEOUT"] = str(max(1, round(limit_s)))
+    if password_file := os.environ.get("ANSIBLE_VAULT_PASSWORD_FILE"):
+        # Ansible runs in a folder of its own, and would look for a relative path there.
+        values["ANSIBLE_VAULT_PASSWORD_FILE"] = str(Path(password_file).expanduser().absolute())
+    return values
 
 
 class _Watch:

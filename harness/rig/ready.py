@@ -19,14 +19,24 @@ MARK = "/etc/sodbench/provisioned"
 
 
 def mark(pair: Pair) -> str:
-    """The hash of the playbooks and of the inventory."""
-    digest = hashlib.sha256(pair.inventory.read_bytes())
+    """The hash of the playbooks and of the inventory with its variables of groups and hosts."""
+    digest = hashlib.sha256()
+    for path in _inventory_files(pair.inventory):
+        digest.update(path.read_bytes())
     root = resources.playbooks()
     for path in sorted(one for one in root.rglob("*") if one.is_file()):
         if "inventories" not in path.relative_to(root).parts:
             digest.update(f"{path.relative_to(root)}\0".encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _inventory_files(inventory: Path) -> list[Path]:
+    """The inventory's own files: it, or all in it, and the variables of groups and hosts beside it."""
+    if inventory.is_dir():
+        return sorted(one for one in inventory.rglob("*") if one.is_file())
+    beside = [inventory.parent / name for name in ("group_vars", "host_vars")]
+    return [inventory, *sorted(one for folder in beside for one in folder.rglob("*") if one.is_file())]
 
 
 def provision(pair: Pair, *, force: bool, artifacts: Path | None, progress: Progress) -> bool:
@@ -41,7 +51,14 @@ def provision(pair: Pair, *, force: bool, artifacts: Path | None, progress: Prog
         machines = [stack.enter_context(Host(pair.machines[role])) for role in MACHINES]
         if not force and all(_bears(machine, wanted) for machine in machines):
             return False
-        play("provision.yml", pair.inventory, artifacts=artifacts, progress=progress)
+        play(
+            "provision.yml",
+            pair.inventory,
+            artifacts=artifacts,
+            progress=progress,
+            programs=pair.programs,
+            limit_s=pair.ansible_limit_s,
+        )
         for machine in machines:
             machine.run(f"mkdir -p {Path(MARK).parent} && echo {wanted} > {MARK}")
     return True

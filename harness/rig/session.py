@@ -20,6 +20,7 @@ from harness.rig import acceleration, image, lock
 from harness.rig.guest import GuestSpec, destroy, specify
 from harness.rig.host import Host
 from harness.rig.hypervisors import Hypervisors
+from harness.rig.limits import Limits
 from harness.rig.pair import HOSTS, Pair
 
 
@@ -70,7 +71,7 @@ class Rig:
             UnreachableError: One does not.
         """
         for machine in self.machines.values():
-            machine.run("true", timeout_s=15, root=False)
+            machine.run("true", limit="answer_s", root=False)
         self.hypervisors.connect()
 
     def clear(self, spec: GuestSpec) -> None:
@@ -121,6 +122,7 @@ def _accelerator(pair: Pair, hosts: Mapping[str, Host], key: str) -> Accelerator
         raise GuestError(
             "the hosts do not accelerate guests alike",
             where=", ".join(f"{role}: {kind}" for role, kind in found.items()),
-            remedy="enable virtualisation in the firmware of the slower one, or see `sodbench doctor`",
+            remedy="enable virtualisation in the firmware of the one with tcg; "
+            + Limits.advice("acceleration_s", "it"),
         )
     return "kvm" if found["a"] == "kvm" else "tcg"

@@ -56,7 +56,7 @@ def save(connection: libvirt.virConnect, host: Host, spec: GuestSpec, folder: st
     host.run(
         f"cp --sparse=always {shlex.quote(spec.disk)} {partial}/disk.qcow2 && sync {partial}/* && "
         f"rm -rf {shlex.quote(folder)} && mv {partial} {shlex.quote(folder)}",
-        timeout_s=300,
+        limit="copy_s",
     )
 
 
@@ -69,7 +69,7 @@ def restore(connection: libvirt.virConnect, host: Host, spec: GuestSpec, folder:
     host.run(
         f"mkdir -p {shlex.quote(spec.folder)} && "
         f"cp --sparse=always {shlex.quote(folder)}/disk.qcow2 {shlex.quote(spec.disk)}",
-        timeout_s=300,
+        limit="copy_s",
     )
     try:
         connection.restore(f"{folder}/state")

@@ -103,7 +103,7 @@ def attest(
     monkeypatch.setenv("TERM", "dumb")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.delenv("SODBENCH_REGISTRY", raising=False)
-    monkeypatch.setattr(pairs, "load", lambda _inventory: rig)
+    monkeypatch.setattr(pairs, "load", lambda _inventory, **_: rig)
     monkeypatch.setattr(attest_machines, "RemoteAttester", here)
     monkeypatch.setattr(authorities, "of_machine", authority)
     monkeypatch.setattr(lock, "hold", lambda _host, _purpose: nullcontext())
@@ -215,7 +215,7 @@ def test_a_hardware_tpm_without_roots_has_nobody(
 ) -> None:
     """Its machine's own authority is never asked."""
     hardware = replace(rig, rig="pair", tpm={"a": "hardware", "b": "hardware"})
-    monkeypatch.setattr(pairs, "load", lambda _inventory: hardware)
+    monkeypatch.setattr(pairs, "load", lambda _inventory, **_: hardware)
     said = attest("enrol", "a")
     assert (said.code, "ek-chain" in said.err) == (14, True)
     assert "--roots" in said.err
@@ -227,7 +227,7 @@ def test_roots_of_the_inventory_are_used(
     roots = tmp_path / "roots.pem"
     found = machines["a"].authorities
     roots.write_bytes(pem(*found.roots, *found.intermediates))
-    monkeypatch.setattr(pairs, "load", lambda _inventory: replace(rig, attest_roots=roots))
+    monkeypatch.setattr(pairs, "load", lambda _inventory, **_: replace(rig, attest_roots=roots))
     said = attest("enrol", "a", "--key", "ecc-p256")
     assert (said.code, attest_machines.FROM_THE_MACHINE in said.out) == (0, False)
 

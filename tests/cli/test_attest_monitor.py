@@ -82,7 +82,7 @@ class Lab:
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     made = Lab(tmp_path)
     monkeypatch.setattr(attest_machines, "reached", made.reached)
-    monkeypatch.setattr("harness.rig.pair.load", lambda _path: SimpleNamespace(rig="lab"))
+    monkeypatch.setattr("harness.rig.pair.load", lambda _path, **_: SimpleNamespace(rig="lab"))
     monkeypatch.setattr(attest_inputs, "policy", lambda *_asked: POLICY)
     monkeypatch.setattr(attest_inputs, "reference", lambda *_asked: GOOD)
     monkeypatch.setattr(attest_inputs, "reference_place", lambda name, _pair: tmp_path / name)

@@ -300,7 +300,7 @@ def test_doctor_ends_with_4_when_something_is_missing(
     sodbench: Sodbench, monkeypatch: pytest.MonkeyPatch, installed: bool, code: int
 ) -> None:
     here = replace(FIT, programs={**FIT.programs, "nft": installed})
-    monkeypatch.setattr(doctor_facts, "gather", lambda inventory: Facts(controller=here, lab=UP))
+    monkeypatch.setattr(doctor_facts, "gather", lambda inventory, **_: Facts(controller=here, lab=UP))
     said = sodbench("doctor")
     assert said.code == code
     assert ("sudo apt-get install nftables" in said.out) == (not installed)
@@ -308,7 +308,7 @@ def test_doctor_ends_with_4_when_something_is_missing(
 
 
 def test_doctor_speaks_json(sodbench: Sodbench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_facts, "gather", lambda inventory: Facts(controller=FIT, lab=UP))
+    monkeypatch.setattr(doctor_facts, "gather", lambda inventory, **_: Facts(controller=FIT, lab=UP))
     said = sodbench("doctor", "--json")
     value = json.loads(said.out)
     assert (said.code, value["nothing_missing"]) == (0, True)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from harness import resources
 from harness.journal import Json
 from harness.rig import image
+from harness.rig.host import Host
 from harness.rig.pair import GuestNetwork, Pair, load
 
 INVENTORY = """\
@@ -99,3 +102,34 @@ def test_what_an_interpreter_leaves_beside_a_program_is_not_in_the_key(
     (copy / "roles/attester/files/__pycache__").mkdir(exist_ok=True)
     (copy / "roles/attester/files/__pycache__/sodbench_tpm.cpython-311.pyc").write_bytes(b"compiled")
     assert image.image_key(pair) == key
+
+
+class Shell:
+    """A host whose commands are only written down."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def attempt(self, command: str, **_limits: object) -> tuple[int, str, str]:
+        self.said.append(command)
+        return 0, "{}", ""
+
+    def run(self, command: str, **_limits: object) -> str:
+        self.said.append(command)
+        return "ssh-ed25519 AAAA"
+
+
+def test_the_storages_path_is_one_word_of_every_command(pair: Pair, tmp_path: Path) -> None:
+    storage = "/srv/a b; touch /srv/$(id)"
+    elsewhere, shell = replace(pair, storage_path=storage), Shell()
+    builder = cast(Host, shell)
+    image.exists(elsewhere, builder, "0123")
+    image.describe(elsewhere, builder, "0123")
+    image.write_known_hosts(elsewhere, builder, "0123", tmp_path / "known_hosts")
+    image._prune(elsewhere, builder, "0123")
+    words = [word for command in shell.said for word in shlex.split(command) if "/srv" in word]
+    assert words == [
+        *(f"{storage}/images/0123/{name}" for name in ("image.json", "image.json", "guest.hostkey.pub")),
+        f"{storage}/images",
+        f"{storage}/snapshots",
+    ]

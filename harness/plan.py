@@ -39,6 +39,7 @@ from harness.campaign import (
 from harness.errors import RecordError
 from harness.journal import Json
 from harness.migration.options import MigrationOptions
+from harness.sentence import sentence
 
 PLAN_VERSION: Final = 2
 """Version of a stored plan's fields."""
@@ -144,12 +145,10 @@ def from_json(value: Mapping[str, Json], *, where: str = "plan.json") -> Plan:
     try:
         return Plan.model_validate(dict(value))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
         raise RecordError(
             "not a plan of this version",
             where=where,
-            why=f"{place}: {first['msg']} ({error.error_count()} in all)",
+            why=sentence(error),
             remedy=f"use the sodbench named in the manifest; this one reads plans of version {PLAN_VERSION}",
         ) from error
 

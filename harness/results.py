@@ -29,6 +29,7 @@ from harness.migration.intervals import Interval
 from harness.response import metrics as response_metrics
 from harness.response import response_table
 from harness.response.evidence import scenario
+from harness.sentence import sentence
 from harness.store import RunFolder, read_manifest, write_atomic
 from harness.workloads.contract import Line, Timeline
 
@@ -131,10 +132,8 @@ def parse_output(workload: str, options: Mapping[str, Json], lines: Sequence[Lin
     except (UsageError, PrerequisiteError) as error:
         raise NotMeasured(f"the output of {workload!r} cannot be read: {error.what}") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
         raise NotMeasured(
-            f"the output of {workload!r} cannot be read: its option {place}: {first['msg']}"
+            f"the output of {workload!r} cannot be read: its option {sentence(error)}"
         ) from error
 
 

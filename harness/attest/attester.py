@@ -18,6 +18,7 @@ from harness.attest.evidence import Bank, Base64, EkType, Evidence, KeyType, Ref
 from harness.attest.reasons import Reason
 from harness.errors import SodbenchError
 from harness.journal import Json
+from harness.sentence import sentence
 
 NONCE_LIMIT_BYTES = 64
 """The most that every TPM takes as a quote's qualifying data (TPM2B_DATA, Part 2, 10.4.3)."""
@@ -248,9 +249,7 @@ def said(form: type[_SaidT], value: Mapping[str, Json], *, where: str) -> _SaidT
     try:
         return form.model_validate(dict(value))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise AttesterError(Reason.MALFORMED_EVIDENCE, f"{place}: {first['msg']}", where=where) from error
+        raise AttesterError(Reason.MALFORMED_EVIDENCE, sentence(error), where=where) from error
 
 
 def said_evidence(value: Mapping[str, Json], *, where: str) -> Evidence:

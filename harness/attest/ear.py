@@ -23,6 +23,7 @@ from harness.attest.reasons import Reason, Tier
 from harness.attest.result import AttestationResult, worst
 from harness.clock import NS_PER_S
 from harness.journal import Json
+from harness.sentence import sentence
 
 PROFILE: Final = "tag:ietf.org,2026:rats/ear#04"
 ALGORITHM: Final = "ES256"
@@ -120,9 +121,7 @@ def _checked(payload: Mapping[str, Json]) -> int:
     try:
         ear = _Ear.model_validate(payload)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise RefusedError(Reason.MALFORMED_EVIDENCE, f"the token: {place}: {first['msg']}") from error
+        raise RefusedError(Reason.MALFORMED_EVIDENCE, f"the token: {sentence(error)}") from error
     for label, appraisal in ear.submods.items():
         found = worst(appraisal.ear_trustworthiness_vector)
         if _ORDER.index(appraisal.ear_status) < _ORDER.index(found):

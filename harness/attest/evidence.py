@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from harness.attest.reasons import Reason
 from harness.errors import SodbenchError
 from harness.journal import Json
+from harness.sentence import sentence
 
 KeyType: TypeAlias = Literal["ecc-p256", "rsa-2048"]
 """Attestation keys: ECDSA on NIST P-256 with SHA-256, or RSASSA-PKCS1-v1_5 of 2048 bits with SHA-256."""
@@ -139,8 +140,4 @@ def from_json(value: Mapping[str, Json], *, where: str = "") -> Evidence:
     try:
         return Evidence.model_validate(dict(value))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise RefusedError(
-            Reason.MALFORMED_EVIDENCE, f"{place}: {first['msg']} ({error.error_count()} in all)", where=where
-        ) from error
+        raise RefusedError(Reason.MALFORMED_EVIDENCE, sentence(error), where=where) from error

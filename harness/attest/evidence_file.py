@@ -19,6 +19,7 @@ from harness.attest.outcome import Asked
 from harness.attest.reasons import Reason
 from harness.errors import RecordError
 from harness.registry.instant import Instant, expired
+from harness.sentence import sentence
 
 
 class EvidenceFile(BaseModel):
@@ -123,9 +124,5 @@ def read(path: Path) -> EvidenceFile:
             raise RecordError("far too large for evidence", where=str(path))
         return EvidenceFile.model_validate_json(path.read_bytes(), strict=None)
     except (OSError, ValidationError) as error:
-        detail = (
-            "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:3])
-            if isinstance(error, ValidationError)
-            else str(error)
-        )
+        detail = sentence(error) if isinstance(error, ValidationError) else str(error)
         raise RecordError("not a file of evidence", where=str(path), why=detail) from error

@@ -18,6 +18,7 @@ from harness.attest.reasons import Reason
 from harness.attest.structures import ClockInfo
 from harness.errors import RecordError
 from harness.journal import Json
+from harness.sentence import sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +78,7 @@ class Memory:
         try:
             stored = _Memory.model_validate(dict(value))
         except ValidationError as error:
-            raise RecordError("what was kept of an attester is damaged", why=str(error)) from error
+            raise RecordError("what was kept of an attester is damaged", why=sentence(error)) from error
         ima = stored.ima
         return cls(
             clock=ClockInfo(

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from harness import disk
 from harness.attest.evidence import KeyType
 from harness.errors import RecordError
+from harness.sentence import sentence
 
 FILE = "attestations.jsonl"
 """Its name in an attempt's folder."""
@@ -177,11 +178,9 @@ def _lines(raw: bytes, path: Path) -> Iterator[Attestation]:
         try:
             yield Attestation.model_validate_json(line)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            place = ".".join(str(part) for part in first["loc"])
             raise RecordError(
                 "not a line of attestations",
                 where=f"{path}:{number}",
-                why=f"{place}: {first['msg']}" if place else str(first["msg"]),
+                why=sentence(error),
                 remedy="restore the file from a copy; `sha256sum -c SHA256SUMS` shows what changed",
             ) from error

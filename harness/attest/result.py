@@ -20,6 +20,7 @@ from harness.attest.evidence import KeyType
 from harness.attest.reasons import SILENT, Reason, Tier
 from harness.errors import RecordError
 from harness.journal import Json
+from harness.sentence import sentence
 
 TRUSTWORTHINESS: Final = (
     "instance-identity",
@@ -128,7 +129,7 @@ class AttestationResult:
         try:
             stored = _Stored.model_validate(dict(value))
         except ValidationError as error:
-            raise RecordError("a stored attestation result is damaged", why=str(error)) from error
+            raise RecordError("a stored attestation result is damaged", why=sentence(error)) from error
         if set(stored.vector) != set(TRUSTWORTHINESS):
             raise RecordError(
                 "a stored attestation result is damaged", why=f"vector of {sorted(stored.vector)}"

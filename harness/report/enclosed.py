@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from harness import disk
 from harness.errors import RecordError
+from harness.sentence import sentence
 
 UNKNOWN = "not recorded in the file"
 
@@ -247,7 +248,4 @@ def _read(path: Path, model: type[_Model], what: str) -> _Model:
         why = error.strerror or str(error)
         raise RecordError("cannot be read", where=str(path), why=why, remedy=disk.remedy(error)) from error
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        why = f"{place}: {first['msg']}" if place else str(first["msg"])
-        raise RecordError(f"not {what}", where=str(path), why=why) from error
+        raise RecordError(f"not {what}", where=str(path), why=sentence(error)) from error

@@ -162,4 +162,8 @@ def of_machine(host: Host, folder: str) -> Authorities:
         UnreachableError: The machine does not answer.
     """
     text = host.run(f"cat {folder}/{_ROOT} {folder}/{_ISSUER}", timeout_s=30)
-    return parse(text.encode(), where=f"{host.role}:{folder}")
+    where = f"{host.role}:{folder}"
+    found = parse(text.encode(), where=where)
+    if found.unread:
+        raise _none("not all of the machine's authority can be read", where, found.unread)
+    return found

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from harness.attest.authorities import load, parse
+from harness.attest.authorities import load, of_machine, parse
 from harness.errors import CampaignError
+from harness.rig.host import Host
 from tests.attest import slips
 from tests.attest.ek_certificates import Authority, pem
 
@@ -128,6 +131,17 @@ def test_an_issuer_alone_is_no_root(root: Authority) -> None:
     with pytest.raises(CampaignError) as caught:
         parse(pem(Authority(name="between", parent=root).certificate), where="here")
     assert caught.value.what == "no root among them"
+
+
+def test_a_machines_own_authority_is_read_whole_or_not_at_all(root: Authority) -> None:
+    """Its issuer is missing then, and the chain's refusal would not say why."""
+    good = pem(root.certificate, Authority(name="between", parent=root).certificate)
+    host = SimpleNamespace(role="a", run=lambda *_given, **_named: good.decode())
+    assert len(of_machine(cast(Host, host), "/authority").intermediates) == 1
+    host.run = lambda *_given, **_named: (pem(root.certificate) + UNREADABLE["no certificate"]).decode()
+    with pytest.raises(CampaignError) as caught:
+        of_machine(cast(Host, host), "/authority")
+    assert (caught.value.where, "certificate 2" in caught.value.why) == ("a:/authority", True)
 
 
 def test_five_hundred_roots_take_less_than_two_seconds(tmp_path: Path) -> None:

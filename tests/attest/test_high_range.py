@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from harness.attest import structures
 from harness.attest.algorithms import Alg
 from harness.attest.appraisal_file import load_policy
-from harness.attest.authorities import NOBODY
+from harness.attest.authorities import NOBODY, parse
 from harness.attest.credential import make_credential
 from harness.attest.endorsement import check, pinned
 from harness.attest.enrolment import Request, enrol
@@ -28,7 +28,7 @@ from harness.attest.structures import Public, Symmetric
 from harness.clock import MonotonicClock
 from harness.registry.registry import Registry, open_registry, sqlite_url
 from tests.attest import marshal
-from tests.attest.ek_certificates import NOW, Authority, PrivateKey
+from tests.attest.ek_certificates import NOW, Authority, PrivateKey, pem
 from tests.attest.machine import Machine, machine
 from tests.attest.software_tpm import AK_ATTRIBUTES, SoftwareTpm
 
@@ -154,7 +154,9 @@ def test_an_endorsement_key_of_another_type_is_refused_by_name(kind: str) -> Non
     maker = Authority()
     own = maker.certify(key.public_key())
     for refused in (
-        lambda: check([own], marshal.public(area), roots=[maker.trusted], now=NOW),
+        lambda: check(
+            [own], marshal.public(area), roots=parse(pem(maker.certificate), where="the roots").roots, now=NOW
+        ),
         lambda: make_credential(marshal.public(area), bytes.fromhex("000b") + bytes(32), bytes(32)),
     ):
         with pytest.raises(RefusedError) as caught:
@@ -181,7 +183,7 @@ def test_certificates_of_other_types_are_told_beside_the_key_that_has_none() -> 
     tpm, maker = SoftwareTpm("ecc-p256"), Authority()
     others = [maker.certify(key.public_key()) for key, _ in OTHERS.values()]
     with pytest.raises(RefusedError) as caught:
-        check(others, tpm.ek_public, roots=[maker.trusted], now=NOW)
+        check(others, tpm.ek_public, roots=parse(pem(maker.certificate), where="the roots").roots, now=NOW)
     assert caught.value.why == (
         "3 certificates, none of this key, but of keys of type ecc-p521, rsa-1024, rsa-4096"
     )

@@ -42,6 +42,7 @@ MAX_CHAIN_DEPTH = 4
 MAX_CHAINS = 64
 """Beginnings of chains that are followed by name; a maker renews an authority a few times."""
 MIN_RSA_BITS = 2048
+MAX_SERIAL_BITS = 160
 
 _REMEDY = "name the roots of the TPM's maker: --roots"
 
@@ -210,10 +211,9 @@ def _verify_leniently(chain: tuple[Certificate, ...], now: datetime) -> None:
         ValueError: The chain does not hold.
     """
     for one in chain:
+        _check_form(one)
         _check_critical(one)
         _check_key(one)
-        if one.fields.version is not x509.Version.v3:
-            raise ValueError(f"{_whose(one)}: no certificate of version 3")
     for signed in chain[:-1]:
         if signed.fields.signature_algorithm_oid not in _SIGNATURES:
             raise ValueError(f"{_whose(signed)}: a signature by an algorithm that is not believed")
@@ -237,6 +237,16 @@ def _verify_by_openssl(chain: tuple[Certificate, ...], now: datetime) -> None:
         crypto.X509StoreContext(store, own, between).verify_certificate()
     except crypto.X509StoreContextError as error:
         raise ValueError(str(error)) from error
+
+
+def _check_form(one: Certificate) -> None:
+    """As RFC 5280 has it in 4.1.2.1, 4.1.2.2 and 4.1.2.4."""
+    if one.fields.version is not x509.Version.v3:
+        raise ValueError(f"{_whose(one)}: no certificate of version 3")
+    if one.fields.serial_number.bit_length() > MAX_SERIAL_BITS:
+        raise ValueError(f"{_whose(one)}: a serial number that is too long")
+    if not one.fields.issuer.rdns:
+        raise ValueError(f"{_whose(one)}: no issuer is named")
 
 
 def _check_critical(one: Certificate) -> None:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from harness.attest import authorities
+from harness.attest import authorities, chain
 from harness.attest.endorsement import MAX_CERTIFICATES, Endorsement, check
 from harness.attest.evidence import RefusedError
 from harness.attest.reasons import Reason
@@ -214,12 +214,25 @@ def test_a_root_that_only_says_it_signed_itself(maker: Maker) -> None:
     assert (len(found.roots), len(found.intermediates)) == (1, 1)
 
 
+def test_a_root_that_names_another_issuer(maker: Maker) -> None:
+    """Its own key signed it, but it says that somebody else did."""
+
+    def renamed(body: slips.Node) -> None:
+        issuer = [one for one in body.values if one.tag == slips.SEQUENCE][1]
+        issuer.values[0].values[0].values[1].content = b"somebody"
+
+    other, good = Authority(name="root"), Authority(name="good")
+    found = authorities.parse(slips.pem(maker.dressed(other, renamed), maker.dressed(good)), where="here")
+    assert (len(found.roots), len(found.intermediates)) == (1, 1)
+
+
 UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"\x05\x00")
 CONSTRAINED = x509.PolicyConstraints(require_explicit_policy=0, inhibit_policy_mapping=None)
 NAMED = x509.NameConstraints(
-    permitted_subtrees=[x509.DirectoryName(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "x")]))],
-    excluded_subtrees=None,
+    permitted_subtrees=None,
+    excluded_subtrees=[x509.DirectoryName(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "x")]))],
 )
+"""No name of the chain is excluded, but whether one is has to be found out."""
 
 
 @pytest.mark.parametrize(
@@ -238,11 +251,60 @@ def test_other_critical_extensions_stay_refused(
     assert extension.oid.dotted_string in error.why
 
 
+def uncritical(body: slips.Node) -> None:
+    """Constraints of names are no longer critical, or FALSE is written out."""
+    for extension in slips.extensions(body):
+        if extension.values[0].content == bytes.fromhex("551d1e"):
+            extension.values = [one for one in extension.values if one.tag != slips.BOOLEAN]
+
+
+@pytest.mark.parametrize("further", [[], [uncritical]], ids=["critical", "not critical"])
 @pytest.mark.parametrize("where", ["root", "between"])
-def test_constraints_of_names_are_never_taken_for_fulfilled(maker: Maker, where: str) -> None:
+def test_constraints_of_names_are_never_taken_for_fulfilled(
+    maker: Maker, where: str, further: list[Slip]
+) -> None:
     root = Authority(name="root", further=(NAMED,) if where == "root" else ())
     between = Authority(name="between", parent=root, further=(NAMED,) if where == "between" else ())
-    assert refused(maker, root, between).reason is Reason.EK_CHAIN
+    own, other = maker.certify(between), maker.dressed(between, *further)
+    with pytest.raises(RefusedError) as caught:
+        maker.check(own, other, roots=[maker.dressed(root, *further)])
+    assert caught.value.reason is Reason.EK_CHAIN
+
+
+def first_version(body: slips.Node) -> None:
+    """The version is not said, which makes it the first, which has no extensions."""
+    body.values = [one for one in body.values if one.tag != 0xA0]
+
+
+def long_serial(body: slips.Node) -> None:
+    """The serial number has 24 bytes."""
+    (serial,) = [one for one in body.values if one.tag == 0x02]
+    serial.content = bytes([1]) * 24
+
+
+@pytest.mark.parametrize("slip", [first_version, long_serial])
+@pytest.mark.parametrize("place", ["root", "between", "own"])
+def test_a_certificate_of_another_form(maker: Maker, slip: Slip, place: str) -> None:
+    root = Authority(name="root")
+    between = Authority(name="between", parent=root)
+    slipping = {where: [slip] if where == place else [] for where in ("root", "between", "own")}
+    own = maker.certify(between, *slipping["own"])
+    other, anchor = maker.dressed(between, *slipping["between"]), maker.dressed(root, *slipping["root"])
+    with pytest.raises(RefusedError) as caught:
+        maker.check(own, other, roots=[anchor])
+    assert caught.value.reason in {Reason.EK_CHAIN, Reason.EK_CERTIFICATE}
+
+
+def test_a_strict_chain_never_goes_the_other_way(tpm: SoftwareTpm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where it was refused and certificates with slips lie beside it."""
+    tried: list[object] = []
+    monkeypatch.setattr(chain, "_verify_leniently", lambda line, _now: tried.append(line))
+    root = Authority(name="root", end=NOW - timedelta(days=1))
+    strict, odd = Maker((), tpm), Maker((slips.defaults,), tpm)
+    beside = odd.dressed(Authority(name="beside"))
+    with pytest.raises(RefusedError):
+        strict.check(strict.certify(root), beside, roots=[strict.dressed(root), beside])
+    assert tried == []
 
 
 def _rsa(bits: int) -> rsa.RSAPrivateKey:

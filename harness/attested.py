@@ -7,6 +7,7 @@ before the run, by somebody who decided to.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from harness.attest.channel import RemoteAttester
 from harness.attest.continuity import ContinuityPolicy
 from harness.attest.equipment import GUEST, Equipment
 from harness.attest.evidence import RefusedError
-from harness.attest.reasons import Reason, Tier
+from harness.attest.reasons import Reason, Tier, trusted
 from harness.attest.round import Examiner
 from harness.campaign import Attest
 from harness.errors import SodbenchError
@@ -131,10 +132,15 @@ def examiner(attending: Attending, names: Mapping[str, str], record: Record) -> 
     return Examiner(attending.registry, policy_for, reference_for, record.clock)
 
 
-def bounds(policy: AppraisalPolicy) -> ContinuityPolicy:
-    """What a destination that is judged by `policy` must be, and how old its evidence may be when used."""
-    tiers = {Tier.AFFIRMING, *({Tier.WARNING} if policy.software_tpm == "warn" else set())}
-    return ContinuityPolicy(max_window_s=policy.max_window_s, tiers=frozenset(tiers))
+def bounds(policy: AppraisalPolicy, max_window_s: float = math.inf) -> ContinuityPolicy:
+    """What a destination that is judged by `policy` must be, and how old its evidence may be when used.
+
+    Args:
+        policy: The appraisal policy of hosts.
+        max_window_s: What a response policy allows at most; the shorter of the two windows holds.
+    """
+    tiers = frozenset(tier for tier in Tier if trusted(tier, warning_counts=policy.warning_counts))
+    return ContinuityPolicy(max_window_s=min(policy.max_window_s, max_window_s), tiers=tiers)
 
 
 def _subjects(

@@ -178,6 +178,10 @@ class AppraisalPolicy(_Model):
         default="refuse",
         description="the TPM's clock may have lost time, as after a power failure: refuse or warn",
     )
+    warning_counts: bool = Field(
+        default=True,
+        description="a result with a warning is good enough to keep or receive a guest: true or false",
+    )
     keys: Annotated[tuple[KeyType, ...], Field(strict=False, min_length=1)] = Field(
         default=("ecc-p256", "rsa-2048"), description="types of attestation keys: ecc-p256, rsa-2048"
     )

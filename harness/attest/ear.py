@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.attest.evidence import RefusedError
-from harness.attest.reasons import Reason, Tier
+from harness.attest.reasons import GRAVITY, Reason, Tier
 from harness.attest.result import AttestationResult, worst
 from harness.clock import NS_PER_S
 from harness.journal import Json
@@ -135,7 +135,7 @@ def _checked(payload: Mapping[str, Json]) -> int:
     return ear.exp
 
 
-_ORDER: Final = (Tier.AFFIRMING, Tier.WARNING, Tier.NONE, Tier.CONTRAINDICATED)
+_ORDER: Final = GRAVITY
 """From the most trust to the least: that nothing was learnt is worse than a warning."""
 
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Literal, TypeAlias
 
 from harness.attest.monitors.contract import Observation
-from harness.attest.reasons import Reason, Tier, tier_of
+from harness.attest.reasons import BELIEVED, Reason, Tier, tier_of
 from harness.clock import NS_PER_S
 from harness.journal import Json
 
@@ -20,8 +20,6 @@ ChangeKind: TypeAlias = Literal["tier", "recovered", "silent", "failed", "proper
 """What changed: the verdict; the verdict, back after there was none; nothing was heard in time; the look or
 what
 belongs to it could not be taken; a server's property; moments of the schedule were given up."""
-
-_TRUSTED = frozenset({Tier.AFFIRMING, Tier.WARNING})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,10 +122,10 @@ def concluded(standing: Standing, seen: Observation | None, now_ns: int) -> Step
         )
         return quiet, ()
     deadline_ns = seen.generated_ns + standing.lifetime_ns
-    if seen.tier in _TRUSTED and seen.expires_ns is not None:
+    if seen.tier in BELIEVED and seen.expires_ns is not None:
         deadline_ns = min(deadline_ns, seen.expires_ns)
     learnt = seen.tier is not Tier.NONE
-    if seen.tier in _TRUSTED and deadline_ns <= now_ns:
+    if seen.tier in BELIEVED and deadline_ns <= now_ns:
         why = "the result had expired when it came"
         return silenced(replace(standing, deadline_ns=deadline_ns), Reason.RESULT_EXPIRED, why, now_ns)
     after = replace(
@@ -141,7 +139,7 @@ def concluded(standing: Standing, seen: Observation | None, now_ns: int) -> Step
     )
     if (after.tier, after.reason) == (standing.tier, standing.reason):
         return after, ()
-    back = standing.heard and standing.tier is Tier.NONE and after.tier in _TRUSTED
+    back = standing.heard and standing.tier is Tier.NONE and after.tier in BELIEVED
     return after, (_tier_change("recovered" if back else "tier", standing, after, now_ns, seen.reason),)
 
 

@@ -18,6 +18,25 @@ class Tier(StrEnum):
     CONTRAINDICATED = "contraindicated"
 
 
+BELIEVED = frozenset({Tier.AFFIRMING, Tier.WARNING})
+"""Tiers of evidence that was accepted, with or without a reservation; :func:`trusted` says what counts."""
+
+GRAVITY = (Tier.AFFIRMING, Tier.WARNING, Tier.NONE, Tier.CONTRAINDICATED)
+"""From the most trust to the least: that nothing was learnt is worse than a warning."""
+
+
+def trusted(tier: Tier, *, warning_counts: bool) -> bool:
+    """Whether anything may be based on evidence of this tier.
+
+    The one answer for all who choose a server, keep a guest on it, or take an arrival for proved.
+
+    Args:
+        tier: Of the evidence.
+        warning_counts: Whether a reservation is good enough, as the appraisal policy says.
+    """
+    return tier is Tier.AFFIRMING or (tier is Tier.WARNING and warning_counts)
+
+
 class Reason(StrEnum):
     """What the first failing check says; the comment before each group names the step."""
 

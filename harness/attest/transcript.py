@@ -6,9 +6,7 @@ from harness.attest import record
 from harness.attest.continuity import Quoted, Sighting
 from harness.attest.evidence import Moments
 from harness.attest.outcome import LinkedRound, Round
-from harness.attest.reasons import Reason, Tier
-
-_BELIEVED = frozenset({Tier.AFFIRMING, Tier.WARNING})
+from harness.attest.reasons import BELIEVED, Reason, Tier
 
 
 def host_line(
@@ -85,7 +83,7 @@ def _stamps(done: Round, *, op_ns: int | None, rx_ns: int | None) -> record.Stam
 
 def _expiry(done: Round) -> int | None:
     """When the result expires; a result that nobody may use has no such moment."""
-    return done.result.expires_ns if done.result.tier in _BELIEVED else None
+    return done.result.expires_ns if done.result.tier in BELIEVED else None
 
 
 def _answered(machine: record.Machine, moments: Moments | None) -> record.Answered | None:

@@ -10,7 +10,7 @@ import typer
 
 from harness.cli import attest_inputs, policy_inputs
 from harness.cli.attest_inputs import Json, RegistryUrl
-from harness.cli.policy_inputs import Files, WarningCounts
+from harness.cli.policy_inputs import AppraisalName, Files, WarningCounts
 from harness.cli.terminal import Cell as Shown
 from harness.cli.terminal import Output, Styled
 from harness.errors import UsageError
@@ -42,7 +42,8 @@ def capabilities(
         list[str] | None, typer.Argument(metavar="SERVER", help="Only these, and no table.")
     ] = None,
     files: Files = None,
-    warning_counts: WarningCounts = False,
+    warning_counts: WarningCounts = None,
+    policy: AppraisalName = "default",
     schema: Annotated[
         bool, typer.Option("--schema", help="Print the JSON Schema of a provider's YAML file instead.")
     ] = False,
@@ -60,9 +61,10 @@ def capabilities(
         typer.echo(json.dumps(form(), indent=2, sort_keys=True))
         return
     table = policy_inputs.table(files)
+    counts = policy_inputs.warning_counts(warning_counts, policy)
     with attest_inputs.registry(registry) as store:
         known = policy_inputs.servers(store, servers)
-        fleet = _fleet(store, table, known, warning_counts)
+        fleet = _fleet(store, table, known, counts)
     if as_json:
         found = {
             "architectures": [_architecture(one) for one in ([] if servers else table.values())],

@@ -50,8 +50,32 @@ Files = Annotated[
     ),
 ]
 WarningCounts = Annotated[
-    bool, typer.Option("--warning-counts", help="A server with a reservation is good enough.")
+    bool | None,
+    typer.Option(
+        "--warning-counts/--no-warning-counts",
+        help="A server with a warning is good enough, or not. By default as the appraisal policy says.",
+        show_default=False,
+    ),
 ]
+AppraisalName = Annotated[
+    str,
+    typer.Option(
+        "--policy", help="Appraisal policy of hosts that says whether a warning counts: shipped, or a file."
+    ),
+]
+
+
+def warning_counts(said: bool | None, policy: str) -> bool:
+    """Whether a server with a warning is good enough: as the user says, else as the appraisal policy does.
+
+    Raises:
+        UsageError: There is no such policy.
+        CampaignError: Its file is wrong.
+    """
+    from harness.attest.appraisal_file import load_policy  # noqa: PLC0415
+    from harness.attest.places import policy_file  # noqa: PLC0415
+
+    return load_policy(policy_file(policy)).warning_counts if said is None else said
 
 
 def table(files: Sequence[Path] | None) -> Table:

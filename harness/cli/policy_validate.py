@@ -9,7 +9,7 @@ import typer
 
 from harness.cli import attest_inputs, policy_inputs
 from harness.cli.attest_inputs import Json, RegistryUrl
-from harness.cli.policy_inputs import Accepted, Files, Options, Packages, Vm, WarningCounts
+from harness.cli.policy_inputs import Accepted, AppraisalName, Files, Options, Packages, Vm, WarningCounts
 from harness.cli.terminal import Output, Styled
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ def validate(
         typer.Option("--here", help="The server that the VM is to leave; by default where the VM is."),
     ] = None,
     most: Annotated[int, typer.Option("--most", min=1, help="How many eligible servers are shown.")] = 20,
-    warning_counts: WarningCounts = False,
+    warning_counts: WarningCounts = None,
+    policy: AppraisalName = "default",
     files: Files = None,
     registry: RegistryUrl = None,
     as_json: Json = False,
@@ -48,9 +49,10 @@ def validate(
     from harness.policy.validation import NoServerError, deploy, relocate, satisfied  # noqa: PLC0415
 
     table = policy_inputs.table(files)
+    counts = policy_inputs.warning_counts(warning_counts, policy)
     with attest_inputs.registry(registry) as store:
         asked = policy_inputs.wanted(store, vm, table, (options, packages, accepted))
-        fleet = _fleet(store, table, servers, warning_counts)
+        fleet = _fleet(store, table, servers, counts)
         left = here or _place(store, vm)
         now_ns = store.now().monotonic_ns
     verdict = deploy(asked, fleet, now_ns) if left is None else relocate(asked, fleet, left, now_ns)
@@ -69,16 +71,18 @@ def explain(
     options: Options = None,
     packages: Packages = None,
     accepted: Accepted = None,
-    warning_counts: WarningCounts = False,
+    warning_counts: WarningCounts = None,
+    policy: AppraisalName = "default",
     files: Files = None,
     registry: RegistryUrl = None,
     as_json: Json = False,
 ) -> None:
     """Say cell by cell what is asked for a VM, what a server has by design, and what counts of it now."""
     table = policy_inputs.table(files)
+    counts = policy_inputs.warning_counts(warning_counts, policy)
     with attest_inputs.registry(registry) as store:
         asked = policy_inputs.wanted(store, vm, table, (options, packages, accepted))
-        fleet = _fleet(store, table, [server], warning_counts)
+        fleet = _fleet(store, table, [server], counts)
         fleet.advance(store.now().monotonic_ns)
     rows, why = _cells(asked, fleet, server)
     if as_json:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.attest.monitors.contract import ARCHITECTURE_TYPE
-from harness.attest.reasons import Reason, Tier
+from harness.attest.reasons import BELIEVED, GRAVITY, Reason, Tier
 from harness.attest.watch import TRUST_TIER
 from harness.journal import Json
 from harness.policy.server import Server, Trust
@@ -32,8 +32,6 @@ Their names in a list, or that list as ``cells`` beside the reason as ``why``.
 
 _OF_ATTESTATION = "tpm"
 """The monitor that says what the attestation's result says, and nothing of its own."""
-
-_GRAVITY = (Tier.AFFIRMING, Tier.WARNING, Tier.NONE, Tier.CONTRAINDICATED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +61,8 @@ def server(registry: Registry, name: str) -> Server:
     latest = registry.latest(name)
     attested = _attested(registry.attester(name), latest, now)
     said = [attested, *_monitored(stored, latest, now)]
-    worst = max(said, key=lambda one: _GRAVITY.index(one.tier))
-    good = worst.tier in {Tier.AFFIRMING, Tier.WARNING}
+    worst = max(said, key=lambda one: GRAVITY.index(one.tier))
+    good = worst.tier in BELIEVED
     return Server(
         name=name,
         architecture=architecture if isinstance(architecture, str) else None,
@@ -121,7 +119,7 @@ def _attested(who: Attester | None, latest: StoredResult | None, now: Instant) -
     )
     if who.held and latest.tier is not Tier.CONTRAINDICATED:
         return _Said(tier=Tier.CONTRAINDICATED, reason=Reason.HELD_CONTRAINDICATED)
-    if latest.tier in {Tier.AFFIRMING, Tier.WARNING} and not latest.fresh(now):
+    if latest.tier in BELIEVED and not latest.fresh(now):
         return _Said(tier=Tier.NONE, reason=Reason.RESULT_EXPIRED)
     return said
 

@@ -11,12 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from harness.attest.reasons import Reason, Tier
+from harness.attest.reasons import BELIEVED, Reason, Tier, trusted
 from harness.clock import NS_PER_S
 from harness.policy.capability import Capability, Table
 from harness.policy.threats import CELLS, Cell
-
-_TRUSTED = frozenset({Tier.AFFIRMING, Tier.WARNING})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +37,7 @@ class Trust:
     simulated: bool = False
 
     def __post_init__(self) -> None:
-        if self.tier in _TRUSTED and self.expires_ns is None:
+        if self.tier in BELIEVED and self.expires_ns is None:
             raise ValueError(f"the tier {self.tier} without an end")
 
 
@@ -112,14 +110,14 @@ def doubt(server: Server, table: Table, now_ns: int, *, warning_counts: bool = F
     trust = server.trust
     said = f"{trust.tier}: {trust.reason}"
     why = f"{trust.reason}, {trust.detail}" if trust.detail else trust.reason.value
-    if trust.tier not in _TRUSTED or trust.expires_ns is None:
+    if trust.tier not in BELIEVED or trust.expires_ns is None:
         known = "is contraindicated" if trust.tier is Tier.CONTRAINDICATED else "cannot be believed"
         return Doubt(lost=Lost.UNTRUSTED, kind=said, why=f"{server.name} {known}: {why}")
     if now_ns >= trust.expires_ns:
         late_s = (now_ns - trust.expires_ns) / NS_PER_S
         why = f"what was known of {server.name} expired {late_s:.3f} s ago"
         return Doubt(lost=Lost.UNTRUSTED, kind=f"{Tier.NONE}: {Reason.RESULT_EXPIRED}", why=why)
-    if trust.tier is Tier.WARNING and not warning_counts:
+    if not trusted(trust.tier, warning_counts=warning_counts):
         why = f"{server.name} has a warning, and that does not count: {why}"
         return Doubt(lost=Lost.UNTRUSTED, kind=said, why=why)
     if server.architecture not in table:

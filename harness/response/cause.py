@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from harness.attest.reasons import Reason, Tier
+from harness.attest.reasons import Reason, Tier, trusted
 from harness.policy.server import Server, Trust
 
 
@@ -57,8 +57,3 @@ def tier_at(trust: Trust, now_ns: int) -> Tier:
         return trust.tier
     lapsed = trust.expires_ns is None or trust.expires_ns <= now_ns
     return Tier.NONE if lapsed else trust.tier
-
-
-def trusted(tier: Tier, *, warning_counts: bool) -> bool:
-    """Whether anything may be based on evidence of this tier."""
-    return tier is Tier.AFFIRMING or (tier is Tier.WARNING and warning_counts)

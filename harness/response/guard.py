@@ -142,10 +142,17 @@ class Guard:
                 interval_s=terms.interval_s,
                 clock=record.clock,
                 on_change=self._changed,
+                warning_counts=self._warning_counts,
             )
             stack.enter_context(servers.monitor)
             servers.monitor.start()
             yield Watchtower(looks=looks, servers=servers, attesters=attesters)
+
+    @property
+    def _warning_counts(self) -> bool:
+        """Whether a host with a warning is good enough; where their policies differ, only if all say so."""
+        hosts = (one for role, one in self.terms.policies.items() if role != "guest")
+        return all(one.warning_counts for one in hosts)
 
     def prover(self, tower: Watchtower, vm_uuid: str) -> Prover:
         """Proves where the guest is."""
@@ -153,8 +160,9 @@ class Guard:
             tower.looks,
             (self.terms.vm, tower.attesters["guest"]),
             vm_uuid=vm_uuid,
-            bounds=attested.bounds(self.terms.policies["a"]),
+            bounds=attested.bounds(self.terms.policies["a"], self.terms.response.max_window_s),
             clock=self.clock,
+            guest_warning_counts=self.terms.policies["guest"].warning_counts,
         )
 
     def begin(
@@ -176,7 +184,15 @@ class Guard:
         """
         terms = self.terms
         hands = Hands(self._rig, flights, self._record, self.tell, planned_s)
-        responder = Responder(self._registry, prover, hands, self.tell, self.clock, owner=terms.owner)
+        responder = Responder(
+            self._registry,
+            prover,
+            hands,
+            self.tell,
+            self.clock,
+            owner=terms.owner,
+            max_window_ns=terms.response.max_window_ns,
+        )
         loop = self._loop = Loop(
             Settings(policy=terms.response, seed=terms.seed),
             tower.servers,

@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 
-from harness.attest.reasons import Tier
+from harness.attest.reasons import Tier, trusted
 from harness.policy.server import Server
 from harness.policy.threats import Cell
-from harness.response.cause import FLED, Cause, tier_at, trusted
+from harness.response.cause import FLED, Cause, tier_at
 from harness.response.policy import ResponsePolicy
 
 

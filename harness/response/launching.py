@@ -56,7 +56,7 @@ def proved(prover: Prover, vm: str, host: str, epoch: int) -> None:
         RegistryError: The registry does not answer.
     """
     found = prover.look(host, epoch)
-    if found.reason != "accepted" and found.tier != "warning":
+    if not prover.holds(found):
         raise GuestError(
             f"the guest is not what it should be on {host}", where=vm, why=f"{found.reason}: {found.why}"
         )

@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from harness.attest.reasons import Tier
+from harness.attest.reasons import Tier, trusted
 from harness.clock import NS_PER_S, Clock
+from harness.journal import Json
 from harness.policy.fleet import Fleet
 from harness.policy.validation import satisfied
 from harness.registry.values import Placement
@@ -27,8 +28,6 @@ from harness.response.policy import ResponsePolicy
 from harness.response.responder import Decided, Detected, Ended, Responder
 from harness.response.state import State, UnderWay, looked
 from harness.response.watching import Noticed
-
-_GOOD = frozenset({Tier.AFFIRMING.value, Tier.WARNING.value})
 
 POLL_S = 0.2
 """How often what others store in the registry is looked for; monitors wake the loop by themselves."""
@@ -132,6 +131,7 @@ class Loop:
         self._known: dict[str, ServerHistory] = {}
         self._said: dict[str, tuple[str, ...]] = {}
         self._next = 1
+        self._warning_counts = False
         self._failure: BaseException | None = None
 
     @property
@@ -179,6 +179,7 @@ class Loop:
         self._take_in()
         vms = self._guarded.vms()
         fleet = self._servers.fleet(_running(vms))
+        self._warning_counts = fleet.warning_counts
         now_ns = self._clock.now_ns()
         fleet.advance(now_ns)
         self._note(fleet, now_ns)
@@ -266,7 +267,7 @@ class Loop:
         noticed = self._servers.noticed(vm.host)
         of_server = action.cause in {Cause.VIOLATION, Cause.ATTESTATION, Cause.SILENCE}
         # A server that has become good since is not what a guest on it is moved for.
-        if of_server and noticed is not None and noticed.change.after not in _GOOD:
+        if of_server and noticed is not None and not self._counts(noticed.change.after):
             change, look = noticed.change, noticed.looked
             return Detected(
                 cause=action.cause,
@@ -293,6 +294,11 @@ class Loop:
             result_ns=now_ns,
             told_ns=now_ns,
         )
+
+    def _counts(self, tier: Json) -> bool:
+        """Whether a server whose verdict became this one is good."""
+        known = isinstance(tier, str) and tier in set(Tier)
+        return known and trusted(Tier(str(tier)), warning_counts=self._warning_counts)
 
     # -- a response, beside the loop
 

@@ -21,7 +21,7 @@ from harness.attest.continuity import (
     check,
 )
 from harness.attest.outcome import LinkedRound, Round
-from harness.attest.reasons import Reason, Tier
+from harness.attest.reasons import Reason, Tier, trusted
 from harness.attest.timings import Span
 from harness.clock import Clock
 from harness.response.arriving import Arriving
@@ -58,6 +58,7 @@ class Arrived:
         window_ns: OP - EG of the destination; None where there was nothing to compare.
         same_key: Whether the guest has the key it left with; None likewise.
         quotes_ns: The TPMs' own time in it, of the quotes that were asked for after the move was over.
+        warning_counts: Whether a tier ``warning`` is good enough, as the policies of the two say.
     """
 
     tier: Tier
@@ -66,6 +67,12 @@ class Arrived:
     window_ns: int | None
     same_key: bool | None
     quotes_ns: int
+    warning_counts: bool = False
+
+    @property
+    def good(self) -> bool:
+        """Whether the arrival is proved."""
+        return trusted(self.tier, warning_counts=self.warning_counts)
 
 
 class Prover:
@@ -77,6 +84,7 @@ class Prover:
         vm_uuid: The guest's UUID.
         bounds: How old a destination's evidence may be, and what it must say.
         clock: The controller's.
+        guest_warning_counts: Whether the guest's own evidence may have a warning.
     """
 
     def __init__(
@@ -87,7 +95,9 @@ class Prover:
         vm_uuid: str,
         bounds: ContinuityPolicy,
         clock: Clock,
+        guest_warning_counts: bool = False,
     ) -> None:
+        self._guest_warning_counts = guest_warning_counts
         self._looks = looks
         self._guest = guest
         self._vm_uuid = vm_uuid
@@ -123,6 +133,16 @@ class Prover:
     def _ask(self, server: str, epoch: int) -> LinkedRound:
         return self._looks.linked(self._guest, server, vm_uuid=self._vm_uuid, epoch=epoch)
 
+    def holds(self, found: LinkedRound) -> bool:
+        """Whether a look at the guest and its server is good enough to rely on, warnings included."""
+        accepted = found.reason is Reason.ACCEPTED or found.tier is Tier.WARNING
+        return accepted and self._warnings_count(found)
+
+    def _warnings_count(self, found: LinkedRound) -> bool:
+        """Whether a warning of either of the two is good enough, each by its own policy."""
+        hosts = found.host is None or found.host.result.tier in self._bounds.tiers
+        return hosts and trusted(found.guest.result.tier, warning_counts=self._guest_warning_counts)
+
     def _remember(self, seen: Sighting | None) -> None:
         if seen is not None:
             self._seen = seen
@@ -137,7 +157,7 @@ class Prover:
             RegistryError: The registry does not answer.
         """
         found = self.look(server, epoch)
-        return _again(found, _quotes_ns(found, 0))
+        return _again(found, _quotes_ns(found, 0), warning_counts=self.holds(found))
 
     def arriving(self, server: str, epoch: int) -> Arriving:
         """The look at the guest on `server`, to be begun when it is seen to run there.
@@ -168,6 +188,8 @@ class Prover:
         quotes_ns = _quotes_ns(found, returned_ns)
         if before is None or now is None or found.host is None:
             return _unproved(found, now, quotes_ns)
+        if not trusted(found.guest.result.tier, warning_counts=self._guest_warning_counts):
+            return _reserved(found, quotes_ns)
         ran_ns = returned_ns if arriving.begun_ns is None else min(arriving.begun_ns, returned_ns)
         move = Move(source=source, destination=chosen.host, began_ns=began_ns, arrived_ns=ran_ns)
         destination = Destination(chosen=chosen, arrived=transcript.quoted(chosen.host, found.host))
@@ -179,17 +201,33 @@ class Prover:
             window_ns=None if judged.window_s is None else round(judged.window_s * 1e9),
             same_key=before.vak_name == now.vak_name,
             quotes_ns=quotes_ns,
+            # A tier that the policies do not let count was refused before.
+            warning_counts=True,
         )
 
 
-def _again(found: LinkedRound, quotes_ns: int) -> Arrived:
+def _again(found: LinkedRound, quotes_ns: int, *, warning_counts: bool) -> Arrived:
     boot = found.guest.result.claims.get("boot")
-    good = found.reason is Reason.ACCEPTED or found.tier is Tier.WARNING
-    restarted = good and boot != "same"
+    accepted = found.reason is Reason.ACCEPTED or found.tier is Tier.WARNING
+    restarted = accepted and boot != "same"
     return Arrived(
         tier=Tier.CONTRAINDICATED if restarted else found.tier,
         reason=Reason.GUEST_RESTARTED if restarted else found.reason,
         detail=f"its counters say: {boot}" if restarted else found.why,
+        window_ns=None,
+        same_key=None,
+        quotes_ns=quotes_ns,
+        warning_counts=warning_counts,
+    )
+
+
+def _reserved(found: LinkedRound, quotes_ns: int) -> Arrived:
+    """The guest's own evidence has a warning, and that does not count."""
+    result = found.guest.result
+    return Arrived(
+        tier=result.tier,
+        reason=result.reason,
+        detail=f"the guest has a warning, and that does not count: {result.detail}",
         window_ns=None,
         same_key=None,
         quotes_ns=quotes_ns,

@@ -149,13 +149,12 @@ class Recoverer:
                 number, "arrived", {"epoch": place.epoch, "why": answer.why}, owner=self._owner
             )
         proved = self._prover.again(destination, place.epoch)
-        good = proved.reason == "accepted" or proved.tier == "warning"
         said: dict[str, Json] = {
             "tier": proved.tier.value,
             "reason": proved.reason.value,
             "detail": proved.detail,
         }
-        registry.responses.advance(number, "completed" if good else "failed", said, owner=self._owner)
+        registry.responses.advance(number, "completed" if proved.good else "failed", said, owner=self._owner)
 
     # -- looks
 

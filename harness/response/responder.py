@@ -14,7 +14,7 @@ from typing import Protocol
 
 from harness.attest.continuity import Quoted
 from harness.attest.timings import Span
-from harness.clock import Clock
+from harness.clock import NS_PER_S, Clock
 from harness.journal import Json
 from harness.migration.driver import Outcome
 from harness.registry.registry import Registry
@@ -162,11 +162,30 @@ class Ended:
 
 
 class Responder:
-    """Carries decisions out, one at a time."""
+    """Carries decisions out, one at a time.
+
+    Args:
+        registry: Where responses are kept.
+        prover: Proves where the guest goes and where it is.
+        mover: Moves it.
+        tell: Journals what happens.
+        clock: The controller's.
+        owner: Names this controller in the registry.
+        max_window_ns: How old a destination's own quote may be when the guest is sent there, at most.
+    """
 
     def __init__(
-        self, registry: Registry, prover: Proof, mover: Mover, tell: Tell, clock: Clock, *, owner: str
+        self,
+        registry: Registry,
+        prover: Proof,
+        mover: Mover,
+        tell: Tell,
+        clock: Clock,
+        *,
+        owner: str,
+        max_window_ns: int,
     ) -> None:
+        self._max_window_ns = max_window_ns
         self._registry = registry
         self._prover = prover
         self._mover = mover
@@ -189,13 +208,30 @@ class Responder:
         refused = dict(decided.refused)
         for candidate in decided.candidates:
             quoted = self._prover.requote(candidate)
-            if quoted.good:
+            found, late = quoted.quoted, self._late(quoted)
+            if quoted.good and late is None:
                 return self._moved(decided, candidate, quoted, refused)
-            found = quoted.quoted
-            refused[candidate] = f"asked once more it is {found.tier}: {found.reason} {quoted.detail}".strip()
+            said = f"asked once more it is {found.tier}: {found.reason} {quoted.detail}".strip()
+            refused[candidate] = late if quoted.good and late is not None else said
         reason = "; ".join(f"{name}: {why}" for name, why in refused.items())
         self._close(decided.n, None, "not-begun", f"no destination was left ({reason})")
         return Ended(state="not-begun", host=decided.source, destination=None, reason=reason)
+
+    def _late(self, quoted: Requoted) -> str | None:
+        """Why a destination's quote is too old to send the guest there now; None where it is not.
+
+        What it said held when it was quoted; by how much that moment may be off counts against it.
+        """
+        found = quoted.quoted
+        if found.generated_ns is None:
+            return "nothing says when it was quoted"
+        age_ns = self._clock.now_ns() - found.generated_ns + found.uncertainty_ns
+        if age_ns <= self._max_window_ns:
+            return None
+        return (
+            f"its quote is {age_ns / NS_PER_S:.3f} s old where at most {self._max_window_ns / NS_PER_S:g} s "
+            "are allowed (max_window_s)"
+        )
 
     # -- a move
 
@@ -203,6 +239,12 @@ class Responder:
         self, decided: Decided, destination: str, quoted: Requoted, refused: Mapping[str, str]
     ) -> Ended:
         number, epoch = self._begun(decided, destination, quoted, refused), decided.epoch + 1
+        late = self._late(quoted)
+        if late is not None:
+            # Storing the decision took that long: nothing was asked of libvirt yet.
+            self._registry.responses.advance(number, "failed", {"error": late}, owner=self._owner)
+            self._close(decided.n, number, "failed", late)
+            return Ended(state="failed", host=decided.source, destination=destination, reason=late)
         with self._prover.arriving(destination, epoch) as arriving:
             moved = self._mover.move(decided.n, destination, arriving.begin)
             if moved.outcome.ok:
@@ -242,8 +284,7 @@ class Responder:
         return stored.number
 
     def _arrived(self, decided: Decided, destination: str, number: int, proved: Arrived) -> Ended:
-        good = proved.reason == "accepted" or proved.tier == "warning"
-        state = "completed" if good else "failed"
+        state = "completed" if proved.good else "failed"
         said: dict[str, Json] = {
             "tier": proved.tier.value,
             "reason": proved.reason.value,
@@ -252,7 +293,7 @@ class Responder:
         }
         self._registry.responses.advance(number, state, {**said, "detail": proved.detail}, owner=self._owner)
         self._tell("response.arrived", {"n": decided.n, **said, "quotes_ns": proved.quotes_ns})
-        why = proved.detail or ("the guest arrived as it left" if good else proved.reason.value)
+        why = proved.detail or ("the guest arrived as it left" if proved.good else proved.reason.value)
         self._close(decided.n, number, state, why)
         return Ended(state=state, host=destination, destination=destination, reason=why)
 

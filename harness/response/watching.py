@@ -20,7 +20,7 @@ from harness.attest.monitoring_schedule import LIFE_IN_INTERVALS
 from harness.attest.monitors import get
 from harness.attest.monitors.contract import ARCHITECTURE_TYPE, Examined, Means
 from harness.attest.outcome import LinkedRound, Round
-from harness.attest.reasons import Reason, Tier
+from harness.attest.reasons import GRAVITY, Reason, Tier
 from harness.attest.round import Examiner
 from harness.attest.watch import Watch
 from harness.clock import Clock
@@ -29,8 +29,6 @@ from harness.policy.fleet import Fleet
 from harness.policy.known import withdrawn_cells
 from harness.policy.server import Server, Trust
 from harness.registry.registry import Registry
-
-_GRAVITY = (Tier.AFFIRMING, Tier.WARNING, Tier.NONE, Tier.CONTRAINDICATED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +224,7 @@ def trust(standings: Sequence[Standing]) -> Trust:
     says anything there is no trust.
     """
     said = [one for one in standings if one.evident]
-    worst = max(said, key=lambda one: _GRAVITY.index(one.tier), default=None)
+    worst = max(said, key=lambda one: GRAVITY.index(one.tier), default=None)
     if worst is None:
         return Trust(
             tier=Tier.NONE,

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from harness import cli
+from harness.attest.places import policy_file
 from harness.attest.reasons import Reason, Tier
 from harness.policy import known
 from harness.policy.request import Request
@@ -354,8 +355,19 @@ def test_named_options_take_the_place_of_stored_ones(rack: Policy) -> None:
 def test_a_warning_counts_if_it_is_said_to(policy: Policy) -> None:
     attested(policy.registry, "a", Tier.WARNING, Reason.SOFTWARE_TPM, life_s=LIFE_S)
     stated(policy.registry, "a", "HyperWall")
-    assert policy("validate", "-o", "1").code == 20
+    assert policy("validate", "-o", "1", "--no-warning-counts").code == 20
     assert policy("validate", "-o", "1", "--warning-counts").code == 0
+
+
+def test_without_being_told_so_a_warning_counts_as_the_appraisal_policy_says(
+    policy: Policy, tmp_path: Path
+) -> None:
+    attested(policy.registry, "a", Tier.WARNING, Reason.CLOCK_NOT_SAFE, life_s=LIFE_S)
+    stated(policy.registry, "a", "HyperWall")
+    strict, shipped = tmp_path / "strict.yml", policy_file("default").read_text(encoding="utf-8")
+    strict.write_text(shipped.replace("warning_counts: true", "warning_counts: false"), encoding="utf-8")
+    assert policy("validate", "-o", "1").code == 0
+    assert policy("validate", "-o", "1", "--policy", str(strict)).code == 20
 
 
 @pytest.mark.parametrize("words", [["validate"], ["validate", "guest"], ["explain", "guest", "a"]])

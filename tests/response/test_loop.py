@@ -100,12 +100,13 @@ class Prover:
 
     bad: set[str] = field(default_factory=set)
     arrived: Reason = Reason.ACCEPTED
+    old_ns: int = 0
     looks: list[tuple[str, int]] = field(default_factory=list)
 
     def requote(self, server: str) -> Requoted:
         bad = server in self.bad
         tier, reason = (Tier.CONTRAINDICATED, Reason.PCR_VALUE) if bad else (Tier.AFFIRMING, Reason.ACCEPTED)
-        quoted = Quoted(host=server, tier=tier, reason=reason, generated_ns=CLOCK.now_ns())
+        quoted = Quoted(host=server, tier=tier, reason=reason, generated_ns=CLOCK.now_ns() - self.old_ns)
         return Requoted(quoted=quoted, good=not bad, detail="", latency_ns=1, quote_ns=1)
 
     def arriving(self, server: str, epoch: int) -> Arriving:
@@ -169,7 +170,15 @@ class Stage:
         self.ends.append(ended)
 
     def guard(self, given: ResponsePolicy | None = None) -> Loop:
-        responder = Responder(self.registry, self.prover, self.hands, self.tell, CLOCK, owner="this")
+        responder = Responder(
+            self.registry,
+            self.prover,
+            self.hands,
+            self.tell,
+            CLOCK,
+            owner="this",
+            max_window_ns=(given or quick()).max_window_ns,
+        )
         self.loop = Loop(
             Settings(policy=given or quick(), seed=1, poll_s=0.01),
             self.outlook,
@@ -289,6 +298,42 @@ def test_a_destination_that_is_bad_when_asked_once_more_is_not_used(stage: Stage
     assert "pcr-value" in end.reason
     assert stage.hands.moves == []
     assert stage.registry.responses.of(VM) == ()
+
+
+def test_a_destination_whose_quote_is_older_than_the_window_is_not_used(stage: Stage) -> None:
+    """What it said then says too little of now; it may be asked again, at the next decision."""
+    stage.outlook.trusts["a"] = accused()
+    stage.prover.old_ns = 3 * 10**9
+    stage.guard(quick(max_window_s=2))
+    (end, *_) = stage.await_ends(1)
+    assert end.state == "not-begun"
+    assert "max_window_s" in end.reason and "3.0" in end.reason
+    assert stage.hands.moves == []
+
+
+def test_a_decision_that_took_too_long_to_store_is_not_used(stage: Stage) -> None:
+    begin = stage.registry.responses.begin
+
+    def slow(*given: Any, **named: Any) -> Any:
+        sleep(0.3)
+        return begin(*given, **named)
+
+    stage.registry.responses.begin = slow  # type: ignore[method-assign]
+    stage.outlook.trusts["a"] = accused()
+    stage.guard(quick(max_window_s=0.25, retry_after_s=50, per_s=60))
+    (end, *_) = stage.await_ends(1)
+    assert (end.state, end.host) == ("failed", "a")
+    assert "max_window_s" in end.reason
+    assert stage.hands.moves == []
+    assert [one.state for one in stage.registry.responses.of(VM)] == ["failed"]
+
+
+def test_within_the_window_the_guest_is_moved(stage: Stage) -> None:
+    stage.outlook.trusts["a"] = accused()
+    stage.prover.old_ns = 3 * 10**9
+    stage.guard(quick(max_window_s=60))
+    (end, *_) = stage.await_ends(1)
+    assert (end.state, end.host) == ("completed", "b")
 
 
 def test_a_move_is_called_off_when_its_destination_degrades(stage: Stage) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,9 +53,9 @@ def request(
     made = _made(options, packages, accepted, files) if asks else None
     with attest_inputs.registry(registry) as store:
         if made is not None:
-            shown = [store.protection.set(vm, made.to_json(), by=by or getpass.getuser(), why=why or "")]
+            shown = [store.protection.set(vm, made.to_json(), by=by or _user(), why=why or "")]
         elif withdraw:
-            shown = [store.protection.withdraw(vm, by=by or getpass.getuser(), why=why or "")]
+            shown = [store.protection.withdraw(vm, by=by or _user(), why=why or "")]
         elif history:
             shown = [*store.protection.history(vm)]
         else:
@@ -64,6 +65,14 @@ def request(
         typer.echo(json.dumps(values if history else next(iter(values), None), indent=2))
     else:
         _show(vm, shown, history=history)
+
+
+def _user() -> str:
+    """Who runs this; in a container the user's number may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def _made(options: Options, packages: Packages, accepted: Accepted, files: Files) -> Request:

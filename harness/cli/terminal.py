@@ -177,8 +177,9 @@ def _paragraphs(rows: Sequence[Sequence[Text]]) -> Iterator[Text]:
         if number:
             yield Text()
         for title, cell in zip(titles, row, strict=True):
-            if cell.plain:
-                yield Text.assemble(title, Text(": ") if title.plain else Text(), cell)
+            begins = len(cell.plain) - len(cell.plain.lstrip())
+            if cell.plain[begins:]:
+                yield Text.assemble(title, Text(": ") if title.plain else Text(), cell[begins:])
 
 
 def _text(cell: Cell) -> Text:

@@ -561,3 +561,12 @@ def test_a_policy_is_held_against_reference_values(attest: Attest, tmp_path: Pat
     empty.write_text("version: 1\n")
     said = attest("policy", "lab", "--reference", empty)
     assert (said.code, "cannot be met" in said.err) == (3, True)
+
+
+def test_a_verdict_is_whole_in_a_pipe(enrolled: Attest, monkeypatch: pytest.MonkeyPatch) -> None:
+    for columns in ("80", "40", "0"):
+        monkeypatch.setenv("COLUMNS", columns)
+        said = enrolled("verify")
+        assert said.code == 0
+        rows = [line.split()[:4] for line in said.out.splitlines() if line.split()[0] in {"a", "b"}]
+        assert rows == [[name, "ecc-p256", "affirming", "accepted"] for name in ("a", "b")]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -420,3 +422,15 @@ def test_a_server_that_fits_is_explained(rack: Policy) -> None:
     assert "a satisfies what is asked for guest." in said.out
     assert rack("explain", "guest", "a", "-o", "2", "--json").value["satisfied"] is True
     assert rack("explain", "guest", "z", "-o", "2").code == 2
+
+
+def test_a_user_without_a_name_asks_by_their_number(rack: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless(uid: int) -> object:
+        raise KeyError(f"uid not found: {uid}")
+
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", nameless)
+    said = rack("request", "guest", "--option", "1", "--why", "test", "--json")
+    assert said.code == 0
+    assert said.value["by"] == f"uid {os.getuid()}"

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from harness.attest.appraisal import AppraisalPolicy, ReferenceValues, Require
 from harness.attest.attester import Answer, Ask, AttesterError, CreatedKey, Identity, Properties
-from harness.attest.evidence import EkType, Evidence, KeyType, Moments
+from harness.attest.evidence import Evidence, KeyType, Moments
 from harness.attest.reasons import Reason
 from harness.clock import Clock
 from harness.registry.registry import Registry
 from harness.registry.values import Enrolment, Kind, NewKey, TpmFacts
 from tests.attest.software_tpm import SoftwareTpm
+
+if TYPE_CHECKING:
+    from harness.attest.evidence import EkType
 
 UUID = "6a2f4b1e-7a52-4b6f-9d0e-2f1d6c7b8a90"
 """Of the guest that they speak of."""

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from harness.attest import enrolment, structures
+from harness.attest import authorities, enrolment, structures
 from harness.attest.appraisal import AppraisalPolicy, ReferenceValues
 from harness.attest.appraisal_file import load_policy
 from harness.attest.attester import Answer, Ask, Attester, AttesterError, CreatedKey, Identity, Properties
 from harness.attest.authorities import NOBODY
 from harness.attest.endorsement import Endorsement, check
 from harness.attest.enrolment import Request, check_place, enrol
-from harness.attest.evidence import EkType, KeyType, RefusedError
+from harness.attest.evidence import KeyType, RefusedError
 from harness.attest.places import policy_file
 from harness.attest.reasons import Reason, Tier
 from harness.attest.recording import genuine
@@ -25,12 +29,17 @@ from harness.attest.round import Examiner
 from harness.clock import MonotonicClock
 from harness.registry.registry import Registry, open_registry, sqlite_url
 from harness.registry.values import NewKey
-from tests.attest import marshal
+from tests.attest import marshal, slips
+from tests.attest.ek_certificates import Authority
 from tests.attest.logs import Line
 from tests.attest.machine import Machine, machine
 from tests.attest.software_tpm import AK_ATTRIBUTES, SoftwareTpm
 
+if TYPE_CHECKING:
+    from harness.attest.evidence import EkType
+
 CLOCK = MonotonicClock()
+POLICIES = x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier("1.3.6.1.4.1.55"), None)])
 KINDS: tuple[KeyType, ...] = ("ecc-p256", "rsa-2048")
 
 
@@ -204,6 +213,31 @@ class Altered:
 
     def close(self) -> None:
         self.honest.close()
+
+
+@pytest.mark.parametrize("slip", slips.SLIPS.values(), ids=slips.SLIPS)
+def test_a_tpm_is_enrolled_by_a_certificate_as_its_maker_wrote_it(
+    one: Machine, registry: Registry, slip: slips.Slip
+) -> None:
+    """A real TPM's key under a maker's root, both with a slip and critical policies; stored as it came."""
+    said = one.attester.identify()
+    key = x509.load_der_x509_certificate(said.ek_certificates["0x01c00002"]).public_key()
+    assert isinstance(key, rsa.RSAPublicKey)
+    begin, end = datetime(2020, 1, 1, tzinfo=UTC), datetime(2049, 1, 1, tzinfo=UTC)
+    maker = Authority(further=(POLICIES,), begin=begin, end=end)
+    good = maker.certify(key, further=POLICIES, begin=begin, end=end)
+    own = slips.slipped(good, maker.key, [slip])
+    root = slips.slipped(maker.certificate.public_bytes(Encoding.DER), maker.key, [slip])
+    certified = said.model_copy(update={"ek_certificates": {"0x01c00002": own}, "software": False})
+    trusted = authorities.parse(slips.pem(root), where="the roots")
+    done = enrol(
+        Altered(one.attester, identity=lambda _said: certified),
+        registry,
+        asked(one, authorities=trusted),
+        CLOCK,
+    )
+    assert (done.record.ek_certificate, done.record.tpm.manufacturer) == (own, "NTC NPCT75x")
+    assert not done.record.tpm.software
 
 
 def test_without_a_certificate_nobody_is_enrolled(one: Machine, registry: Registry) -> None:

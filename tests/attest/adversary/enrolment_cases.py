@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 
-from harness.attest.certificate import Certificate
 from harness.attest.credential import make_credential
 from harness.attest.endorsement import check
 from harness.attest.evidence import RefusedError
@@ -17,6 +17,9 @@ from tests.attest.adversary.case import Case, grouped
 from tests.attest.adversary.stage import Stage
 from tests.attest.ek_certificates import EK_PURPOSE, END, NOW, Authority
 from tests.attest.software_tpm import SoftwareTpm
+
+if TYPE_CHECKING:
+    from harness.attest.certificate import Certificate
 
 SECRET = bytes(range(32))
 

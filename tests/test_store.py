@@ -11,6 +11,7 @@ import pytest
 from harness.errors import RecordError, StorageError
 from harness.journal import Json
 from harness.store import (
+    SCHEMA_VERSION,
     RunFolder,
     create,
     find,
@@ -102,7 +103,7 @@ def test_among_several_a_run_without_a_known_start_has_to_be_named(tmp_path: Pat
         find(tmp_path)
 
 
-@pytest.mark.parametrize("schema", [2, 0, "1", 1.0, True, None])
+@pytest.mark.parametrize("schema", [SCHEMA_VERSION + 1, 0, "1", 1.0, True, None])
 def test_a_run_of_another_schema_is_refused_by_name(tmp_path: Path, schema: Json) -> None:
     run = RunFolder(tmp_path)
     write_json(run.manifest, {"schema": schema, "version": "9.9"})
@@ -110,6 +111,13 @@ def test_a_run_of_another_schema_is_refused_by_name(tmp_path: Path, schema: Json
         find(tmp_path)
     assert caught.value.where == str(run.manifest)
     assert "9.9" in caught.value.why
+
+
+@pytest.mark.parametrize("schema", range(1, SCHEMA_VERSION + 1))
+def test_a_run_of_every_schema_so_far_is_read(tmp_path: Path, schema: int) -> None:
+    run = RunFolder(tmp_path)
+    write_json(run.manifest, {"schema": schema, "version": "0.1.0"})
+    assert find(tmp_path) == run
 
 
 def test_a_run_without_a_schema_is_refused(tmp_path: Path) -> None:

@@ -252,7 +252,7 @@ def require_schema(manifest: Mapping[str, Json], place: Path) -> None:
             if "schema" in manifest
             else "a run without a schema",
             where=legible(str(place)),
-            why=f"sodbench {writer} wrote it; this is {__version__}, which reads schemas 1 to {SCHEMA_VERSION}",
+            why=f"sodbench {writer} wrote it; this is {__version__} and reads schemas 1 to {SCHEMA_VERSION}",
             remedy="use the sodbench that wrote it, or a newer one; nothing of the run was changed",
         )
 

@@ -161,7 +161,7 @@ def of_machine(host: Host, folder: str) -> Authorities:
         CampaignError: What is there is none.
         UnreachableError: The machine does not answer.
     """
-    text = host.run(f"cat {folder}/{_ROOT} {folder}/{_ISSUER}", timeout_s=30)
+    text = host.run(f"cat {folder}/{_ROOT} {folder}/{_ISSUER}")
     where = f"{host.role}:{folder}"
     found = parse(text.encode(), where=where)
     if found.unread:

@@ -71,7 +71,8 @@ class Channel:
             self._read_lines()
             said = self._last_complaint()
             self.exit_status = self._channel.recv_exit_status()
-            reason = said or (_GONE if _lost(self._channel) else f"exit status {self.exit_status}")
+            lost = self.exit_status == -1 and _lost(self._channel)
+            reason = said or (_GONE if lost else f"exit status {self.exit_status}")
         except (OSError, EOFError, paramiko.SSHException) as error:
             reason = str(error) or type(error).__name__
         finally:

@@ -11,9 +11,9 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import os
+import shlex
 import shutil
 import socket
-import subprocess
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -352,7 +352,7 @@ def _write_inventory(places: Places, extra: Mapping[str, Json]) -> None:
             "vars": {
                 "ansible_user": "root",
                 "ansible_ssh_private_key_file": str(places.key),
-                "ansible_ssh_common_args": subprocess.list2cmdline(_ssh_options(places)),
+                "ansible_ssh_common_args": shlex.join(_ssh_options(places)),
                 "ansible_python_interpreter": "/usr/bin/python3",
                 "sodbench_rig": "lab",
                 "sodbench_known_hosts": str(places.known_hosts),

@@ -1,10 +1,8 @@
-"""Connections to a machine: through a proxy, within its limits, and when it resets them."""
+"""Connections to a machine: through a proxy, and within its limits."""
 
 from __future__ import annotations
 
-import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +12,6 @@ from harness.errors import UnreachableError
 from harness.rig.host import CommandError, Host
 from harness.rig.limits import Limits
 from harness.rig.pair import Endpoint
-from tests.rig.ssh_server import serving
 
 RELAY = """
 import os, socket, sys, threading
@@ -27,19 +24,6 @@ threading.Thread(target=up, daemon=True).start()
 while data := link.recv(65536):
     os.write(1, data)
 """
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Endpoint]:
-    with serving(tmp_path) as port:
-        yield Endpoint(
-            role="a",
-            address="127.0.0.1",
-            user="root",
-            port=port,
-            key=tmp_path / "key",
-            known_hosts=tmp_path / "known_hosts",
-        )
 
 
 def test_a_machine_behind_a_jump_is_reached_through_its_proxy_command(
@@ -70,32 +54,3 @@ def test_a_limit_that_is_exceeded_names_its_variable(machine: Endpoint) -> None:
         host.run("hang")
     assert caught.value.what == "no end after 0.2 s: hang"
     assert "sodbench_limits.command_s" in caught.value.remedy
-
-
-def test_a_host_that_resets_its_connections_is_told_once_and_in_one_sentence(machine: Endpoint) -> None:
-    program = (
-        "from pathlib import Path\n"
-        "from harness.errors import UnreachableError\n"
-        "from harness.rig.host import Host\n"
-        "from harness.rig.pair import Endpoint\n"
-        f"host = Host(Endpoint(role='a', address='127.0.0.1', user='root', port={machine.port},"
-        f" key=Path({str(machine.key)!r}), known_hosts=Path({str(machine.known_hosts)!r})))\n"
-        "try:\n"
-        "    host.run('reset')\n"
-        "except UnreachableError as error:\n"
-        "    print(error.why)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
-    )
-    assert done.stderr == ""
-    assert done.stdout.startswith("the connection to the machine is gone")
-    assert len(done.stdout.splitlines()) == 1
-
-
-def test_a_standing_command_says_that_the_connection_is_gone(machine: Endpoint) -> None:
-    reasons: list[str] = []
-    with Host(machine) as host:
-        channel = host.stream("reset", lambda _t_ns, _line: None, on_close=reasons.append)
-        assert channel.close()
-    assert reasons == ["the connection to the machine is gone"]

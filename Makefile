@@ -9,12 +9,22 @@ PYTHON ?= /usr/bin/python3
 UV_VERSION := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
+# A test lets locust work as it does on the client: in an environment of its own, by the client's list.
+LOCUST := $(VENV)/locust
+LOCUST_PINS := playbooks/roles/locust/files/requirements.txt
 
 # What the controller itself needs of Debian; the machines of the rig get theirs from the playbooks.
 PACKAGES := python3-venv python3-dev gcc pkg-config libvirt-dev openssh-client iproute2 nftables \
-            libvirt-clients systemd-container mmdebstrap debian-archive-keyring util-linux maven default-jdk-headless
-# The tests hold the harness against a TPM's own tools; a software TPM on the controller is theirs alone.
-TEST_PACKAGES := swtpm swtpm-tools tpm2-tools python3-tpm2-pytss
+            systemd-container mmdebstrap debian-archive-keyring util-linux maven default-jdk-headless
+# The tests hold the harness against a TPM's own tools and a software TPM, keep registries in PostgreSQL, compile
+# the report, play a mail generator in Perl; the benchmarks compare with `virsh`.
+TEST_PACKAGES := swtpm swtpm-tools tpm2-tools python3-tpm2-pytss postgresql perl libvirt-clients \
+                 texlive-latex-base texlive-latex-recommended lmodern
+
+# The Debian systems in which the tests set the project up (tests/setup/containers.py).
+FRESH := /var/cache/sodbench/fresh
+# Only PostgreSQL's programs are wanted: while this is there, installing them makes no cluster and starts no server.
+NO_CLUSTER := /etc/postgresql-common/createcluster.d/sodbench.conf
 
 .PHONY: help
 help: ## Say what can be made
@@ -71,9 +81,9 @@ reference: setup ## Derive metrics and reports of the reference data set anew fr
 	done
 
 .PHONY: clean
-clean: ## Take the lab away with its cache, and the virtual environment
+clean: ## Take the lab away with its cache, what tests built, and the virtual environment
 	if [ -x $(BIN)/sodbench ]; then $(BIN)/sodbench lab down --purge; fi
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(FRESH)
 
 .PHONY: lock
 lock: setup ## Pin the newest versions of all dependencies
@@ -81,7 +91,7 @@ lock: setup ## Pin the newest versions of all dependencies
 	    --output-file requirements.lock pyproject.toml
 
 .PHONY: setup
-setup: packages $(VENV)/.installed
+setup: packages $(VENV)/.installed $(LOCUST)/.installed
 
 .PHONY: packages
 packages:
@@ -90,7 +100,9 @@ packages:
 	done); \
 	if [ -n "$$missing" ]; then \
 	    echo "Installing" $$missing; \
-	    apt-get update --quiet=2 && \
+	    trap 'rm -f $(NO_CLUSTER)' EXIT; mkdir -p $(dir $(NO_CLUSTER)); \
+	    echo "create_main_cluster = false" > $(NO_CLUSTER); \
+	    apt-get update --quiet=2; \
 	    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $$missing; \
 	fi
 
@@ -100,4 +112,10 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(BIN)/uv pip install --quiet --require-hashes --requirement requirements.lock
 	$(BIN)/uv pip install --quiet --no-deps --editable .
+	touch $@
+
+$(LOCUST)/.installed: $(LOCUST_PINS) | $(VENV)/.installed
+	rm -rf $(LOCUST)
+	$(PYTHON) -m venv --without-pip $(LOCUST)
+	$(BIN)/uv pip install --quiet --python $(LOCUST)/bin/python --require-hashes --requirement $(LOCUST_PINS)
 	touch $@

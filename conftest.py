@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +19,29 @@ from hypothesis import HealthCheck, settings
 from harness import store
 from harness.rig import lab as labs
 from harness.store import RunFolder
+from tests import skips
 
 SODBENCH = Path(sys.executable).with_name("sodbench")
 
 # With the lab beside it, an example that takes long says what else the machine had to do, not what is wrong.
 settings.register_profile("beside the lab", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("beside the lab")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that is skipped without a good reason has failed, in whatever process it runs."""
+    report = yield
+    skips.judge(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """And so has a file that is skipped as a whole."""
+    report = yield
+    skips.judge(report)
+    return report
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +101,7 @@ class Lab:
 def lab() -> Iterator[Lab]:
     """The lab, up and provisioned, with its guest image."""
     if os.geteuid() != 0:
-        pytest.skip("the lab makes bridges and mounts and needs root")
+        pytest.skip(skips.NEEDS_ROOT)
     places = labs.Places()
     was_up = all(one.answers for one in labs.status(places))
     up = Lab(places)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.targets import ROOT, TARGETS
+from tests.skips import with_atheris
 
 SECONDS = 3
 RUNS = 20_000
@@ -79,7 +79,7 @@ def test_damaged_seeds(name: str, data: st.DataObject) -> None:
     TARGETS[name].consume(seed[:first] + middle + seed[last:])
 
 
-@pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris is not installed")
+@with_atheris
 @pytest.mark.parametrize("name", TARGETS)
 def test_coverage_guided(name: str, tmp_path: Path) -> None:
     corpus = tmp_path / "corpus"
@@ -108,10 +108,9 @@ def _faults() -> Path:
     return folder
 
 
+@with_atheris
 def test_the_fuzzer_finds_a_fault_and_keeps_its_input(tmp_path: Path) -> None:
     """Seen by a reader that was broken on purpose."""
-    if importlib.util.find_spec("atheris") is None:
-        pytest.skip("atheris is not installed")
     broken = tmp_path / "broken.py"
     broken.write_text(
         "from harness.attest import eventlog\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import struct
 import subprocess
@@ -32,6 +31,7 @@ from harness.observers.heartbeat_probe import (
     replies,
 )
 from harness.rig import lock_holder
+from tests import skips
 
 LIMIT_S = 20.0
 
@@ -122,7 +122,7 @@ def test_no_packet_makes_it_raise(packets: list[bytes]) -> None:
     assert len(replies(sock, 7)) <= len(packets)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="raw sockets are root's")
+@skips.as_root
 def test_the_heartbeat_beats_at_its_rate_and_ends_with_its_input() -> None:
     source = heartbeat.PROGRAM.read_text()
     begun = time.monotonic()

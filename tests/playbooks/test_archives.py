@@ -26,9 +26,8 @@ from tests.playbooks.made_up_kits import (
     mstone_sources,
 )
 from tests.playbooks.test_lint import ROOT, load, tool
+from tests.skips import as_root
 from tests.workloads.generators.stamped import SITE, run, stamped
-
-AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="the roles install as root")
 
 
 def apply(folder: Path, role: str, **variables: object) -> subprocess.CompletedProcess[str]:
@@ -46,7 +45,7 @@ def apply(folder: Path, role: str, **variables: object) -> subprocess.CompletedP
     )
 
 
-@AS_ROOT
+@as_root
 def test_mstone_is_set_up_once(tmp_path: Path) -> None:
     found = archive(tmp_path / "mstone-4.9.4.tar.gz", mstone_binaries())
     (tmp_path / "temp").mkdir()
@@ -65,7 +64,7 @@ def test_mstone_is_set_up_once(tmp_path: Path) -> None:
 FABAN = faban_that_prints("$JAVA_HOME", "$JDK_JAVA_OPTIONS", "$*")
 
 
-@AS_ROOT
+@as_root
 def test_faban_gets_what_starts_it_on_a_new_jdk(tmp_path: Path) -> None:
     found = archive(tmp_path / "kit.tar.gz", FABAN)
     done = apply(tmp_path, "faban", sodbench_faban_archive={**found, "version": "1.4.2"})
@@ -86,7 +85,7 @@ def test_faban_gets_what_starts_it_on_a_new_jdk(tmp_path: Path) -> None:
     assert len(options.split()) == 7
 
 
-@AS_ROOT
+@as_root
 def test_mstones_sources_are_built_with_their_c_plus_plus(tmp_path: Path) -> None:
     found = archive(tmp_path / "mstone-4.9.4.tar.gz", mstone_sources())
     (tmp_path / "temp").mkdir()
@@ -118,7 +117,7 @@ TARGETS = (
 )
 
 
-@AS_ROOT
+@as_root
 def test_faban_runs_with_a_launcher_of_2_mib_a_strict_driver_and_any_target(tmp_path: Path) -> None:
     """The whole way: role, `sodbench-fhb`, launcher, driver, run file, compiled methods, files, timeline."""
     (tmp_path / "classes").mkdir()
@@ -137,7 +136,7 @@ def test_faban_runs_with_a_launcher_of_2_mib_a_strict_driver_and_any_target(tmp_
     assert not Path("/tmp/Made.java").exists(), "the driver is made in the run's own folder"
 
 
-@AS_ROOT
+@as_root
 def test_a_caller_may_give_fhb_more_memory(tmp_path: Path) -> None:
     found = archive(tmp_path / "kit-1.0.tar.gz", faban_that_prints("$_JAVA_OPTIONS"))
     assert apply(tmp_path, "faban", sodbench_faban_archive=found).returncode == 0
@@ -176,7 +175,7 @@ def test_a_missing_archive_is_named(tmp_path: Path) -> None:
     assert f"There is no {tmp_path}/missing.tar.gz on the controller" in " ".join(done.stdout.split())
 
 
-@AS_ROOT
+@as_root
 def test_an_archive_of_something_else_is_refused(tmp_path: Path) -> None:
     found = archive(tmp_path / "other.tar.gz", {"other/README": b"something else"})
     done = apply(tmp_path, "faban", sodbench_faban_archive=found)

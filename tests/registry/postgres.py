@@ -25,13 +25,21 @@ GIVEN_URL = "SODBENCH_TEST_POSTGRES_URL"
 """A server to use instead: a URL of a user that may create schemas in its database."""
 
 
-def binaries() -> Path | None:
-    """The folder with the newest installed `initdb` and `postgres`."""
+def binaries() -> Path:
+    """The folder with the newest installed `initdb` and `postgres`.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     on_path = shutil.which("initdb")
     if found:
         return found[-1].parent
-    return Path(on_path).resolve().parent if on_path else None
+    if on_path is None:
+        raise FileNotFoundError(
+            f"no PostgreSQL on this machine: `make setup` installs it, or {GIVEN_URL} names a server"
+        )
+    return Path(on_path).resolve().parent
 
 
 def _user() -> str:
@@ -124,12 +132,9 @@ def drop_schema(url: str, name: str) -> None:
 
 
 @contextmanager
-def server() -> Iterator[Server | None]:
-    """A running server, ended and removed afterwards; None where the machine has no PostgreSQL."""
+def server() -> Iterator[Server]:
+    """A running server, ended and removed afterwards."""
     programs = binaries()
-    if programs is None:
-        yield None
-        return
     folder = Path(tempfile.mkdtemp(prefix="sodbench-pg-"))
     try:
         started = Server(programs, folder)

@@ -150,6 +150,20 @@ def test_who_may_not_write_the_file_is_told_so(shared: Path) -> None:
         assert registry.consume(NONCE)
 
 
+def _reading(_registry: Registry, path: Path) -> str:
+    return path.read_text()
+
+
+def test_a_worker_without_rights_reads_on_what_is_in_its_users_home(shared: Path, tmp_path: Path) -> None:
+    """As a clone in root's home is, which the worker imports from."""
+    (tmp_path / "code.py").write_text("nothing = None\n")
+    tmp_path.chmod(0o700)
+    shared.chmod(0o644)
+    shared.parent.chmod(0o755)
+    said = unprivileged(sqlite_url(shared), _reading, tmp_path / "code.py")
+    assert said == ("ok", "nothing = None\n")
+
+
 def test_who_may_not_make_the_file_is_told_so(shared: Path) -> None:
     what, message = unprivileged(sqlite_url(shared.with_name("new.sqlite")), nothing, None)
     assert what == "the registry cannot be opened"
@@ -338,21 +352,18 @@ def test_whoever_is_killed_in_a_response_leaves_a_whole_step_and_a_whole_log(url
 
 
 def test_a_server_that_ends_is_named_and_found_again_once_it_is_back() -> None:
-    with postgres.server() as server:
-        if server is None:
-            pytest.skip("no PostgreSQL binaries on this machine")
-        with open_registry(server.url, wait_s=1) as registry:
-            fill(registry)
-            before = everything(registry)
-            server.end()
-            server.start()
-            assert everything(registry) == before  # nobody asked in between, so nobody noticed
-            server.end()
-            attempts: tuple[Callable[[], object], ...] = (registry.attesters, lambda: registry.consume(NONCE))
-            for attempt in attempts:
-                with pytest.raises(RegistryError, match="server does not answer") as caught:
-                    attempt()
-                assert caught.value.retry
-            server.start()
-            assert everything(registry) == before
-            assert registry.consume(NONCE)
+    with postgres.server() as server, open_registry(server.url, wait_s=1) as registry:
+        fill(registry)
+        before = everything(registry)
+        server.end()
+        server.start()
+        assert everything(registry) == before  # nobody asked in between, so nobody noticed
+        server.end()
+        attempts: tuple[Callable[[], object], ...] = (registry.attesters, lambda: registry.consume(NONCE))
+        for attempt in attempts:
+            with pytest.raises(RegistryError, match="server does not answer") as caught:
+                attempt()
+            assert caught.value.retry
+        server.start()
+        assert everything(registry) == before
+        assert registry.consume(NONCE)

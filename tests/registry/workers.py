@@ -6,6 +6,7 @@ across a fork (sqlite.org/howtocorrupt.html, 2.6).
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -126,11 +127,28 @@ def killed_after(url: str, work: Work, argument: Any, statements: int) -> bool:
     return stalled
 
 
+class _CapabilityHeader(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+def _bound_by_permissions() -> None:
+    """Give up every capability of root's, so that the bits of files bind this process.
+
+    It stays the owner of what it owns: another user may not read a clone in root's home, and so could not
+    even go on importing from it.
+
+    Raises:
+        OSError: The kernel refuses.
+    """
+    version_3 = 0x20080522  # linux/capability.h; twice effective, permitted, inheritable
+    nothing = (ctypes.c_uint32 * 6)()
+    if ctypes.CDLL(None, use_errno=True).capset(ctypes.byref(_CapabilityHeader(version_3, 0)), nothing):
+        raise OSError(ctypes.get_errno(), "capset")
+
+
 def _unprivileged(url: str, work: Work, argument: Any, end: Connection) -> None:
     if os.geteuid() == 0:
-        os.setgroups([])
-        os.setgid(65534)
-        os.setuid(65534)
+        _bound_by_permissions()
 
     def opened() -> Any:
         with open_registry(url, wait_s=1) as registry:
@@ -140,7 +158,7 @@ def _unprivileged(url: str, work: Work, argument: Any, end: Connection) -> None:
 
 
 def unprivileged(url: str, work: Work, argument: Any) -> Answer:
-    """The answer of a process of a user who owns nothing; permissions do not bind root."""
+    """The answer of a process that permissions bind; they do not bind root."""
     context = _context()
     here, there = context.Pipe(duplex=False)
     process = context.Process(target=_unprivileged, args=(url, work, argument, there))

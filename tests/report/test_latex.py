@@ -5,17 +5,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from harness.report import Report
-
-TEX = shutil.which("pdflatex")
 
 
 def compiled(folder: Path, name: str) -> str:
     """The log of compiling `name` in `folder`."""
-    assert TEX is not None
-    command = [TEX, "-interaction=nonstopmode", "-halt-on-error", name]
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", name]
     done = subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout.decode("latin-1")[-2000:]
     return done.stdout.decode("latin-1")
@@ -50,7 +45,6 @@ def test_every_figure_named_is_there(made: Report) -> None:
     assert all((made.documents[2].parent / name).is_file() for name in named)
 
 
-@pytest.mark.skipif(TEX is None, reason="no pdflatex here")
 def test_it_compiles_by_itself_and_within_another_document(made: Report, tmp_path: Path) -> None:
     folder = tmp_path / "paper"
     shutil.copytree(made.documents[2].parent, folder)

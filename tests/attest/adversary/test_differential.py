@@ -64,10 +64,11 @@ BEYOND_CHECKQUOTE = frozenset(
         Reason.PCR_VALUE,
     }
 )
-"""What tpm2_checkquote 5.4 does not look at."""
+"""What tpm2_checkquote 5.4 and 5.7 do not look at."""
 
-NOT_SEEN_BY_CHECKQUOTE = frozenset({"safe-is-two", "values-shifted"})
-"""What it looks at less closely: any byte for yes, and where one value ends and the next begins."""
+NOT_SEEN_BY_CHECKQUOTE = frozenset({"safe-is-two", "values-shifted", "pss-for-pkcs1"})
+"""What it looks at less closely: any byte for yes, where one value ends and the next begins, and (5.7)
+whether a signature's padding is the one that the key is restricted to."""
 
 
 TOO_MUCH_FOR_CHECKQUOTE = frozenset({"nonce-of-66-bytes"})

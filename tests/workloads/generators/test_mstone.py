@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import shlex
-import shutil
 from pathlib import Path
 
 import pytest
@@ -170,7 +169,6 @@ def test_the_command_is_well_formed_and_says_its_units() -> None:
     assert process.machine == "client" and process.finish_s > 60
 
 
-@pytest.mark.skipif(shutil.which("perl") is None, reason="no perl here")
 def test_the_command_in_a_real_shell_prints_what_mstone_left(tmp_path: Path) -> None:
     home = tmp_path / "mstone"
     (home / "bin").mkdir(parents=True)

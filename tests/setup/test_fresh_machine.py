@@ -1,0 +1,44 @@
+"""A new user's first minutes, on each Debian that a controller may have: clone, set up, run tests.
+
+The clone lies in root's home, the system is minimal, and nothing may be skipped.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.setup import containers
+
+pytestmark = pytest.mark.lab
+
+PYTHONS = {"bookworm": "3.11", "trixie": "3.13"}
+SELECTION = (
+    "tests/registry/test_bad_weather.py",
+    "tests/attest/adversary/test_differential.py",
+    "tests/attest/test_eventlog_tool.py",
+    "tests/report/test_latex.py",
+    "tests/workloads/generators",
+    "tests/playbooks/test_measure.py",
+    "tests/test_doctor.py",
+)
+"""Those that need PostgreSQL, a software TPM, LaTeX, locust or Perl, or a worker without rights."""
+
+
+@pytest.mark.parametrize("suite", PYTHONS)
+def test_a_clone_in_roots_home_is_set_up_and_skips_nothing(suite: str) -> None:
+    system = containers.system(suite)
+    with containers.scratch() as folder:
+        upper = folder / "upper"
+        containers.clone(upper / containers.CLONE)
+        script = (
+            f"cd /{containers.CLONE}; make --silent setup; .venv/bin/python --version\n"
+            f".venv/bin/sodbench plan campaigns/demo.yml; virsh --version\n"
+            f".venv/bin/python -m pytest -q -p no:cacheprovider {' '.join(SELECTION)}\n"
+        )
+        ended = system.run(script, upper=upper, timeout_s=600)
+    assert ended.status == 0, ended.output[-6000:]
+    assert f"Python {PYTHONS[suite]}." in ended.output
+    summary = ended.output.strip().splitlines()[-1]
+    assert re.fullmatch(r"(\d+) passed(, \d+ warnings?)? in .*", summary), summary

@@ -31,8 +31,11 @@ def up(
     from harness.rig import lab as labs  # noqa: PLC0415
 
     output = Output()
+    warnings: list[str] = []
     with output.status("building the lab: the first time takes about a minute"):
-        inventory = labs.up(labs.Places(), variables)
+        inventory = labs.up(labs.Places(), variables, warn=warnings.append)
+    for warning in warnings:
+        output.say(f"Warning: {warning}")
     output.say(f"The lab is up. Inventory: {inventory}")
 
 

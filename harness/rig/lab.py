@@ -15,7 +15,7 @@ import shlex
 import shutil
 import socket
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +55,8 @@ _BASE_FILES = {
     ),
 }
 _BOOT_LIMIT_S = 90.0
+_CODENAMES = ("bookworm", "trixie")
+"""Debian 12, which the lab's machines are, and later ones that a controller may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +122,18 @@ class MachineStatus:
     answers: bool
 
 
-def up(places: Places, variables: Path | None = None) -> Path:
+def up(
+    places: Places, variables: Path | None = None, *, warn: Callable[[str], None] = lambda _warning: None
+) -> Path:
     """Build and start what is missing; the path of the inventory.
 
     Idempotent: a lab that is up stays as it is, a broken one is mended, stale leftovers are cleared. The
     inventory gets what the file `variables` says, or what the last `up` with such a file was told.
+
+    Args:
+        places: Where the lab lies.
+        variables: A file of the inventory's variables, or None for the last one.
+        warn: Told what is not as it should be and is no error.
 
     Raises:
         CampaignError: The file of variables is wrong, or an archive in it; nothing was touched.
@@ -142,7 +151,7 @@ def up(places: Places, variables: Path | None = None) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     lab_variables.keep(places.variables, extra)
     _make_keys(places)
-    base = _base(places)
+    base = _base(places, warn)
     lab_network.up(places.kept_settings)
     fresh = [machine for machine in places.machines() if not _healthy(machine)]
     for machine in fresh:
@@ -219,32 +228,28 @@ def _ssh_options(places: Places) -> list[str]:
 
 
 def apt_sources() -> str:
-    """The controller's own Debian sources, one per line, so that the lab uses what works here.
+    """The controller's own Debian sources for Debian 12, one per line, so that the lab uses what works here.
+
+    On a later Debian they are those of Debian 12 on the same archives.
 
     Raises:
-        PrerequisiteError: The controller has none.
+        PrerequisiteError: The controller has none of Debian.
     """
-    lines = [
-        line
-        for line in run(
-            ["apt-get", "indextargets", "--format", "$(SITE)|$(RELEASE)|$(COMPONENT)|$(CREATED_BY)"]
-        )
-        .strip()
-        .splitlines()
-        if line.endswith("|Packages")
-    ]
-    sources: dict[str, None] = {}
-    for line in lines:
-        site, release, component, _ = line.split("|")
-        if release.startswith("bookworm"):
-            sources[f"deb {site} {release} {component}"] = None
-    if not sources:
-        raise PrerequisiteError(
-            "no Debian 12 package source is configured on this machine",
-            where="/etc/apt",
-            remedy="add one with `deb` lines for bookworm, then `apt-get update`",
-        )
-    return "\n".join(sources) + "\n"
+    form = "$(SITE)|$(RELEASE)|$(COMPONENT)|$(CREATED_BY)"
+    listed = run(["apt-get", "indextargets", "--format", form]).strip().splitlines()
+    lines = [line.split("|") for line in listed if line.endswith("|Packages")]
+    for codename in _CODENAMES:
+        sources: dict[str, None] = {}
+        for site, release, component, _ in lines:
+            if release.startswith(codename):
+                sources[f"deb {site} {_CODENAMES[0]}{release.removeprefix(codename)} {component}"] = None
+        if sources:
+            return "\n".join(sources) + "\n"
+    raise PrerequisiteError(
+        "no package source of Debian 12 or later is configured on this machine",
+        where="/etc/apt",
+        remedy="add one with `deb` lines for bookworm, then `apt-get update`",
+    )
 
 
 def _backports(sources: str) -> str:
@@ -259,10 +264,16 @@ def _backports(sources: str) -> str:
     return ""
 
 
-def _base(places: Places) -> Path:
+def _base(places: Places, warn: Callable[[str], None]) -> Path:
     """The root that all machines share; built once and named by a hash of what went into it."""
     sources = apt_sources()
-    sources += _backports(sources)
+    backports = _backports(sources)
+    if not backports:
+        warn(
+            "The package sources of this machine have no bookworm-backports, so the lab's hosts get Debian"
+            " 12's QEMU 7.2. Its emulated guests may die of corrupted memory after a long migration."
+        )
+    sources += backports
     inputs = "\n".join([sources, _BASE_PACKAGES, *_BASE_FILES.values()])
     base = places.cache / f"base-{hashlib.sha256(inputs.encode()).hexdigest()[:12]}"
     if base.is_dir():

@@ -1,6 +1,7 @@
 """Provisioning only where something changed: each machine remembers what it was provisioned with.
 
-The mark is a hash over the playbooks and the inventory, written to the machines when the playbook succeeded.
+The mark is a hash over the playbooks and the inventory, taken away before the playbook runs and written when
+it succeeded, so that neither an interrupted run nor a return to an earlier inventory is taken for done.
 A machine without it, or with another, is provisioned.
 """
 
@@ -51,6 +52,8 @@ def provision(pair: Pair, *, force: bool, artifacts: Path | None, progress: Prog
         machines = [stack.enter_context(Host(pair.machines[role])) for role in MACHINES]
         if not force and all(_bears(machine, wanted) for machine in machines):
             return False
+        for machine in machines:  # should the playbook be cut short, none may claim to be provisioned
+            machine.run(f"rm -f {MARK}")
         play(
             "provision.yml",
             pair.inventory,

@@ -24,6 +24,7 @@ Fact: TypeAlias = str | int | float | bool | None
 
 COMMAND_LIMIT_S = 20.0
 TOOLS = Path("/opt/sodbench")
+IMA_POLICY = "/sys/kernel/security/ima/policy"
 COUNTERS = frozenset({"out", "in", "peer_out", "peer_in"})
 
 
@@ -174,6 +175,57 @@ def chrony_offset_s(tracking: str) -> float:
     return float(fields[4])
 
 
+def in_container(detected: str) -> bool:
+    """Whether `systemd-detect-virt --container` names one: it shares kernel and clock with its host."""
+    return detected not in ("", "none")
+
+
+def container() -> str:
+    """What systemd says the machine is a container of; ``none`` for none.
+
+    Raises:
+        UnreadableError: systemd-detect-virt is missing.
+    """
+    try:  # it ends with 1 when it prints "none"
+        done = subprocess.run(
+            ["systemd-detect-virt", "--container"], capture_output=True, text=True, check=False
+        )
+    except OSError as error:
+        raise UnreadableError(str(error)) from error
+    return done.stdout.strip()
+
+
+def ima_policy_wanted(loaded: str, wanted: str) -> bool:
+    """Whether the kernel measures what `wanted` says, and nothing of another kind.
+
+    Args:
+        loaded: The text of the kernel's ``ima/policy``, a rule a line.
+        wanted: The rules that are wanted, separated by ``;``.
+
+    What the kernel adds for Secure Boot (appraisal, and measuring what is wanted anyway) does not count.
+    """
+    rules = {" ".join(line.split()) for line in loaded.splitlines() if line.strip()}
+    asked = {" ".join(rule.split()) for rule in wanted.split(";")}
+    functions = {_function(rule) for rule in asked}
+    others = {rule for rule in rules - asked if rule.startswith("measure ")}
+    return asked <= rules and all(_function(rule) in functions for rule in others)
+
+
+def _function(rule: str) -> str:
+    return next((field for field in rule.split() if field.startswith("func=")), "")
+
+
+def ima_policy_current(wanted: str) -> bool:
+    """Whether the kernel's IMA policy is the wanted one.
+
+    Raises:
+        UnreadableError: None is wanted, or the kernel does not let its policy be read.
+    """
+    if not wanted:
+        raise UnreadableError("the inventory asks for no IMA policy")
+    return ima_policy_wanted(text_of(IMA_POLICY), wanted)
+
+
 def tpm_present(kind: str) -> bool:
     """Whether the host's TPM answers (software) or is there (hardware).
 
@@ -275,6 +327,7 @@ def any_machine() -> dict[str, Callable[[], Fact]]:
         "kernel": platform.release,
         "distro": lambda: distro(text_of("/etc/os-release")),
         "virtualization": virtualization,
+        "in_container": lambda: in_container(container()),
         "machine_id": lambda: text_of("/etc/machine-id"),
         "boot_id": lambda: text_of("/proc/sys/kernel/random/boot_id"),
         "clock_source": lambda: text_of("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
@@ -300,6 +353,7 @@ def host_only(arguments: argparse.Namespace) -> dict[str, Callable[[], Fact]]:
         "bridge_present": lambda: Path(f"/sys/class/net/{bridge}/bridge").is_dir(),
         "wire_counters_present": lambda: counters_present(output_of(*counters)),
         "tpm_present": lambda: tpm_present(arguments.tpm),
+        "ima_policy_current": lambda: ima_policy_current(arguments.ima_policy),
     }
 
 
@@ -328,6 +382,7 @@ def main() -> None:
     parser.add_argument("--storage", default="/srv/sodbench", help="where the shared storage is mounted")
     parser.add_argument("--bridge", default="br0", help="the guests' bridge")
     parser.add_argument("--tpm", choices=("software", "hardware", "none"), default="none")
+    parser.add_argument("--ima-policy", default="", help="the IMA rules that are wanted, separated by ;")
     arguments = parser.parse_args()
     readers = {**any_machine(), **(host_only(arguments) if arguments.role == "host" else {})}
     facts = gather(readers)

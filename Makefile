@@ -110,8 +110,8 @@ packages:
 $(VENV)/.installed: requirements.lock pyproject.toml
 	[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(BIN)/uv pip install --quiet --require-hashes --requirement requirements.lock
-	$(BIN)/uv pip install --quiet --no-deps --editable .
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	touch $@
 
 $(LOCUST)/.installed: $(LOCUST_PINS) | $(VENV)/.installed

@@ -78,7 +78,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
     """A lab whose machines are all up, so that only its inventory is written."""
     found = Places(cache=tmp_path / "cache", state=tmp_path / "state", run=tmp_path / "run")
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    monkeypatch.setattr(lab, "_base", lambda _places: tmp_path)
+    monkeypatch.setattr(lab, "_base", lambda *_arguments: tmp_path)
     monkeypatch.setattr(lab, "_healthy", lambda _machine: True)
     monkeypatch.setattr(lab, "_await_ssh", lambda _machine: None)
     monkeypatch.setattr(lab, "apt_sources", lambda: "deb http://mirror.example/debian bookworm main\n")

@@ -19,9 +19,9 @@ SELECTION = (
     "tests/attest/adversary/test_differential.py",
     "tests/attest/test_eventlog_tool.py",
     "tests/report/test_latex.py",
-    "tests/workloads/generators",
-    "tests/playbooks/test_measure.py",
-    "tests/test_doctor.py",
+    "tests/workloads/generators/test_locust.py::test_a_real_run_is_valid_and_ends_on_sigterm",
+    "tests/workloads/generators/test_mstone.py",
+    "tests/playbooks/test_measure.py::test_the_logs_of_a_start_lead_to_the_pcrs",
 )
 """Those that need PostgreSQL, a software TPM, LaTeX, locust or Perl, or a worker without rights."""
 
@@ -40,5 +40,4 @@ def test_a_clone_in_roots_home_is_set_up_and_skips_nothing(suite: str) -> None:
         ended = system.run(script, upper=upper, timeout_s=600)
     assert ended.status == 0, ended.output[-6000:]
     assert f"Python {PYTHONS[suite]}." in ended.output
-    summary = ended.output.strip().splitlines()[-1]
-    assert re.fullmatch(r"(\d+) passed(, \d+ warnings?)? in .*", summary), summary
+    assert re.search(r"^\d+ passed(, \d+ warnings?)? in ", ended.output, re.MULTILINE), ended.output[-2000:]

@@ -66,9 +66,9 @@ BEYOND_CHECKQUOTE = frozenset(
 )
 """What tpm2_checkquote 5.4 and 5.7 do not look at."""
 
-NOT_SEEN_BY_CHECKQUOTE = frozenset({"safe-is-two", "values-shifted", "pss-for-pkcs1"})
+NOT_SEEN_BY_CHECKQUOTE = frozenset({"safe-is-two", "values-shifted", "pss-for-pkcs1", "pss-called-pkcs1"})
 """What it looks at less closely: any byte for yes, where one value ends and the next begins, and (5.7)
-whether a signature's padding is the one that the key is restricted to."""
+which padding a signature has: that which the key is restricted to, and which it says it has, or another."""
 
 
 TOO_MUCH_FOR_CHECKQUOTE = frozenset({"nonce-of-66-bytes"})

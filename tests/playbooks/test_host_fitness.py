@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from tests.skips import as_root
 
 VERIFY = local_plays.PLAYBOOKS / "roles/verify"
 POLICY = local_plays.PLAYBOOKS / "roles/ima/files/ima-policy"
-RULES = [line for line in POLICY.read_text().splitlines() if line and not line.startswith("#")]
 FIT: dict[str, Any] = {
     "psutil_version": "5.9",
     "ping_present": True,
@@ -23,6 +23,10 @@ FIT: dict[str, Any] = {
     "chrony_offset_s": -12e-6,
     "reasons": {},
 }
+
+
+def rules() -> list[str]:
+    return [line for line in POLICY.read_text().splitlines() if line and not line.startswith("#")]
 
 
 def judged(folder: Path, **other: Any) -> str:
@@ -65,9 +69,9 @@ def test_a_container_is_told_from_a_machine() -> None:
 
 def test_the_policy_is_one_that_the_kernel_takes_and_measures_nothing_that_is_merely_read() -> None:
     functions = "BPRM MMAP MODULE FIRMWARE KEXEC_KERNEL KEXEC_INITRAMFS POLICY"
-    for rule in RULES:
+    for rule in rules():
         assert re.fullmatch(r"measure func=[A-Z_]+( mask=MAY_EXEC)?", rule), rule
-    assert {rule.split()[1] for rule in RULES} == {
+    assert {rule.split()[1] for rule in rules()} == {
         f"func={one}" for one in (*functions.split(), "POLICY_CHECK")
     }
     assert "FILE_CHECK" not in POLICY.read_text()
@@ -79,19 +83,21 @@ TCB = ["dont_measure fsmagic=0x9fa0", "measure func=FILE_CHECK mask=^MAY_READ eu
 
 
 @pytest.mark.parametrize(
-    ("loaded", "wanted"),
+    ("change", "wanted"),
     [
-        ([f"{rule} " for rule in RULES], True),
-        ([*SECURE_BOOT, *RULES], True),
-        (RULES[1:], False),
-        ([*RULES, *TCB], False),
-        (TCB, False),
-        ([], False),
+        (lambda ours: [f"{rule} " for rule in ours], True),
+        (lambda ours: [*SECURE_BOOT, *ours], True),
+        (lambda ours: ours[1:], False),
+        (lambda ours: [*ours, *TCB], False),
+        (lambda _ours: TCB, False),
+        (lambda _ours: [], False),
     ],
     ids=["as the kernel shows it", "Secure Boot", "one missing", "reads as well", "tcb", "none"],
 )
-def test_whether_the_policy_in_force_is_the_wanted_one(loaded: list[str], wanted: bool) -> None:
-    assert facts.ima_policy_wanted("\n".join(loaded), ";".join(RULES)) is wanted
+def test_whether_the_policy_in_force_is_the_wanted_one(
+    change: Callable[[list[str]], list[str]], wanted: bool
+) -> None:
+    assert facts.ima_policy_wanted("\n".join(change(rules())), ";".join(rules())) is wanted
 
 
 def test_a_policy_that_nobody_wants_or_that_cannot_be_read_is_null_with_a_reason(
@@ -136,7 +142,7 @@ def test_the_role_writes_the_policy_once_and_says_that_a_reboot_is_needed_until_
         assert local_plays.changed(done) == changes, done.stdout
         assert "must be rebooted" in done.stdout
     assert (tmp_path / "ima/ima-policy").read_text() == POLICY.read_text()
-    (tmp_path / "policy").write_text("".join(f"{rule} \n" for rule in RULES))
+    (tmp_path / "policy").write_text("".join(f"{rule} \n" for rule in rules()))
     done = local_plays.local(tmp_path, [local_plays.role("ima")], given(tmp_path))
     assert "must be rebooted" not in done.stdout
     done = local_plays.local(tmp_path, [local_plays.role("ima", "remove")], given(tmp_path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -121,6 +122,21 @@ def test_a_real_hosts_policy_in_force_is_judged(tmp_path: Path) -> None:
         )
         assert (done.returncode == 0) is fit, done.stdout
     assert "reboot the host" in done.stdout
+
+
+def test_what_could_not_be_read_is_told_with_its_remedy_like_what_is_wrong(tmp_path: Path) -> None:
+    judging = load(VERIFY / "tasks/host.yml")[0]
+    readers = facts.host_only(argparse.Namespace(storage="/none", bridge="br0", tpm="hardware"))
+    unread: dict[str, Any] = {**dict.fromkeys(readers), "bridge_present": False, "storage_mounted": False}
+    unread["reasons"] = dict.fromkeys(readers, "made up")
+    variables = {**load(VERIFY / "defaults/main.yml"), "sodbench_tpm": "hardware", "sodbench_facts": unread}
+    done = local_plays.local(tmp_path, [judging], variables)
+    said = " ".join(done.stdout.split())
+    assert done.returncode != 0
+    assert "Broken conditionals" not in done.stdout + done.stderr
+    for item in judging["loop"]:
+        if item["check"] != "IMA policy":  # which a kernel may keep to itself
+            assert re.search(rf"failed: \[a\] \(item={item['check']}\)", said), item["check"]
 
 
 def given(folder: Path, **other: Any) -> dict[str, Any]:

@@ -65,20 +65,8 @@ bench: setup ## What the harness itself costs, measured in the lab (benchmarks/R
 	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-sort=name
 
 .PHONY: reference
-reference: setup ## Derive metrics and reports of the reference data set anew from its evidence
-	for name in paper-lab paper-short attest respond respond-stop; do \
-	    kept=results/reference/lab/$$name; work=$$(mktemp -d); enclosed=(); \
-	    for pair in benchmarks:steps adversary:attacks periodic:periodic; do \
-	        file=$$kept/enclosed/$${pair#*:}.json; \
-	        if [ -f $$file ]; then enclosed+=(--$${pair%:*} $$file); fi; \
-	    done; \
-	    $(BIN)/sodbench archive unpack $$kept/run $$work/run; \
-	    $(BIN)/sodbench metrics $$work/run; \
-	    rm -rf $$kept/run $$kept/report; \
-	    $(BIN)/sodbench archive pack $$work/run $$kept/run; \
-	    $(BIN)/sodbench report $$work/run --out $$kept/report --format html --format md "$${enclosed[@]}"; \
-	    rm -rf $$work; \
-	done
+reference: setup ## Derive metrics and reports of the reference data set again and compare; ACCEPT=1 takes them over
+	$(BIN)/python -m tests.reference $(if $(filter 1,$(ACCEPT)),--accept)
 
 .PHONY: clean
 clean: ## Take the lab away with its cache, what tests built, and the virtual environment

@@ -35,6 +35,30 @@ def locate(name: str, code: Path = _CODE) -> Path:
     )
 
 
+def chosen(asked: str, ready: Path) -> Path | None:
+    """The file that a person means by `asked`: their own, or the ready-made one of that name in `ready`.
+
+    What is written as a path, with a slash or a suffix, is a path and nothing else: a ready-made file never
+    stands in for one that is not there. A file whose path is the name alone goes before the ready-made one.
+
+    Returns:
+        The file, or None where there is none.
+    """
+    own = Path(asked)
+    if own.is_file():
+        return own
+    file = ready / f"{asked}.yml"
+    return file if asked and not {"/", "."} & set(asked) and file.is_file() else None
+
+
+def unmet(asked: str, ready: Path) -> str:
+    """What to do where :func:`chosen` finds nothing: the ready-made names, and which of them may be meant."""
+    names = sorted(path.stem for path in ready.glob("*.yml"))
+    stem = Path(asked).name.removesuffix(".yml")
+    meant = f"name it without a path for the ready-made one: {stem}; " if stem in names else ""
+    return f"{meant}ready-made ones: {', '.join(names)}"
+
+
 def playbooks() -> Path:
     """The Ansible playbooks, roles and inventories."""
     return locate("playbooks")

@@ -14,8 +14,9 @@ import pytest
 
 from harness import archive, journal, report, results
 from harness.store import RunFolder
+from tests import reference
 
-REFERENCE = Path(__file__).parent.parent / "results/reference/lab"
+REFERENCE = reference.DATA
 WORKLOADS = {"mail", "app", "file", "web", "db", "stream", "idle"}
 
 
@@ -37,7 +38,6 @@ KEPT = {
     # A guest that is suspended stands still before its migration and after it: nothing is cut off by it.
     "respond-stop": Kept(10, 10, frozenset({"idle"}), ("total_time", "data_sent")),
 }
-ENCLOSED = {"benchmarks": "steps.json", "adversary": "attacks.json", "intervals": "periodic.json"}
 
 
 @pytest.fixture(scope="module", params=list(KEPT))
@@ -60,9 +60,7 @@ def test_the_metrics_come_out_again(run: RunFolder) -> None:
 
 
 def test_the_report_comes_out_again(run: RunFolder, name: str, tmp_path: Path) -> None:
-    enclosed = {what: REFERENCE / name / "enclosed" / file for what, file in ENCLOSED.items()}
-    there = {what: path for what, path in enclosed.items() if path.is_file()}
-    report.build(run, tmp_path, ("html", "md"), **there)
+    report.build(run, tmp_path, ("html", "md"), **reference.enclosed(REFERENCE / name))
     made = {str(one.relative_to(tmp_path)): one.read_bytes() for one in tmp_path.rglob("*") if one.is_file()}
     folder = REFERENCE / name / "report"
     kept = {str(one.relative_to(folder)): one.read_bytes() for one in folder.rglob("*") if one.is_file()}

@@ -44,12 +44,8 @@ def policy_file(asked: str) -> Path:
     Raises:
         UsageError: There is neither.
     """
-    path = Path(asked)
-    if path.is_file():
-        return path
     shipped = resources.locate("policies")
-    ready = shipped / f"{path.name.removesuffix('.yml')}.yml"
-    if path.parent in {Path(), Path("policies")} and not asked.startswith(".") and ready.is_file():
-        return ready
-    names = ", ".join(sorted(one.stem for one in shipped.glob("*.yml")))
-    raise UsageError("no such policy", where=asked, remedy=f"name a file, or one that is there: {names}")
+    found = resources.chosen(asked, shipped)
+    if found is None:
+        raise UsageError("no such policy", where=asked, remedy=resources.unmet(asked, shipped))
+    return found

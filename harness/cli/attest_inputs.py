@@ -1,12 +1,14 @@
 """What the user names to `sodbench attest`: machines, registry, policies; and how each becomes a value.
 
-Nothing here touches a machine. A registry is opened, and made where the user has none yet.
+Nothing here touches a machine. A registry is opened, and made where the user has none yet and something is to
+be stored.
 """
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,7 +17,7 @@ from harness import disk
 from harness.errors import PrerequisiteError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from harness.attest.appraisal import AppraisalPolicy, ReferenceValues
     from harness.attest.evidence import EkType, KeyType
@@ -109,6 +111,28 @@ def registry(url: str | None) -> AbstractContextManager[Registry]:
                 "no place for the registry", where=where, why=why, remedy=disk.remedy(error)
             ) from error
     return open_registry(places.registry_url(url))
+
+
+@contextmanager
+def looking(url: str | None) -> Iterator[Registry]:
+    """The registry at `url`, or the user's own, to look at; an empty one, kept nowhere, where there is none.
+
+    Raises:
+        RegistryError: There is one and it cannot be read.
+    """
+    from harness.attest import places  # noqa: PLC0415
+    from harness.cli.terminal import Output  # noqa: PLC0415
+    from harness.registry.errors import NoRegistryError  # noqa: PLC0415
+    from harness.registry.registry import look, open_registry, sqlite_url  # noqa: PLC0415
+
+    with ExitStack() as stack:
+        try:
+            found = look(places.registry_url(url))
+        except NoRegistryError as error:
+            Output(error=True).say(f"There is no registry yet: {error.where}")
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="sodbench-none-")))
+            found = open_registry(sqlite_url(folder / "registry.sqlite"))
+        yield stack.enter_context(found)
 
 
 def policy(name: str, pair: Pair | None, hosts: str | None, guest: str) -> AppraisalPolicy:

@@ -25,7 +25,7 @@ def status(registry: RegistryUrl = None, as_json: Json = False) -> None:
     A result counts until it expires, then nothing is known any more. A contraindicated machine stays so until
     it is enrolled anew (`sodbench attest enrol --renew`), a revoked one for good.
     """
-    with attest_inputs.registry(registry) as store:
+    with attest_inputs.looking(registry) as store:
         now = store.now()
         standing = [_standing(one, store, now) for one in store.attesters()]
     if as_json:

@@ -111,9 +111,9 @@ def show(
 
 def _opened(url: str | None) -> Registry:
     from harness.attest import places  # noqa: PLC0415
-    from harness.registry.registry import open_registry  # noqa: PLC0415
+    from harness.registry.registry import look  # noqa: PLC0415
 
-    return open_registry(places.registry_url(url), create=False)
+    return look(places.registry_url(url))
 
 
 def _noted(text: str) -> AuditHead:

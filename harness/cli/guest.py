@@ -109,7 +109,7 @@ def status(
 
     output = Output()
     with (
-        attest_inputs.registry(registry) as kept,
+        attest_inputs.looking(registry) as kept,
         Hypervisors(load(inventory_file(inventory, "lab"), programs=run_inventory)) as hosts,
     ):
         found = locate(hosts.connect())

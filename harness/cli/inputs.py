@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from harness import resources
-from harness.cli.terminal import Output
 from harness.errors import CampaignError
 
 Inventory = Annotated[
@@ -28,31 +27,28 @@ RunInventory = Annotated[
     typer.Option("--run-inventory", help="Run an inventory that is a program; else one is refused."),
 ]
 CampaignPath = Annotated[
-    Path,
+    str,
     typer.Argument(
         metavar="CAMPAIGN",
         help="A campaign's file, or the name of a ready-made one, such as demo, paper or respond.",
     ),
 ]
+"""A text, because a path forgets that it was written as one: ``./demo`` is not the ready-made ``demo``."""
+
 Results = Annotated[Path, typer.Option("--results", help="Where runs are stored.")]
 
 
-def campaign_file(named: Path) -> Path:
+def campaign_file(named: str) -> Path:
     """The file the user means by `named`: a path, or a ready-made campaign's name.
 
     Raises:
         CampaignError: There is neither.
     """
-    if named.is_file():
-        return named
-    ready = resources.campaigns() / f"{named.name.removesuffix('.yml')}.yml"
-    if named.parent in (Path(), Path("campaigns")) and ready.is_file():
-        if named.suffix or named.parent != Path():
-            # Whoever names a file means that one: what is read in its place must not go unsaid.
-            Output(error=True).say(f"{named} is not there; the ready-made campaign {ready} is read instead.")
-        return ready
-    names = sorted(path.stem for path in resources.campaigns().glob("*.yml"))
-    raise CampaignError("no such campaign", where=str(named), remedy=f"ready-made ones: {', '.join(names)}")
+    ready = resources.campaigns()
+    found = resources.chosen(named, ready)
+    if found is None:
+        raise CampaignError("no such campaign", where=named, remedy=resources.unmet(named, ready))
+    return found
 
 
 def inventory_file(given: Path | None, rig: str, campaign: Path | None = None) -> Path:

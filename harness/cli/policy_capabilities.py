@@ -62,7 +62,7 @@ def capabilities(
         return
     table = policy_inputs.table(files)
     counts = policy_inputs.warning_counts(warning_counts, policy)
-    with attest_inputs.registry(registry) as store:
+    with attest_inputs.looking(registry) as store:
         known = policy_inputs.servers(store, servers)
         fleet = _fleet(store, table, known, counts)
     if as_json:

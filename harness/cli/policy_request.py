@@ -51,7 +51,8 @@ def request(
     if (asks or withdraw) and not why:
         raise UsageError("a change without a reason", remedy="--why TEXT, for the record")
     made = _made(options, packages, accepted, files) if asks else None
-    with attest_inputs.registry(registry) as store:
+    opened = attest_inputs.registry if asks or withdraw else attest_inputs.looking
+    with opened(registry) as store:
         if made is not None:
             shown = [store.protection.set(vm, made.to_json(), by=by or _user(), why=why or "")]
         elif withdraw:

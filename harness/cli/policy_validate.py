@@ -50,7 +50,7 @@ def validate(
 
     table = policy_inputs.table(files)
     counts = policy_inputs.warning_counts(warning_counts, policy)
-    with attest_inputs.registry(registry) as store:
+    with attest_inputs.looking(registry) as store:
         asked = policy_inputs.wanted(store, vm, table, (options, packages, accepted))
         fleet = _fleet(store, table, servers, counts)
         left = here or _place(store, vm)
@@ -80,7 +80,7 @@ def explain(
     """Say cell by cell what is asked for a VM, what a server has by design, and what counts of it now."""
     table = policy_inputs.table(files)
     counts = policy_inputs.warning_counts(warning_counts, policy)
-    with attest_inputs.registry(registry) as store:
+    with attest_inputs.looking(registry) as store:
         asked = policy_inputs.wanted(store, vm, table, (options, packages, accepted))
         fleet = _fleet(store, table, [server], counts)
         fleet.advance(store.now().monotonic_ns)

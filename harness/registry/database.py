@@ -8,11 +8,14 @@ for nobody.
 from __future__ import annotations
 
 import json
+import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
@@ -37,12 +40,13 @@ def sqlite_url(path: Path) -> str:
 class Database:
     """An engine, and the two kinds of transaction."""
 
-    def __init__(self, url: str, *, wait_s: float) -> None:
+    def __init__(self, url: str, *, wait_s: float, look: bool = False) -> None:
         """Prepare connections; none is made yet.
 
         Args:
             url: ``sqlite:///FILE``, or ``postgresql+psycopg://USER@HOST/DATABASE``.
             wait_s: How long to wait for another writer, in s.
+            look: Whether nothing is written, so that the right to read is enough.
 
         Raises:
             RegistryError: The URL is none, or its driver is not installed.
@@ -52,7 +56,7 @@ class Database:
         if parsed.get_backend_name() == "sqlite":
             self.place = str(parsed.database)
         self.wait_s = wait_s
-        self.engine = _engine(parsed, wait_s)
+        self.engine = _engine(parsed, wait_s, look=look)
         self._writing = self.engine.execution_options(**{_TRANSACTION: "write"})
 
     @property
@@ -64,7 +68,12 @@ class Database:
     def is_missing_file(self) -> bool:
         """Whether the registry is a file that connecting to would make."""
         named_by_uri = "uri" in self.engine.url.query
-        return self.is_sqlite and not named_by_uri and not Path(str(self.engine.url.database)).exists()
+        if not self.is_sqlite or named_by_uri:
+            return False
+        try:
+            return not Path(str(self.engine.url.database)).exists()
+        except OSError:  # a folder that this user may not enter: connecting to it says so
+            return False
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -129,11 +138,13 @@ def _parsed(url: str) -> URL:
     return parsed
 
 
-def _engine(url: URL, wait_s: float) -> Engine:
+def _engine(url: URL, wait_s: float, *, look: bool) -> Engine:
     serializer = partial(json.dumps, allow_nan=False, separators=(",", ":"), sort_keys=True)
     options: dict[str, Any] = {"json_serializer": serializer, "pool_timeout": wait_s}
     sqlite = url.get_backend_name() == "sqlite"
-    if sqlite:
+    if sqlite and look and _is_settled(url):
+        options["creator"] = partial(_as_it_lies, Path(str(url.database)).resolve(), wait_s)
+    elif sqlite:
         options["connect_args"] = {"timeout": wait_s}
     else:
         # a server may have been restarted since the last question; snapshots need repeatable reads
@@ -145,6 +156,9 @@ def _engine(url: URL, wait_s: float) -> Engine:
         raise RegistryError(
             "PostgreSQL's driver is not installed", why=str(error), remedy="pip install 'sodbench[postgres]'"
         ) from error
+    if look:
+        options_of_look = "PRAGMA query_only = ON" if sqlite else "SET default_transaction_read_only = on"
+        event.listen(engine, "connect", partial(_prepare_look, options_of_look))
     if sqlite:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -152,6 +166,32 @@ def _engine(url: URL, wait_s: float) -> Engine:
         event.listen(engine, "connect", partial(_prepare_postgres, round(wait_s * 1000)))
         event.listen(engine, "begin", _begin_postgres)
     return engine
+
+
+def _is_settled(url: URL) -> bool:
+    """Whether the file is all there is of the registry, and SQLite cannot make its other files beside it.
+
+    A file in write-ahead mode is read through a ``-shm`` file, which SQLite makes; where it cannot, it
+    refuses to open (sqlite.org/wal.html, "Read-only databases"). Without a ``-wal`` file all that was
+    committed is in the file itself.
+    """
+    file = Path(str(url.database))
+    wal = file.with_name(f"{file.name}-wal")
+    if "uri" in url.query or os.access(file.resolve().parent, os.W_OK):
+        return False
+    return not os.path.lexists(wal) and os.access(file, os.R_OK)
+
+
+def _as_it_lies(file: Path, wait_s: float) -> sqlite3.Connection:
+    """A connection to a file that is read as it is, without a lock and without files beside it."""
+    uri = f"file:{quote(str(file))}?mode=ro&immutable=1"
+    return sqlite3.connect(uri, uri=True, timeout=wait_s, check_same_thread=False)
+
+
+def _prepare_look(statement: str, connection: Any, _entry: ConnectionPoolEntry) -> None:  # noqa: ANN401
+    cursor = connection.cursor()
+    cursor.execute(statement)
+    cursor.close()
 
 
 def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:  # noqa: ANN401 - sqlite3 or a stand-in

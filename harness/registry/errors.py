@@ -15,6 +15,10 @@ class RegistryError(SodbenchError):
     kind = "registry"
 
 
+class NoRegistryError(RegistryError):
+    """There is no registry at this place (yet), and none was made."""
+
+
 class ConstraintError(RegistryError):
     """A rule of the schema forbids the change; the caller knows which identity, nonce or epoch that means."""
 

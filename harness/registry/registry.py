@@ -35,7 +35,7 @@ from harness.registry.values import (
     checked_text,
 )
 
-__all__ = ["Registry", "open_registry", "present", "sqlite_url"]
+__all__ = ["Registry", "look", "open_registry", "present", "sqlite_url"]
 
 
 def present() -> Instant:
@@ -65,6 +65,26 @@ def open_registry(
     database = Database(url, wait_s=wait_s)
     try:
         schema.bring_up(database, now, create=create)
+    except BaseException:
+        database.close()
+        raise
+    return Registry(database, now)
+
+
+def look(url: str, *, wait_s: float = 5.0, now: Callable[[], Instant] = present) -> Registry:
+    """Open the registry at `url` to look at it: nothing is made, and the right to read is enough.
+
+    One of an older version is upgraded first, which needs the right to write. Methods that store raise.
+
+    Raises:
+        NoRegistryError: There is none.
+        RegistryError: As :func:`open_registry`.
+    """
+    database = Database(url, wait_s=wait_s, look=True)
+    try:
+        current = schema.is_current(database)
+        if not current:
+            open_registry(url, wait_s=wait_s, now=now, create=False).close()
     except BaseException:
         database.close()
         raise

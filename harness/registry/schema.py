@@ -21,7 +21,7 @@ from harness import __version__
 from harness.clock import NS_PER_S, MonotonicClock, sleep
 from harness.registry import audit_log
 from harness.registry.database import Database
-from harness.registry.errors import RegistryError
+from harness.registry.errors import NoRegistryError, RegistryError
 from harness.registry.instant import Instant
 from harness.registry.translation import translated
 
@@ -67,9 +67,26 @@ def bring_up(database: Database, now: Callable[[], Instant], *, create: bool = T
             session.flush()
 
 
-def _nothing_there(place: str) -> RegistryError:
-    return RegistryError(
-        "there is no registry", where=place, remedy="name the one that is meant (--registry URL)"
+def is_current(database: Database) -> bool:
+    """Whether the database is a registry of this program's schema; it is only looked at.
+
+    Raises:
+        NoRegistryError: There is none.
+        RegistryError: It belongs to another program or to a newer version of this one, or cannot be read.
+    """
+    if database.is_missing_file:
+        raise _nothing_there(database.place)
+    with translated(database.place), database.engine.connect() as connection:
+        if not inspect(connection).get_table_names():
+            raise _nothing_there(database.place)
+        return _is_current(connection, database.place)
+
+
+def _nothing_there(place: str) -> NoRegistryError:
+    return NoRegistryError(
+        "there is no registry",
+        where=place,
+        remedy="`sodbench attest enrol` makes it; or name the one that is meant (--registry URL)",
     )
 
 

@@ -206,7 +206,10 @@ def _clock(fact: ClockFact) -> list[Cell]:
 def _commands(material: Material) -> str:
     """The commands as they would be typed in a shell."""
     run = shlex.quote(f"results/{material.campaign}/{material.run}")
-    return f"sodbench run {run}/campaign.yml\nsodbench report {run}"
+    # A campaign names its inventory from where it lay, and the copy in the run lies elsewhere.
+    inventory = material.manifest.get("inventory") if material.manifest.get("rig") != "lab" else None
+    rig = f" --inventory {shlex.quote(inventory)}" if isinstance(inventory, str) else ""
+    return f"sodbench run {run}/campaign.yml{rig}\nsodbench report {run}"
 
 
 def definitions(material: Material) -> Table:

@@ -47,17 +47,11 @@ def locate(asked: str) -> Path:
     Raises:
         UsageError: There is neither.
     """
-    path = Path(asked)
-    if path.is_file():
-        return path
     shipped = resources.locate(FOLDER)
-    ready = shipped / f"{path.name.removesuffix('.yml')}.yml"
-    if path.parent in {Path(), Path(FOLDER)} and not asked.startswith(".") and ready.is_file():
-        return ready
-    names = ", ".join(sorted(one.stem for one in shipped.glob("*.yml")))
-    raise UsageError(
-        "no such response policy", where=asked, remedy=f"name a file, or one that is there: {names}"
-    )
+    found = resources.chosen(asked, shipped)
+    if found is None:
+        raise UsageError("no such response policy", where=asked, remedy=resources.unmet(asked, shipped))
+    return found
 
 
 def schema() -> dict[str, Any]:

@@ -533,12 +533,21 @@ def test_no_reference_values_are_taken_from_a_stranger(attest: Attest) -> None:
     assert not places.reference_file("a").exists()
 
 
-@pytest.mark.parametrize("name", ["default", "lab", "guest", "policies/lab.yml"])
+@pytest.mark.parametrize("name", ["default", "lab", "guest"])
 def test_shipped_policies_are_in_order(attest: Attest, name: str) -> None:
     said = attest("policy", name)
     assert said.code == 0
     assert "is in order" in said.out
     assert "checks pcr_values, event_log, ima" in said.out
+
+
+@pytest.mark.parametrize("name", ["./lab", "lab.yml", "policies/lab.yml"])
+def test_a_shipped_policy_does_not_stand_in_for_a_file_that_is_not_there(
+    attest: Attest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = attest("policy", name)
+    assert (said.code, f"{name}: no such policy" in said.err) == (2, True)
 
 
 def test_the_shipped_policies_differ_where_they_should(attest: Attest) -> None:

@@ -12,16 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from harness import __version__, cli, doctor_facts, errors, resources, store
+from harness import __version__, cli, doctor_facts, errors, store
 from harness.attest import places
 from harness.doctor import Facts
 from harness.plan import Plan, expand
 from harness.response import policy_file
-from tests.campaigns import campaign
+from tests.campaigns import MINIMAL, campaign
 from tests.evidence import build
 from tests.test_doctor import FIT, UP
 
-CAMPAIGNS = resources.campaigns()
 VERBS = [
     *("doctor", "lab", "provision", "attest"),
     *("policy", "guest", "watch", "respond", "audit"),
@@ -149,13 +148,31 @@ def test_a_wrong_choice_comes_with_the_right_ones(
 # -- plan and schema
 
 
-@pytest.mark.parametrize("name", ["demo", "demo.yml", "campaigns/demo.yml"])
-def test_the_demo_is_planned_without_touching_anything(sodbench: Sodbench, name: str) -> None:
-    said = sodbench("plan", name)
+def test_the_demo_is_planned_without_touching_anything(sodbench: Sodbench) -> None:
+    said = sodbench("plan", "demo")
     assert said.code == 0
     assert "2 trials, 10 migrations, about" in said.out
     assert "0, 12, 24, 36, 48 s" in said.out
     assert "GB on the shared storage" in said.out
+
+
+@pytest.mark.parametrize("name", ["./demo.yml", "demo.yml", "campaigns/demo.yml", "./demo", "/demo"])
+def test_a_ready_made_campaign_does_not_stand_in_for_a_file_that_is_not_there(
+    sodbench: Sodbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = sodbench("plan", name)
+    assert said.code == errors.CampaignError.exit_code
+    assert f"{name}: no such campaign" in said.err
+    assert "name it without a path for the ready-made one: demo" in said.err
+
+
+def test_a_file_goes_before_the_ready_made_campaign_of_its_name(
+    sodbench: Sodbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").write_text(MINIMAL)
+    assert json.loads(sodbench("plan", "demo", "--json").out)["campaign"] == "small"
 
 
 def test_a_plan_as_json_is_the_plan(sodbench: Sodbench) -> None:
@@ -180,19 +197,6 @@ def test_a_campaign_that_is_not_there_is_answered_with_the_ready_made_ones(sodbe
     said = sodbench("plan", "dmeo")
     assert said.code == errors.CampaignError.exit_code
     assert "demo, paper, paper-lab, paper-short, respond" in said.err
-
-
-def test_a_ready_made_campaign_does_not_stand_in_for_a_file_unsaid(
-    sodbench: Sodbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    for named in ("./demo.yml", "campaigns/demo.yml"):
-        said = sodbench("plan", named)
-        assert said.code == 0
-        assert said.err.startswith(f"{Path(named)} is not there; the ready-made campaign ")
-    assert sodbench("plan", "demo").err == ""
-    (tmp_path / "demo.yml").write_text((CAMPAIGNS / "demo.yml").read_text())
-    assert sodbench("plan", "demo.yml").err == ""
 
 
 @pytest.mark.parametrize("locate", [places.policy_file, policy_file.locate])

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from harness.cli.report import report
 from harness.errors import RecordError
+from harness.store import read_json, write_json
 from tests.evidence import Truths, build
 
 
@@ -35,6 +36,17 @@ def test_formats_and_place_can_be_chosen(app: typer.Typer, tmp_path: Path) -> No
     done = CliRunner().invoke(app, [str(tmp_path / "run"), "-f", "md", "--out", str(tmp_path / "here")])
     assert done.exit_code == 0, done.output
     assert [path.name for path in (tmp_path / "here").iterdir()] == ["report.md"]
+
+
+@pytest.mark.parametrize(("rig", "more"), [("lab", ""), ("pair", " --inventory '/srv/my pair.yml'")])
+def test_the_command_that_measures_again_finds_the_inventory_from_anywhere(
+    app: typer.Typer, tmp_path: Path, rig: str, more: str
+) -> None:
+    run = build(tmp_path / "run", Truths(attempts=(), rig=rig))
+    write_json(run.manifest, {**read_json(run.manifest), "inventory": "/srv/my pair.yml"})
+    done = CliRunner().invoke(app, [str(run.root), "-f", "md", "--out", str(tmp_path / "here")])
+    assert done.exit_code == 0, done.output
+    assert f"/campaign.yml{more}\nsodbench report" in (tmp_path / "here/report.md").read_text()
 
 
 def test_a_folder_without_a_run_is_refused(app: typer.Typer, tmp_path: Path) -> None:

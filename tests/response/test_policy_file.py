@@ -95,7 +95,7 @@ def test_the_longest_span_is_a_year_and_both_ends_of_a_range_may_be_one() -> Non
 
 @pytest.mark.parametrize(("name", "nowhere"), [("default", "suspend"), ("lab", "hold")])
 def test_shipped_policies_are_found_by_name(name: str, nowhere: str) -> None:
-    for asked in (name, f"{name}.yml", f"policies/response/{name}"):
+    for asked in (name, str(resources.locate(policy_file.FOLDER) / f"{name}.yml")):
         read = policy_file.load(policy_file.locate(asked))
         assert (read.name, read.nowhere) == (name, nowhere)
 
@@ -115,7 +115,9 @@ def test_a_file_goes_before_a_shipped_policy_of_its_name(
     assert policy_file.load(policy_file.locate("lab")).name == "mine"
 
 
-@pytest.mark.parametrize("asked", ["none", "elsewhere/lab", os.devnull + "/lab", "policies/lab"])
+@pytest.mark.parametrize(
+    "asked", ["none", "./lab", "lab.yml", "elsewhere/lab", os.devnull + "/lab", "policies/lab"]
+)
 def test_another_name_is_refused_with_those_that_are_there(asked: str) -> None:
     with pytest.raises(UsageError, match="no such response policy") as refused:
         policy_file.locate(asked)

@@ -159,7 +159,7 @@ def compute(run: RunFolder, read: Iterable[Attempt] | None = None) -> pd.DataFra
     known = registry()
     manifest = read_manifest(run)
     evidence = read_attempts(run) if read is None else read
-    rows = [row for attempt in evidence for row in _rows(run, manifest, attempt, known)]
+    rows = [_encodable(row) for attempt in evidence for row in _rows(run, manifest, attempt, known)]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype({name: kind for name, (kind, _) in COLUMNS.items()})
 
@@ -234,7 +234,7 @@ def attestations(run: RunFolder, read: Iterable[Attempt] | None = None) -> pd.Da
     """
     manifest = read_manifest(run)
     evidence = read_attempts(run) if read is None else read
-    rows = [row for attempt in evidence for row in _attested(run, manifest, attempt)]
+    rows = [_encodable(row) for attempt in evidence for row in _attested(run, manifest, attempt)]
     frame = pd.DataFrame(rows, columns=list(attestation_table.COLUMNS))
     return frame.astype({name: kind for name, (kind, _) in attestation_table.COLUMNS.items()})
 
@@ -259,7 +259,9 @@ def responses(run: RunFolder, read: Iterable[Attempt] | None = None) -> pd.DataF
     manifest = read_manifest(run)
     evidence = read_attempts(run) if read is None else read
     rows = [
-        row for attempt in evidence for row in response_table.rows(attempt, _common(run, manifest, attempt))
+        _encodable(row)
+        for attempt in evidence
+        for row in response_table.rows(attempt, _common(run, manifest, attempt))
     ]
     frame = pd.DataFrame(rows, columns=list(response_table.COLUMNS))
     return frame.astype({name: kind for name, (kind, _) in response_table.COLUMNS.items()})
@@ -294,6 +296,14 @@ def _store(frame: pd.DataFrame, parquet: Path, text: Path) -> None:
     write_atomic(text, frame.to_csv(index=False, lineterminator="\n").encode())
 
 
+def _encodable(row: Mapping[str, object]) -> dict[str, object]:
+    """`row` with texts that UTF-8 has, as the files want: a byte of a name that is none is escaped."""
+    return {
+        name: value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
+        for name, value in row.items()
+    }
+
+
 def read(run: RunFolder) -> pd.DataFrame:
     """The stored table.
 
@@ -301,7 +311,8 @@ def read(run: RunFolder) -> pd.DataFrame:
         RecordError: It is missing, damaged, or of another version.
     """
     try:
-        frame: pd.DataFrame = pq.read_table(run.metrics_parquet).to_pandas()
+        with run.metrics_parquet.open("rb") as file:  # pyarrow opens no name that is not UTF-8
+            frame: pd.DataFrame = pq.read_table(file).to_pandas()
     except (OSError, pa.ArrowException) as error:
         mend = disk.remedy(error) if isinstance(error, OSError) and run.metrics_parquet.exists() else ""
         raise RecordError(

@@ -68,9 +68,14 @@ def build(
     documents = []
     for form in dict.fromkeys(formats):
         path = out / f"report.{form}"
-        write_atomic(path, render.text(document, form).encode("utf-8"))
+        write_atomic(path, _encoded(render.text(document, form)))
         documents.append(path)
     return Report(documents=tuple(documents), figures=figures)
+
+
+def _encoded(text: str) -> bytes:
+    """UTF-8; what it has no bytes for, such as a byte of a file's name that was none, stands as an escape."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _figures(document: Document, folder: Path, formats: Sequence[str]) -> tuple[Path, ...]:

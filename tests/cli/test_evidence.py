@@ -201,6 +201,19 @@ def test_a_name_that_is_not_utf_8_is_a_name_like_any_other(
     assert said.code == 0, said
 
 
+def test_a_name_that_is_not_utf_8_in_what_is_told_is_told_as_an_escape(
+    sodbench: Sodbench, tmp_path: Path
+) -> None:
+    run = build(tmp_path / os.fsdecode(b"caf\xe9") / os.fsdecode(b"r\xe9sultat"))
+    manifest = store.read_json(run.manifest)
+    store.write_json(run.manifest, {**manifest, "campaign": None})
+    (run.root / "environment" / os.fsdecode(b"\xe9.before.json")).write_text("{}")
+    assert sodbench("metrics", run.root).code == 0
+    assert set(results.read(run)["run"]) == {"r\\udce9sultat"}
+    said = sodbench("report", run.root, "--format", "md", "--format", "html", "--out", tmp_path / "out")
+    assert said.code == 0, said
+
+
 def test_a_campaign_that_is_not_utf_8_is_named(sodbench: Sodbench, run: RunFolder, tmp_path: Path) -> None:
     (run.root / "SHA256SUMS").unlink()
     run.campaign.write_bytes(b"name: caf\xe9\n")

@@ -33,6 +33,7 @@ class Story:
     interrupted: Finished
     domains_after_interrupt: dict[str, str]
     finished_before_kill: list[str | None]
+    sums_held: list[bool]
     last: Finished
 
 
@@ -51,6 +52,12 @@ def wait_for(what: Callable[[], bool], process: subprocess.Popen[str], timeout_s
 
 def run_of(results: Path) -> RunFolder | None:
     return store.find(results) if list(results.glob("**/manifest.json")) else None
+
+
+def sums_hold(run: RunFolder) -> bool:
+    """Whether the run's evidence has sums, and is as they say."""
+    command = ["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"]
+    return subprocess.run(command, cwd=run.root, capture_output=True, check=False).returncode == 0
 
 
 def count(results: Path, kind: str) -> int:
@@ -76,6 +83,7 @@ def story(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Story:
     interrupted = Finished(process.returncode, output)
     domains = lab.domains()
     run = store.find(results)
+    held = [sums_hold(run)]
 
     process = lab.start("resume", run.root)
     wait_for(lambda: count(results, "attempt.finished") == 2, process)
@@ -85,7 +93,10 @@ def story(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Story:
     process.communicate()
     with run.journal.open("ab") as file:  # what a kill in the middle of a write leaves
         file.write(b'{"seq":')
-    return Story(run, second, interrupted, domains, before, lab.sodbench("resume", run.root))
+    held.append(sums_hold(run))
+    last = lab.sodbench("resume", run.root)
+    held.append(sums_hold(run))
+    return Story(run, second, interrupted, domains, before, held, last)
 
 
 def finished(run: RunFolder, verdict: str) -> list[Event]:
@@ -109,6 +120,11 @@ def test_each_trial_counts_once_whatever_happened(story: Story) -> None:
     valid = Counter(str(one.trial) for one in finished(story.run, "valid"))
     plan = json.loads(story.run.plan.read_text())
     assert valid == Counter(trial["id"] for trial in plan["trials"])
+
+
+def test_the_evidence_has_sums_when_the_run_ended_and_none_when_it_was_killed(story: Story) -> None:
+    assert story.sums_held == [True, False, True]
+    assert "metrics.parquet" in (story.run.root / "SHA256SUMS.derived").read_text()
 
 
 def test_a_finished_trial_is_not_run_again(story: Story) -> None:

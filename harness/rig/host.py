@@ -196,7 +196,7 @@ class Host(AbstractContextManager["Host"]):
         if self._proxy is not None:
             why = f"{why}; its proxy command said: {self._proxy.said() or 'nothing'}"
         remedy, retry = f"check that {endpoint.address} is up and its sshd answers", True
-        if isinstance(error, TimeoutError) or "Error reading SSH protocol banner" in str(error):
+        if isinstance(error, TimeoutError) or str(error) == "Error reading SSH protocol banner":
             remedy += f"; {Limits.advice('connect_s', self.role)}"
         if isinstance(error, paramiko.AuthenticationException):
             remedy, retry = f"put the public half of {endpoint.key or 'your key'} there", False

@@ -138,7 +138,8 @@ class _Machine:
             f"{name} of {self.role} cannot be carried over from Ansible",
             where=str(self.inventory),
             why=why,
-            remedy=remedy or f"leave {name} out, or give {self.role} another way in (docs/provisioning.md)",
+            remedy=remedy
+            or f"leave {name} out, or change how {self.role} is logged in to (docs/provisioning.md)",
         )
 
 

@@ -29,9 +29,9 @@ class ProxyConnection:
         threading.Thread(target=process.wait, daemon=True, name="ssh-proxy").start()
 
     def said(self) -> str:
-        """The end of what the program printed to standard error."""
+        """The end of what the program printed to standard error, in one line."""
         self._complaints.seek(0)
-        return self._complaints.read(65536).decode(errors="replace").strip()[-500:]
+        return " ".join(self._complaints.read(65536).decode(errors="replace").split())[-500:]
 
     def close(self) -> None:
         """End the connection."""

@@ -165,7 +165,7 @@ class Attempt:
     # -- the guest
 
     def _bring_up(self) -> None:
-        host, connection = self._rig.hosts["a"], self._rig.hypervisors.connect()["a"]
+        host, connection = self._rig.hosts[guest.START], self._rig.hypervisors.connect()[guest.START]
         begin = self._record.clock.now_ns()
         spec = self._spec
         if self._trial.start == "snapshot":
@@ -176,7 +176,7 @@ class Attempt:
         guest.await_login(self._rig.guest, host, spec, timeout_s=limit_s, clock=self._record.clock)
         self._say(
             "guest.started",
-            host="a",
+            host=guest.START,
             start=self._trial.start,
             boot_s=(self._record.clock.now_ns() - begin) / NS_PER_S,
             address=self._rig.guest.endpoint.address,
@@ -190,7 +190,7 @@ class Attempt:
 
     def _restore(self) -> None:
         """Restore the saved guest, which is booted and saved first where there is none."""
-        host, connection = self._rig.hosts["a"], self._rig.hypervisors.connect()["a"]
+        host, connection = self._rig.hosts[guest.START], self._rig.hypervisors.connect()[guest.START]
         spec = self._spec
         folder = snapshot.place(spec, self._rig.pair.storage_path, connection.getVersion())
         if not snapshot.exists(host, folder):

@@ -31,7 +31,7 @@ from harness.plan import Trial
 from harness.registry.registry import Registry
 from harness.registry.values import Attester as Identity
 from harness.response.policy import ResponsePolicy
-from harness.rig.guest import GuestSpec
+from harness.rig.guest import START, GuestSpec
 from harness.rig.host import Host
 from harness.rig.session import Rig
 
@@ -90,8 +90,16 @@ def observer(
 
 
 def channel(host: Host, record: Record, stack: ExitStack) -> Attester:
-    """A standing channel to a machine's attester, closed with `stack`; it connects when it is first used."""
-    opened = RemoteAttester(host, record.clock)
+    """A standing channel to a machine's attester, closed with `stack`; it connects when it is first used.
+
+    That its program had to be started again is journalled: what it remembered is gone, and the question that
+    it ended in had no answer.
+    """
+
+    def restarted(why: str) -> None:
+        record.add("attestation", "attester.restarted", {"machine": host.role, "why": why})
+
+    opened = RemoteAttester(host, record.clock, on_restart=restarted)
     stack.callback(opened.close)
     return opened
 
@@ -103,16 +111,30 @@ def guest_name(attending: Attending, record: Record) -> str:
 
 @contextmanager
 def enrolled(
-    attending: Attending, rig: Rig, attester: Attester, name: str, record: Record
+    attending: Attending,
+    rig: Rig,
+    attester: Attester,
+    name: str,
+    record: Record,
+    *,
+    started_on: str = START,
 ) -> Iterator[Identity]:
     """The guest's identity, for as long as the block lasts.
+
+    Args:
+        attending: What all attempts share.
+        rig: The machines.
+        attester: The guest's.
+        name: What it is called in the registry.
+        record: Where events go.
+        started_on: The host on which it was started, which made its TPM.
 
     Raises:
         AttesterError: Its attester does not answer.
         RefusedError: It cannot be enrolled.
         RegistryError: The registry does not answer.
     """
-    identity = _enrol(attending, rig, attester, name, record)
+    identity = _enrol(attending, rig, attester, name, record, started_on)
     try:
         yield identity
     finally:
@@ -166,12 +188,14 @@ def _subjects(
     return subjects
 
 
-def _enrol(attending: Attending, rig: Rig, attester: Attester, name: str, record: Record) -> Identity:
-    """Enrol the guest; its TPM was made on a, where it starts, and a's authority vouches for it."""
+def _enrol(
+    attending: Attending, rig: Rig, attester: Attester, name: str, record: Record, started_on: str
+) -> Identity:
+    """Enrol the guest; its TPM was made where it was started, and that host's authority vouches for it."""
     request = enrolment.Request(
         name=name,
         kind="guest",
-        authorities=authorities.of_machine(rig.hosts["a"], authorities.GUEST_AUTHORITY),
+        authorities=authorities.of_machine(rig.hosts[started_on], authorities.GUEST_AUTHORITY),
         keys=attending.attest.keys,
     )
     try:

@@ -14,7 +14,7 @@ import subprocess
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -52,6 +52,7 @@ but nothing else that is started over it. Otherwise the proof on arrival waits f
 
 _PYTHON = "/usr/bin/python3"
 _CLOSE_S = 2.0
+_WHY_CHARACTERS = 500
 T = TypeVar("T")
 
 
@@ -108,11 +109,21 @@ class Conversation(ABC):
     Attributes:
         where: The attester, for messages.
         started: How often its program was started.
+
+    Whoever is to know of it is told of each start after the first, from the thread that asks.
     """
 
-    def __init__(self, where: str, clock: Clock, limits: Limits) -> None:
+    def __init__(
+        self,
+        where: str,
+        clock: Clock,
+        limits: Limits,
+        on_restart: Callable[[str], None] = lambda _why: None,
+    ) -> None:
         self.where = where
         self.started = 0
+        self._on_restart = on_restart
+        self._ended = "nobody asked it before"
         self._clock = clock
         self._limits = limits
         self._turn = threading.Lock()
@@ -173,7 +184,7 @@ class Conversation(ABC):
     def close(self) -> None:
         """End the program; a later question starts it again."""
         with self._turn:
-            self._drop(wait_s=_CLOSE_S)
+            self._drop("it was closed", wait_s=_CLOSE_S)
 
     # -- one request
 
@@ -188,7 +199,7 @@ class Conversation(ABC):
             try:
                 line.send(text)
             except UnreachableError as error:
-                self._drop()
+                self._drop(f"it does not listen: {error.why}")
                 raise self._error(Reason.ATTESTER_UNREACHABLE, error.why) from error
             received_ns, said_line = self._awaited(inbox, limit_s, operation)
             ok = self._judged(said_line)
@@ -199,7 +210,7 @@ class Conversation(ABC):
     def _opened(self) -> tuple[Line, Inbox]:
         """The way to a program that is there and has nothing left to say, started if need be."""
         if self._way is not None and (self._way[1].closed is not None or not self._way[1].empty):
-            self._drop()
+            self._drop(self._way[1].closed or "it said something that was not asked")
         if self._way is not None:
             return self._way
         inbox = Inbox()
@@ -208,6 +219,8 @@ class Conversation(ABC):
         except UnreachableError as error:
             raise self._error(Reason.ATTESTER_UNREACHABLE, error.summary) from error
         self.started += 1
+        if self.reopened:
+            self._on_restart(self._ended)
         _, first = self._awaited(inbox, self._limits.start_s, "the start")
         if "ready" not in self._object(first):
             raise self._broken("it does not say that it is ready")
@@ -219,12 +232,12 @@ class Conversation(ABC):
         taken = inbox.take()
         if taken is None:
             closed = inbox.closed
-            self._drop()
+            self._drop(closed or f"{what}: no answer within {limit_s:g} s")
             if closed is not None:
                 raise self._error(Reason.ATTESTER_FAILED, f"the attester ended before its answer: {closed}")
             raise self._error(Reason.TIMED_OUT, f"{what}: no answer within {limit_s:g} s")
         if len(taken[1]) > MAX_LINE_BYTES:
-            self._drop()
+            self._drop("an answer was too long")
             raise self._error(Reason.SIZE_LIMIT, f"an answer of {len(taken[1])} bytes")
         return taken
 
@@ -239,7 +252,7 @@ class Conversation(ABC):
         if not isinstance(error, dict):
             raise self._broken("neither an answer nor an error")
         if error.get("ending") is True:
-            self._drop()
+            self._drop("it said that it ends")
         raise self._error(_reason(error.get("reason")), str(error.get("why", "")))
 
     def _object(self, line: str) -> Mapping[str, Json]:
@@ -253,14 +266,15 @@ class Conversation(ABC):
 
     def _broken(self, why: str) -> AttesterError:
         """The other side does not keep to the form: no later line of it can be understood either."""
-        self._drop()
+        self._drop(why)
         return self._error(Reason.MALFORMED_EVIDENCE, why)
 
     def _error(self, reason: Reason, why: str) -> AttesterError:
         return AttesterError(reason, why, where=self.where)
 
-    def _drop(self, *, wait_s: float = 0.0) -> None:
+    def _drop(self, why: str, *, wait_s: float = 0.0) -> None:
         if self._way is not None:
+            self._ended = why[:_WHY_CHARACTERS]
             self._way[0].close(wait_s=wait_s)
             self._way = None
 
@@ -282,12 +296,20 @@ class RemoteAttester(Conversation):
         clock: Stamps the sending; arrivals are stamped by the host's own clock, which must be the same.
         command: What starts the program there; by default what the playbooks installed.
         limits: How long to wait.
+        on_restart: Told each time that the program was started again, with what ended it before.
     """
 
     def __init__(
-        self, host: Host, clock: Clock, *, command: str | None = None, limits: Limits | None = None
+        self,
+        host: Host,
+        clock: Clock,
+        *,
+        command: str | None = None,
+        limits: Limits | None = None,
+        on_restart: Callable[[str], None] = lambda _why: None,
     ) -> None:
-        super().__init__(f"{host.role} ({host.endpoint.address})", clock, limits or Limits())
+        where = f"{host.role} ({host.endpoint.address})"
+        super().__init__(where, clock, limits or Limits(), on_restart)
         self._host = host
         self._command = command or (INSTALLED_IN_GUEST if host.role == "guest" else INSTALLED)
 
@@ -304,6 +326,7 @@ class LocalAttester(Conversation):
         program: The attester; by default the one that the playbooks install.
         python: The system's interpreter, which has the TPM's library.
         limits: How long to wait.
+        on_restart: Told each time that the program was started again, with what ended it before.
     """
 
     def __init__(
@@ -314,8 +337,9 @@ class LocalAttester(Conversation):
         program: Path | None = None,
         python: str = _PYTHON,
         limits: Limits | None = None,
+        on_restart: Callable[[str], None] = lambda _why: None,
     ) -> None:
-        super().__init__("this machine", clock, limits or Limits())
+        super().__init__("this machine", clock, limits or Limits(), on_restart)
         program = program or resources.playbooks() / "roles/attester/files/sodbench_attester.py"
         self._command = [python, "-BEsu", str(program), "--config", str(config)]
 

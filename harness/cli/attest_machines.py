@@ -18,7 +18,7 @@ from harness.attest.channel import RemoteAttester
 from harness.cli.attest_inputs import GUEST
 from harness.clock import Clock
 from harness.rig import image
-from harness.rig.host import Host
+from harness.rig.host import CommandError, Host
 from harness.rig.pair import Pair
 
 FROM_THE_MACHINE = (
@@ -33,12 +33,13 @@ class Reached:
     Attributes:
         name: ``a``, ``b`` or ``guest``; its id in the registry too.
         attester: Its attester.
-        vouching: The host whose local authority certifies it, where its TPM is software.
+        vouching: The hosts whose local authorities certify it, where its TPM is software: itself, and of a
+            guest every host on which it may have been started.
     """
 
     name: str
     attester: Attester
-    vouching: Host
+    vouching: tuple[Host, ...]
 
 
 @contextmanager
@@ -52,8 +53,8 @@ def reached(pair: Pair, names: Sequence[str], clock: Clock) -> Iterator[Mapping[
         hosts = {role: stack.enter_context(Host(pair.machines[role], clock)) for role in ("a", "b")}
         found = {}
         for name in names:
-            # The guest's TPM was made where it was started, which is always on a.
-            vouching = hosts.get(name, hosts["a"])
+            # A guest's TPM was made where it was started; it goes along when the guest moves.
+            vouching = (hosts[name],) if name in hosts else tuple(hosts.values())
             host = hosts[name] if name != GUEST else _guest(pair, hosts["a"], clock, stack)
             attester = RemoteAttester(host, clock)
             stack.callback(attester.close)
@@ -83,7 +84,27 @@ def vouching(machine: Reached, pair: Pair, roots: Path | None) -> tuple[Authorit
     if named is not None:
         return authorities.load(named), ""
     if machine.name == GUEST:
-        return authorities.of_machine(machine.vouching, authorities.GUEST_AUTHORITY), FROM_THE_MACHINE
+        return _of_guests(machine.vouching), FROM_THE_MACHINE
     if pair.tpm.get(machine.name) == "software":
-        return authorities.of_machine(machine.vouching, authorities.HOST_AUTHORITY), FROM_THE_MACHINE
+        (host,) = machine.vouching
+        return authorities.of_machine(host, authorities.HOST_AUTHORITY), FROM_THE_MACHINE
     return NOBODY, ""
+
+
+def _of_guests(hosts: Sequence[Host]) -> Authorities:
+    """The authorities of all hosts that ever made a guest's TPM; a host that never did has none.
+
+    Raises:
+        CommandError: None of them has one.
+        CampaignError: What is there is none.
+        UnreachableError: A host does not answer.
+    """
+    found, missing = NOBODY, None
+    for host in hosts:
+        try:
+            found += authorities.of_machine(host, authorities.GUEST_AUTHORITY)
+        except CommandError as error:
+            missing = missing or error
+    if not found.roots and missing is not None:
+        raise missing
+    return found

@@ -25,6 +25,7 @@ from harness.journal import Event, Json
 from harness.observers.contract import Record, Scene, Series
 from harness.plan import PlannedMigration
 from harness.registry.registry import Registry
+from harness.rig.guest import START
 
 _LOOK_UP_S = 0.05
 """How often the journal is looked at for a migration's beginning and end."""
@@ -115,7 +116,7 @@ class Attestation:
         # A TPM that came with a saved state has had epochs before.
         last = sitting.registry.placement(guest)
         self._epoch = 1 if last is None else last.epoch + 1
-        sitting.registry.place(guest, sitting.subjects["a"].name, self._epoch)
+        sitting.registry.place(guest, sitting.subjects[START].name, self._epoch)
         interval_s = sitting.attest.interval_s
         work: list[Callable[[], None]] = [
             lambda: self._regularly(0.0, lambda turn: self._host("a", self._key(turn))),
@@ -302,8 +303,8 @@ class Attestation:
     # -- what the journal says
 
     def _place(self) -> lines.Machine:
-        """Where the guest is, as the runner recorded it: it starts on a."""
-        here: lines.Machine = "a"
+        """Where the guest is, as the runner recorded it: where it started, or where it arrived last."""
+        here: lines.Machine = START
         moving = here
         for event in tuple(self._here.history):
             if event.kind == "migration.started":

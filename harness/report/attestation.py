@@ -5,7 +5,7 @@ Made only for runs in which somebody was attested; a run without has no word of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -47,9 +47,22 @@ def section(material: Material, figures: Sequence[Figure]) -> Section:
             *blocks,
             *_contradictions(material),
             *_refused(table, material.attestations_missed),
+            *_restarted(material.attesters_restarted),
             *attestation_identity.refusals(table, names),
         ],
     )
+
+
+def _restarted(counts: Mapping[str, int]) -> list[Block]:
+    """That attesters ended and were started again, by machine; nothing where none did."""
+    if not counts:
+        return []
+    each = ", ".join(f"{machine}: {count}" for machine, count in counts.items())
+    text = (
+        f"Attesters had to be started again while they were in use ({each}). The first answer after that "
+        "takes longer; why each of them ended is in the journal."
+    )
+    return [Callout(tone="warning", text=text)]
 
 
 def _contradictions(material: Material) -> list[Block]:

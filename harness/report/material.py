@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -79,6 +80,8 @@ class Material:
         attestations: The attestations, as :func:`harness.results.attestations` gives them; empty without any.
         attestations_missed: How many were due and passed over, because the ones before took too long; None
             where nobody counted.
+        attesters_restarted: How often the attester of a machine had to be started again; without those that
+            never had to.
         contradictions: What the sightings of a guest, all together, showed that no single attestation did:
             the trial, the reason and why.
         benchmarks: What the steps of the verification cost elsewhere, where a file was given.
@@ -104,6 +107,7 @@ class Material:
     definitions: Sequence[Definition]
     attestations: pd.DataFrame = field(default_factory=pd.DataFrame)
     attestations_missed: int | None = None
+    attesters_restarted: Mapping[str, int] = field(default_factory=dict)
     contradictions: Sequence[tuple[str, str, str]] = ()
     benchmarks: Benchmarks | None = None
     adversary: Adversary | None = None
@@ -191,6 +195,7 @@ def read(
         definitions=[_definition(metric) for metric in results.registry().all],
         attestations=results.attestations(run, evidence),
         attestations_missed=_missed(events),
+        attesters_restarted=_restarted(events),
         contradictions=_contradictions(events),
         benchmarks=None if benchmarks is None else enclosed.benchmarks(benchmarks),
         adversary=None if adversary is None else enclosed.adversary(adversary),
@@ -243,6 +248,11 @@ def _missed(events: Sequence[Event]) -> int | None:
     counts = [event.data.get("missed") for event in events if event.kind == "attestation.stopped"]
     known = [count for count in counts if isinstance(count, int)]
     return sum(known) if known else None
+
+
+def _restarted(events: Sequence[Event]) -> dict[str, int]:
+    restarts = (event for event in events if event.kind == "attester.restarted")
+    return dict(sorted(Counter(str(event.data.get("machine")) for event in restarts).items()))
 
 
 def _contradictions(events: Sequence[Event]) -> list[tuple[str, str, str]]:

@@ -30,14 +30,12 @@ from harness.response.policy import MovingTarget, ResponsePolicy
 from harness.response.proving import Prover
 from harness.response.provocation import COUNTER, Provocation, Stage, of_scenario
 from harness.response.provoker import Provoker
-from harness.rig.guest import GuestSpec
+from harness.rig.guest import START, GuestSpec
 from harness.rig.session import Rig
 
 _LOOK_UP_S = 0.2
 _HYPERWALL = ("hyperwall", "tpm")
 _DATASAFE = ("datasafe", "tpm")
-_START = "a"
-"""Where the harness starts a guest."""
 _MOVING_TARGET = MovingTarget(min_s=2.0, max_s=4.0)
 """So that several moves fit into a window; a provider's range is hours (policies/response/default.yml)."""
 
@@ -105,9 +103,9 @@ class Guarding:
         best, self._stages_ns["validate"] = launching.choose(
             self._tower.servers, self._request, self._clock, limit_s=self._respond.wait_s, pause=self._pause
         )
-        if best != _START:
+        if best != START:
             raise GuestError(
-                f"the guest belongs on {best}, and a trial's guest is started on {_START}", where=vm
+                f"the guest belongs on {best}, and a trial's guest is started on {START}", where=vm
             )
 
     # -- the guest is there
@@ -123,19 +121,21 @@ class Guarding:
         clock, vm = self._clock, self._guard.terms.vm
         up_ns = clock.now_ns()
         attester = self._tower.attesters["guest"]
-        stack.enter_context(attested.enrolled(self._attending, self._rig, attester, vm, self._record))
+        stack.enter_context(
+            attested.enrolled(self._attending, self._rig, attester, vm, self._record, started_on=START)
+        )
         enrolled_ns = clock.now_ns()
-        epoch = launching.placed(self._attending.registry, vm, _START)
+        epoch = launching.placed(self._attending.registry, vm, START)
         placed_ns = clock.now_ns()
         self._prover: Prover = self._guard.prover(self._tower, spec.uuid)
-        launching.proved(self._prover, vm, _START, epoch)
+        launching.proved(self._prover, vm, START, epoch)
         self._stages_ns |= {
             "start": up_ns - began_ns,
             "enrol": enrolled_ns - up_ns,
             "place": placed_ns - enrolled_ns,
             "attest": clock.now_ns() - placed_ns,
         }
-        launched: dict[str, Json] = {"vm": vm, "host": _START, "stages_ns": dict(self._stages_ns)}
+        launched: dict[str, Json] = {"vm": vm, "host": START, "stages_ns": dict(self._stages_ns)}
         self._guard.tell("response.launched", launched)
 
     # -- the window

@@ -10,6 +10,7 @@ import shlex
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 from xml.etree import ElementTree as Xml
 
 import libvirt
@@ -21,6 +22,9 @@ from harness.rig.pair import Pair
 
 DOMAIN = "sodbench-guest"
 """The one domain that the harness makes, finds and destroys on a host. It touches no other."""
+
+START: Final = "a"
+"""The host on which a trial starts its guest; one that is deployed starts where its request is satisfied."""
 
 _MAC = "52:54:00:5d:be:4c"
 _MEASURED = "sodbench.measured"

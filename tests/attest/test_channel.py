@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -169,6 +170,28 @@ def test_a_program_that_ends_in_a_request_is_started_for_the_next_one(
     assert (attester.started, attester.reopened) == (2, 1)
     # The request that failed was sent once: each one that arrived left a mark.
     assert count.read_text() == "xxx"
+
+
+def test_each_start_after_the_first_is_told_with_what_ended_the_one_before(
+    program: Path, tmp_path: Path
+) -> None:
+    config, told = tmp_path / "behaviour", list[str]()
+    config.write_text("sys.exit('struck by lightning')")
+    attester = LocalAttester(
+        config,
+        MonotonicClock(),
+        program=program,
+        python=sys.executable,
+        limits=LIMITS,
+        on_restart=told.append,
+    )
+    with contextlib.closing(attester):
+        refused(attester.properties)
+        assert told == []
+        refused(attester.properties)
+        refused(attester.properties)
+    assert len(told) == attester.reopened == 2
+    assert all("struck by lightning" in why for why in told)
 
 
 def test_a_program_that_ended_between_two_requests_costs_the_second_nothing(

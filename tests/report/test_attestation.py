@@ -260,6 +260,13 @@ def test_where_none_was_refused_that_is_said(seen: Material) -> None:
     assert ("good", f"All {len(table)} attestations were answered and accepted.") in said(found)
 
 
+def test_attesters_that_were_started_again_are_said_and_none_where_none_was(seen: Material) -> None:
+    assert not any("started again" in text for _, text in said(attestation.section(seen, [])))
+    found = attestation.section(replace(seen, attesters_restarted={"b": 1, "guest": 3}), [])
+    (restarts,) = [one for one in said(found) if "started again" in one[1]]
+    assert restarts[0] == "warning" and "(b: 1, guest: 3)" in restarts[1]
+
+
 def test_those_that_were_passed_over_are_said(seen: Material) -> None:
     found = attestation.section(replace(seen, attestations_missed=4), [])
     assert any(text.startswith("4 more were due and passed over") for _, text in said(found))

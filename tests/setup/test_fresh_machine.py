@@ -37,7 +37,7 @@ def test_a_clone_in_roots_home_is_set_up_and_skips_nothing(suite: str) -> None:
             f".venv/bin/sodbench plan campaigns/demo.yml; virsh --version\n"
             f".venv/bin/python -m pytest -q -p no:cacheprovider {' '.join(SELECTION)}\n"
         )
-        ended = system.run(script, upper=upper, timeout_s=600)
+        ended = system.run(script, upper=upper, timeout_s=900)
     assert ended.status == 0, ended.output[-6000:]
     assert f"Python {PYTHONS[suite]}." in ended.output
     assert re.search(r"^\d+ passed(, \d+ warnings?)? in ", ended.output, re.MULTILINE), ended.output[-2000:]

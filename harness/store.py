@@ -257,6 +257,28 @@ def require_schema(manifest: Mapping[str, Json], place: Path) -> None:
         )
 
 
+def require_version(raw: bytes, key: str, known: int, what: str, place: Path) -> None:
+    """Refuse the JSON object in `raw`, kept at `place`, whose `key` says another version than `known`.
+
+    Anything else that is wrong with it, a missing version included, is for its reader to tell.
+
+    Raises:
+        RecordError: It is of another version.
+    """
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError):
+        return
+    found = value.get(key, known) if isinstance(value, dict) else known
+    if type(found) is not int or found != known:
+        raise RecordError(
+            f"{what} of {key} {json.dumps(found)[:60]}",
+            where=legible(str(place)),
+            why=f"this is sodbench {__version__}, which reads {key} {known}",
+            remedy="use the version of sodbench that wrote it, or a newer one",
+        )
+
+
 def read_text(path: Path) -> str:
     """The text stored at `path`, which is UTF-8.
 

@@ -37,7 +37,7 @@ class EvidenceFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    version: Literal[1] = 1
+    version: Literal[1]
     attester: str
     nonce: Base64
     bank: Bank
@@ -54,6 +54,7 @@ def write(path: Path, asked: Asked) -> None:
     """
     challenge = asked.challenge
     content = EvidenceFile(
+        version=1,
         attester=asked.name,
         nonce=challenge.nonce,
         bank=challenge.bank,
@@ -122,7 +123,9 @@ def read(path: Path) -> EvidenceFile:
     try:
         if path.stat().st_size > MAX_LINE_BYTES:
             raise RecordError("far too large for evidence", where=str(path))
-        return EvidenceFile.model_validate_json(path.read_bytes(), strict=None)
+        raw = path.read_bytes()
+        store.require_version(raw, "version", 1, "a file of evidence", path)
+        return EvidenceFile.model_validate_json(raw, strict=None)
     except (OSError, ValidationError) as error:
         detail = sentence(error) if isinstance(error, ValidationError) else str(error)
         raise RecordError("not a file of evidence", where=str(path), why=detail) from error

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from harness import disk
 from harness.errors import RecordError
 from harness.sentence import sentence
+from harness.store import require_version
 
 UNKNOWN = "not recorded in the file"
 
@@ -243,7 +244,9 @@ def periodic(path: Path) -> Periodic:
 
 def _read(path: Path, model: type[_Model], what: str) -> _Model:
     try:
-        return model.model_validate_json(path.read_bytes())
+        raw = path.read_bytes()
+        require_version(raw, "schema", 1, what, path)
+        return model.model_validate_json(raw)
     except OSError as error:
         why = error.strerror or str(error)
         raise RecordError("cannot be read", where=str(path), why=why, remedy=disk.remedy(error)) from error

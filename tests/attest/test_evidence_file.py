@@ -64,7 +64,6 @@ def test_what_is_written_is_read_back(kept: EvidenceFile, asked: Asked) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"version": 2},
         {"nonce": "not base64!"},
         {"bank": "sha1"},
         {"pcrs": []},
@@ -83,6 +82,17 @@ def test_a_file_that_says_something_else_is_refused(
     with pytest.raises(RecordError, match="not a file of evidence") as caught:
         evidence_file.read(path)
     assert next(iter(change)) in caught.value.why
+
+
+@pytest.mark.parametrize("version", [2, "1", True, None])
+def test_a_file_of_another_version_is_refused_with_what_to_do(
+    kept: EvidenceFile, tmp_path: Path, version: object
+) -> None:
+    path = tmp_path / "changed.json"
+    path.write_text(json.dumps({**kept.model_dump(mode="json"), "version": version}))
+    with pytest.raises(RecordError, match="a file of evidence of version") as caught:
+        evidence_file.read(path)
+    assert "use the version of sodbench that wrote it" in caught.value.remedy
 
 
 def test_a_missing_file_is_told_by_its_name(tmp_path: Path) -> None:

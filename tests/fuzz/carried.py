@@ -136,7 +136,13 @@ def kept_seeds() -> tuple[bytes, ...]:
     with_logs = tpm.evidence(NONCE, event_log=logs.event_log([]), ima=logs.excerpt(logs.running_system(2)))
     return tuple(
         EvidenceFile(
-            attester="host-a", nonce=NONCE, bank="sha256", pcrs=(0, 7), ima_from=ima_from, evidence=evidence
+            version=1,
+            attester="host-a",
+            nonce=NONCE,
+            bank="sha256",
+            pcrs=(0, 7),
+            ima_from=ima_from,
+            evidence=evidence,
         )
         .model_dump_json()
         .encode()

@@ -135,6 +135,15 @@ def test_what_a_file_does_not_say_stays_unknown(empty: RunFolder, tmp_path: Path
     assert any("was not tried" in text for _, text in said(named(document, "attacks")))
 
 
+@pytest.mark.parametrize("schema", ["2", "true", '"1"', "null", "1.0"])
+def test_a_file_of_another_schema_is_refused_with_what_to_do(tmp_path: Path, schema: str) -> None:
+    path = tmp_path / "strange.json"
+    path.write_text(f'{{"schema": {schema}, "key_types": [], "cases": []}}')
+    with pytest.raises(RecordError, match=f"of schema {schema}") as caught:
+        enclosed.adversary(path)
+    assert "use the version of sodbench that wrote it" in caught.value.remedy
+
+
 @pytest.mark.parametrize(
     "text", ["", "[]", '{"schema": 2}', '{"schema": 1, "key_types": [], "cases": [{"id": "x"}]}']
 )

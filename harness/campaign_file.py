@@ -17,7 +17,7 @@ from harness.errors import CampaignError
 from harness.migration.options import MigrationOptions
 from harness.workloads import available
 from harness.workloads.contract import Workload
-from harness.yaml_model import file_schema, nearest, part, refusal
+from harness.yaml_model import drop_null, file_schema, nearest, part, refusal
 from harness.yaml_source import KeyPath, Problem, Source, dotted, parse, read_text
 
 Registry = Mapping[str, type[Workload]]
@@ -60,6 +60,7 @@ def json_schema(registry: Registry | None = None) -> dict[str, Any]:
     ]
     for name, workload in sorted(workloads.items()):
         options = workload.Options.model_json_schema(ref_template=f"#/$defs/{name}-{{model}}")
+        drop_null(options)
         for inner, definition in options.pop("$defs", {}).items():
             schema["$defs"][f"{name}-{inner}"] = definition
         properties = {"name": {"const": name}, "options": options}

@@ -119,13 +119,14 @@ def refusal(problems: Iterable[Problem], where: str, error: type[CampaignError],
 def file_schema(model: type[BaseModel]) -> dict[str, Any]:
     """The JSON Schema (2020-12) of a file that a person writes as `model`: without null, as it is refused."""
     found = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
-    _drop_null(found)
+    drop_null(found)
     return found
 
 
-def _drop_null(schema: object) -> None:
+def drop_null(schema: object) -> None:
+    """Take null out of all that a JSON Schema allows, at every depth."""
     for inner in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
-        _drop_null(inner)
+        drop_null(inner)
     if not isinstance(schema, dict) or {"type": "null"} not in schema.get("anyOf", ()):
         return
     others = [one for one in schema.pop("anyOf") if one != {"type": "null"}]

@@ -144,7 +144,7 @@ def column_widths(rows: Sequence[Sequence[str]], width: int | None) -> list[int]
         max(min(cell_len(word), _LONGEST_WORD) for cell in column for word in (*cell.split(), ""))
         for column in columns
     ]
-    for widest in range(max(natural), 0, -1):
+    for widest in range(min(max(natural), room), 0, -1):
         fitted = [max(low, min(wanted, widest)) for low, wanted in zip(least, natural, strict=True)]
         if sum(fitted) <= room:
             return fitted

@@ -60,6 +60,10 @@ EQUIVALENT: tuple[tuple[str, str], ...] = (
         "so long a line has more data than an entry may have, which is refused after more work",
     ),
     (
+        "keys.load_endorsement without raise RefusedError(Reason.EK_KEY, refused.why) from refused",
+        "no other kind is found then, which is refused with the same reason",
+    ),
+    (
         "ima._line_entry without the bound of len(line) > _MAX_LINE_BYTES",
         "the same for a line of that length",
     ),
@@ -68,7 +72,7 @@ EQUIVALENT: tuple[tuple[str, str], ...] = (
         "a list that begins with the end of a line is refused for its empty line too",
     ),
     (
-        "keys._loaded_rsa without raise _not_a_key(str(error)) from error",
+        "keys._loaded_rsa without raise _unusable(str(error)) from error",
         "the library refuses no odd modulus of 2048 bits with the exponent 65537",
     ),
     (

@@ -10,7 +10,7 @@ from harness.attest import eventlog, ima
 from harness.attest.algorithms import Alg
 from harness.attest.evidence import ImaExcerpt, RefusedError
 from harness.attest.ima import ImaState
-from harness.attest.keys import AttestationKey
+from harness.attest.keys import AttestationKey, load_endorsement
 from harness.attest.reasons import Reason
 from harness.attest.structures import (
     MAX_ATTEST_BYTES,
@@ -57,6 +57,12 @@ def _area(stage: Stage, change: Callable[[Public], Public]) -> Asked:
     """A registry that holds a key of other properties, under its right name."""
     public = marshal.public(change(public_area(stage.tpm.ak)))
     return stage.honest().enrolled(public=public, name=b"\0\x0b" + bytes(32))
+
+
+def _endorsing(stage: Stage, **changes: object) -> Parsed:
+    """A key that is to stand for a TPM."""
+    area = replace(public_area(stage.tpm.ak), **changes)  # type: ignore[arg-type]
+    return Parsed(parse=lambda: load_endorsement(area))
 
 
 def _weak_name(stage: Stage) -> Parsed:
@@ -225,6 +231,18 @@ _PARSERS = grouped(
         _parsed(name_of, b"\0\1\0"),
     ),
     ("parser-name-by-sha1", Reason.KEY_ATTRIBUTES, "A name by SHA-1", _parsed(name_of, b"\0\1\0\4")),
+    (
+        "parser-endorsement-of-no-type",
+        Reason.EK_KEY,
+        "An endorsement key of a type that none has",
+        partial(_endorsing, curve=0x10, key_bits=1024),
+    ),
+    (
+        "parser-endorsement-odd",
+        Reason.EK_KEY,
+        "An endorsement key with numbers that make none",
+        partial(_endorsing, exponent=3, x=b"\1" * 32),
+    ),
     (
         "parser-parent-by-sha1",
         Reason.KEY_ATTRIBUTES,

@@ -90,6 +90,9 @@ def test_a_shipped_policy_is_found_by_name(installed: Path, tmp_path: Path) -> N
 
 
 def test_the_registrys_migrations_are_in_the_wheel(installed: Path, tmp_path: Path) -> None:
-    done = run(installed, tmp_path, "attest", "status", "--registry", f"sqlite:///{tmp_path}/registry.sqlite")
+    registry = ("--registry", f"sqlite:///{tmp_path}/registry.sqlite")
+    done = run(
+        installed, tmp_path, "policy", "request", "web-1", "--option", "1", "--why", "a test", *registry
+    )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "registry.sqlite").is_file()

@@ -10,8 +10,11 @@ import os
 import pathlib
 import sys
 
-PATH = "/run/sodbench/rig.lock"
-"""In a folder of root's: /run/lock is open to all, who could hold the lock or put a link in its place."""
+PATH = "/run/sodbench-rig/lock"
+"""In a folder of root's: /run/lock is open to all, who could hold the lock or put a link in its place.
+
+And of its own: systemd removes /run/sodbench, with all in it, when the software TPM's service ends.
+"""
 
 
 def main() -> None:

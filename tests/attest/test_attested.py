@@ -65,8 +65,7 @@ class Certified:
         self.role = role
         self._authority = authority
 
-    def run(self, _command: str, *, timeout_s: float) -> str:
-        assert timeout_s > 0
+    def run(self, _command: str, **_limits: float) -> str:
         if self._authority is None:
             raise CommandError("no such file", where=self.role)
         return pem(self._authority.certificate).decode()

@@ -155,7 +155,7 @@ def decoded(raw: bytes, where: str) -> str:
         line = raw.count(b"\n", 0, error.start) + 1
         column = error.start - raw.rfind(b"\n", 0, error.start)
         raise CampaignError(
-            "the file is not a text in UTF-8",
+            "not a text file in UTF-8",
             where=f"{where}:{line}",
             why=f"byte {column} of the line is {raw[error.start]:#04x}, as in Latin-1 and other encodings",
             remedy="save it as UTF-8",

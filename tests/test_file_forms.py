@@ -47,7 +47,7 @@ def test_a_file_in_another_encoding_is_named_with_its_line(tmp_path: Path, load:
     with pytest.raises(CampaignError) as caught:
         load(path)  # type: ignore[operator]
     assert caught.value.where == f"{path}:6"
-    assert "not a text in UTF-8" in said(caught.value)
+    assert "not a text file in UTF-8" in said(caught.value)
     assert "Latin-1" in caught.value.why
 
 

@@ -169,14 +169,14 @@ def test_a_malformed_file_is_refused_with_its_line(text: str, line: int, fragmen
 def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     binary = tmp_path / "c.yml"
     binary.write_bytes(b"\x7fELF\x02\xff\xfe")
-    for path, fragment in (
-        (binary, "not a text file"),
-        (tmp_path / "none.yml", "No such file"),
-        (tmp_path, "Is a directory"),
+    for path, line, fragment in (
+        (binary, ":1", "not a text file"),
+        (tmp_path / "none.yml", "", "No such file"),
+        (tmp_path, "", "Is a directory"),
     ):
         with pytest.raises(CampaignError, match=fragment) as caught:
             load(path, REGISTRY)
-        assert caught.value.where == str(path)
+        assert caught.value.where == f"{path}{line}"
 
 
 def test_a_huge_file_is_refused_without_parsing_it(tmp_path: Path) -> None:

@@ -26,6 +26,9 @@ FRESH := /var/cache/sodbench/fresh
 # Only PostgreSQL's programs are wanted: while this is there, installing them makes no cluster and starts no server.
 NO_CLUSTER := /etc/postgresql-common/createcluster.d/sodbench.conf
 
+# The code before the faults of tests/regressions.md were mended, and the tests that show them.
+REGRESSIONS := 4e0828d TESTS_SHA
+
 .PHONY: help
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -67,6 +70,10 @@ bench: setup ## What the harness itself costs, measured in the lab (benchmarks/R
 .PHONY: reference
 reference: setup ## Derive metrics and reports of the reference data set again and compare; ACCEPT=1 takes them over
 	$(BIN)/python -m tests.reference $(if $(filter 1,$(ACCEPT)),--accept)
+
+.PHONY: regressions
+regressions: setup ## Run the tests of tests/regressions.md against the code before their faults were mended
+	$(BIN)/python -m tests.regressions $(REGRESSIONS)
 
 .PHONY: clean
 clean: ## Take the lab away with its cache, what tests built, and the virtual environment

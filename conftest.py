@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from harness import store
-from harness.rig import lab as labs
-from harness.store import RunFolder
+from harness.evidence import folder as store
+from harness.evidence.folder import RunFolder
+from harness.rig.lab import lab as labs
 from tests import skips
 
 SODBENCH = Path(sys.executable).with_name("sodbench")

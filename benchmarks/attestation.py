@@ -30,15 +30,16 @@ import psutil
 from cryptography.hazmat.backends.openssl import backend as openssl
 
 from benchmarks import fleet_figure
-from harness.attest import eventlog, ima, steps
-from harness.attest.algorithms import Alg
+from harness.analysis.stats import ratio_of_medians
 from harness.attest.evidence import Evidence, KeyType
-from harness.attest.ima import ImaState
-from harness.attest.memory import Memory
-from harness.attest.question import Question
-from harness.attest.verifier import verify
+from harness.attest.logs import eventlog, ima
+from harness.attest.logs.ima import ImaState
+from harness.attest.tpm.algorithms import Alg
+from harness.attest.verify import quote_steps
+from harness.attest.verify.memory import Memory
+from harness.attest.verify.question import Question
+from harness.attest.verify.verifier import verify
 from harness.clock import realtime_ns
-from harness.stats import ratio_of_medians
 from tests.attest import logs, marshal
 from tests.attest.logs import Line
 from tests.attest.questions import (
@@ -247,7 +248,7 @@ def fleet(size: int, rounds: int, *, whole: bool) -> Mapping[str, Any]:
     entry known.
     """
     attesters = Fleet(size, whole=whole)
-    steps._loaded.cache_clear()
+    quote_steps._loaded.cache_clear()
     first_s, kept = _round(attesters.answers(0))
     attesters.memories = kept
     taken = [_round(attesters.answers(turn))[0] for turn in range(1, rounds + 1)]

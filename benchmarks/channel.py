@@ -23,14 +23,14 @@ from typing import Any
 
 import psutil
 
-from harness.attest.attester import Ask, Attester
-from harness.attest.channel import LocalAttester, RemoteAttester
+from harness.analysis.stats import median_interval, ratio_of_medians
+from harness.attest.attester.channel import LocalAttester, RemoteAttester
+from harness.attest.attester.contract import Ask, Attester
 from harness.attest.evidence import KeyType
 from harness.clock import MonotonicClock
-from harness.rig import lab
 from harness.rig import pair as pairs
 from harness.rig.host import Host
-from harness.stats import median_interval, ratio_of_medians
+from harness.rig.lab import lab
 from tests.attest.local_tpm import running
 
 OUT = Path(__file__).parent / "measured" / "channel-lab.json"

@@ -11,7 +11,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.report.drawing import GRID, INK, MEASURED, QUIET, SECOND
+from harness.report.document.drawing import GRID, INK, MEASURED, QUIET, SECOND
 
 _SIZES = {
     "axes.labelsize": 8.5,

@@ -24,22 +24,24 @@ from typing import Any
 import libvirt
 import psutil
 
-from harness.campaign import Heartbeat as HeartbeatChoice
+from harness.analysis.stats import ratio_of_medians
+from harness.campaign.model import Heartbeat as HeartbeatChoice
 from harness.clock import MonotonicClock, sleep
-from harness.journal import Journal
+from harness.evidence.journal import Journal
+from harness.evidence.observers.contract import Observer, Record, Scene
+from harness.evidence.observers.heartbeat import Heartbeat
+from harness.evidence.observers.job import JobStatistics
+from harness.evidence.observers.qmp import Qmp
+from harness.evidence.observers.sampler import Sampler
+from harness.evidence.observers.wire import Wire
 from harness.migration import driver
 from harness.migration.options import MigrationOptions
-from harness.observers.contract import Observer, Record, Scene
-from harness.observers.heartbeat import Heartbeat
-from harness.observers.job import JobStatistics
-from harness.observers.qmp import Qmp
-from harness.observers.sampler import Sampler
-from harness.observers.wire import Wire
-from harness.rig import guest, lab, uri
 from harness.rig import pair as pairs
+from harness.rig import uri
+from harness.rig.guest import domain
+from harness.rig.lab import lab
 from harness.rig.pair import ssh_command_text
 from harness.rig.session import Rig, open_rig
-from harness.stats import ratio_of_medians
 
 REST_S = 4.0
 """Between migrations, so that none meets the last one's ARP, page cache or statistics."""
@@ -68,7 +70,7 @@ class Bench:
     def bare(self) -> Timed:
         """Move the guest with virsh alone."""
         connections = self._rig.hypervisors.connect()
-        source = guest.active_on(connections)
+        source = domain.active_on(connections)
         destination = _OTHER[source]
         commands = {}
         for role in (source, destination):
@@ -78,7 +80,7 @@ class Bench:
         subprocess.run(
             [
                 *("virsh", "--quiet", "--connect", self._rig.pair.libvirt_uri(source, commands[source])),
-                *("migrate", "--live", "--unsafe", guest.DOMAIN),
+                *("migrate", "--live", "--unsafe", domain.DOMAIN),
                 self._rig.pair.libvirt_uri(destination, commands[destination]),
                 *("--migrateuri", uri.migration(self._rig.pair.migration_address[destination])),
             ],
@@ -110,7 +112,7 @@ class Bench:
 
     def _move(self, job: JobStatistics, number: int) -> float:
         connections = self._rig.hypervisors.connect()
-        source = guest.active_on(connections)
+        source = domain.active_on(connections)
         destination = _OTHER[source]
         with job.watch(number, source, destination):
             outcome = driver.migrate(
@@ -141,7 +143,7 @@ def _observers(job: JobStatistics) -> list[Observer]:
 def _total_s(destination: libvirt.virConnect) -> float:
     """libvirt's total time of the migration that just arrived."""
     flags = libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED | libvirt.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
-    stats = destination.lookupByName(guest.DOMAIN).jobStats(flags)
+    stats = destination.lookupByName(domain.DOMAIN).jobStats(flags)
     return float(stats["time_elapsed"]) / 1000
 
 
@@ -171,8 +173,8 @@ def running_guest(rig: Rig) -> Iterator[None]:
     spec = rig.specify(memory_mib=1024, vcpus=1)
     rig.clear(spec)
     try:
-        guest.boot(rig.hypervisors.connect()["a"], rig.hosts["a"], spec)
-        guest.await_login(rig.guest, rig.hosts["a"], spec, timeout_s=300, clock=MonotonicClock())
+        domain.boot(rig.hypervisors.connect()["a"], rig.hosts["a"], spec)
+        domain.await_login(rig.guest, rig.hosts["a"], spec, timeout_s=300, clock=MonotonicClock())
         yield
     finally:
         rig.clear(spec)

@@ -25,22 +25,24 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from harness import attested, campaign_file, workloads
-from harness import plan as plans
-from harness.attempt import Attempt
-from harness.attest.equipment import Equipment
-from harness.attested import Attending
-from harness.cli import attest_inputs
-from harness.cli.attest_inputs import GUEST, HOSTS
+from harness import workloads
+from harness.analysis.stats import median_interval
+from harness.campaign import file as campaign_file
+from harness.campaign import plan as plans
+from harness.campaign.run import attestation
+from harness.campaign.run.appraisal_files import Equipment
+from harness.campaign.run.attempt import Attempt
+from harness.campaign.run.attestation import Attending
+from harness.cli.attest import inputs as attest_inputs
+from harness.cli.attest.inputs import GUEST, HOSTS
 from harness.clock import NS_PER_S, Clock, MonotonicClock, realtime_ns
+from harness.evidence.journal import Journal
+from harness.evidence.observers.contract import Record
 from harness.interrupt import Interrupt
-from harness.journal import Journal
-from harness.observers.contract import Record
-from harness.response.watching import Looks, Watched
-from harness.rig import lab
+from harness.response.act.servers import Looks, Watched
 from harness.rig import pair as pairs
+from harness.rig.lab import lab
 from harness.rig.session import Rig, open_rig
-from harness.stats import median_interval
 from harness.workloads.contract import Line, Timeline
 
 CAMPAIGN = """\
@@ -105,16 +107,16 @@ class Bench:
             stack.callback(self.attempt._take_away)
             self._rig.clear(self.attempt._spec)
             self.attempt._bring_up()
-            name = attested.guest_name(self._attending, self.record)
+            name = attestation.guest_name(self._attending, self.record)
             machines = {**self._rig.hosts, name: self._rig.guest}
-            channels = {who: attested.channel(host, self.record, stack) for who, host in machines.items()}
+            channels = {who: attestation.channel(host, self.record, stack) for who, host in machines.items()}
             stack.enter_context(
-                attested.enrolled(self._attending, self._rig, channels[name], name, self.record)
+                attestation.enrolled(self._attending, self._rig, channels[name], name, self.record)
             )
             names = {role: role for role in self._rig.hosts} | {GUEST: name}
             looks = Looks(
                 [Watched(name=who, attester=one, monitors=("tpm",)) for who, one in channels.items()],
-                attested.examiner(self._attending, names, self.record),
+                attestation.examiner(self._attending, names, self.record),
                 "ecc-p256",
                 lambda _name: 0,
                 self._clock,

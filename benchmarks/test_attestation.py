@@ -17,17 +17,20 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from harness.attest import ear, eventlog, evidence, ima, steps
-from harness.attest.appraisal import AppraisalPolicy
-from harness.attest.credential import make_credential
-from harness.attest.ear import VerifierId
+from harness.attest import evidence
 from harness.attest.evidence import Evidence, KeyType
-from harness.attest.ima import ImaState
-from harness.attest.keys import AttestationKey
-from harness.attest.question import Question
-from harness.attest.steps import Work
-from harness.attest.structures import parse_attest, parse_signature
-from harness.attest.verifier import STEPS, verify
+from harness.attest.logs import eventlog, ima
+from harness.attest.logs.ima import ImaState
+from harness.attest.reference.policy import AppraisalPolicy
+from harness.attest.tokens import ear
+from harness.attest.tokens.ear import VerifierId
+from harness.attest.tpm.credential import make_credential
+from harness.attest.tpm.keys import AttestationKey
+from harness.attest.tpm.structures import parse_attest, parse_signature
+from harness.attest.verify import quote_steps
+from harness.attest.verify.question import Question
+from harness.attest.verify.quote_steps import Work
+from harness.attest.verify.verifier import STEPS, verify
 from tests.attest import logs
 from tests.attest.logs import Line
 from tests.attest.questions import (
@@ -125,8 +128,8 @@ def test_selection_and_digest(benchmark: BenchmarkFixture, machines: dict[KeyTyp
     work = worked(machines["ecc-p256"], "selection")()
 
     def both() -> None:
-        steps.selection(work)
-        steps.values(work)
+        quote_steps.selection(work)
+        quote_steps.values(work)
 
     benchmark(both)
     assert len(work.pcrs) == 11

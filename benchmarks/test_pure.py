@@ -12,12 +12,15 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from harness import campaign_file, journal, report, resources, results
-from harness import plan as plans
-from harness.store import RunFolder
+from harness import report, resources
+from harness.analysis import table as results
+from harness.campaign import file as campaign_file
+from harness.campaign import plan as plans
+from harness.evidence import journal
+from harness.evidence.folder import RunFolder
 from harness.workloads.contract import Line
 from harness.workloads.file import File, FileOptions
-from tests import evidence, evidence_load, evidence_seven
+from tests.synthetic import evidence, load, seven
 
 GOLDEN = Path(__file__).parent.parent / "tests/workloads/golden/dbench-4.00.txt"
 
@@ -32,9 +35,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunFolder]:
     """Seven workloads four times for 60 s, five migrations each, and a control trial of each: 35 trials."""
     with pytest.MonkeyPatch.context() as patch:
-        evidence_load.readable(patch)
+        load.readable(patch)
         folder = tmp_path_factory.mktemp("campaign") / "run"
-        yield evidence.build(folder, evidence_seven.seven(repetitions=4, window_s=60.0))
+        yield evidence.build(folder, seven.seven(repetitions=4, window_s=60.0))
 
 
 def test_all_metrics_of_a_campaign(benchmark: BenchmarkFixture, campaign: RunFolder) -> None:

@@ -29,6 +29,7 @@ import psutil
 
 from benchmarks import filter_loop, validation_figure
 from benchmarks.filter_loop import HostState, Spec
+from harness.analysis.stats import median_interval, ratio_of_medians
 from harness.attest.reasons import Reason, Tier
 from harness.clock import realtime_ns
 from harness.policy.capability import Capability
@@ -38,7 +39,6 @@ from harness.policy.request import Request, request
 from harness.policy.server import Server, Trust
 from harness.policy.threats import Cell
 from harness.policy.validation import Verdict, deploy
-from harness.stats import median_interval, ratio_of_medians
 
 SIZES = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
 BEST = 10

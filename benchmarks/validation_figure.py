@@ -11,7 +11,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.report.drawing import GRID, INK, MEASURED, PAPER, QUIET, SECOND
+from harness.report.document.drawing import GRID, INK, MEASURED, PAPER, QUIET, SECOND
 
 LIMIT_US = 10_000.0
 """What a million servers may take."""

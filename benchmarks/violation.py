@@ -29,15 +29,15 @@ from typing import Any
 import psutil
 
 from benchmarks.violation_sites import KEY, LabSite, LocalSite, Site, Violation
-from harness.attest.monitor import Settings, TrustMonitor
-from harness.attest.monitor_state import Change
-from harness.attest.monitors.contract import Examined, Means
-from harness.attest.monitors.tpm import TpmMonitor
-from harness.attest.outcome import Round
-from harness.attest.round import Examiner
-from harness.attest.watch import Watch
+from harness.analysis.stats import median_interval
+from harness.attest.examine.outcome import Round
+from harness.attest.examine.round import Examiner
+from harness.attest.monitor.kinds.contract import Examined, Means
+from harness.attest.monitor.kinds.tpm import TpmMonitor
+from harness.attest.monitor.monitor import Settings, TrustMonitor
+from harness.attest.monitor.standing import Change
+from harness.attest.monitor.watch import Watch
 from harness.clock import NS_PER_S, Clock, MonotonicClock
-from harness.stats import median_interval
 
 ANSWER_LIMIT_S = 60.0
 """How long a verdict may take."""

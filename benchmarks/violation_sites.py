@@ -19,21 +19,22 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
-from harness.attest.appraisal import AppraisalPolicy, ReferenceValues, Require
-from harness.attest.attester import Attester
-from harness.attest.channel import LocalAttester
-from harness.attest.enrolment import KEYS, Request, enrol
+from harness.attest.attester.channel import LocalAttester
+from harness.attest.attester.contract import Attester
 from harness.attest.evidence import KeyType
-from harness.attest.recording import genuine
-from harness.attest.reference import record
-from harness.cli import attest_inputs
-from harness.cli.attest_machines import reached, vouching
+from harness.attest.examine.recording import genuine
+from harness.attest.identity.enrolment import KEYS, Request, enrol
+from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues, Require
+from harness.attest.reference.values import record
+from harness.cli.attest import inputs as attest_inputs
+from harness.cli.attest.machines import reached, vouching
 from harness.clock import Clock
-from harness.observers.clocks import own_kernel
+from harness.evidence.observers.clocks import own_kernel
 from harness.registry.registry import Registry, open_registry, sqlite_url
-from harness.rig import lab, lock
+from harness.rig import lock
 from harness.rig import pair as pairs
 from harness.rig.host import Host
+from harness.rig.lab import lab
 from tests.attest.local_tpm import LocalTpm, running
 
 PROBE = Path(__file__).with_name("violation_probe.py")

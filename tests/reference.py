@@ -16,8 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from harness import archive, report, results, seal
+from harness import report
+from harness.analysis import table as results
 from harness.errors import AlteredError, SodbenchError
+from harness.evidence import archive, seal
 
 DATA = Path(__file__).parent.parent / "results/reference/lab"
 ENCLOSED = {"benchmarks": "steps.json", "adversary": "attacks.json", "intervals": "periodic.json"}

@@ -11,9 +11,9 @@ import pytest
 
 from harness.clock import MonotonicClock
 from harness.errors import StorageError
-from harness.journal import Journal
-from harness.observers.contract import Series
-from harness.store import create, write_atomic
+from harness.evidence.folder import create, write_atomic
+from harness.evidence.journal import Journal
+from harness.evidence.observers.contract import Series
 
 WORDS = {
     errno.ENOSPC: "free space on its disk",

@@ -12,8 +12,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness import archive, journal, report, results
-from harness.store import RunFolder
+from harness import report
+from harness.analysis import table as results
+from harness.evidence import archive, journal
+from harness.evidence.folder import RunFolder
 from tests import reference
 
 REFERENCE = reference.DATA

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import archive, report, results, seal
-from tests import evidence, reference
+from harness import report
+from harness.analysis import table as results
+from harness.evidence import archive, seal
+from tests import reference
+from tests.synthetic import evidence
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:

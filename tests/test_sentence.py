@@ -7,8 +7,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness import resources
-from harness.attest.memory import Memory
 from harness.attest.result import AttestationResult
+from harness.attest.verify.memory import Memory
 from harness.errors import RecordError
 from harness.sentence import sentence
 

@@ -1,7 +1,8 @@
 """Evidence as it arrives from an attester: bytes and numbers that nobody has believed yet.
 
-These values say only what was sent. Nothing here is checked beyond its form; :mod:`harness.attest.verifier`
-alone turns evidence into a statement about a machine. Bytes travel as base64 in one JSON object a line.
+These values say only what was sent. Nothing here is checked beyond its form;
+:mod:`harness.attest.verify.verifier` alone turns evidence into a statement about a machine. Bytes travel as
+base64 in one JSON object a line.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 from harness.attest.reasons import Reason
 from harness.errors import SodbenchError
-from harness.journal import Json
+from harness.evidence.journal import Json
 from harness.sentence import sentence
 
 KeyType: TypeAlias = Literal["ecc-p256", "rsa-2048"]

@@ -19,6 +19,7 @@ from harness.cli.attest import attest
 from harness.cli.audit import audit
 from harness.cli.doctor import doctor
 from harness.cli.guest import guest
+from harness.cli.guest.watch import watch
 from harness.cli.lab import lab
 from harness.cli.metrics import metrics
 from harness.cli.plan import plan
@@ -29,7 +30,6 @@ from harness.cli.respond import respond
 from harness.cli.run import resume, run
 from harness.cli.schema import schema
 from harness.cli.status import status
-from harness.cli.watch import watch
 
 _EPILOG = """
 [bold]Exit codes[/bold]

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from harness import store
 from harness.cli.terminal import Output
+from harness.evidence import folder as store
 
 archive = typer.Typer(
     help="Pack a run that has ended small, and unpack it to the same bytes.", no_args_is_help=True
@@ -29,7 +29,7 @@ def pack(
 
     Evidence that was changed since the run ended is refused with 21.
     """
-    from harness import archive as archives  # noqa: PLC0415
+    from harness.evidence import archive as archives  # noqa: PLC0415
 
     size = archives.pack(store.find(run), out)
     Output().say(f"{out}: {size / 1e6:.2f} MB")
@@ -44,6 +44,6 @@ def unpack(
 
     An archive whose files were changed is refused with 21.
     """
-    from harness import archive as archives  # noqa: PLC0415
+    from harness.evidence import archive as archives  # noqa: PLC0415
 
     Output().say(str(archives.unpack(packed, out).root))

@@ -15,7 +15,7 @@ from harness.cli.terminal import Cell, Output, Styled
 from harness.errors import PrerequisiteError
 
 if TYPE_CHECKING:
-    from harness.doctor import Check
+    from harness.rig.doctor.checks import Check
 
 _TITLES = ("check", "level", "found", "why it matters", "what to do")
 _STYLES = {"ok": "green", "warning": "yellow", "missing": "bold red"}
@@ -37,8 +37,8 @@ def doctor(
     of real machines what only the lab needs is left out. The exit code is 0 when nothing is missing, else 4;
     a warning is something that may be fine or could not be told.
     """
-    from harness.doctor import checks, nothing_missing  # noqa: PLC0415
-    from harness.doctor_facts import gather  # noqa: PLC0415
+    from harness.rig.doctor.checks import checks, nothing_missing  # noqa: PLC0415
+    from harness.rig.doctor.facts import gather  # noqa: PLC0415
 
     output = Output()
     with Output(error=True).status("looking; nothing is changed"):

@@ -56,7 +56,7 @@ def inventory_file(given: Path | None, rig: str, campaign: Path | None = None) -
     if given is not None:
         return given
     if rig == "lab":
-        from harness.rig import lab  # noqa: PLC0415 - paramiko and ansible-runner take their time to import
+        from harness.rig.lab import lab  # noqa: PLC0415 - paramiko and ansible-runner take their time to import
 
         return lab.Places().inventory
     path = Path(rig)

@@ -28,7 +28,7 @@ def up(
     ] = None,
 ) -> None:
     """Build and start what is missing, and write the inventory. A lab that is up stays as it is."""
-    from harness.rig import lab as labs  # noqa: PLC0415
+    from harness.rig.lab import lab as labs  # noqa: PLC0415
 
     output = Output()
     warnings: list[str] = []
@@ -47,7 +47,7 @@ def down(
     ] = False,
 ) -> None:
     """Stop and remove the lab, whatever state it is in. Only its cache stays, for a quick next start."""
-    from harness.rig import lab as labs  # noqa: PLC0415
+    from harness.rig.lab import lab as labs  # noqa: PLC0415
 
     places = labs.Places()
     labs.down(places, purge=purge)
@@ -58,7 +58,7 @@ def down(
 @lab.command()
 def status() -> None:
     """Show each machine of the lab: exit code 4 when the lab is not wholly up."""
-    from harness.rig import lab as labs  # noqa: PLC0415
+    from harness.rig.lab import lab as labs  # noqa: PLC0415
 
     found = labs.status(labs.Places())
     Output().table(
@@ -82,7 +82,7 @@ def ssh(
     Such as `sodbench lab ssh a uname -r`.
     """
     from harness.errors import UsageError  # noqa: PLC0415
-    from harness.rig import lab as labs  # noqa: PLC0415
+    from harness.rig.lab import lab as labs  # noqa: PLC0415
 
     if machine not in labs.ROLES:
         raise UsageError(f"no machine {machine!r} in the lab", remedy=f"one of: {', '.join(labs.ROLES)}")

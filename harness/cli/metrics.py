@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from harness import store
 from harness.cli.terminal import Output
+from harness.evidence import folder as store
 
 
 def metrics(
@@ -24,7 +24,8 @@ def metrics(
     The evidence is checked first against the sums that were written when the run ended, and is refused with
     21 where it differs. The tables and SHA256SUMS.derived, their sums, are written again.
     """
-    from harness import results, seal  # noqa: PLC0415 - pandas takes a second to import
+    from harness.analysis import table as results  # noqa: PLC0415
+    from harness.evidence import seal  # noqa: PLC0415 - pandas takes a second to import
 
     folder = store.find(run)
     if not seal.require(folder):

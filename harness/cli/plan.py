@@ -11,8 +11,8 @@ from harness.cli.inputs import CampaignPath, campaign_file
 from harness.cli.terminal import Output
 
 if TYPE_CHECKING:
-    from harness.campaign import Attest
-    from harness.plan import Trial
+    from harness.campaign.model import Attest
+    from harness.campaign.plan import Trial
     from harness.workloads.contract import Workload
 
 
@@ -24,10 +24,10 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="The whole plan as JSON.")] = False,
 ) -> None:
     """Print the trials, their migrations, and the time and disk they take. Touches nothing."""
-    from harness import campaign_file as files  # noqa: PLC0415
-    from harness import plan as plans  # noqa: PLC0415
+    from harness.campaign import file as files  # noqa: PLC0415
+    from harness.campaign import plan as plans  # noqa: PLC0415
+    from harness.campaign.estimate import estimate  # noqa: PLC0415
     from harness.errors import UsageError  # noqa: PLC0415
-    from harness.estimate import estimate  # noqa: PLC0415
 
     if accelerator not in ("kvm", "tcg"):
         raise UsageError(f"no accelerator {accelerator!r}", remedy="--accelerator kvm or --accelerator tcg")

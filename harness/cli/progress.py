@@ -9,10 +9,10 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Self
 
+from harness.campaign.plan import Plan
 from harness.cli.terminal import Output
 from harness.clock import NS_PER_S
-from harness.journal import Event
-from harness.plan import Plan
+from harness.evidence.journal import Event
 
 _INDENT = " " * 12
 """Of a line that belongs to the one above it."""

@@ -21,7 +21,8 @@ def provision(
 
     Machines that were provisioned by the same playbooks and inventory are left alone.
     """
-    from harness.rig import image, lock, ready  # noqa: PLC0415
+    from harness.rig import lock, ready  # noqa: PLC0415
+    from harness.rig.guest import image  # noqa: PLC0415
     from harness.rig.host import Host  # noqa: PLC0415
     from harness.rig.pair import load  # noqa: PLC0415
 

@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from harness import store
 from harness.cli.terminal import Output
 from harness.errors import UsageError
+from harness.evidence import folder as store
 
 
 def report(

@@ -69,7 +69,7 @@ def campaign(
     """
     from ruamel.yaml import YAML  # noqa: PLC0415
 
-    from harness.campaign import Scenario  # noqa: PLC0415
+    from harness.campaign.model import Scenario  # noqa: PLC0415
     from harness.yaml_model import nearest  # noqa: PLC0415
 
     known = get_args(Scenario)

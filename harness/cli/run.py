@@ -23,9 +23,9 @@ from harness.cli.terminal import Output
 from harness.errors import IncompleteRunError
 
 if TYPE_CHECKING:
-    from harness.plan import Plan
+    from harness.campaign.plan import Plan
+    from harness.evidence.folder import RunFolder
     from harness.rig.session import Rig
-    from harness.store import RunFolder
 
 
 RegistryUrl = Annotated[
@@ -67,11 +67,11 @@ def carry(
     programs: bool = False,
 ) -> None:
     """Carry out the campaign in `text`, which a person knows by `name` and keeps at `path`, if anywhere."""
-    from harness import campaign_file as files  # noqa: PLC0415
-    from harness import plan as plans  # noqa: PLC0415
-    from harness import runner  # noqa: PLC0415
-    from harness.attest import places  # noqa: PLC0415
+    from harness.campaign import file as files  # noqa: PLC0415
+    from harness.campaign import plan as plans  # noqa: PLC0415
+    from harness.campaign.run import runner  # noqa: PLC0415
     from harness.clock import MonotonicClock  # noqa: PLC0415
+    from harness.registry import places  # noqa: PLC0415
     from harness.rig import pair as pairs  # noqa: PLC0415
     from harness.rig.session import open_rig  # noqa: PLC0415
     from harness.yaml_source import decoded  # noqa: PLC0415
@@ -111,9 +111,12 @@ def resume(
     registry: RegistryUrl = None,
 ) -> None:
     """Go on with a run that was interrupted or killed: finished trials are neither lost nor run again."""
-    from harness import journal, runner, seal, state, store  # noqa: PLC0415
-    from harness import plan as plans  # noqa: PLC0415
+    from harness.campaign import plan as plans  # noqa: PLC0415
+    from harness.campaign import state  # noqa: PLC0415
+    from harness.campaign.run import runner  # noqa: PLC0415
     from harness.clock import MonotonicClock  # noqa: PLC0415
+    from harness.evidence import folder as store  # noqa: PLC0415
+    from harness.evidence import journal, seal  # noqa: PLC0415
     from harness.rig import pair as pairs  # noqa: PLC0415
     from harness.rig.session import open_rig  # noqa: PLC0415
 
@@ -134,12 +137,14 @@ def resume(
 
 
 def _carry_out(folder: RunFolder, plan: Plan, rig: Rig, output: Output, registry_url: str | None) -> None:
-    from harness import journal, runner, state  # noqa: PLC0415
-    from harness.attest import places  # noqa: PLC0415
+    from harness.campaign import state  # noqa: PLC0415
+    from harness.campaign.estimate import estimate  # noqa: PLC0415
+    from harness.campaign.run import runner  # noqa: PLC0415
     from harness.cli.progress import RunProgress  # noqa: PLC0415
     from harness.clock import MonotonicClock  # noqa: PLC0415
-    from harness.estimate import estimate  # noqa: PLC0415
+    from harness.evidence import journal  # noqa: PLC0415
     from harness.interrupt import Interrupt, on_signals  # noqa: PLC0415
+    from harness.registry import places  # noqa: PLC0415
     from harness.registry.registry import open_registry  # noqa: PLC0415
 
     events = journal.read(folder.journal) if folder.journal.exists() else []

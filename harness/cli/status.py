@@ -12,8 +12,8 @@ from harness.cli.terminal import Output
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.state import RunStatus
-    from harness.store import RunFolder
+    from harness.campaign.state import RunStatus
+    from harness.evidence.folder import RunFolder
 
 
 def status(
@@ -25,8 +25,10 @@ def status(
 
     Evidence that was changed since the run ended is refused with 21. Touches no machine.
     """
-    from harness import journal, seal, state, store  # noqa: PLC0415
-    from harness import plan as plans  # noqa: PLC0415
+    from harness.campaign import plan as plans  # noqa: PLC0415
+    from harness.campaign import state  # noqa: PLC0415
+    from harness.evidence import folder as store  # noqa: PLC0415
+    from harness.evidence import journal, seal  # noqa: PLC0415
 
     folder = store.find(run)
     sealed = seal.require(folder)
@@ -54,7 +56,7 @@ def status(
 
 def _evidence(run: RunFolder, status: RunStatus, *, sealed: bool) -> Iterator[str]:
     """What is known of the run's files."""
-    from harness import seal  # noqa: PLC0415
+    from harness.evidence import seal  # noqa: PLC0415
 
     if sealed:
         yield f"Evidence: as it was when the run ended, by {seal.EVIDENCE_SUMS}."

@@ -15,7 +15,7 @@ import libvirt
 from harness.clock import Clock
 from harness.migration.options import MigrationOptions
 from harness.rig import uri
-from harness.rig.guest import DOMAIN
+from harness.rig.guest.domain import DOMAIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

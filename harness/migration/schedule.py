@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from harness.campaign import Overlap
+from harness.campaign.model import Overlap
+from harness.campaign.plan import PlannedMigration
 from harness.clock import NS_PER_S
-from harness.journal import Event
-from harness.plan import PlannedMigration
+from harness.evidence.journal import Event
 
 AWAIT_S = 1.0
 """How long to wait at most for a running migration before asking again; its return should wake the caller."""

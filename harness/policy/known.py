@@ -12,15 +12,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.attest.monitors.contract import ARCHITECTURE_TYPE
+from harness.attest.monitor.kinds.contract import ARCHITECTURE_TYPE
+from harness.attest.monitor.watch import TRUST_TIER
 from harness.attest.reasons import BELIEVED, GRAVITY, Reason, Tier
-from harness.attest.watch import TRUST_TIER
-from harness.journal import Json
+from harness.evidence.journal import Json
 from harness.policy.server import Server, Trust
 from harness.policy.threats import CELLS, COLUMNS, Cell
 
 if TYPE_CHECKING:
-    from harness.registry.instant import Instant
+    from harness.instant import Instant
     from harness.registry.registry import Registry
     from harness.registry.values import Attester, Property, StoredResult
 

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import ClassVar
 
 from harness.errors import RecordError, SodbenchError
-from harness.journal import Json
+from harness.evidence.journal import Json
 from harness.policy.capability import Capability, Table, near
 from harness.policy.packages import PACKAGES
 from harness.policy.threats import BOTH, CELLS, OPTIONS, Aspect, Cell

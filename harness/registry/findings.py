@@ -16,10 +16,11 @@ from sqlalchemy.orm import Session
 from harness.attest.evidence import RefusedError
 from harness.attest.reasons import BELIEVED, Reason, Tier
 from harness.clock import NS_PER_S
-from harness.journal import Json
-from harness.registry import audit_log, identities
+from harness.evidence.journal import Json
+from harness.instant import Instant
+from harness.registry import identities
+from harness.registry.audit import log as audit_log
 from harness.registry.errors import RegistryError
-from harness.registry.instant import Instant
 from harness.registry.models import AttesterRow, ChallengeRow, KeyRow, MemoryRow, ResultRow
 from harness.registry.values import Issued, StoredResult, checked_json, checked_name
 

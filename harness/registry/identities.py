@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session, selectinload
 
 from harness.attest.evidence import KeyType, RefusedError
 from harness.attest.reasons import Reason
-from harness.journal import Json
-from harness.registry import audit_log
-from harness.registry.instant import Instant
+from harness.evidence.journal import Json
+from harness.instant import Instant
+from harness.registry.audit import log as audit_log
 from harness.registry.models import AttesterRow, IdentityEventRow, KeyRow, MemoryRow
 from harness.registry.values import Attester, Enrolment, IdentityEvent, Kind, KnownKey, Step, TpmFacts
 

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Composite, DeclarativeBase, Mapped, composite, mapped_column, relationship
 
-from harness.registry.instant import Instant
+from harness.instant import Instant
 from harness.registry.response_states import FINAL, FOLLOWING
 
 APPEND_ONLY = (

@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session, joinedload
 
 from harness.attest.evidence import RefusedError
 from harness.attest.reasons import Reason
-from harness.registry import audit_log, identities
-from harness.registry.instant import Instant
+from harness.instant import Instant
+from harness.registry import identities
+from harness.registry.audit import log as audit_log
 from harness.registry.models import AttesterRow, PlacementRow
 from harness.registry.values import Placement
 

@@ -12,11 +12,11 @@ from typing import cast
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from harness.journal import Json
-from harness.registry import audit_log
+from harness.evidence.journal import Json
+from harness.instant import Instant
+from harness.registry.audit import log as audit_log
 from harness.registry.database import Database
 from harness.registry.errors import RegistryError
-from harness.registry.instant import Instant
 from harness.registry.models import RequestRow
 from harness.registry.values import checked_json, checked_name, checked_text
 

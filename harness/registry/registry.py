@@ -14,12 +14,12 @@ from types import TracebackType
 from harness import clock
 from harness.attest.evidence import KeyType, RefusedError
 from harness.attest.reasons import Reason
-from harness.journal import Json
+from harness.evidence.journal import Json
+from harness.instant import Instant
 from harness.registry import findings, identities, placements, properties, schema
-from harness.registry.audit import Audit
+from harness.registry.audit.audit import Audit
 from harness.registry.database import Database, sqlite_url
 from harness.registry.errors import ConstraintError
-from harness.registry.instant import Instant
 from harness.registry.protection import Protection
 from harness.registry.responses import Responses
 from harness.registry.values import (

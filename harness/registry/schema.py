@@ -19,10 +19,10 @@ from sqlalchemy.orm import Session
 
 from harness import __version__
 from harness.clock import NS_PER_S, MonotonicClock, sleep
-from harness.registry import audit_log
+from harness.instant import Instant
+from harness.registry.audit import log as audit_log
 from harness.registry.database import Database
 from harness.registry.errors import NoRegistryError, RegistryError
-from harness.registry.instant import Instant
 from harness.registry.translation import translated
 
 VERSION_TABLE = "registry_version"

@@ -14,9 +14,9 @@ from typing import Literal, TypeAlias
 
 from harness.attest.evidence import KeyType
 from harness.attest.reasons import Tier
-from harness.journal import Json
+from harness.evidence.journal import Json
+from harness.instant import Instant, expired
 from harness.registry.errors import RegistryError
-from harness.registry.instant import Instant, expired
 
 Kind: TypeAlias = Literal["host", "guest"]
 Step: TypeAlias = Literal["enrolled", "re-enrolled", "held", "revoked", "released"]

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.report import compose, material, render
-from harness.report.document import Document
-from harness.report.render import FORMATS
-from harness.store import RunFolder, write_atomic
+from harness.evidence.folder import RunFolder, write_atomic
+from harness.report import compose, material
+from harness.report.document import render
+from harness.report.document.model import Document
+from harness.report.document.render import FORMATS
 
 __all__ = ["FORMATS", "Report", "build"]
 

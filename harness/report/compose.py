@@ -9,30 +9,19 @@ from typing import TypeAlias
 
 import pandas as pd
 
-from harness.report import (
-    answers,
-    attacks,
-    attestation,
-    attestation_figures,
-    charts,
-    curves,
-    drawing,
-    moves,
-    proofs,
-    provenance,
-    quantity,
-    response,
-    response_periodic,
-    scatters,
-    service,
-    timeline,
-    validity,
-    verification_cost,
-)
-from harness.report.document import Block, Document, Figure, Paragraph, Section
+from harness.report import provenance, validity
+from harness.report.attestation import attacks, verification_cost
+from harness.report.attestation import figures as attestation_figures
+from harness.report.attestation import rows as proofs
+from harness.report.attestation import section as attestation
+from harness.report.document import drawing, quantity
+from harness.report.document.model import Block, Document, Figure, Paragraph, Section
 from harness.report.material import Material
+from harness.report.migration import answers, charts, curves, moves, scatters, service, timeline
+from harness.report.migration.timeline import Course
+from harness.report.response import periodic
+from harness.report.response import section as response
 from harness.report.story import Attempt
-from harness.report.timeline import Course
 
 Job: TypeAlias = Callable[[], Figure | None]
 """What draws one figure, or finds that there is nothing to draw; with its data, so that any process can."""
@@ -82,13 +71,13 @@ def _responses(material: Material, figures: Sequence[Figure]) -> list[Section]:
     """What it costs to respond, for a run with responses; else what a file says of attesting at intervals."""
     if len(material.responses):
         return [response.section(material, figures)]
-    return [] if material.periodic is None else [response_periodic.section(material.periodic, figures)]
+    return [] if material.periodic is None else [periodic.section(material.periodic, figures)]
 
 
 def _response_figures(material: Material) -> list[Job]:
     drawn: list[Job] = [partial(response.figure, material)] if len(material.responses) else []
     if material.periodic is not None:
-        drawn.append(partial(response_periodic.figure, material.periodic))
+        drawn.append(partial(periodic.figure, material.periodic))
     return drawn
 
 

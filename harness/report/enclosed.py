@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from harness import disk
 from harness.errors import RecordError
+from harness.evidence.folder import require_version
 from harness.sentence import sentence
-from harness.store import require_version
 
 UNKNOWN = "not recorded in the file"
 

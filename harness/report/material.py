@@ -17,16 +17,20 @@ from typing import Any
 
 import pandas as pd
 
-from harness import journal, resources, results, seal, series, store, wall_time
+from harness import resources
+from harness.analysis import series
+from harness.analysis import table as results
 from harness.errors import RecordError
-from harness.journal import Event, Json
-from harness.metric import Metric
+from harness.evidence import folder as store
+from harness.evidence import journal, seal, wall_time
+from harness.evidence.folder import RunFolder
+from harness.evidence.journal import Event, Json
+from harness.evidence.metric import Metric
+from harness.evidence.wall_time import WallTime
 from harness.report import enclosed, naming, story
 from harness.report.enclosed import Adversary, Benchmarks, Periodic
 from harness.report.naming import Names
 from harness.report.story import Attempt
-from harness.store import RunFolder
-from harness.wall_time import WallTime
 
 PAPER_COLUMNS: Mapping[str, tuple[str, float]] = {
     "total_time_s": ("total_time", 1.0),
@@ -70,14 +74,15 @@ class Material:
         finished: Whether the run itself came to its end.
         wall_time: Where its time went; None for one that was resumed or is not finished.
         metrics: Tidy long table, one row a value; see results/README.md.
-        gaps: Heartbeat gaps, as :func:`harness.series.gaps` gives them; so the next two.
+        gaps: Heartbeat gaps, as :func:`harness.analysis.series.gaps` gives them; so the next two.
         precopy: Curves of the bytes left to send.
         timelines: The workloads' reports.
         machines: Machine and moment to its facts, flattened to text.
         clocks: One entry a machine.
         paper: Workload to metric to the paper's value in stored units.
         definitions: The metrics the tool knows.
-        attestations: The attestations, as :func:`harness.results.attestations` gives them; empty without any.
+        attestations: The attestations, as :func:`harness.analysis.table.attestations` gives them; empty
+            without any.
         attestations_missed: How many were due and passed over, because the ones before took too long; None
             where nobody counted.
         attesters_restarted: How often the attester of a machine had to be started again; without those that
@@ -86,7 +91,7 @@ class Material:
             the trial, the reason and why.
         benchmarks: What the steps of the verification cost elsewhere, where a file was given.
         adversary: Which attacks were tried on the verifier, where a file was given.
-        responses: The responses, as :func:`harness.results.responses` gives them; empty without any.
+        responses: The responses, as :func:`harness.analysis.table.responses` gives them; empty without any.
         periodic: What attesting at intervals costs a workload, where a file was given.
         unsealed: Whether the run has ended and its evidence has no sums all the same.
     """

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from harness.report import quantity
-from harness.report.document import MISSING, Block, Cell, Code, Column, Paragraph, Table
+from harness.evidence.wall_time import WallTime
+from harness.report.document import quantity
+from harness.report.document.model import MISSING, Block, Cell, Code, Column, Paragraph, Table
 from harness.report.material import ClockFact, Definition, Material
-from harness.wall_time import WallTime
 
 MANIFEST = (
     ("campaign", "Campaign"),

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.clock import NS_PER_S
-from harness.journal import Event, Json
-from harness.verdict import bounded
+from harness.evidence.journal import Event, Json
+from harness.evidence.verdict import bounded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

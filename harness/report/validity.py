@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 
-from harness.report import quantity
-from harness.report.answers import joined
-from harness.report.document import MISSING, Block, Callout, Cell, Code, Column, Paragraph, Table
+from harness.report.document import quantity
+from harness.report.document.model import MISSING, Block, Callout, Cell, Code, Column, Paragraph, Table
 from harness.report.material import Material
+from harness.report.migration.answers import joined
 from harness.report.naming import Names, with_note
 from harness.report.story import Attempt
 

@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.attest import authorities, enrolment
-from harness.attest.attester import Attester
+from harness.attest.attester.contract import Attester
+from harness.attest.identity import authorities, enrolment
 from harness.clock import Clock
+from harness.evidence.journal import Journal
+from harness.evidence.observers.contract import Record
 from harness.interrupt import Interrupt
-from harness.journal import Journal
-from harness.observers.contract import Record
 from harness.policy.request import Request
 from harness.registry.registry import Registry
-from harness.response import launching
-from harness.response.guard import Guard, Terms
-from harness.rig import guest
-from harness.rig.guest import GuestSpec
+from harness.response.act import launching
+from harness.response.act.guard import Guard, Terms
+from harness.rig.guest import domain
+from harness.rig.guest.domain import GuestSpec
 from harness.rig.session import Rig
 
 MEMORY_MIB = 1024
@@ -70,8 +70,8 @@ class Deployment:
         """Start the guest on `host` and enrol it."""
         begin_ns = self._clock.now_ns()
         machine = self._rig.hosts[host]
-        guest.boot(self._rig.hypervisors.connect()[host], machine, spec)
-        guest.await_login(self._rig.guest, machine, spec, timeout_s=boot_limit_s, clock=self._clock)
+        domain.boot(self._rig.hypervisors.connect()[host], machine, spec)
+        domain.await_login(self._rig.guest, machine, spec, timeout_s=boot_limit_s, clock=self._clock)
         up_ns = self._clock.now_ns()
         vm = self._terms.vm
         if self._registry.attester(vm) is not None:

@@ -1,8 +1,8 @@
 """What a provider lays down about responses: in which order, how often, and what if there is no way.
 
 A value that a person writes and reviews, so the model is strict: an unknown key is an error and nothing has
-a hidden meaning. This module must never decide anything (:mod:`harness.response.decide` does) and never
-read a file (:mod:`harness.response.policy_file` does).
+a hidden meaning. This module must never decide anything (:mod:`harness.response.decide.decide` does) and
+never read a file (:mod:`harness.response.policy_file` does).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 from harness.clock import NS_PER_S
 
 Order: TypeAlias = Literal["strictest-first", "oldest-request", "name"]
-"""Which of many VMs on a bad server goes first; see :mod:`harness.response.order`."""
+"""Which of many VMs on a bad server goes first; see :mod:`harness.response.decide.order`."""
 
 Resort: TypeAlias = Literal["hold", "suspend", "shut-down"]
 """What is done with a VM that can go nowhere: it runs on, it is stopped where it is, or it is ended."""

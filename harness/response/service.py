@@ -9,25 +9,25 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from harness.attest.monitoring_schedule import LIFE_IN_INTERVALS
+from harness.attest.monitor.schedule import LIFE_IN_INTERVALS
 from harness.clock import NS_PER_S, Clock
 from harness.errors import GuestError, PrerequisiteError
-from harness.flight import Flights
+from harness.evidence.observers.contract import Record, Scene
+from harness.evidence.observers.job import JobStatistics
+from harness.evidence.observers.qmp import Qmp
 from harness.interrupt import Interrupt
+from harness.migration.flight import Flights
 from harness.migration.options import MigrationOptions
-from harness.observers.contract import Record, Scene
-from harness.observers.job import JobStatistics
-from harness.observers.qmp import Qmp
 from harness.registry.registry import Registry
-from harness.response import launching
-from harness.response.cause import Cause
-from harness.response.guard import Guard, Terms, Watchtower
-from harness.response.hysteresis import Held, VmHistory
-from harness.response.loop import Loop
-from harness.response.proving import Prover
-from harness.response.recovering import Recoverer
-from harness.rig import guest
-from harness.rig.guest import DOMAIN
+from harness.response.act import launching
+from harness.response.act.guard import Guard, Terms, Watchtower
+from harness.response.act.loop import Loop
+from harness.response.act.prover import Prover
+from harness.response.act.recoverer import Recoverer
+from harness.response.decide.cause import Cause
+from harness.response.decide.hysteresis import Held, VmHistory
+from harness.rig.guest import domain
+from harness.rig.guest.domain import DOMAIN
 from harness.rig.session import Rig
 
 _LOOK_UP_S = 0.5
@@ -117,7 +117,7 @@ class Service:
 
     def _uuid(self) -> str:
         connections = self._rig.hypervisors.connect()
-        found = guest.locate(connections)
+        found = domain.locate(connections)
         if not found:
             raise PrerequisiteError(
                 "there is no guest to guard", where="a, b", remedy="`sodbench guest launch` deploys one"
@@ -129,7 +129,7 @@ class Service:
 
         What is remembered of it: that a response had suspended it, so that it is not what a person stopped.
         """
-        here, runs = guest.only_on(self._rig.hypervisors.connect())
+        here, runs = domain.only_on(self._rig.hypervisors.connect())
         last = self._registry.placement(self._vm)
         epoch = last.epoch if last is not None and last.host == here else None
         if epoch is None:

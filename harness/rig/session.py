@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from harness.campaign import Accelerator
+from harness.campaign.model import Accelerator
 from harness.clock import Clock
 from harness.errors import GuestError
-from harness.journal import Json
-from harness.rig import acceleration, image, lock
-from harness.rig.guest import GuestSpec, destroy, specify
+from harness.evidence.journal import Json
+from harness.rig import acceleration, lock
+from harness.rig.guest import image
+from harness.rig.guest.domain import GuestSpec, destroy, specify
 from harness.rig.host import Host
 from harness.rig.hypervisors import Hypervisors
 from harness.rig.limits import Limits

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 KEPT = 8
 """So many different problems are kept of one output; further ones are counted. An attempt may have reasons of
-other kinds beside them (:mod:`harness.verdict`), which must not push that count out."""
+other kinds beside them (:mod:`harness.evidence.verdict`), which must not push that count out."""
 
 LENGTH = 400
 """A longer text is cut and ends with an ellipsis; characters. A test of steadiness fits."""

@@ -19,9 +19,9 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.clock import NS_PER_S
-from harness.workloads import capture, rtp
 from harness.workloads.contract import Line, Process, Site, Step, Timeline
-from harness.workloads.rtp import Packet
+from harness.workloads.packets import capture, rtp
+from harness.workloads.packets.rtp import Packet
 from harness.workloads.steadiness import level
 
 PERIOD_S = 1.0

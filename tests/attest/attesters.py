@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from harness.attest.appraisal import AppraisalPolicy, ReferenceValues, Require
-from harness.attest.attester import Answer, Ask, AttesterError, CreatedKey, Identity, Properties
+from harness.attest.attester.contract import Answer, Ask, AttesterError, CreatedKey, Identity, Properties
 from harness.attest.evidence import Evidence, KeyType, Moments
 from harness.attest.reasons import Reason
+from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues, Require
 from harness.clock import Clock
 from harness.registry.registry import Registry
 from harness.registry.values import Enrolment, Kind, NewKey, TpmFacts

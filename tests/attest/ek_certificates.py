@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 if TYPE_CHECKING:
-    from harness.attest.certificate import Certificate
+    from harness.attest.identity.certificate import Certificate
 
 NOW = datetime(2030, 6, 1, tzinfo=UTC)
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
@@ -77,7 +77,7 @@ class Authority:
     @property
     def trusted(self) -> Certificate:
         """Its certificate, as the product has read it."""
-        from harness.attest.certificate import Certificate
+        from harness.attest.identity.certificate import Certificate
 
         return Certificate.of(self.certificate)
 

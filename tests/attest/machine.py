@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.attest import authorities
-from harness.attest.authorities import Authorities
-from harness.attest.channel import LocalAttester
+from harness.attest.attester.channel import LocalAttester
+from harness.attest.identity import authorities
+from harness.attest.identity.authorities import Authorities
 from harness.clock import MonotonicClock
 from tests.attest import ek_certificates, logs
 from tests.attest.local_tpm import LocalTpm, running

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.attest.algorithms import Alg
-from harness.attest.structures import Attest, ClockInfo, Public, Selection, Signature
+from harness.attest.tpm.algorithms import Alg
+from harness.attest.tpm.structures import Attest, ClockInfo, Public, Selection, Signature
 
 
 def number(value: int, size_bytes: int) -> bytes:

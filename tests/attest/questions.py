@@ -7,14 +7,14 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from harness.attest.appraisal import AppraisalPolicy, ImaReference, ReferenceValues, Require
 from harness.attest.evidence import Evidence, KeyType
-from harness.attest.memory import Memory
-from harness.attest.question import Challenge, EnrolledKey, Question
 from harness.attest.reasons import Reason, Tier
+from harness.attest.reference.policy import AppraisalPolicy, ImaReference, ReferenceValues, Require
 from harness.attest.result import worst
-from harness.attest.structures import ClockInfo
-from harness.attest.verifier import Verification, verify
+from harness.attest.tpm.structures import ClockInfo
+from harness.attest.verify.memory import Memory
+from harness.attest.verify.question import Challenge, EnrolledKey, Question
+from harness.attest.verify.verifier import Verification, verify
 from tests.attest import logs
 from tests.attest.logs import Line, Measured
 from tests.attest.software_tpm import CLOCK, FIRMWARE, SoftwareTpm

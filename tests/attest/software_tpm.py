@@ -20,11 +20,11 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
-from harness.attest import structures
-from harness.attest.algorithms import BANK_ALG, NIST_P256, Alg
-from harness.attest.credential import kdfa, kdfe
 from harness.attest.evidence import Bank, Evidence, ImaExcerpt, KeyType, Moments
-from harness.attest.structures import Attest, ClockInfo, Public, Selection, Signature, Symmetric
+from harness.attest.tpm import structures
+from harness.attest.tpm.algorithms import BANK_ALG, NIST_P256, Alg
+from harness.attest.tpm.credential import kdfa, kdfe
+from harness.attest.tpm.structures import Attest, ClockInfo, Public, Selection, Signature, Symmetric
 from tests.attest import marshal
 
 AK_ATTRIBUTES = 0x00050072

@@ -6,15 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from harness.attest import appraisal_file
-from harness.attest.appraisal import (
-    ImaReference,
-    ReferenceValues,
-    ima_basis,
-)
 from harness.attest.evidence import Evidence, KeyType, RefusedError
 from harness.attest.reasons import Reason, Tier
-from harness.attest.reference import merge, record, to_yaml
+from harness.attest.reference import files as appraisal_file
+from harness.attest.reference.policy import ImaReference, ReferenceValues, ima_basis
+from harness.attest.reference.values import merge, record, to_yaml
 from tests.attest import logs
 from tests.attest.logs import Line, Measured
 from tests.attest.questions import (

@@ -8,16 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.attest import appraisal_file
-from harness.attest.appraisal import (
-    AppraisalPolicy,
-    ImaReference,
-    ReferenceValues,
-    contradictions,
-)
-from harness.attest.appraisal_file import AppraisalFileError
 from harness.attest.evidence import KeyType
-from harness.attest.reference import to_yaml
+from harness.attest.reference import files as appraisal_file
+from harness.attest.reference.files import AppraisalFileError
+from harness.attest.reference.policy import AppraisalPolicy, ImaReference, ReferenceValues, contradictions
+from harness.attest.reference.values import to_yaml
 from harness.errors import CampaignError
 from tests.attest.questions import (
     PCRS,

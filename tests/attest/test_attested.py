@@ -10,12 +10,12 @@ from typing import Any, cast
 
 import pytest
 
-from harness import attested
-from harness.attest.attester import AttesterError
-from harness.cli import attest_machines
+from harness.attest.attester.contract import AttesterError
+from harness.campaign.run import attestation
+from harness.cli.attest import machines
 from harness.clock import MonotonicClock
-from harness.journal import Event, Journal, read
-from harness.observers.contract import Record
+from harness.evidence.journal import Event, Journal, read
+from harness.evidence.observers.contract import Record
 from harness.rig.host import CommandError, Host
 from tests.attest.ek_certificates import Authority, pem
 
@@ -48,7 +48,7 @@ def restarts(folder: Path) -> list[Event]:
 
 def test_an_attester_that_had_to_be_started_again_is_in_the_evidence(tmp_path: Path) -> None:
     with recorded(tmp_path) as record, ExitStack() as stack:
-        asked = attested.channel(cast(Host, Ending("b")), record, stack)
+        asked = attestation.channel(cast(Host, Ending("b")), record, stack)
         for number in range(3):
             with pytest.raises(AttesterError):
                 asked.properties()
@@ -80,10 +80,10 @@ class Certified:
 def vouching(monkeypatch: pytest.MonkeyPatch, hosts: dict[str, Certified]) -> set[bytes]:
     """The subjects of the roots that vouch for a guest's TPM."""
     pair = SimpleNamespace(machines={"a": "a", "b": "b"}, attest_roots=None, tpm={})
-    monkeypatch.setattr(attest_machines, "Host", lambda role, _clock: hosts[role])
-    monkeypatch.setattr(attest_machines, "_guest", lambda *_given: Ending("guest"))
-    with attest_machines.reached(cast(Any, pair), ["guest"], CLOCK) as found:
-        known, _notice = attest_machines.vouching(found["guest"], cast(Any, pair), None)
+    monkeypatch.setattr(machines, "Host", lambda role, _clock: hosts[role])
+    monkeypatch.setattr(machines, "_guest", lambda *_given: Ending("guest"))
+    with machines.reached(cast(Any, pair), ["guest"], CLOCK) as found:
+        known, _notice = machines.vouching(found["guest"], cast(Any, pair), None)
     return {root.fields.subject.public_bytes() for root in known.roots}
 
 

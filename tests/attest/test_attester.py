@@ -12,13 +12,13 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from harness.attest.attester import AttesterError
-from harness.attest.channel import LocalAttester
-from harness.attest.credential import make_credential
+from harness.attest.attester.channel import LocalAttester
+from harness.attest.attester.contract import AttesterError
 from harness.attest.evidence import Evidence, KeyType
-from harness.attest.keys import AttestationKey
 from harness.attest.reasons import Reason
-from harness.attest.structures import (
+from harness.attest.tpm.credential import make_credential
+from harness.attest.tpm.keys import AttestationKey
+from harness.attest.tpm.structures import (
     ENDORSEMENT,
     GENERATED,
     QUOTE,

@@ -11,10 +11,10 @@ from typing import Literal
 
 import pytest
 
-from harness.attest import eventlog, ima
-from harness.attest.attester import AttesterError
-from harness.attest.channel import LocalAttester
+from harness.attest.attester.channel import LocalAttester
+from harness.attest.attester.contract import AttesterError
 from harness.attest.evidence import ImaExcerpt
+from harness.attest.logs import eventlog, ima
 from harness.attest.reasons import Reason
 from tests.attest import logs
 from tests.attest.attesting import ask, attesting, configured, conversation, with_library

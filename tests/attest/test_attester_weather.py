@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.attest.attester import AttesterError
-from harness.attest.channel import LocalAttester
-from harness.attest.keys import AttestationKey
+from harness.attest.attester.channel import LocalAttester
+from harness.attest.attester.contract import AttesterError
 from harness.attest.reasons import Reason
-from harness.attest.structures import parse_attest, parse_signature
+from harness.attest.tpm.keys import AttestationKey
+from harness.attest.tpm.structures import parse_attest, parse_signature
 from tests.attest.attesting import FILES, PROGRAM, PYTHON, ask, attesting, configured, left_behind
 from tests.attest.local_tpm import LocalTpm
 

@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from harness.attest.authorities import load, of_machine, parse
+from harness.attest.identity.authorities import load, of_machine, parse
 from harness.errors import CampaignError
 from harness.rig.host import Host
 from tests.attest import slips

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.attest.binding import Linkage, Linked, Proved, host_nonce, verify_linked
 from harness.attest.evidence import KeyType, RefusedError
-from harness.attest.memory import Memory
-from harness.attest.question import EnrolledKey
+from harness.attest.guest.binding import Linkage, Linked, Proved, host_nonce, verify_linked
 from harness.attest.reasons import Reason, Tier
 from harness.attest.result import AttestationResult
-from harness.attest.verifier import Verification
+from harness.attest.verify.memory import Memory
+from harness.attest.verify.question import EnrolledKey
+from harness.attest.verify.verifier import Verification
 from tests.attest.software_tpm import CLOCK, FIRMWARE, SoftwareTpm, changed
 
 UUID = "3f1c9a52-7a1e-4a5e-9b42-0d6b1f6f6c01"

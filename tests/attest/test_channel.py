@@ -16,9 +16,9 @@ from typing import cast
 import paramiko
 import pytest
 
-from harness.attest import channel
-from harness.attest.attester import SAID_REASONS, Answer, Attester, AttesterError, Limits
-from harness.attest.channel import INSTALLED, LocalAttester, RemoteAttester
+from harness.attest.attester import channel
+from harness.attest.attester.channel import INSTALLED, LocalAttester, RemoteAttester
+from harness.attest.attester.contract import SAID_REASONS, Answer, Attester, AttesterError, Limits
 from harness.attest.evidence import Evidence, KeyType
 from harness.attest.reasons import SILENT, Reason
 from harness.clock import MonotonicClock

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.attest.continuity import (
+from harness.attest.guest.continuity import (
     Continuity,
     ContinuityPolicy,
     Destination,
@@ -19,7 +19,7 @@ from harness.attest.continuity import (
     check,
 )
 from harness.attest.reasons import Reason, Tier
-from harness.attest.structures import ClockInfo
+from harness.attest.tpm.structures import ClockInfo
 
 S = 10**9
 

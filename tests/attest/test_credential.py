@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from harness.attest import keys
-from harness.attest.algorithms import Alg
-from harness.attest.credential import kdfa, kdfe, make_credential
 from harness.attest.evidence import KeyType, RefusedError
 from harness.attest.reasons import Reason
-from harness.attest.structures import Public, Symmetric, name_of, parse_public
+from harness.attest.tpm import keys
+from harness.attest.tpm.algorithms import Alg
+from harness.attest.tpm.credential import kdfa, kdfe, make_credential
+from harness.attest.tpm.structures import Public, Symmetric, name_of, parse_public
 from tests.attest import marshal
 from tests.attest.local_tpm import LocalTpm
 from tests.attest.software_tpm import SoftwareTpm

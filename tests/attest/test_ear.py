@@ -14,11 +14,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from harness.attest import ear
-from harness.attest.ear import VerifierId
 from harness.attest.evidence import KeyType, RefusedError
 from harness.attest.reasons import Reason, Tier
 from harness.attest.result import AttestationResult
+from harness.attest.tokens import ear
+from harness.attest.tokens.ear import VerifierId
 from tests.attest.questions import NONCE, judged, platform, policy
 from tests.attest.software_tpm import SoftwareTpm
 

@@ -15,12 +15,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.attest import endorsement, structures
-from harness.attest.certificate import Certificate, read
-from harness.attest.chain import MAX_CHAIN_DEPTH
-from harness.attest.endorsement import Endorsement, authorities, check, split
 from harness.attest.evidence import KeyType, RefusedError
+from harness.attest.identity import endorsement
+from harness.attest.identity.certificate import Certificate, read
+from harness.attest.identity.chain import MAX_CHAIN_DEPTH
+from harness.attest.identity.endorsement import Endorsement, authorities, check, split
 from harness.attest.reasons import Reason
+from harness.attest.tpm import structures
 from tests.attest import ek_certificates as made
 from tests.attest import marshal
 from tests.attest.ek_certificates import NOW, Authority

@@ -6,8 +6,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from harness.attest.endorsement import MAX_CERTIFICATE_BYTES, MAX_CERTIFICATES, check
 from harness.attest.evidence import KeyType, RefusedError
+from harness.attest.identity.endorsement import MAX_CERTIFICATE_BYTES, MAX_CERTIFICATES, check
 from harness.attest.reasons import Reason
 from tests.attest.ek_certificates import NOW, Authority, tpm_names
 from tests.attest.software_tpm import SoftwareTpm

@@ -13,20 +13,29 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from harness.attest import authorities, enrolment, structures
-from harness.attest.appraisal import AppraisalPolicy, ReferenceValues
-from harness.attest.appraisal_file import load_policy
-from harness.attest.attester import Answer, Ask, Attester, AttesterError, CreatedKey, Identity, Properties
-from harness.attest.authorities import NOBODY
-from harness.attest.endorsement import Endorsement, check
-from harness.attest.enrolment import Request, check_place, enrol
+from harness.attest.attester.contract import (
+    Answer,
+    Ask,
+    Attester,
+    AttesterError,
+    CreatedKey,
+    Identity,
+    Properties,
+)
 from harness.attest.evidence import KeyType, RefusedError
-from harness.attest.places import policy_file
+from harness.attest.examine.recording import genuine
+from harness.attest.examine.round import Examiner
+from harness.attest.identity import authorities, enrolment
+from harness.attest.identity.authorities import NOBODY
+from harness.attest.identity.endorsement import Endorsement, check
+from harness.attest.identity.enrolment import Request, check_place, enrol
 from harness.attest.reasons import Reason, Tier
-from harness.attest.recording import genuine
-from harness.attest.reference import record
-from harness.attest.round import Examiner
+from harness.attest.reference.files import load_policy
+from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues
+from harness.attest.reference.values import record
+from harness.attest.tpm import structures
 from harness.clock import MonotonicClock
+from harness.registry.places import policy_file
 from harness.registry.registry import Registry, open_registry, sqlite_url
 from harness.registry.values import NewKey
 from tests.attest import marshal, slips

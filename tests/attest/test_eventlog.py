@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.attest import eventlog
 from harness.attest.evidence import Bank, RefusedError
+from harness.attest.logs import eventlog
 from harness.attest.reasons import Reason
 from tests.attest import logs
 from tests.attest.logs import Measured

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from harness.attest import eventlog
 from harness.attest.evidence import Bank, RefusedError
+from harness.attest.logs import eventlog
 from tests.attest import logs
 from tests.attest.logs import Measured
 

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from harness.attest import evidence_file
-from harness.attest.attester import Answer
+from harness.attest.attester.contract import Answer
 from harness.attest.evidence import KeyType, RefusedError
-from harness.attest.evidence_file import EvidenceFile, answerable
-from harness.attest.outcome import Asked
-from harness.attest.question import Challenge
+from harness.attest.examine import evidence_file
+from harness.attest.examine.evidence_file import EvidenceFile, answerable
+from harness.attest.examine.outcome import Asked
 from harness.attest.reasons import Reason
+from harness.attest.verify.question import Challenge
 from harness.clock import NS_PER_S
 from harness.errors import RecordError
-from harness.registry.instant import Instant
+from harness.instant import Instant
 from tests.attest.logs import excerpt, running_system
 from tests.attest.software_tpm import NONCE, SoftwareTpm
 

@@ -10,22 +10,22 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from harness.attest import structures
-from harness.attest.algorithms import Alg
-from harness.attest.appraisal_file import load_policy
-from harness.attest.authorities import NOBODY, parse
-from harness.attest.credential import make_credential
-from harness.attest.endorsement import check, pinned
-from harness.attest.enrolment import Request, enrol
 from harness.attest.evidence import KeyType, RefusedError
-from harness.attest.keys import AttestationKey
-from harness.attest.places import policy_file
+from harness.attest.examine.recording import genuine
+from harness.attest.examine.round import Examiner
+from harness.attest.identity.authorities import NOBODY, parse
+from harness.attest.identity.endorsement import check, pinned
+from harness.attest.identity.enrolment import Request, enrol
 from harness.attest.reasons import Reason, Tier
-from harness.attest.recording import genuine
-from harness.attest.reference import record
-from harness.attest.round import Examiner
-from harness.attest.structures import Public, Symmetric
+from harness.attest.reference.files import load_policy
+from harness.attest.reference.values import record
+from harness.attest.tpm import structures
+from harness.attest.tpm.algorithms import Alg
+from harness.attest.tpm.credential import make_credential
+from harness.attest.tpm.keys import AttestationKey
+from harness.attest.tpm.structures import Public, Symmetric
 from harness.clock import MonotonicClock
+from harness.registry.places import policy_file
 from harness.registry.registry import Registry, open_registry, sqlite_url
 from tests.attest import marshal
 from tests.attest.ek_certificates import NOW, Authority, PrivateKey, pem

@@ -8,10 +8,10 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.attest.continuity import Sighting
-from harness.attest.history import find_clones, find_rollbacks, review
+from harness.attest.guest.continuity import Sighting
+from harness.attest.guest.history import find_clones, find_rollbacks, review
 from harness.attest.reasons import Reason
-from harness.attest.structures import ClockInfo
+from harness.attest.tpm.structures import ClockInfo
 
 S = 10**9
 MS = 10**6

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.attest import ima
 from harness.attest.evidence import Bank, ImaExcerpt, RefusedError
-from harness.attest.ima import ImaState
+from harness.attest.logs import ima
+from harness.attest.logs.ima import ImaState
 from harness.attest.reasons import Reason
 from tests.attest import logs
 from tests.attest.logs import Line

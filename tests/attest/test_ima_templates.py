@@ -9,9 +9,9 @@ from typing import Literal
 
 import pytest
 
-from harness.attest import ima
 from harness.attest.evidence import ImaExcerpt, RefusedError
-from harness.attest.ima import ImaState
+from harness.attest.logs import ima
+from harness.attest.logs.ima import ImaState
 from harness.attest.reasons import Reason
 from tests.attest.ima_entries import Entry, digest, excerpt, hexed, name, number, value
 

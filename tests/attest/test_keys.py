@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from harness.attest import keys
-from harness.attest.algorithms import NIST_P256, Alg
 from harness.attest.evidence import KeyType, RefusedError
-from harness.attest.keys import AttestationKey
 from harness.attest.reasons import Reason
-from harness.attest.structures import Public, Signature, Symmetric, parse_signature
+from harness.attest.tpm import keys
+from harness.attest.tpm.algorithms import NIST_P256, Alg
+from harness.attest.tpm.keys import AttestationKey
+from harness.attest.tpm.structures import Public, Signature, Symmetric, parse_signature
 from tests.attest import marshal
 from tests.attest.software_tpm import AK_ATTRIBUTES, NONCE, PCRS, SoftwareTpm, public_area
 

@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from harness.attest import authorities, chain
-from harness.attest.endorsement import MAX_CERTIFICATES, Endorsement, check
 from harness.attest.evidence import RefusedError
+from harness.attest.identity import authorities, chain
+from harness.attest.identity.endorsement import MAX_CERTIFICATES, Endorsement, check
 from harness.attest.reasons import Reason
 from tests.attest import ek_certificates as made
 from tests.attest import slips
@@ -384,7 +384,7 @@ def test_no_altered_byte_goes_unnoticed(maker: Maker) -> None:
 
 def test_a_slip_that_is_undone_on_the_way_breaks_the_signature(tpm: SoftwareTpm) -> None:
     """What the reader sees is not what was signed, and is never taken for it."""
-    from harness.attest import der
+    from harness.attest.identity import der
 
     root = Authority(name="root")
     odd = Maker((slips.defaults,), tpm)

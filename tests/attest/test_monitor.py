@@ -7,15 +7,15 @@ from collections.abc import Callable
 import pytest
 
 from harness.attest.evidence import RefusedError
-from harness.attest.monitor import Settings, TrustMonitor
-from harness.attest.monitor_state import Change
-from harness.attest.monitoring_schedule import phase_ns
-from harness.attest.monitors.contract import Observation
+from harness.attest.monitor.kinds.contract import Observation
+from harness.attest.monitor.monitor import Settings, TrustMonitor
+from harness.attest.monitor.schedule import phase_ns
+from harness.attest.monitor.standing import Change
 from harness.attest.reasons import Reason, Tier
 from harness.errors import UnreachableError
-from tests.attest.monitors.bench import Bench, S, kinds, watch
-from tests.attest.monitors.fakes import Played, Store, seen
-from tests.clocks import SteppedClock
+from tests.attest.monitor.bench import Bench, S, kinds, watch
+from tests.attest.monitor.fakes import Played, Store, seen
+from tests.synthetic.clocks import SteppedClock
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.attest.monitor_state import Change, Standing, concluded, failed, gave_up, overdue, silenced
-from harness.attest.monitors.contract import Observation
+from harness.attest.monitor.kinds.contract import Observation
+from harness.attest.monitor.standing import Change, Standing, concluded, failed, gave_up, overdue, silenced
 from harness.attest.reasons import Reason, Tier
 
 NEW = Standing(subject="a", monitor="tpm", simulated=False, lifetime_ns=100, deadline_ns=100)

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from harness.attest.monitor import Settings, TrustMonitor, beside
-from harness.attest.monitor_delivery import Outbox
-from harness.attest.monitor_state import Change, Listener
-from harness.attest.monitors.contract import Observation
+from harness.attest.monitor.kinds.contract import Observation
+from harness.attest.monitor.monitor import Settings, TrustMonitor, beside
+from harness.attest.monitor.outbox import Outbox
+from harness.attest.monitor.standing import Change, Listener
+from harness.attest.monitor.watch import Watch
 from harness.attest.reasons import Reason, Tier
-from harness.attest.watch import Watch
 from harness.clock import MonotonicClock
-from tests.attest.monitors.fakes import Told, seen
+from tests.attest.monitor.fakes import Told, seen
 
 CLOCK = MonotonicClock()
 LONG_S = 10.0

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.attest.monitoring_schedule import Slot, choose, phase_ns, slot, wait_ns
+from harness.attest.monitor.schedule import Slot, choose, phase_ns, slot, wait_ns
 
 NOBODY: frozenset[str] = frozenset()
 

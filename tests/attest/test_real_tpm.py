@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.attest.algorithms import Alg
-from harness.attest.keys import AttestationKey
-from harness.attest.structures import (
+from harness.attest.tpm.algorithms import Alg
+from harness.attest.tpm.keys import AttestationKey
+from harness.attest.tpm.structures import (
     ENDORSEMENT,
     GENERATED,
     QUOTE,

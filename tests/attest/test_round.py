@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from harness.attest.evidence import Evidence, KeyType
+from harness.attest.examine.round import Examiner
+from harness.attest.measures.transcript import host_line, linked_line, sighting
 from harness.attest.reasons import Reason, Tier
-from harness.attest.round import Examiner
-from harness.attest.transcript import host_line, linked_line, sighting
 from harness.clock import MonotonicClock
 from harness.registry.registry import Registry, open_registry, sqlite_url
 from tests.attest.attesters import GOOD, POLICY, UUID, SoftwareAttester, enrol

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from harness.attest.signing_key import public_file, signing_key
+from harness.attest.tokens.signing_key import public_file, signing_key
 from harness.errors import PrerequisiteError, StorageError
 
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.attest import structures
-from harness.attest.algorithms import NIST_P256, Alg
 from harness.attest.evidence import KeyType, RefusedError
 from harness.attest.reasons import Reason
-from harness.attest.structures import (
+from harness.attest.tpm import structures
+from harness.attest.tpm.algorithms import NIST_P256, Alg
+from harness.attest.tpm.structures import (
     Attest,
     ClockInfo,
     Public,

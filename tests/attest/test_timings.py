@@ -11,16 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import results
-from harness.attest import attestation_table, record, timings
-from harness.attest.record import Answered, Attestation, Continuity, Stamps, Vouched
+from harness.analysis import table as results
+from harness.attest.measures import line as record
+from harness.attest.measures import table as attestation_table
+from harness.attest.measures import timings
+from harness.attest.measures.line import Answered, Attestation, Continuity, Stamps, Vouched
 from harness.clock import ClockOffset
 from harness.errors import RecordError
-from harness.migration.clocks import Clocks
-from harness.store import RunFolder
-from tests import evidence
-from tests.evidence_attestations import Attested, all_records, build, gated, truth_ms, write
-from tests.evidence_truths import AttemptTruth, Layout, MigrationTruth, Truths
+from harness.evidence.clocks import Clocks
+from harness.evidence.folder import RunFolder
+from tests.synthetic import evidence
+from tests.synthetic.attestations import Attested, all_records, build, gated, truth_ms, write
+from tests.synthetic.truths import AttemptTruth, Layout, MigrationTruth, Truths
 
 MS = 1_000_000
 NONE = Clocks()

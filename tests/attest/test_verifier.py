@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from harness.attest import verifier
-from harness.attest.algorithms import Alg
 from harness.attest.evidence import Evidence, KeyType, RefusedError
 from harness.attest.reasons import Reason, Tier
-from harness.attest.structures import Selection
-from harness.attest.verifier import STEPS, Step, verify
+from harness.attest.tpm.algorithms import Alg
+from harness.attest.tpm.structures import Selection
+from harness.attest.verify import verifier
+from harness.attest.verify.verifier import STEPS, Step, verify
 from tests.attest import software_tpm
 from tests.attest.logs import Line
 from tests.attest.questions import (

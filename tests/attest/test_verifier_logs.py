@@ -7,17 +7,17 @@ from hashlib import sha256
 
 import pytest
 
-from harness.attest.appraisal import ImaReference, ReferenceValues
 from harness.attest.evidence import Evidence, ImaExcerpt, KeyType
-from harness.attest.ima import ImaState
-from harness.attest.memory import Finding, Memory
-from harness.attest.question import ima_from
+from harness.attest.logs.ima import ImaState
 from harness.attest.reasons import Reason, Tier
-from harness.attest.reference import record
-from harness.attest.structures import ClockInfo
-from harness.attest.verifier import Verification
+from harness.attest.reference.policy import ImaReference, ReferenceValues
+from harness.attest.reference.values import record
+from harness.attest.tpm.structures import ClockInfo
+from harness.attest.verify.memory import Finding, Memory
+from harness.attest.verify.question import ima_from
+from harness.attest.verify.verifier import Verification
 from harness.errors import RecordError
-from harness.journal import Json
+from harness.evidence.journal import Json
 from tests.attest import logs
 from tests.attest.ima_entries import Entry, digest, name, value
 from tests.attest.logs import Line, Measured

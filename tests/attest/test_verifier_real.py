@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.attest.appraisal import ReferenceValues
 from harness.attest.evidence import Evidence, KeyType
-from harness.attest.memory import Memory
-from harness.attest.question import EnrolledKey, Question
 from harness.attest.reasons import Reason, Tier
-from harness.attest.reference import record
-from harness.attest.verifier import Verification, verify
+from harness.attest.reference.policy import ReferenceValues
+from harness.attest.reference.values import record
+from harness.attest.verify.memory import Memory
+from harness.attest.verify.question import EnrolledKey, Question
+from harness.attest.verify.verifier import Verification, verify
 from tests.attest.local_tpm import LocalTpm, running
 from tests.attest.questions import KINDS, NONCE, NOW_NS, challenge, policy, require, ticking
 from tests.attest.software_tpm import MOMENTS

@@ -15,14 +15,19 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from harness import cli
-from harness.attest import authorities, channel, ear, places, structures
-from harness.attest.appraisal_file import load_reference
-from harness.attest.channel import LocalAttester
-from harness.cli import attest_machines
+from harness.attest.attester import channel
+from harness.attest.attester.channel import LocalAttester
+from harness.attest.identity import authorities
+from harness.attest.reference.files import load_reference
+from harness.attest.tokens import ear
+from harness.attest.tpm import structures
+from harness.cli.attest import machines as attest_machines
 from harness.clock import NS_PER_S, realtime_ns
+from harness.registry import places
 from harness.registry.registry import open_registry
-from harness.rig import guest, image, lock, session
+from harness.rig import lock, session
 from harness.rig import pair as pairs
+from harness.rig.guest import domain, image
 from harness.rig.host import Host
 from harness.rig.pair import Pair
 from tests.attest.ek_certificates import Authority, pem
@@ -488,8 +493,8 @@ def guests(attest: Attest, monkeypatch: pytest.MonkeyPatch, machines: dict[str, 
         return machines["b"].authorities
 
     monkeypatch.setattr(session, "open_rig", lambda *_given: nullcontext(rig))
-    monkeypatch.setattr(guest, "boot", rig.boot)
-    monkeypatch.setattr(guest, "await_login", rig.await_login)
+    monkeypatch.setattr(domain, "boot", rig.boot)
+    monkeypatch.setattr(domain, "await_login", rig.await_login)
     monkeypatch.setattr(image, "image_key", lambda _pair: rig.image_key)
     monkeypatch.setattr(channel, "RemoteAttester", lambda host, _clock: machines[host.role].attester)
     monkeypatch.setattr(authorities, "of_machine", authority)

@@ -16,13 +16,14 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from harness.attest import monitors
-from harness.attest.attester import Properties
+from harness.attest.attester.contract import Properties
 from harness.attest.evidence import Evidence
-from harness.attest.monitor_state import Change
+from harness.attest.monitor import kinds
+from harness.attest.monitor.standing import Change
 from harness.attest.reasons import Reason
-from harness.cli import attest_inputs, attest_machines
-from harness.cli.attest_monitor import accepted_numbers, assigned, line, monitor
+from harness.cli.attest import inputs as attest_inputs
+from harness.cli.attest import machines
+from harness.cli.attest.monitor import accepted_numbers, assigned, line, monitor
 from harness.clock import MonotonicClock
 from harness.errors import UsageError
 from harness.registry.registry import open_registry, sqlite_url
@@ -30,8 +31,8 @@ from tests.attest.attesters import GOOD, POLICY, SoftwareAttester, enrol
 from tests.attest.software_tpm import SoftwareTpm, changed
 
 GROUP = [
-    EntryPoint("tpm", "harness.attest.monitors.tpm:TpmMonitor", monitors.GROUP),
-    EntryPoint("hyperwall", "harness.attest.monitors.hyperwall:HyperwallMonitor", monitors.GROUP),
+    EntryPoint("tpm", "harness.attest.monitor.kinds.tpm:TpmMonitor", kinds.GROUP),
+    EntryPoint("hyperwall", "harness.attest.monitor.kinds.hyperwall:HyperwallMonitor", kinds.GROUP),
 ]
 
 
@@ -81,12 +82,12 @@ class Lab:
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     made = Lab(tmp_path)
-    monkeypatch.setattr(attest_machines, "reached", made.reached)
+    monkeypatch.setattr(machines, "reached", made.reached)
     monkeypatch.setattr("harness.rig.pair.load", lambda _path, **_: SimpleNamespace(rig="lab"))
     monkeypatch.setattr(attest_inputs, "policy", lambda *_asked: POLICY)
     monkeypatch.setattr(attest_inputs, "reference", lambda *_asked: GOOD)
     monkeypatch.setattr(attest_inputs, "reference_place", lambda name, _pair: tmp_path / name)
-    monkeypatch.setattr(monitors, "entry_points", lambda group: GROUP)
+    monkeypatch.setattr(kinds, "entry_points", lambda group: GROUP)
     return made
 
 

@@ -12,14 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from harness import __version__, cli, doctor_facts, errors, store
-from harness.attest import places
-from harness.doctor import Facts
-from harness.plan import Plan, expand
+from harness import __version__, cli, errors
+from harness.campaign.plan import Plan, expand
+from harness.evidence import folder as store
+from harness.registry import places
 from harness.response import policy_file
-from tests.campaigns import MINIMAL, campaign
-from tests.evidence import build
-from tests.test_doctor import FIT, UP
+from harness.rig.doctor import facts as doctor_facts
+from harness.rig.doctor.checks import Facts
+from tests.rig.test_doctor import FIT, UP
+from tests.synthetic.campaigns import MINIMAL, campaign
+from tests.synthetic.evidence import build
 
 VERBS = [
     *("doctor", "lab", "provision", "attest"),

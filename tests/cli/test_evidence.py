@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from harness import results, store
-from harness.journal import Json
-from harness.plan import expand
-from harness.store import RunFolder
-from tests.campaigns import campaign
+from harness.analysis import table as results
+from harness.campaign.plan import expand
+from harness.evidence import folder as store
+from harness.evidence.folder import RunFolder
+from harness.evidence.journal import Json
+from tests.campaign.test_state import Story
 from tests.cli.test_cli import Sodbench
-from tests.evidence import build
-from tests.test_state import Story
+from tests.synthetic.campaigns import campaign
+from tests.synthetic.evidence import build
 
 ALTERED = 21
 

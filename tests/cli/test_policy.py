@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from harness import cli
-from harness.attest.places import policy_file
 from harness.attest.reasons import Reason, Tier
 from harness.policy import known
 from harness.policy.request import Request
 from harness.policy.threats import COLUMNS
+from harness.registry.places import policy_file
 from harness.registry.registry import Registry, open_registry
 from tests.policy import oracle
 from tests.policy.stored import attested, blank, said, stated

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from harness.campaign.plan import expand
 from harness.cli.progress import RunProgress
 from harness.cli.terminal import Output
-from harness.journal import Event
-from harness.plan import expand
-from tests.campaigns import campaign
+from harness.evidence.journal import Event
+from tests.synthetic.campaigns import campaign
 
 
 def test_an_invalid_trial_is_said_by_its_cause_and_the_rest_on_lines_of_its_own(

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
+from harness.campaign.plan import expand
 from harness.cli import app
-from harness.journal import Event, Json
-from harness.plan import expand
-from harness.store import RunFolder, write_json
-from tests.campaigns import campaign
+from harness.evidence.folder import RunFolder, write_json
+from harness.evidence.journal import Event, Json
+from tests.synthetic.campaigns import campaign
 
 
 def test_the_cause_is_in_the_table_and_the_rest_on_lines_of_its_own(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from harness import resources
+from harness.evidence.folder import RunFolder
 from harness.policy.capability_file import load_table
 from harness.policy.request import request
 from harness.registry.registry import open_registry
-from harness.store import RunFolder
 from tests.cli.processes import Ended, in_pipe, on_terminal
 from tests.cli.test_cli import finished_run
 from tests.policy.stored import attested, blank, stated

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import typer
 
-from harness.attest.appraisal import AppraisalPolicy, Require
-from harness.attest.attester import AttesterError
+from harness.attest.attester.contract import AttesterError
 from harness.attest.evidence import RefusedError
 from harness.attest.reasons import Reason, Tier
+from harness.attest.reference.policy import AppraisalPolicy, Require
 from harness.cli.attest import attest
 from harness.registry.errors import RegistryError
 

@@ -141,6 +141,6 @@ def test_the_files_that_the_text_names_are_there() -> None:
     assert "guest_image_server_packages" in images
     assert "sodbench_image_extra_packages" in images
     assert any((root / "playbooks/roles/guest_image/files/servers").glob("*.sh"))
-    assert (root / "harness/workloads/rtp.py").is_file()
+    assert (root / "harness/workloads/packets/rtp.py").is_file()
     packages = (root / "playbooks/roles/packages/defaults/main.yml").read_text()
     assert "packages_of_purpose" in packages

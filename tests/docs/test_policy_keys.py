@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from harness.attest import appraisal
+from harness.attest.reference import policy as appraisal
 from harness.response import policy as response
 
 ROOT = Path(__file__).parents[2] / "harness"

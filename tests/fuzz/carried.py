@@ -17,14 +17,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from jwt.api_jws import PyJWS
 
-from harness.attest import authorities, ear, endorsement, evidence_file
-from harness.attest.evidence_file import EvidenceFile
+from harness.attest.examine import evidence_file
+from harness.attest.examine.evidence_file import EvidenceFile
+from harness.attest.identity import authorities, endorsement
+from harness.attest.tokens import ear
 from tests.attest import logs, slips
 from tests.attest.ek_certificates import NOW, Authority
 from tests.attest.software_tpm import NONCE, SoftwareTpm
 
 if TYPE_CHECKING:
-    from harness.attest.certificate import Certificate
+    from harness.attest.identity.certificate import Certificate
 
 NOW_S = 1_700_000_000
 POLICIES = x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier("2.5.29.32.0"), None)])

@@ -15,16 +15,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal
 
-from harness.attest import appraisal_file, eventlog, ima, keys, reference, structures
-from harness.attest.attester import Ask, AttesterError, Limits
-from harness.attest.channel import Conversation, Inbox, Line
+from harness.attest.attester.channel import Conversation, Inbox, Line
+from harness.attest.attester.contract import Ask, AttesterError, Limits
 from harness.attest.evidence import Evidence, ImaExcerpt, RefusedError
-from harness.attest.structures import ClockInfo, Selection
+from harness.attest.logs import eventlog, ima
+from harness.attest.reference import files as appraisal_file
+from harness.attest.reference import values as reference
+from harness.attest.tpm import keys, structures
+from harness.attest.tpm.structures import ClockInfo, Selection
 from harness.errors import CampaignError, RecordError, SodbenchError
 from tests.attest import logs, marshal
 from tests.attest.software_tpm import SoftwareTpm
-from tests.clocks import SteppedClock
 from tests.fuzz import carried
+from tests.synthetic.clocks import SteppedClock
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SAMPLE: Final = ROOT / "tests/attest/samples/guest-seabios-1.16"

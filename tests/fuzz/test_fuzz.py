@@ -113,7 +113,7 @@ def test_the_fuzzer_finds_a_fault_and_keeps_its_input(tmp_path: Path) -> None:
     """Seen by a reader that was broken on purpose."""
     broken = tmp_path / "broken.py"
     broken.write_text(
-        "from harness.attest import eventlog\n"
+        "from harness.attest.logs import eventlog\n"
         "real = eventlog._localities\n"
         "def broken(events):\n"
         "    return {}['no such key'] if len(events) > 2 else real(events)\n"

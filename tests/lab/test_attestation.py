@@ -16,8 +16,8 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from conftest import Lab
-from harness import store
-from harness.store import RunFolder
+from harness.evidence import folder as store
+from harness.evidence.folder import RunFolder
 from tests.lab.conftest import Trust
 from tests.lab.test_interruptions import count, wait_for
 

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from conftest import Lab
-from harness import journal, results, store
-from harness.rig import lab as labs
-from harness.store import RunFolder
+from harness.analysis import table as results
+from harness.evidence import folder as store
+from harness.evidence import journal
+from harness.evidence.folder import RunFolder
+from harness.rig.lab import lab as labs
 from tests.lab.test_bad_weather import altered, outcome
 from tests.lab.test_interruptions import count, wait_for
 

@@ -12,11 +12,13 @@ import pytest
 from ruamel.yaml import YAML
 
 from conftest import Lab
-from harness import journal, state, store
-from harness import plan as plans
-from harness.rig import lab as labs
-from harness.rig import lab_machine
-from harness.store import RunFolder
+from harness.campaign import plan as plans
+from harness.campaign import state
+from harness.evidence import folder as store
+from harness.evidence import journal
+from harness.evidence.folder import RunFolder
+from harness.rig.lab import lab as labs
+from harness.rig.lab import machine as lab_machine
 from tests.lab.test_interruptions import count, wait_for
 
 pytestmark = pytest.mark.lab

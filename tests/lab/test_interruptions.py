@@ -16,10 +16,11 @@ import pandas as pd
 import pytest
 
 from conftest import Finished, Lab
-from harness import journal, store
 from harness.clock import sleep
-from harness.journal import Event
-from harness.store import RunFolder
+from harness.evidence import folder as store
+from harness.evidence import journal
+from harness.evidence.folder import RunFolder
+from harness.evidence.journal import Event
 
 pytestmark = pytest.mark.lab
 

@@ -16,15 +16,18 @@ import libvirt
 import pytest
 
 from conftest import Lab
-from harness import campaign_file, journal, results, runner
-from harness import plan as plans
+from harness.analysis import table as results
+from harness.campaign import file as campaign_file
+from harness.campaign import plan as plans
+from harness.campaign.run import runner
 from harness.clock import Clock, MonotonicClock, sleep
+from harness.evidence import journal
+from harness.evidence.folder import RunFolder
+from harness.evidence.journal import Event
 from harness.interrupt import Interrupt
-from harness.journal import Event
 from harness.rig import pair as pairs
-from harness.rig.guest import DOMAIN
+from harness.rig.guest.domain import DOMAIN
 from harness.rig.session import Rig, open_rig
-from harness.store import RunFolder
 
 pytestmark = pytest.mark.lab
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from conftest import Lab
-from harness.rig import lab as labs
-from harness.rig import lab_machine, lab_network
+from harness.rig.lab import lab as labs
+from harness.rig.lab import machine as lab_machine
+from harness.rig.lab import network
 
 pytestmark = pytest.mark.lab
 
@@ -96,14 +97,14 @@ def test_down_leaves_nothing_and_up_comes_back(lab: Lab) -> None:
     assert done.status == 0, done
     assert kept.read_text().strip() == "1"
     assert f'"ip_forward": "{forward}"' in labs.Places().kept_settings.read_text()
-    assert lab_network.exists()
+    assert network.exists()
     done = lab.sodbench("provision")
     assert "were provisioned already" in done.output, done
 
 
 def test_an_ordinary_user_is_told_that_the_lab_needs_root(lab: Lab) -> None:
     del lab
-    program = "from harness.rig import lab; lab.up(lab.Places())"
+    program = "from harness.rig.lab.lab import lab; lab.up(lab.Places())"
     done = subprocess.run(
         [sys.executable, "-c", f"import os; os.setuid(65534); {program}"],
         capture_output=True,

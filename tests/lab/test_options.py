@@ -16,14 +16,15 @@ import pytest
 
 from conftest import Lab
 from harness.clock import MonotonicClock
-from harness.journal import Event, Journal, read
+from harness.evidence.journal import Event, Journal, read
+from harness.evidence.observers.contract import Record, Scene
+from harness.evidence.observers.job import JobStatistics
+from harness.evidence.observers.qmp import Qmp
 from harness.migration import driver
 from harness.migration.options import MigrationOptions
-from harness.observers.contract import Record, Scene
-from harness.observers.job import JobStatistics
-from harness.observers.qmp import Qmp
-from harness.rig import guest, snapshot
 from harness.rig import pair as pairs
+from harness.rig.guest import domain as guest
+from harness.rig.guest import snapshot
 from harness.rig.session import Rig, open_rig
 
 pytestmark = pytest.mark.lab

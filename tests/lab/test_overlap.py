@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from conftest import Lab
-from harness import journal, store
-from harness.journal import Event
+from harness.evidence import folder as store
+from harness.evidence import journal
+from harness.evidence.journal import Event
 
 pytestmark = pytest.mark.lab
 

@@ -13,10 +13,12 @@ import pandas as pd
 import pytest
 
 from conftest import Lab
-from harness import journal, results, store
-from harness.attest import places
-from harness.journal import Event
-from harness.store import RunFolder
+from harness.analysis import table as results
+from harness.evidence import folder as store
+from harness.evidence import journal
+from harness.evidence.folder import RunFolder
+from harness.evidence.journal import Event
+from harness.registry import places
 from tests.lab.conftest import Trust
 
 pytestmark = pytest.mark.lab

@@ -10,9 +10,12 @@ import pandas as pd
 import pytest
 
 from conftest import Lab
-from harness import journal, results, state, store
-from harness import plan as plans
-from harness.store import RunFolder
+from harness.analysis import table as results
+from harness.campaign import plan as plans
+from harness.campaign import state
+from harness.evidence import folder as store
+from harness.evidence import journal
+from harness.evidence.folder import RunFolder
 
 pytestmark = pytest.mark.lab
 

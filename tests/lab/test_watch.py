@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 
 from conftest import Finished, Lab
-from harness import journal
-from harness.attest import places
 from harness.clock import sleep
-from harness.journal import Event
+from harness.evidence import journal
+from harness.evidence.journal import Event
+from harness.registry import places
 from tests.lab.conftest import Trust
 
 pytestmark = pytest.mark.lab

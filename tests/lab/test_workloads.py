@@ -11,9 +11,11 @@ import pandas as pd
 import pytest
 
 from conftest import Lab
-from harness import journal, results, store
-from harness.migration.switchover import switchover
-from harness.store import RunFolder
+from harness.analysis import table as results
+from harness.evidence import folder as store
+from harness.evidence import journal
+from harness.evidence.folder import RunFolder
+from harness.migration.measures.switchover import switchover
 
 pytestmark = pytest.mark.lab
 

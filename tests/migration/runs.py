@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from harness import results
-from harness.journal import Event
-from harness.migration.evidence import Attempt
-from harness.store import RunFolder
-from tests.evidence import AttemptTruth, MigrationTruth, Truths, build, events_of, write_journal
+from harness.analysis import table as results
+from harness.evidence.attempt import Attempt
+from harness.evidence.folder import RunFolder
+from harness.evidence.journal import Event
+from tests.synthetic.evidence import AttemptTruth, MigrationTruth, Truths, build, events_of, write_journal
 
 ONE = MigrationTruth(planned_s=1.0)
 SMALL = Truths(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import results
-from tests.evidence import AttemptTruth, MigrationTruth, PauseTruth, build
+from harness.analysis import table as results
 from tests.migration.runs import ONE, SMALL, reason, row, small, value
+from tests.synthetic.evidence import AttemptTruth, MigrationTruth, PauseTruth, build
 
 PERIOD_S = 1 / SMALL.heartbeat_hz
 LATER = PauseTruth(at_s=7.0, seconds=0.8)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from harness.migration.driver import cancel, flags, migrate, parameters, prepare
 from harness.migration.options import MigrationOptions
-from tests.clocks import SteppedClock
+from tests.synthetic.clocks import SteppedClock
 
 ALWAYS = libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_UNSAFE
 

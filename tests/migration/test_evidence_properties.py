@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import results
-from harness.journal import Event, Json
-from tests.evidence import ClockTruth, MigrationTruth, Truths, build, events_of, write_journal
+from harness.analysis import table as results
+from harness.evidence.journal import Event, Json
 from tests.migration.runs import SMALL
+from tests.synthetic.evidence import ClockTruth, MigrationTruth, Truths, build, events_of, write_journal
 
 TWO = (
     MigrationTruth(planned_s=0.0, total_s=2.0, command_s=2.1),

@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness import results
-from harness.journal import Event, Json
-from tests.evidence import ClockTruth, Truths
+from harness.analysis import table as results
+from harness.evidence.journal import Event, Json
 from tests.migration.runs import ONE, SMALL, edited, reason, row, value
+from tests.synthetic.evidence import ClockTruth, Truths
 
 WRAPPED = 2**64 - 7
 OF_LIBVIRT = ("total_time_libvirt", "downtime_libvirt", "downtime_libvirt_net", "data_sent", "ram_bytes")

@@ -9,16 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import results
-from harness.journal import Event, Json
-from harness.metric import NotMeasured
-from harness.migration.evidence import Attempt
-from harness.migration.intervals import Slot, slots
-from harness.migration.service import application_outage, latency_baseline, latency_worst, work_failed
+from harness.analysis import table as results
+from harness.evidence.attempt import Attempt
+from harness.evidence.journal import Event, Json
+from harness.evidence.metric import NotMeasured
+from harness.migration.measures.intervals import Slot, slots
+from harness.migration.measures.service import (
+    application_outage,
+    latency_baseline,
+    latency_worst,
+    work_failed,
+)
 from harness.workloads.contract import Sample, Timeline
-from tests.evidence import AttemptTruth, MigrationTruth, Truths, build
-from tests.evidence_load import LATENCY, readable
 from tests.migration.runs import SMALL, attempt_of, edited, reason, row, value
+from tests.synthetic.evidence import AttemptTruth, MigrationTruth, Truths, build
+from tests.synthetic.load import LATENCY, readable
 
 S = 1_000_000_000
 CONTROL = AttemptTruth(workload="file", kind="control", migrations=(), points_s=(0.0, 4.0, 50.0))

@@ -9,14 +9,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from harness import results
-from harness.journal import Event, Json
-from harness.metric import Value
-from harness.migration.transfer import wire_agreement
-from tests.evidence import MigrationTruth, Truths, build
-from tests.evidence_series import BUSY_CORES, CONTROLLER_CORES, COPYING_CORES, QEMU_CORES
-from tests.evidence_truths import PAGE_BYTES
+from harness.analysis import table as results
+from harness.evidence.journal import Event, Json
+from harness.evidence.metric import Value
+from harness.migration.measures.transfer import wire_agreement
 from tests.migration.runs import ONE, SMALL, edited, reason, row, small, value, without
+from tests.synthetic.evidence import MigrationTruth, Truths, build
+from tests.synthetic.series import BUSY_CORES, CONTROLLER_CORES, COPYING_CORES, QEMU_CORES
+from tests.synthetic.truths import PAGE_BYTES
 
 TRUTHS = Truths()
 FIVE = range(1, 6)

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import results
-from harness.migration.outage import PERIODS_OF_A_GAP, gaps
-from harness.store import RunFolder
-from tests.evidence import MigrationTruth, PauseTruth
+from harness.analysis import table as results
+from harness.evidence.folder import RunFolder
+from harness.migration.measures.outage import PERIODS_OF_A_GAP, gaps
 from tests.migration.runs import ONE, SMALL, attempt_of, reason, row, small, value
+from tests.synthetic.evidence import MigrationTruth, PauseTruth
 
 PERIOD_S = 1 / SMALL.heartbeat_hz
 

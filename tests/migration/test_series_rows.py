@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import results
+from harness.analysis import table as results
 from harness.errors import RecordError
-from harness.migration.evidence import read_series
+from harness.evidence.attempt import read_series
 from tests.migration.runs import reason, small
 
 COLUMNS = ("t_ns", "cpu_busy_s", "qemu_cpu_s")

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from harness import results
+from harness.analysis import table as results
 from harness.clock import ClockOffset
-from harness.journal import Event, Json
-from harness.metric import NotMeasured
-from harness.migration.clocks import Clocks
-from harness.migration.evidence import Attempt, attempts_of
-from harness.migration.switchover import pauses, switchover
-from harness.store import RunFolder
+from harness.evidence.attempt import Attempt, attempts_of
+from harness.evidence.clocks import Clocks
+from harness.evidence.folder import RunFolder
+from harness.evidence.journal import Event, Json
+from harness.evidence.metric import NotMeasured
+from harness.migration.measures.switchover import pauses, switchover
 from harness.workloads.contract import Timeline
-from tests.evidence import AttemptTruth, ClockTruth, MigrationTruth, PauseTruth
 from tests.migration.runs import ONE, SMALL, attempt_of, edited, reason, row, small, value, without
+from tests.synthetic.evidence import AttemptTruth, ClockTruth, MigrationTruth, PauseTruth
 
 
 def test_a_pause_during_pre_copy_is_not_the_blackout(tmp_path: Path) -> None:

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from harness.metric import NotMeasured
-from harness.migration.brownout import throughput
-from harness.migration.evidence import Attempt
-from harness.migration.intervals import Slot
-from harness.migration.service import application_outage, latency_worst, work_failed
+from harness.evidence.attempt import Attempt
+from harness.evidence.metric import NotMeasured
+from harness.migration.measures.brownout import throughput
+from harness.migration.measures.intervals import Slot
+from harness.migration.measures.service import application_outage, latency_worst, work_failed
 from harness.workloads.contract import Line, Timeline
 from harness.workloads.db import Db, DbOptions
 from harness.workloads.file import File, FileOptions
-from tests.evidence import build
 from tests.migration.runs import SMALL, attempt_of
+from tests.synthetic.evidence import build
 from tests.workloads.commands import SITE
 
 S = 1_000_000_000

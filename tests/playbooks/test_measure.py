@@ -17,9 +17,9 @@ import pytest
 from jinja2 import Environment, StrictUndefined
 from ruamel.yaml import YAML
 
-from harness.attest import eventlog, ima
 from harness.attest.evidence import Bank, ImaExcerpt, RefusedError
-from harness.attest.ima import ImaState
+from harness.attest.logs import eventlog, ima
+from harness.attest.logs.ima import ImaState
 from harness.attest.reasons import Reason
 from tests.attest import logs
 from tests.attest.local_tpm import LocalTpm, running

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from harness.attest.evidence import KeyType
 from harness.attest.reasons import Reason, Tier
 from harness.clock import NS_PER_S
-from harness.journal import Json
-from harness.registry.instant import Instant
+from harness.evidence.journal import Json
+from harness.instant import Instant
 from harness.registry.values import Enrolment, Kind, NewKey, TpmFacts
 
 NONCE = bytes(range(32))

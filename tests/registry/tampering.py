@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy import JSON, Boolean, Column, text
 from sqlalchemy.orm import Session
 
-from harness.registry import audit_rows
+from harness.registry.audit import rows as audit_rows
 from harness.registry.database import Database
 from harness.registry.models import Base
 

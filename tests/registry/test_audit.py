@@ -13,8 +13,10 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from harness.attest.reasons import Reason, Tier
-from harness.registry import audit_check, audit_log, audit_rows
-from harness.registry.audit_chain import GENESIS, NO_DIGEST, AuditError, AuditHead, linked
+from harness.registry.audit import check as audit_check
+from harness.registry.audit import log as audit_log
+from harness.registry.audit import rows as audit_rows
+from harness.registry.audit.chain import GENESIS, NO_DIGEST, AuditError, AuditHead, linked
 from harness.registry.database import Database
 from harness.registry.errors import RegistryError
 from harness.registry.models import Base

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from harness.registry import audit_export
-from harness.registry.audit_chain import AuditEntry, AuditError, AuditHead, canonical, linked
+from harness.registry.audit import export
+from harness.registry.audit.chain import AuditEntry, AuditError, AuditHead, canonical, linked
 from tests.registry.subjects import moment
 
 BODIES: list[Any] = [
@@ -31,11 +31,11 @@ def chain() -> list[AuditEntry]:
 
 def file(entries: list[AuditEntry] | None = None) -> bytes:
     entries = chain() if entries is None else entries
-    return "".join(audit_export.lines(entries[-1].head, entries)).encode()
+    return "".join(export.lines(entries[-1].head, entries)).encode()
 
 
 def verify(content: bytes, noted: AuditHead | None = None) -> AuditHead:
-    return audit_export.verify(io.BytesIO(content), noted, "log.jsonl")
+    return export.verify(io.BytesIO(content), noted, "log.jsonl")
 
 
 def refused(content: bytes, noted: AuditHead | None = None) -> AuditError:

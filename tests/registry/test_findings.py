@@ -10,10 +10,10 @@ import pytest
 from harness.attest.evidence import RefusedError
 from harness.attest.reasons import Reason, Tier
 from harness.clock import NS_PER_S
-from harness.journal import Json
+from harness.evidence.journal import Json
+from harness.instant import Instant
 from harness.registry.errors import RegistryError
 from harness.registry.findings import KEPT_AFTER_EXPIRY_NS
-from harness.registry.instant import Instant
 from harness.registry.registry import Registry, open_registry
 from harness.registry.values import Issued
 from tests.registry.subjects import (

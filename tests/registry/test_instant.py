@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.clock import NS_PER_S
-from harness.registry.instant import Instant, expired
+from harness.instant import Instant, expired
 from tests.registry.subjects import moment
 
 

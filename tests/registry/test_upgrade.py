@@ -10,8 +10,8 @@ from alembic import command
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from harness.registry import audit_check
-from harness.registry.audit_chain import AuditError
+from harness.registry.audit import check as audit_check
+from harness.registry.audit.chain import AuditError
 from harness.registry.database import Database
 from harness.registry.models import (
     AttesterRow,

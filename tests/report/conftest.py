@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from harness import report
+from harness.evidence.folder import RunFolder
 from harness.report import Report, compose, material
-from harness.report.document import Document
+from harness.report.document.model import Document
 from harness.report.material import Material
-from harness.store import RunFolder
-from tests.evidence import build
-from tests.evidence_load import readable
-from tests.evidence_seven import seven as truths_of_seven
 from tests.report import page
 from tests.report.page import Element
+from tests.synthetic.evidence import build
+from tests.synthetic.load import readable
+from tests.synthetic.seven import seven as truths_of_seven
 
 RUN = "20260921T141320Z-ab12cd"
 

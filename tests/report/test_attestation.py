@@ -13,22 +13,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.report import (
-    attestation,
-    attestation_figures,
-    attestation_identity,
-    compose,
-    material,
-    proofs,
-    render,
-)
-from harness.report.document import MISSING, Answer, Block, Callout, Document, Figure, Section, Table
+from harness.evidence.folder import RunFolder
+from harness.report import compose, material
+from harness.report.attestation import figures as attestation_figures
+from harness.report.attestation import identity as attestation_identity
+from harness.report.attestation import rows as proofs
+from harness.report.attestation import section as attestation
+from harness.report.document import render
+from harness.report.document.model import MISSING, Answer, Block, Callout, Document, Figure, Section, Table
 from harness.report.material import Material
-from harness.store import RunFolder
-from tests import evidence
-from tests.evidence_attestations import Attested, build
-from tests.evidence_truths import AttemptTruth, MigrationTruth, Truths
 from tests.report import page
+from tests.synthetic import evidence
+from tests.synthetic.attestations import Attested, build
+from tests.synthetic.truths import AttemptTruth, MigrationTruth, Truths
 
 MOVES = tuple(MigrationTruth(planned_s=at_s) for at_s in (4.0, 12.0, 20.0))
 TRUTHS = Truths(

@@ -9,10 +9,10 @@ import pytest
 
 from harness import report
 from harness.errors import RecordError, UsageError
+from harness.evidence.folder import RunFolder
 from harness.report import Report
-from harness.store import RunFolder
-from tests.evidence import AttemptTruth, MigrationTruth, Truths, build
 from tests.report import page
+from tests.synthetic.evidence import AttemptTruth, MigrationTruth, Truths, build
 
 ROOT = Path(__file__).resolve().parents[2]
 REBUILD = """

@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from harness.cli.report import report
 from harness.errors import RecordError
-from harness.store import read_json, write_json
-from tests.evidence import Truths, build
+from harness.evidence.folder import read_json, write_json
+from tests.synthetic.evidence import Truths, build
 
 
 @pytest.fixture

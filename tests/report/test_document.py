@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.report import quantity
-from harness.report.document import MISSING, Cell, Column, Table, marker
+from harness.report.document import quantity
+from harness.report.document.model import MISSING, Cell, Column, Table, marker
 
 
 def table(*reasons: str) -> Table:

@@ -12,12 +12,13 @@ from typer.testing import CliRunner
 
 from harness.cli.report import report as command
 from harness.errors import RecordError
-from harness.report import compose, enclosed, material, render
-from harness.report.document import MISSING
-from harness.store import RunFolder
-from tests import evidence
-from tests.evidence_truths import Truths
+from harness.evidence.folder import RunFolder
+from harness.report import compose, enclosed, material
+from harness.report.document import render
+from harness.report.document.model import MISSING
 from tests.report.test_attestation import named, rows, said, table_of
+from tests.synthetic import evidence
+from tests.synthetic.truths import Truths
 
 CASE = {
     "id": "replay", "group": "freshness", "title": "an answer to an earlier nonce", "key": "ecc-p256",

@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.report import escape
+from harness.report.document import escape
 
 ACTIVE = re.compile(r"[\\{}$&#%_^~]")
 

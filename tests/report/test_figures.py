@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from harness.report import charts, compose, curves, drawing, scatters
-from harness.report.document import Figure
+from harness.report import compose
+from harness.report.document import drawing
+from harness.report.document.model import Figure
 from harness.report.material import Material
+from harness.report.migration import charts, curves, scatters
 
 SVG = "{http://www.w3.org/2000/svg}"
 

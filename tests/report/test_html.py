@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from harness import report
-from harness.report.document import MISSING
-from tests.evidence import AttemptTruth, MigrationTruth, Truths, build
+from harness.report.document.model import MISSING
 from tests.report import page
 from tests.report.page import Element, rows
+from tests.synthetic.evidence import AttemptTruth, MigrationTruth, Truths, build
 
 BANNER = "lab, TCG (emulated CPU): not comparable in absolute terms with hardware"
 HOSTILE = '<script>alert(1)</script> & "x" |a| `b` $y_1^2$ \\end{document} 100% #1 ~{} ]]>'

@@ -10,28 +10,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.report import (
-    answers,
-    compose,
-    material,
-    moves,
-    render,
-    response,
-    response_figure,
-    response_list,
-    response_rows,
-    response_tables,
-)
-from harness.report.document import MISSING, Document, Figure, Section, Table
+from harness.evidence.folder import RunFolder
+from harness.report import compose, material
+from harness.report.document import render
+from harness.report.document.model import MISSING, Document, Figure, Section, Table
 from harness.report.material import Material
-from harness.report.response_rows import Group
-from harness.store import RunFolder
-from tests import evidence
-from tests.evidence_responses import Responded, ResponseTruth, build
-from tests.evidence_truths import AttemptTruth, MigrationTruth, Truths
+from harness.report.migration import answers, moves
+from harness.report.response import figure as response_figure
+from harness.report.response import listing
+from harness.report.response import rows as response_rows
+from harness.report.response import section as response
+from harness.report.response import tables as response_tables
+from harness.report.response.rows import Group
 from tests.report import page
 from tests.report.test_attestation import answers as sentences
 from tests.report.test_attestation import named, rows, said, table_of, words
+from tests.synthetic import evidence
+from tests.synthetic.responses import Responded, ResponseTruth, build
+from tests.synthetic.truths import AttemptTruth, MigrationTruth, Truths
 
 MOVES = tuple(MigrationTruth(planned_s=at_s) for at_s in (4.0, 12.0, 20.0))
 FAILED = (*MOVES[:2], replace(MOVES[2], ok=False, error="the link broke"))
@@ -237,7 +233,7 @@ def test_invalid_attempts_are_listed_grey_and_in_no_median(section: Section, gro
 
 def test_where_all_ended_as_decided_that_is_said(seen: Material) -> None:
     good = seen.responses[seen.responses["state"].isin(["completed", "suspended"])]
-    found = said(Section(key="", title="", blocks=response_list.blocks(replace(seen, responses=good))))
+    found = said(Section(key="", title="", blocks=listing.blocks(replace(seen, responses=good))))
     assert ("good", f"All {len(good)} responses ended as they were decided; none was missed.") in found
 
 
@@ -245,7 +241,7 @@ def test_an_end_that_was_not_recorded_is_no_good_end(seen: Material) -> None:
     table = seen.responses.copy()
     table.loc[0, ["state", "why"]] = pd.NA
     assert len(response_rows.counted(table)) == len(response_rows.counted(seen.responses)) - 1
-    found = response_list.blocks(replace(seen, responses=table))
+    found = listing.blocks(replace(seen, responses=table))
     (listed,) = [block for block in found if isinstance(block, Table)]
     assert (listed.rows[0][-1].text, listed.rows[0][-1].tone) == ("not recorded", "bad")
 

@@ -13,14 +13,15 @@ from typer.testing import CliRunner
 
 from harness.cli.report import report as command
 from harness.errors import RecordError
-from harness.report import compose, enclosed, material, response_periodic
-from harness.report.document import MISSING
-from harness.store import RunFolder
-from tests import evidence
-from tests.evidence_responses import Responded, ResponseTruth, build
-from tests.evidence_truths import MigrationTruth, Truths
+from harness.evidence.folder import RunFolder
+from harness.report import compose, enclosed, material
+from harness.report.document.model import MISSING
+from harness.report.response import periodic as response_periodic
 from tests.migration.runs import SMALL
 from tests.report.test_attestation import named, rows, said, table_of, words
+from tests.synthetic import evidence
+from tests.synthetic.responses import Responded, ResponseTruth, build
+from tests.synthetic.truths import MigrationTruth, Truths
 
 CONTROL = (100.0, 98.0, 102.0, 99.0, 101.0)
 

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from harness.journal import Event
-from harness.report import answers, compose, moves, provenance, service, story, validity
-from harness.report.document import MISSING, Answer, Block, Callout, Code, Paragraph, Table
+from harness.evidence.journal import Event
+from harness.report import compose, provenance, story, validity
+from harness.report.document.model import MISSING, Answer, Block, Callout, Code, Paragraph, Table
 from harness.report.material import Material
+from harness.report.migration import answers, moves, service
 
 
 def said(blocks: Sequence[Block]) -> str:

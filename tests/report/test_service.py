@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from harness.report import compose, render, service
-from harness.report.document import MISSING, Callout, Document, Figure, Table
+from harness.report import compose
+from harness.report.document import render
+from harness.report.document.model import MISSING, Callout, Document, Figure, Table
 from harness.report.material import Material
+from harness.report.migration import service
 
 MARKED = ("mail*", "app*", "web*")
 NOTE = "by locust 2.43.1 in place of"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from harness.report import story
 from harness.report.story import Attempt
-from tests.evidence import AttemptTruth, Journalist, MigrationTruth, Truths, events_of
+from tests.synthetic.evidence import AttemptTruth, Journalist, MigrationTruth, Truths, events_of
 
 
 def told(*truths: AttemptTruth) -> list[Attempt]:

@@ -7,10 +7,10 @@ from typing import Any
 
 from harness.attest.reasons import Reason
 from harness.policy.server import Server
-from harness.response.assessment import Vm
-from harness.response.decide import Action, decide
-from harness.response.hysteresis import ServerHistory
-from harness.response.state import looked
+from harness.response.decide.assessment import Vm
+from harness.response.decide.decide import Action, decide
+from harness.response.decide.hysteresis import ServerHistory
+from harness.response.decide.situation import looked
 from tests.response.fleets import accused, s, state, vm
 
 VIOLATED = accused(Reason.MEMORY_VIOLATION)

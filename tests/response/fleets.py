@@ -12,10 +12,10 @@ from harness.policy.fleet import Fleet
 from harness.policy.request import request
 from harness.policy.server import Server, Trust
 from harness.policy.threats import COLUMNS, Cell
-from harness.response.assessment import Vm
-from harness.response.hysteresis import ServerHistory, VmHistory
+from harness.response.decide.assessment import Vm
+from harness.response.decide.hysteresis import ServerHistory, VmHistory
+from harness.response.decide.situation import State, UnderWay
 from harness.response.policy import ResponsePolicy
-from harness.response.state import State, UnderWay
 
 TABLE = load_table()
 LATER_NS = 10**18

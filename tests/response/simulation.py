@@ -13,12 +13,12 @@ from harness.attest.reasons import Tier
 from harness.policy.capability import Capability
 from harness.policy.fleet import Fleet
 from harness.policy.server import Server
-from harness.response.assessment import Vm
-from harness.response.cause import FLED, Cause
-from harness.response.decide import Action, Move, Nowhere, Wait, decide, next_look_ns
-from harness.response.hysteresis import Attempt, Held, ServerHistory, VmHistory, attempted, held, noted
+from harness.response.decide.assessment import Vm
+from harness.response.decide.cause import FLED, Cause
+from harness.response.decide.decide import Action, Move, Nowhere, Wait, decide, next_look_ns
+from harness.response.decide.hysteresis import Attempt, Held, ServerHistory, VmHistory, attempted, held, noted
+from harness.response.decide.situation import State, UnderWay, due_ns, looked
 from harness.response.policy import ResponsePolicy
-from harness.response.state import State, UnderWay, due_ns, looked
 from tests.response.fleets import TABLE
 
 

@@ -7,8 +7,8 @@ import pytest
 from harness.attest.reasons import Reason
 from harness.policy.fleet import Fleet
 from harness.policy.server import Server
-from harness.response.assessment import Vm, assess
-from harness.response.cause import Cause
+from harness.response.decide.assessment import Vm, assess
+from harness.response.decide.cause import Cause
 from tests.response.fleets import HYPERVISOR_C, TABLE, accused, good, server, silent, vm, warned
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from harness.attest.reasons import Reason, Tier, tier_of, trusted
 from harness.policy.server import Trust
-from harness.response.cause import FLED, Cause, tier_at, why_of
+from harness.response.decide.cause import FLED, Cause, tier_at, why_of
 from tests.response.fleets import accused, good, server, silent, warned
 
 CONTRAINDICATING = [reason for reason in Reason if tier_of(reason) is Tier.CONTRAINDICATED]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from harness.response.cause import Cause
-from harness.response.decide import Move, Nowhere, Wait, decide
-from harness.response.hysteresis import Held, VmHistory
-from harness.response.state import UnderWay, looked
+from harness.response.decide.cause import Cause
+from harness.response.decide.decide import Move, Nowhere, Wait, decide
+from harness.response.decide.hysteresis import Held, VmHistory
+from harness.response.decide.situation import UnderWay, looked
 from tests.response.deciding import NOW_NS, VIOLATED, crowd, decided, the
 from tests.response.fleets import HYPERVISOR_C, accused, good, s, server, silent, state, vm, warned
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from harness.response.assessment import Vm
-from harness.response.cause import Cause
-from harness.response.decide import Move, Nowhere, Wait, decide, next_look_ns
-from harness.response.hysteresis import Attempt, ServerHistory, VmHistory
-from harness.response.state import due_ns
+from harness.response.decide.assessment import Vm
+from harness.response.decide.cause import Cause
+from harness.response.decide.decide import Move, Nowhere, Wait, decide, next_look_ns
+from harness.response.decide.hysteresis import Attempt, ServerHistory, VmHistory
+from harness.response.decide.situation import due_ns
 from tests.response.deciding import NOW_NS, VIOLATED, bad_until, crowd, decided, the
 from tests.response.fleets import s, server, silent, state, vm
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from harness.attest.reasons import Reason
 from harness.policy.request import request
 from harness.policy.server import Server
-from harness.response.cause import Cause
-from harness.response.decide import Move
+from harness.response.decide.cause import Cause
+from harness.response.decide.decide import Move
 from tests.response.fleets import (
     HYPERVISOR_C,
     OTHER_VMS_C,

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.policy.server import Server
-from harness.response.cause import FLED, Cause
-from harness.response.hysteresis import (
+from harness.response.decide.cause import FLED, Cause
+from harness.response.decide.hysteresis import (
     Attempt,
     Held,
     ServerHistory,

@@ -13,12 +13,12 @@ from typing import Any, cast
 
 import pytest
 
-from harness.attest.continuity import Quoted
-from harness.attest.outcome import LinkedRound
+from harness.attest.examine.outcome import LinkedRound
+from harness.attest.guest.continuity import Quoted
+from harness.attest.measures.timings import Span
 from harness.attest.reasons import Reason, Tier
-from harness.attest.timings import Span
 from harness.clock import MonotonicClock, sleep
-from harness.journal import Json
+from harness.evidence.journal import Json
 from harness.migration.driver import Outcome
 from harness.policy.fleet import Fleet
 from harness.policy.request import Request, request
@@ -26,12 +26,12 @@ from harness.policy.server import Server, Trust
 from harness.registry.errors import RegistryError, ResponseOpenError
 from harness.registry.registry import Registry, open_registry, sqlite_url
 from harness.registry.values import Placement
-from harness.response.arriving import Arriving
-from harness.response.assessment import Vm
-from harness.response.loop import Loop, Settings
+from harness.response.act.arriving import Arriving
+from harness.response.act.loop import Loop, Settings
+from harness.response.act.prover import Arrived, Requoted
+from harness.response.act.responder import Decided, Ended, Moved, Responder
+from harness.response.decide.assessment import Vm
 from harness.response.policy import ResponsePolicy
-from harness.response.proving import Arrived, Requoted
-from harness.response.responder import Decided, Ended, Moved, Responder
 from tests.registry.subjects import enrolment
 from tests.response.fleets import TABLE, accused, good, policy, server
 

@@ -12,18 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import results
-from harness.journal import Event
-from harness.metric import Value
-from harness.migration.clocks import Clocks
-from harness.migration.evidence import Attempt
-from harness.response import metrics, response_table
-from harness.response.evidence import Response, responses
-from harness.store import RunFolder
-from tests.evidence import write_journal
-from tests.evidence_responses import STAGES_MS, Responded, ResponseTruth, build, journal
-from tests.evidence_truths import MigrationTruth, Truths
+from harness.analysis import table as results
+from harness.evidence.attempt import Attempt
+from harness.evidence.clocks import Clocks
+from harness.evidence.folder import RunFolder
+from harness.evidence.journal import Event
+from harness.evidence.metric import Value
+from harness.response.measures import metrics
+from harness.response.measures import table as response_table
+from harness.response.measures.evidence import Response, responses
 from tests.migration.runs import ONE, SMALL, reason, row, value
+from tests.synthetic.evidence import write_journal
+from tests.synthetic.responses import STAGES_MS, Responded, ResponseTruth, build, journal
+from tests.synthetic.truths import MigrationTruth, Truths
 
 PLAIN = ResponseTruth()
 NAMES = [metric.name for metric in metrics.METRICS]

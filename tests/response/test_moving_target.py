@@ -9,7 +9,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.response.moving_target import next_move_ns, shuffled
+from harness.response.decide.moving_target import next_move_ns, shuffled
 from harness.response.policy import MovingTarget
 from tests.response.fleets import s
 
@@ -53,7 +53,7 @@ def test_the_times_are_spread_over_the_range() -> None:
 
 def test_another_process_draws_the_same() -> None:
     code = (
-        "from harness.response.moving_target import next_move_ns, shuffled\n"
+        "from harness.response.decide.moving_target import next_move_ns, shuffled\n"
         "from harness.response.policy import MovingTarget\n"
         "target = MovingTarget(min_s=10, max_s=30)\n"
         "print(next_move_ns(3, 'vm', 4, 5, target), *shuffled(3, 'vm', 4, 'abcdef'))"

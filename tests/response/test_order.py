@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.response.assessment import Finding, Vm
-from harness.response.cause import Cause
-from harness.response.order import Claim, key
+from harness.response.decide.assessment import Finding, Vm
+from harness.response.decide.cause import Cause
+from harness.response.decide.order import Claim, key
 from tests.response.fleets import policy, s, vm
 
 

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from harness.attest.attester import Answer, Ask
-from harness.attest.continuity import ContinuityPolicy, Quoted
+from harness.attest.attester.contract import Answer, Ask
 from harness.attest.evidence import KeyType
+from harness.attest.examine.round import Examiner
+from harness.attest.guest.continuity import ContinuityPolicy, Quoted
 from harness.attest.reasons import Reason, Tier
-from harness.attest.round import Examiner
 from harness.clock import MonotonicClock
 from harness.registry.errors import RegistryError
 from harness.registry.registry import Registry, open_registry, sqlite_url
-from harness.response.arriving import Arriving
-from harness.response.proving import Prover
-from harness.response.watching import Looks, Watched
+from harness.response.act.arriving import Arriving
+from harness.response.act.prover import Prover
+from harness.response.act.servers import Looks, Watched
 from tests.attest.attesters import GOOD, POLICY, UUID, SoftwareAttester, enrol
 from tests.attest.software_tpm import SoftwareTpm
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from harness.campaign.scenarios.injector import Moment
+from harness.campaign.scenarios.scenarios import COUNTER, OTHERS, Stage, check_playable, of_scenario
 from harness.errors import PrerequisiteError
 from harness.policy.known import withdrawn_cells
 from harness.policy.request import Request, request
 from harness.registry.registry import Registry, open_registry, sqlite_url
-from harness.response.provocation import COUNTER, OTHERS, Stage, check_playable, of_scenario
-from harness.response.provoker import Moment
-from tests.clocks import SteppedClock
+from tests.synthetic.clocks import SteppedClock
 
 FIRST = request(["1", "2"])
 VM = "guest"

@@ -15,12 +15,12 @@ import pytest
 
 from harness.attest.reasons import Reason, Tier
 from harness.errors import GuestError
-from harness.journal import Json
+from harness.evidence.journal import Json
 from harness.registry.registry import Registry, open_registry, sqlite_url
-from harness.response.proving import Arrived
-from harness.response.recovering import Recoverer
-from tests.clocks import SteppedClock
+from harness.response.act.prover import Arrived
+from harness.response.act.recoverer import Recoverer
 from tests.registry.subjects import enrolment
+from tests.synthetic.clocks import SteppedClock
 
 VM = "guest"
 RUNNING = (libvirt.VIR_DOMAIN_RUNNING, 0)

@@ -11,7 +11,7 @@ from typing import get_args
 import pytest
 
 from harness.registry.response_states import FOLLOWING, ResponseState
-from harness.response.recovery import (
+from harness.response.decide.after_crash import (
     ClosedState,
     Domain,
     Found,

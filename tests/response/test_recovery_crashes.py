@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.response.recovery import Domain, Found, OpenState, Recovery, Step, recover
+from harness.response.decide.after_crash import Domain, Found, OpenState, Recovery, Step, recover
 
 PHASES = ("begun", "asked", "prepared", "performed", "finished", "confirmed", "arrived")
 

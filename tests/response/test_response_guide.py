@@ -8,9 +8,9 @@ from typing import get_args
 
 from pydantic_core import PydanticUndefined
 
-from harness.response.cause import Cause
+from harness.response.decide.after_crash import ClosedState, Step
+from harness.response.decide.cause import Cause
 from harness.response.policy import MovingTarget, Order, Resort, ResponsePolicy
-from harness.response.recovery import ClosedState, Step
 
 DOCUMENT = (Path(__file__).parents[2] / "docs/response.md").read_text()
 

@@ -10,26 +10,26 @@ from typing import Any
 
 import pytest
 
-from harness import attested
-from harness.attest.appraisal import AppraisalPolicy
-from harness.attest.appraisal_file import load_policy
 from harness.attest.evidence import KeyType
-from harness.attest.places import policy_file
+from harness.attest.examine.round import Examiner
 from harness.attest.reasons import Reason, Tier
-from harness.attest.round import Examiner
+from harness.attest.reference.files import load_policy
+from harness.attest.reference.policy import AppraisalPolicy
+from harness.campaign.run import attestation
 from harness.clock import MonotonicClock
 from harness.errors import GuestError
+from harness.evidence.journal import Journal
+from harness.evidence.observers.contract import Record
 from harness.interrupt import Interrupt
-from harness.journal import Journal
-from harness.observers.contract import Record
 from harness.policy.capability_file import load_table
+from harness.registry.places import policy_file
 from harness.registry.registry import Registry, open_registry, sqlite_url
-from harness.response import launching
-from harness.response.guard import Guard, Terms
+from harness.response.act import launching
+from harness.response.act.guard import Guard, Terms
+from harness.response.act.prover import Prover
+from harness.response.act.servers import Looks, Watched
 from harness.response.policy_file import load as load_response
 from harness.response.policy_file import locate
-from harness.response.proving import Prover
-from harness.response.watching import Looks, Watched
 from tests.attest.attesters import GOOD, POLICY, UUID, SoftwareAttester, enrol
 from tests.attest.software_tpm import SoftwareTpm
 
@@ -74,7 +74,7 @@ def test_what_the_shipped_policies_let_pass_with_a_warning_makes_no_guest_flee(
 ) -> None:
     given = load_policy(policy_file(name))
     assert given.clock_unsafe == "warn"
-    assert attested.bounds(given).tiers == {Tier.AFFIRMING, Tier.WARNING}
+    assert attestation.bounds(given).tiers == {Tier.AFFIRMING, Tier.WARNING}
     assert servers_count(registry, tmp_path, given)
 
 
@@ -84,7 +84,7 @@ def test_destinations_and_servers_get_one_answer(
     registry: Registry, tmp_path: Path, software_tpm: str, counts: bool
 ) -> None:
     given = lab(software_tpm=software_tpm, warning_counts=counts)
-    assert (Tier.WARNING in attested.bounds(given).tiers) is counts
+    assert (Tier.WARNING in attestation.bounds(given).tiers) is counts
     assert servers_count(registry, tmp_path, given) is counts
 
 
@@ -110,7 +110,7 @@ def warned(registry: Registry, *, counts: bool) -> Prover:
         looks,
         ("guest", guest),
         vm_uuid=UUID,
-        bounds=attested.bounds(policy),
+        bounds=attestation.bounds(policy),
         clock=CLOCK,
         guest_warning_counts=counts,
     )

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from harness.attest.monitor_state import Standing
+from harness.attest.monitor.standing import Standing
 from harness.attest.reasons import Reason, Tier
-from harness.cli import attest_monitor
-from harness.response import service, watching
-from harness.response.provoker import Moment, bounded
-from harness.response.watching import Looks, Watched, trust
-from tests.clocks import SteppedClock
+from harness.campaign.scenarios.injector import Moment, bounded
+from harness.cli.attest import monitor
+from harness.response import service
+from harness.response.act import servers
+from harness.response.act.servers import Looks, Watched, trust
+from tests.synthetic.clocks import SteppedClock
 
 GOOD = Standing(
     subject="a",
@@ -103,5 +104,5 @@ def test_stamps_that_cannot_be_of_this_clock_are_not_taken(stamps: tuple[int, in
 
 
 def test_whoever_watches_gives_a_result_the_same_life() -> None:
-    lives = {vars(one)["LIFE_IN_INTERVALS"] for one in (watching, service, attest_monitor)}
+    lives = {vars(one)["LIFE_IN_INTERVALS"] for one in (servers, service, monitor)}
     assert lives == {3.0}

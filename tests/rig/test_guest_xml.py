@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.rig.guest import DOMAIN, GuestSpec, domain_xml, specify
+from harness.rig.guest.domain import DOMAIN, GuestSpec, domain_xml, specify
 from harness.rig.pair import Endpoint, GuestNetwork, Pair
 
 SPEC = GuestSpec(

@@ -12,8 +12,8 @@ from typing import cast
 import pytest
 
 from harness import resources
-from harness.journal import Json
-from harness.rig import image
+from harness.evidence.journal import Json
+from harness.rig.guest import image
 from harness.rig.host import Host
 from harness.rig.pair import GuestNetwork, Pair, load
 

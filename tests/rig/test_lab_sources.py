@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from harness.errors import PrerequisiteError
-from harness.rig import lab
+from harness.rig.lab import lab
 
 ROLE = Path(__file__).resolve().parents[2] / "playbooks/roles/packages"
 SITE, SECURITY = "http://mirror.example/debian", "http://mirror.example/debian-security"

@@ -10,8 +10,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from harness.errors import CampaignError
-from harness.rig import lab, lab_machine, lab_network, lab_variables
-from harness.rig.lab import Places
+from harness.rig.lab import lab, machine, network
+from harness.rig.lab import variables as lab_variables
+from harness.rig.lab.lab import Places
 
 CONTENT = b"an archive"
 SUM = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
@@ -82,8 +83,8 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
     monkeypatch.setattr(lab, "_healthy", lambda _machine: True)
     monkeypatch.setattr(lab, "_await_ssh", lambda _machine: None)
     monkeypatch.setattr(lab, "apt_sources", lambda: "deb http://mirror.example/debian bookworm main\n")
-    monkeypatch.setattr(lab_machine, "shape", lambda _machine, _bit_s: None)
-    monkeypatch.setattr(lab_network, "up", lambda _kept: None)
+    monkeypatch.setattr(machine, "shape", lambda _machine, _bit_s: None)
+    monkeypatch.setattr(network, "up", lambda _kept: None)
     return found
 
 
@@ -104,8 +105,8 @@ def test_the_inventory_names_the_archives_and_goes_on_to_until_the_lab_is_down(
     assert "sodbench_mstone_archive" not in variables(places, path)
     assert not places.variables.exists()
     variables(places, archives_again(path))
-    monkeypatch.setattr(lab_machine, "stop", lambda _machine: None)
-    monkeypatch.setattr(lab_network, "down", lambda _kept: None)
+    monkeypatch.setattr(machine, "stop", lambda _machine: None)
+    monkeypatch.setattr(network, "down", lambda _kept: None)
     lab.down(places)
     assert not places.state.exists()
     assert "sodbench_mstone_archive" not in variables(places)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.clock import NS_PER_S
-from harness.workloads.rtp import (
+from harness.workloads.packets.rtp import (
     MAX_DROPOUT,
     MAX_MISORDER,
     SEQUENCE,

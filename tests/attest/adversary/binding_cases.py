@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from harness.attest.binding import Linkage, Proved, host_nonce, verify_linked
 from harness.attest.evidence import RefusedError
+from harness.attest.guest.binding import Linkage, Proved, host_nonce, verify_linked
 from harness.attest.reasons import Reason, Tier
 from tests.attest.adversary.case import Case, grouped, warned
 from tests.attest.adversary.stage import WARNING, Asked, Stage, digest, ignoring

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from harness.attest.appraisal import Limits
-from harness.attest.eventlog import NO_PCR
+from harness.attest.logs.eventlog import NO_PCR
 from harness.attest.reasons import Reason
+from harness.attest.reference.policy import Limits
 from tests.attest import logs
 from tests.attest.adversary.case import Case, grouped
 from tests.attest.adversary.stage import Asked, Stage, ignoring

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from harness.attest.continuity import Sighting
-from harness.attest.history import review
+from harness.attest.guest.continuity import Sighting
+from harness.attest.guest.history import review
 from harness.attest.reasons import Reason
-from harness.attest.structures import ClockInfo
+from harness.attest.tpm.structures import ClockInfo
 from harness.clock import NS_PER_S
 from tests.attest.adversary.case import Case, grouped
 from tests.attest.adversary.stage import Stage

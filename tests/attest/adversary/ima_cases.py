@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from harness.attest.appraisal import ImaReference, Limits
-from harness.attest.ima import ImaState
+from harness.attest.logs.ima import ImaState
 from harness.attest.reasons import Reason
+from harness.attest.reference.policy import ImaReference, Limits
 from tests.attest import logs
 from tests.attest.adversary.case import Case, grouped, warned
 from tests.attest.adversary.stage import FILES_BEFORE, Asked, Stage, ignoring

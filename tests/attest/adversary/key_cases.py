@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from harness.attest import keys, structures
 from harness.attest.evidence import KeyType
 from harness.attest.reasons import Reason
-from harness.attest.structures import qualified_name
+from harness.attest.tpm import keys, structures
+from harness.attest.tpm.structures import qualified_name
 from tests.attest.adversary.case import Case, grouped
 from tests.attest.adversary.stage import Asked, Stage, policy
 from tests.attest.software_tpm import AK_ATTRIBUTES, NONCE, SoftwareTpm

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from harness.attest.continuity import (
+from harness.attest.guest.continuity import (
     Continuity,
     ContinuityPolicy,
     Destination,
@@ -15,7 +15,7 @@ from harness.attest.continuity import (
     check,
 )
 from harness.attest.reasons import Reason, Tier
-from harness.attest.structures import ClockInfo
+from harness.attest.tpm.structures import ClockInfo
 from harness.clock import NS_PER_S
 from tests.attest.adversary.case import Case, grouped, warned
 from tests.attest.adversary.stage import WARNING, Stage

@@ -15,25 +15,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import CodeType, FunctionType, MappingProxyType, ModuleType
 
-from harness.attest import (
-    binding,
-    continuity,
-    cursor,
-    eligibility,
-    eventlog,
-    ima,
-    ima_templates,
-    judgement,
-    keys,
-    log_steps,
-    steps,
-    structures,
-)
+from harness.attest import eligibility
+from harness.attest.guest import binding, continuity
+from harness.attest.logs import eventlog, ima, ima_templates
+from harness.attest.tpm import cursor, keys, structures
+from harness.attest.verify import appraisal_step, log_steps, quote_steps
 
 MODULES: tuple[ModuleType, ...] = (
-    steps,
+    quote_steps,
     log_steps,
-    judgement,
+    appraisal_step,
     binding,
     continuity,
     eligibility,

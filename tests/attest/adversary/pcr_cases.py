@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from harness.attest.algorithms import Alg
 from harness.attest.reasons import Reason
-from harness.attest.structures import Selection
+from harness.attest.tpm.algorithms import Alg
+from harness.attest.tpm.structures import Selection
 from tests.attest.adversary.case import Case, grouped
 from tests.attest.adversary.stage import PCRS, Asked, Stage, digest, ignoring
 from tests.attest.software_tpm import NONCE, digest_of

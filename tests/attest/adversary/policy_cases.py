@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness.attest.appraisal_file import matched, policy, reference
-from harness.attest.monitor_state import Standing, concluded, failed
-from harness.attest.monitoring_schedule import slot
-from harness.attest.monitors.contract import Observation
+from harness.attest.monitor.kinds.contract import Observation
+from harness.attest.monitor.schedule import slot
+from harness.attest.monitor.standing import Standing, concluded, failed
 from harness.attest.reasons import Reason, Tier
+from harness.attest.reference.files import matched, policy, reference
 from harness.clock import NS_PER_S
 from harness.errors import CampaignError
 from tests.attest.adversary.case import Case, grouped, warned

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from harness.attest import eventlog, ima
-from harness.attest.algorithms import Alg
 from harness.attest.evidence import ImaExcerpt, RefusedError
-from harness.attest.ima import ImaState
-from harness.attest.keys import AttestationKey, load_endorsement
+from harness.attest.logs import eventlog, ima
+from harness.attest.logs.ima import ImaState
 from harness.attest.reasons import Reason
-from harness.attest.structures import (
+from harness.attest.tpm.algorithms import Alg
+from harness.attest.tpm.keys import AttestationKey, load_endorsement
+from harness.attest.tpm.structures import (
     MAX_ATTEST_BYTES,
     MAX_PUBLIC_BYTES,
     MAX_SIGNATURE_BYTES,

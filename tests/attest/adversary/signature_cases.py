@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from harness.attest.algorithms import Alg
-from harness.attest.keys import P256_ORDER
 from harness.attest.reasons import Reason
-from harness.attest.structures import Signature, parse_signature
+from harness.attest.tpm.algorithms import Alg
+from harness.attest.tpm.keys import P256_ORDER
+from harness.attest.tpm.structures import Signature, parse_signature
 from tests.attest import marshal
 from tests.attest.adversary.case import Case, grouped
 from tests.attest.adversary.stage import Asked, Stage

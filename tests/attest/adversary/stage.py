@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from harness.attest.appraisal import AppraisalPolicy, ImaReference, ReferenceValues, Require
 from harness.attest.evidence import Evidence, ImaExcerpt, KeyType
-from harness.attest.memory import Memory
-from harness.attest.question import Challenge, EnrolledKey, Question
 from harness.attest.reasons import Tier
-from harness.attest.structures import ClockInfo
-from harness.attest.verifier import Verification, verify
+from harness.attest.reference.policy import AppraisalPolicy, ImaReference, ReferenceValues, Require
+from harness.attest.tpm.structures import ClockInfo
+from harness.attest.verify.memory import Memory
+from harness.attest.verify.question import Challenge, EnrolledKey, Question
+from harness.attest.verify.verifier import Verification, verify
 from harness.clock import NS_PER_S
 from tests.attest import logs
 from tests.attest.logs import Line, Measured

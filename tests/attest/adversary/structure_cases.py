@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from harness.attest.algorithms import Alg
-from harness.attest.appraisal import Limits
 from harness.attest.reasons import Reason
-from harness.attest.structures import (
+from harness.attest.reference.policy import Limits
+from harness.attest.tpm.algorithms import Alg
+from harness.attest.tpm.structures import (
     GENERATED,
     MAX_ATTEST_BYTES,
     QUOTE,

@@ -8,10 +8,10 @@ from functools import partial
 from hashlib import sha256
 from typing import TypeAlias, cast
 
-from harness.attest.appraisal import ImaReference, ima_basis
 from harness.attest.evidence import ImaExcerpt
-from harness.attest.memory import Memory
 from harness.attest.reasons import Reason
+from harness.attest.reference.policy import ImaReference, ima_basis
+from harness.attest.verify.memory import Memory
 from tests.attest import logs
 from tests.attest.adversary.case import Case, grouped, warned
 from tests.attest.adversary.stage import FILES_BEFORE, PCRS, Asked, Stage

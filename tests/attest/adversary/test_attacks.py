@@ -8,9 +8,11 @@ from collections import Counter
 
 import pytest
 
-from harness.attest import credential, endorsement, history
 from harness.attest.evidence import KeyType
+from harness.attest.guest import history
+from harness.attest.identity import endorsement
 from harness.attest.reasons import Reason
+from harness.attest.tpm import credential
 from tests.attest.adversary import mutants, table
 from tests.attest.adversary.case import KINDS, Case
 from tests.attest.adversary.conftest import Ledger

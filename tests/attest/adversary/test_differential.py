@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.attest.algorithms import Alg
 from harness.attest.evidence import KeyType
 from harness.attest.reasons import Reason
+from harness.attest.tpm.algorithms import Alg
 from tests.attest import marshal
 from tests.attest.adversary import (
     clock_cases,

@@ -6,7 +6,7 @@ from types import FunctionType
 
 import pytest
 
-from harness.attest import verifier
+from harness.attest.verify import verifier
 from tests.attest.adversary import hunt, mutants
 from tests.attest.adversary.conftest import Ledger
 from tests.attest.adversary.hunt import Forged

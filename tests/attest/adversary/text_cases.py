@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from harness.attest.appraisal import Limits
 from harness.attest.reasons import Reason
+from harness.attest.reference.policy import Limits
 from tests.attest import logs
 from tests.attest.adversary.case import Case, grouped
 from tests.attest.adversary.stage import Asked, Stage

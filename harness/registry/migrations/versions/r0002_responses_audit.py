@@ -1,6 +1,6 @@
 """Requests of VMs, responses and the audit log; what was stored before stays as it is.
 
-The log's first entry is not written here: :mod:`harness.registry.audit_log` writes it, in the transaction of
+The log's first entry is not written here: :mod:`harness.registry.audit.log` writes it, in the transaction of
 the upgrade.
 """
 

@@ -1,0 +1,1 @@
+"""Answers computed from stored results: the table of metrics, series and statistics."""

@@ -1,0 +1,368 @@
+"""A run's numbers: every metric of every finished attempt as one tidy table.
+
+The table is computed from the evidence alone and can be computed anew at any time; writing it twice gives the
+same bytes. Nothing is summarised and nothing left out here: an attempt that is not valid is in the table with
+its verdict, and a metric that could not be had is a row with its reason. Half-finished attempts do not count.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from harness import disk, workloads
+from harness.analysis import series
+from harness.attest.measures import line as record
+from harness.attest.measures import table as attestation_table
+from harness.errors import PrerequisiteError, RecordError, UsageError
+from harness.evidence.attempt import Attempt, Migration, attempts
+from harness.evidence.folder import RunFolder, read_manifest, write_atomic
+from harness.evidence.journal import Json
+from harness.evidence.metric import Metric, NotMeasured, Value, extensions
+from harness.migration.measures import interval_metrics, intervals, metrics, trial_metrics
+from harness.migration.measures.intervals import Interval
+from harness.response.measures import metrics as response_metrics
+from harness.response.measures import table as response_table
+from harness.response.measures.evidence import scenario
+from harness.sentence import sentence
+from harness.workloads.contract import Line, Timeline
+
+COLUMNS: Mapping[str, tuple[str, str]] = {
+    "campaign": ("string", "The campaign's name."),
+    "run": ("string", "The run: the name of its folder, `<utc>-<short id>`."),
+    "trial": ("string", "The trial's id in the plan, such as `001-idle`."),
+    "attempt": ("int64", "Which try at the trial, from 1."),
+    "verdict": ("string", "`valid`, `invalid`, `unknown` or `skipped`; only `valid` counts in summaries."),
+    "kind": ("string", "`migrations`, or `control` for a trial without any: the noise floor, in no mean."),
+    "workload": ("string", "The workload's name."),
+    "generator": ("string", "The load generator and its version."),
+    "substitutes": ("string", "The paper's generator that it stands in for; empty where it is the paper's."),
+    "repetition": ("Int64", "Which repetition of the workload, from 1."),
+    "migration": ("Int64", "The migration's number in its trial, from 1; in a control trial its slot's; "
+                  "empty for a metric of the trial."),
+    "direction": ("string", "`a->b` or `b->a`; empty for the trial's and where nothing started."),
+    "planned_s": ("float64", "When the migration was planned, or its slot begins, seconds after t = 0."),
+    "first_after_boot": ("boolean", "Whether it was the guest's first since its start."),
+    "metric": ("string", "The metric's name, one of those below."),
+    "value": ("float64", "The number in `unit`; empty when there is none, never 0 for that."),
+    "unit": ("string", "The value's unit: seconds and bytes throughout; work is in the workload's own unit."),
+    "better": ("string", "`lower`, `higher` or `none`."),
+    "observer": ("string", "Who saw it, as in the journal; several are joined by ` + `."),
+    "resolution": ("float64", "The least difference the observer sees, in `unit`; empty where not known."),
+    "uncertainty": ("float64", "The value is certain within ± this, in `unit`; empty where not known."),
+    "note": ("string", "What the value is where its metric leaves that to the tool; empty elsewhere."),
+    "reason": ("string", "Why there is no value; always there then, and only then."),
+    "rig": ("string", "`lab` or `pair`."),
+    "accelerator": ("string", "`kvm` or `tcg`: what the guest ran under."),
+}  # fmt: skip
+"""The table's columns in order: pandas type and meaning."""
+
+METRICS: tuple[Metric[Any], ...] = (
+    *metrics.METRICS,
+    *interval_metrics.METRICS,
+    *trial_metrics.METRICS,
+    *response_metrics.METRICS,
+    *response_metrics.LAUNCH,
+)
+"""The project's own metrics in the order of the table; :func:`registry` has the others' too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """Every known metric: those of a migration alone, of any interval, and of a trial.
+
+    The last two are read of trials that demonstrate a response only: of their migrations, and of themselves.
+    """
+
+    migration: tuple[Metric[Migration], ...]
+    interval: tuple[Metric[Interval], ...]
+    trial: tuple[Metric[Attempt], ...]
+    response: tuple[Metric[Migration], ...] = response_metrics.METRICS
+    launch: tuple[Metric[Attempt], ...] = response_metrics.LAUNCH
+
+    @property
+    def all(self) -> tuple[Metric[Any], ...]:
+        """All of them, in the order of the table."""
+        return (*self.migration, *self.interval, *self.trial, *self.response, *self.launch)
+
+    @property
+    def of_migrations(self) -> tuple[Metric[Migration], ...]:
+        """What is read of every migration: its own metrics, and those of its interval."""
+        return (*self.migration, *self.interval)
+
+
+def registry() -> Registry:
+    """The project's own metrics and those registered under ``sodbench.metrics``.
+
+    Raises:
+        PrerequisiteError: A registered one cannot be imported, or two have one name.
+    """
+    more = extensions()
+    found = Registry(
+        migration=(*metrics.METRICS, *(metric for metric in more if metric.scope == "migration")),
+        interval=(*interval_metrics.METRICS, *(metric for metric in more if metric.scope == "interval")),
+        trial=(*trial_metrics.METRICS, *(metric for metric in more if metric.scope == "trial")),
+    )
+    names = [metric.name for metric in found.all]
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise PrerequisiteError(
+            f"two metrics have the name {doubled[0]!r}",
+            why="a package registers a metric under a name that is taken",
+            remedy="remove the package, or ask its author for another name",
+        )
+    return found
+
+
+def parse_output(workload: str, options: Mapping[str, Json], lines: Sequence[Line]) -> Timeline:
+    """The timeline of a workload's stored output, read by the workload as it was chosen.
+
+    Raises:
+        NotMeasured: This installation does not know the workload or its options, so that nobody can read its
+            output.
+    """
+    try:
+        return workloads.make(workload, options).parse(lines)
+    except (UsageError, PrerequisiteError) as error:
+        raise NotMeasured(f"the output of {workload!r} cannot be read: {error.what}") from error
+    except ValidationError as error:
+        raise NotMeasured(
+            f"the output of {workload!r} cannot be read: its option {sentence(error)}"
+        ) from error
+
+
+def read_attempts(run: RunFolder) -> Iterator[Attempt]:
+    """The evidence of every finished attempt, in the order they finished.
+
+    Raises:
+        RecordError: The journal is damaged or missing.
+    """
+    return attempts(run, parse_output)
+
+
+def compute(run: RunFolder, read: Iterable[Attempt] | None = None) -> pd.DataFrame:
+    """The tidy table of a run: one row a metric of a migration, a slot or a trial; columns as in `COLUMNS`.
+
+    Args:
+        run: The run's folder.
+        read: What :func:`read_attempts` gave, for who has it already.
+
+    Raises:
+        RecordError: The manifest or the journal is damaged or missing.
+    """
+    known = registry()
+    manifest = read_manifest(run)
+    evidence = read_attempts(run) if read is None else read
+    rows = [_encodable(row) for attempt in evidence for row in _rows(run, manifest, attempt, known)]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    return frame.astype({name: kind for name, (kind, _) in COLUMNS.items()})
+
+
+def _rows(
+    run: RunFolder, manifest: dict[str, Json], attempt: Attempt, known: Registry
+) -> Iterator[dict[str, object]]:
+    common = _common(run, manifest, attempt)
+    responds = scenario(attempt) is not None
+    of_migrations = (*known.of_migrations, *known.response) if responds else known.of_migrations
+    for migration in attempt.migrations:
+        which = {
+            "migration": migration.n,
+            "direction": migration.direction,
+            "planned_s": migration.planned_s,
+            "first_after_boot": migration.first_after_boot,
+        }
+        for metric in of_migrations:
+            yield {**common, **which, **_reading(metric, metrics.measure(metric, migration))}
+    for slot in intervals.slots(attempt):
+        which = {"migration": slot.n, "planned_s": slot.planned_s}
+        for interval_metric in known.interval:
+            value = interval_metrics.measure(interval_metric, slot)
+            yield {**common, **which, **_reading(interval_metric, value)}
+    for trial_metric in (*known.trial, *known.launch) if responds else known.trial:
+        yield {**common, **_reading(trial_metric, trial_metrics.measure(trial_metric, attempt))}
+
+
+def _common(run: RunFolder, manifest: dict[str, Json], attempt: Attempt) -> dict[str, object]:
+    generator = attempt.fact("workload.started", "generator")
+    version = attempt.fact("workload.started", "version")
+    repetition = attempt.fact("attempt.started", "repetition")
+    return {
+        "campaign": manifest.get("campaign") or run.root.parent.name,
+        "run": manifest.get("run") or run.root.name,
+        "trial": attempt.trial,
+        "attempt": attempt.attempt,
+        "verdict": attempt.fact("attempt.finished", "verdict"),
+        "kind": attempt.fact("attempt.started", "kind"),
+        "workload": attempt.fact("attempt.started", "workload"),
+        "generator": f"{generator} {version}" if generator and version else generator,
+        "substitutes": attempt.fact("workload.started", "substitutes"),
+        "repetition": repetition if isinstance(repetition, int) else None,
+        "rig": manifest.get("rig"),
+        "accelerator": attempt.fact("guest.started", "accelerator") or manifest.get("accelerator"),
+    }
+
+
+def _reading(metric: Metric[Any], value: Value) -> dict[str, object]:
+    return {
+        "metric": metric.name,
+        "value": value.value,
+        "unit": metric.unit if value.unit is None else value.unit,
+        "better": metric.better,
+        "observer": metric.observer,
+        "resolution": value.resolution,
+        "uncertainty": value.uncertainty,
+        "note": value.note,
+        "reason": value.reason,
+    }
+
+
+def attestations(run: RunFolder, read: Iterable[Attempt] | None = None) -> pd.DataFrame:
+    """Every attestation of the finished attempts, a row each; columns as in `attestation_table.COLUMNS`.
+
+    Args:
+        run: The run's folder.
+        read: What :func:`read_attempts` gave, for who has it already.
+
+    Raises:
+        RecordError: The manifest, the journal or a file of attestations is damaged.
+    """
+    manifest = read_manifest(run)
+    evidence = read_attempts(run) if read is None else read
+    rows = [_encodable(row) for attempt in evidence for row in _attested(run, manifest, attempt)]
+    frame = pd.DataFrame(rows, columns=list(attestation_table.COLUMNS))
+    return frame.astype({name: kind for name, (kind, _) in attestation_table.COLUMNS.items()})
+
+
+def _attested(run: RunFolder, manifest: dict[str, Json], attempt: Attempt) -> Iterator[dict[str, object]]:
+    stored = record.read(run.attempt(attempt.trial, attempt.attempt) / record.FILE)
+    common = _common(run, manifest, attempt)
+    common["trial_kind"] = common.pop("kind")
+    return attestation_table.rows(attempt, stored, common)
+
+
+def responses(run: RunFolder, read: Iterable[Attempt] | None = None) -> pd.DataFrame:
+    """Every response of the finished attempts, a row each; columns as in `response_table.COLUMNS`.
+
+    Args:
+        run: The run's folder.
+        read: What :func:`read_attempts` gave, for who has it already.
+
+    Raises:
+        RecordError: The manifest or the journal is damaged or missing.
+    """
+    manifest = read_manifest(run)
+    evidence = read_attempts(run) if read is None else read
+    rows = [
+        _encodable(row)
+        for attempt in evidence
+        for row in response_table.rows(attempt, _common(run, manifest, attempt))
+    ]
+    frame = pd.DataFrame(rows, columns=list(response_table.COLUMNS))
+    return frame.astype({name: kind for name, (kind, _) in response_table.COLUMNS.items()})
+
+
+def write(run: RunFolder) -> pd.DataFrame:
+    """Compute the table and store it as metrics.parquet and metrics.csv; the same evidence, the same bytes.
+
+    Where anything was attested, that table is stored likewise beside it, as attestations.parquet and .csv; so
+    are responses, as responses.parquet and .csv.
+
+    Raises:
+        RecordError: The evidence is damaged.
+        StorageError: The disk is full.
+    """
+    evidence = list(read_attempts(run))
+    frame = compute(run, evidence)
+    _store(frame, run.metrics_parquet, run.metrics_csv)
+    attested = attestations(run, evidence)
+    if len(attested):
+        _store(attested, run.root / "attestations.parquet", run.root / "attestations.csv")
+    responded = responses(run, evidence)
+    if len(responded):
+        _store(responded, run.root / "responses.parquet", run.root / "responses.csv")
+    return frame
+
+
+def _store(frame: pd.DataFrame, parquet: Path, text: Path) -> None:
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), buffer, compression="zstd")
+    write_atomic(parquet, buffer.getvalue())
+    write_atomic(text, frame.to_csv(index=False, lineterminator="\n").encode())
+
+
+def _encodable(row: Mapping[str, object]) -> dict[str, object]:
+    """`row` with texts that UTF-8 has, as the files want: a byte of a name that is none is escaped."""
+    return {
+        name: value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
+        for name, value in row.items()
+    }
+
+
+def read(run: RunFolder) -> pd.DataFrame:
+    """The stored table.
+
+    Raises:
+        RecordError: It is missing, damaged, or of another version.
+    """
+    try:
+        with run.metrics_parquet.open("rb") as file:  # pyarrow opens no name that is not UTF-8
+            frame: pd.DataFrame = pq.read_table(file).to_pandas()
+    except (OSError, pa.ArrowException) as error:
+        mend = disk.remedy(error) if isinstance(error, OSError) and run.metrics_parquet.exists() else ""
+        raise RecordError(
+            "the metrics cannot be read",
+            where=str(run.metrics_parquet),
+            why=str(error),
+            remedy=mend or "`sodbench metrics` computes them from the evidence again",
+        ) from error
+    if list(frame.columns) != list(COLUMNS):
+        raise RecordError(
+            "the metrics have other columns than this version writes",
+            where=str(run.metrics_parquet),
+            why=f"found: {', '.join(map(str, frame.columns))}",
+            remedy="`sodbench metrics` computes them from the evidence again",
+        )
+    return frame.astype({name: kind for name, (kind, _) in COLUMNS.items()})
+
+
+def valid(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows that count in summaries: those of valid trials that migrate."""
+    return frame[frame["verdict"].eq("valid") & frame["kind"].ne("control")]
+
+
+def floor(frame: pd.DataFrame) -> pd.DataFrame:
+    """The noise floor: the rows of the slots of valid control trials, in which nothing was migrated."""
+    return frame[frame["verdict"].eq("valid") & frame["kind"].eq("control") & frame["migration"].notna()]
+
+
+def gaps(run: RunFolder) -> pd.DataFrame:
+    """Every heartbeat gap: :func:`harness.analysis.series.gaps`."""
+    return series.gaps(read_attempts(run))
+
+
+def pauses(run: RunFolder) -> pd.DataFrame:
+    """Every pause that is no switch-over: :func:`harness.analysis.series.pauses`."""
+    return series.pauses(read_attempts(run))
+
+
+def precopy(run: RunFolder) -> pd.DataFrame:
+    """The pre-copy curves: :func:`harness.analysis.series.precopy`."""
+    return series.precopy(read_attempts(run))
+
+
+def timelines(run: RunFolder) -> pd.DataFrame:
+    """The workloads' reports: :func:`harness.analysis.series.timelines`."""
+    return series.timelines(read_attempts(run))
+
+
+def heartbeat(run: RunFolder) -> pd.DataFrame:
+    """Every heartbeat reply: :func:`harness.analysis.series.heartbeat`."""
+    return series.heartbeat(read_attempts(run))

@@ -1,0 +1,1 @@
+"""Attesters: what they answer, and the channel to one on a machine."""

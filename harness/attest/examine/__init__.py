@@ -1,0 +1,1 @@
+"""One examination: ask an attester, verify what it answers, keep the outcome."""

@@ -1,0 +1,131 @@
+"""Evidence on disk, with the question it answers, for somebody who verifies it elsewhere or a little later.
+
+The file is as untrusted as the evidence in it. Whom a nonce was issued for, when, and whether it was used, is
+the registry's to say and is asked of it; from the file come the nonce, which the quote must hold, and what
+was asked for, which the quote must match.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harness.attest.evidence import MAX_LINE_BYTES, Bank, Base64, Evidence, RefusedError
+from harness.attest.examine.outcome import Asked
+from harness.attest.reasons import Reason
+from harness.attest.reference.policy import Pcrs
+from harness.errors import RecordError
+from harness.evidence import folder as store
+from harness.instant import Instant, expired
+from harness.sentence import sentence
+
+
+class EvidenceFile(BaseModel):
+    """One answer and its question.
+
+    Attributes:
+        version: Of this form.
+        attester: The id that was asked.
+        nonce: What was to be signed.
+        bank: The PCR bank that was asked for.
+        pcrs: The PCRs that were asked for.
+        ima_from: The IMA entry from which the list was asked for; None where it was not.
+        evidence: The answer.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    version: Literal[1]
+    attester: str
+    nonce: Base64
+    bank: Bank
+    pcrs: Pcrs
+    ima_from: Annotated[int, Field(ge=0)] | None
+    evidence: Evidence
+
+
+def write(path: Path, asked: Asked) -> None:
+    """Write what was asked and answered to `path`, whole.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    challenge = asked.challenge
+    content = EvidenceFile(
+        version=1,
+        attester=asked.name,
+        nonce=challenge.nonce,
+        bank=challenge.bank,
+        pcrs=challenge.pcrs,
+        ima_from=challenge.ima_from,
+        evidence=asked.answer.evidence,
+    )
+    store.write_json(path, content.model_dump(mode="json"))
+
+
+class Issue(Protocol):
+    """What the registry knows of a nonce."""
+
+    @property
+    def attester(self) -> str:
+        """Whom it was issued for."""
+        ...
+
+    @property
+    def issued(self) -> Instant:
+        """When."""
+        ...
+
+    @property
+    def expires(self) -> Instant:
+        """Until when it may be answered."""
+        ...
+
+    @property
+    def used(self) -> bool:
+        """Whether an answer was judged."""
+        ...
+
+
+IssueT = TypeVar("IssueT", bound=Issue)
+
+
+def answerable(kept: EvidenceFile, issue: IssueT | None, now: Instant) -> IssueT:
+    """The registry's word on the nonce in a file, if the answer may be judged at all.
+
+    An answer that comes too late says nothing of the machine and must not be held against it, as it would be
+    by a verifier that was asked.
+
+    Raises:
+        RefusedError: ``nonce-mismatch``: the nonce was never issued for this attester; ``nonce-reused``;
+            ``nonce-expired``: also where the controller has booted since, so that nobody can tell.
+    """
+    if issue is None or issue.attester != kept.attester:
+        why = f"no such nonce was issued for {kept.attester}"
+        raise RefusedError(Reason.NONCE_MISMATCH, why, where=kept.attester)
+    if issue.used:
+        raise RefusedError(Reason.NONCE_REUSED, "an answer to it was judged before", where=kept.attester)
+    if issue.issued.boot_id != now.boot_id or expired(issue.issued, issue.expires, now):
+        raise RefusedError(
+            Reason.NONCE_EXPIRED, where=kept.attester, remedy=f"sodbench attest quote {kept.attester}"
+        )
+    return issue
+
+
+def read(path: Path) -> EvidenceFile:
+    """The question and answer that :func:`write` stored.
+
+    Raises:
+        RecordError: The file is missing, far too large, or something else.
+    """
+    try:
+        if path.stat().st_size > MAX_LINE_BYTES:
+            raise RecordError("far too large for evidence", where=str(path))
+        raw = path.read_bytes()
+        store.require_version(raw, "version", 1, "a file of evidence", path)
+        return EvidenceFile.model_validate_json(raw, strict=None)
+    except (OSError, ValidationError) as error:
+        detail = sentence(error) if isinstance(error, ValidationError) else str(error)
+        raise RecordError("not a file of evidence", where=str(path), why=detail) from error

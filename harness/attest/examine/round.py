@@ -1,0 +1,334 @@
+"""One attestation from its nonce to its place in the registry, with a stamp at each event of RFC 9334.
+
+This is the one way in which the command line, the trust monitor and a campaign attest: challenge, ask,
+verify, record. It decides nothing: the verifier does, and the registry keeps what it decided.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from harness.attest.attester.contract import Ask, Attester, AttesterError
+from harness.attest.evidence import Evidence, KeyType, RefusedError
+from harness.attest.examine.outcome import Asked, LinkedRound, Round, Stamps
+from harness.attest.guest.binding import Linkage, Proved, host_nonce, verify_linked
+from harness.attest.reasons import Reason, tier_of
+from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues
+from harness.attest.result import AttestationResult
+from harness.attest.tpm.structures import parse_attest
+from harness.attest.verify.memory import Memory
+from harness.attest.verify.question import Challenge, EnrolledKey, Question, ima_from
+from harness.attest.verify.verifier import Verification, verify
+from harness.clock import NS_PER_S, Clock
+from harness.evidence.journal import Json
+from harness.registry.registry import Registry
+from harness.registry.values import KnownKey
+
+NONCE_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What the registry knows of who is to be asked; no key where it has none of that type."""
+
+    key: EnrolledKey | None
+    memory: Memory | None
+    version: int
+    held: bool
+    software_tpm: bool
+
+
+class Examiner:
+    """Attests whoever is enrolled in `registry`.
+
+    Args:
+        registry: Who is enrolled, what was accepted last, and where results go.
+        policy_for: A name to its appraisal policy.
+        reference_for: A name to its reference values.
+        clock: The controller's clock.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        policy_for: Callable[[str], AppraisalPolicy],
+        reference_for: Callable[[str], ReferenceValues],
+        clock: Clock,
+    ) -> None:
+        self._registry = registry
+        self._policy_for = policy_for
+        self._reference_for = reference_for
+        self._clock = clock
+
+    def examine(self, name: str, attester: Attester, *, key: KeyType) -> Round:
+        """One whole round with a fresh nonce. A refusal or a silence is a round, not an exception.
+
+        The nonce never leaves this call, so its single use needs no registry.
+
+        Raises:
+            RegistryError: The registry does not answer; then nothing is known.
+        """
+        return self._round(name, attester, key)
+
+    def examine_linked(
+        self,
+        guest: tuple[str, Attester],
+        host: tuple[str, Attester],
+        *,
+        key: KeyType,
+        vm_uuid: str,
+        epoch: int,
+    ) -> LinkedRound:
+        """A guest and the host it should be on, by two quotes of which the second is over the first.
+
+        Raises:
+            RegistryError: The registry does not answer.
+        """
+        first = self._round(guest[0], guest[1], key)
+        if first.proof is None or first.proof.key is None or first.challenge is None:
+            return LinkedRound(guest=first, host=None, linked=None, checked_ns=self._clock.now_ns())
+        nonce, vak = first.challenge.nonce, first.proof.key.name
+        over = host_nonce(nonce, first.proof.evidence.attest, vak, vm_uuid, host[0], epoch)
+        second = self._round(host[0], host[1], key, over)
+        linked = None
+        if second.proof is not None:
+            linkage = Linkage(
+                nonce=nonce, vak_name=vak, guest=guest[0], vm_uuid=vm_uuid, host_id=host[0], epoch=epoch
+            )
+            linked = verify_linked(first.proof, second.proof, linkage)
+        return LinkedRound(guest=first, host=second, linked=linked, checked_ns=self._clock.now_ns())
+
+    def ask(self, name: str, attester: Attester, *, key: KeyType) -> Asked:
+        """A challenge that the registry keeps, and the answer to it; :meth:`judge` takes it from there.
+
+        Raises:
+            AttesterError: The attester does not answer.
+            RefusedError: ``not-enrolled``: the registry does not know `name`.
+            RegistryError: The registry does not answer.
+        """
+        memory = self._known(name, key).memory
+        challenge = self._challenge(name, secrets.token_bytes(NONCE_BYTES), memory)
+        now = self._registry.now()
+        lifetime_ns = challenge.expires_ns - challenge.issued_ns
+        self._registry.issue(challenge.nonce, attester=name, issued=now, expires=now.later(lifetime_ns))
+        return Asked(
+            name=name, challenge=challenge, answer=attester.quote(self._to_ask(name, challenge, key))
+        )
+
+    def judge(self, name: str, challenge: Challenge, evidence: Evidence) -> Round:
+        """The verdict on evidence that was asked for earlier, maybe by another process.
+
+        Raises:
+            RegistryError: The registry does not answer.
+        """
+        now_ns = self._clock.now_ns()
+        if not self._registry.consume(challenge.nonce):
+            challenge = replace(challenge, used=True)
+        elif self._overtaken(name, challenge):
+            why = "newer evidence was judged since the question: ask again"
+            return self._silent(
+                name, evidence.key, challenge.issued_ns, Reason.STATE_CONFLICT, why, challenge
+            )
+        known = self._known(name, evidence.key)
+        return self._judged(name, challenge, evidence, known, sent_ns=challenge.issued_ns, received_ns=now_ns)
+
+    def _overtaken(self, name: str, challenge: Challenge) -> bool:
+        latest, now = self._registry.latest(name), self._registry.now()
+        if latest is None or latest.generated.boot_id != now.boot_id:
+            return False
+        return latest.generated.monotonic_ns > challenge.issued_ns
+
+    def _round(self, name: str, attester: Attester, key: KeyType, nonce: bytes | None = None) -> Round:
+        """A round over `nonce`, or over one of its own."""
+        known = self._known(name, key)
+        begin_ns, memory = self._clock.now_ns(), known.memory
+        if known.key is None:
+            why = f"{name} is not enrolled with a key of type {key}"
+            return self._silent(name, key, begin_ns, Reason.NOT_ENROLLED, why)
+        challenge = self._challenge(name, nonce or secrets.token_bytes(NONCE_BYTES), memory)
+        try:
+            answer = attester.quote(self._to_ask(name, challenge, key))
+            if memory is not None and _began_anew(memory, challenge, answer.evidence):
+                # A tail was asked for and the machine has a new list: the whole of it is another question.
+                challenge = self._challenge(name, nonce or secrets.token_bytes(NONCE_BYTES), None)
+                answer = attester.quote(self._to_ask(name, challenge, key))
+        except AttesterError as error:
+            return self._silent(name, key, challenge.issued_ns, error.reason, error.summary, challenge)
+        return self._judged(
+            name,
+            challenge,
+            answer.evidence,
+            known,
+            sent_ns=answer.sent_ns,
+            received_ns=answer.received_ns,
+        )
+
+    def _judged(
+        self,
+        name: str,
+        challenge: Challenge,
+        evidence: Evidence,
+        known: _Known,
+        *,
+        sent_ns: int,
+        received_ns: int,
+    ) -> Round:
+        """The verdict, by what was `known` when the question was asked.
+
+        What another verifier has accepted since is newer than this evidence, which is no fault of the
+        machine: the registry then takes nothing, and nothing of a machine that was held or revoked since.
+        """
+        question = Question(
+            key=known.key,
+            challenge=challenge,
+            memory=known.memory,
+            reference=self._reference_for(name),
+            policy=self._policy_for(name),
+            now_ns=self._clock.now_ns(),
+            software_tpm=known.software_tpm,
+            held=known.held,
+        )
+        verification = verify(evidence, question, tick=self._clock.now_ns)
+        generated_ns = self._clock.now_ns()
+        verification = self._kept(name, verification, known)
+        relayed_ns = self._clock.now_ns()
+        return Round(
+            name=name,
+            key=evidence.key,
+            result=verification.result,
+            steps=verification.steps,
+            stamps=Stamps(
+                ns=sent_ns, er=received_ns, rg=generated_ns, rr=relayed_ns, ra=self._clock.now_ns()
+            ),
+            challenge=challenge,
+            proof=Proved(evidence=evidence, verification=verification, key=known.key),
+        )
+
+    def _kept(self, name: str, verification: Verification, known: _Known) -> Verification:
+        """The verification as the registry took it; where another verifier was first, nothing is accepted."""
+        result = verification.result
+        generated = self._registry.now()
+        expires = generated.later(max(0, result.expires_ns - result.generated_ns))
+        if verification.memory is None or known.key is None:
+            judged_by = None if known.key is None else known.key.name
+            self._registry.record(_row(result, name), generated=generated, judged_by=judged_by)
+            return verification
+        taken = self._registry.accept(
+            _row(result, name),
+            key_name=known.key.name,
+            memory=verification.memory.to_json(),
+            version=known.version,
+            generated=generated,
+            expires=expires,
+        )
+        if taken:
+            return verification
+        why = "another verifier, or a change of the enrolment, was first: ask again"
+        conflict = self._unknown(name, result.key, Reason.STATE_CONFLICT, why)
+        self._registry.record(_row(conflict, name), generated=generated)
+        return replace(verification, result=conflict, memory=None)
+
+    def _silent(
+        self,
+        name: str,
+        key: KeyType,
+        sent_ns: int,
+        reason: Reason,
+        why: str,
+        challenge: Challenge | None = None,
+    ) -> Round:
+        result = self._unknown(name, key, reason, why)
+        generated_ns = self._clock.now_ns()
+        self._registry.record(_row(result, name), generated=self._registry.now())
+        relayed_ns = self._clock.now_ns()
+        return Round(
+            name=name,
+            key=key,
+            result=result,
+            steps=(),
+            stamps=Stamps(ns=sent_ns, er=None, rg=generated_ns, rr=relayed_ns, ra=self._clock.now_ns()),
+            challenge=challenge,
+            proof=None,
+        )
+
+    def _unknown(self, name: str, key: KeyType, reason: Reason, why: str) -> AttestationResult:
+        now_ns = self._clock.now_ns()
+        return AttestationResult(
+            attester=name,
+            key=key,
+            tier=tier_of(reason),
+            reason=reason,
+            detail=why,
+            claims={},
+            vector={},
+            policy=self._policy_for(name).name,
+            generated_ns=now_ns,
+            expires_ns=now_ns,
+        )
+
+    def _known(self, name: str, key: KeyType) -> _Known:
+        """Looked up once a round, before the nonce is sent: no look-up is timed with the verdict."""
+        record = self._registry.attester(name)
+        found = next((one for one in record.keys if one.kind == key), None) if record is not None else None
+        if record is None or found is None:
+            return _Known(key=None, memory=None, version=0, held=False, software_tpm=False)
+        stored, version = self._registry.memory(name, found.name)
+        return _Known(
+            key=as_enrolled(found),
+            memory=Memory.from_json(stored) if isinstance(stored, Mapping) else None,
+            version=version,
+            held=record.held,
+            software_tpm=record.tpm.software,
+        )
+
+    def _challenge(self, name: str, nonce: bytes, memory: Memory | None) -> Challenge:
+        policy = self._policy_for(name)
+        now_ns = self._clock.now_ns()
+        return Challenge(
+            nonce=nonce,
+            bank=policy.bank,
+            pcrs=tuple(policy.pcrs),
+            issued_ns=now_ns,
+            expires_ns=now_ns + int(policy.nonce_lifetime_s * NS_PER_S),
+            used=False,
+            ima_from=ima_from(memory, policy, self._reference_for(name)),
+        )
+
+    def _to_ask(self, name: str, challenge: Challenge, key: KeyType) -> Ask:
+        return Ask(
+            key=key,
+            nonce=challenge.nonce,
+            bank=challenge.bank,
+            pcrs=challenge.pcrs,
+            ima_from=challenge.ima_from,
+            event_log=self._policy_for(name).require.event_log == "check",
+        )
+
+
+def as_enrolled(key: KnownKey) -> EnrolledKey:
+    """The registry's key as the verifier takes it."""
+    return EnrolledKey(
+        attester=key.attester,
+        kind=key.kind,
+        public=key.public,
+        name=key.name,
+        qualified_name=key.qualified_name,
+        revoked=key.revoked,
+    )
+
+
+def _began_anew(memory: Memory, challenge: Challenge, evidence: Evidence) -> bool:
+    """Whether the quote says that the TPM was reset since: a hint of what to ask, which nothing believes."""
+    if not challenge.ima_from:
+        return False
+    try:
+        return parse_attest(evidence.attest).clock.reset_count != memory.clock.reset_count
+    except RefusedError:
+        return False  # the verifier will say so
+
+
+def _row(result: AttestationResult, name: str) -> dict[str, Json]:
+    """The result as the registry stores it, under the name that was asked."""
+    return {**result.to_json(), "attester": name}

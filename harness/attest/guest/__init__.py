@@ -1,0 +1,1 @@
+"""Guests: bound to their host, continuous across migrations, never cloned or rolled back."""

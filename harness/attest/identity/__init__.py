@@ -1,0 +1,1 @@
+"""Who attests: endorsement by TPM makers and enrolment of keys."""

@@ -1,0 +1,1 @@
+"""Measured logs: the firmware's events and IMA's list."""

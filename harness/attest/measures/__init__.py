@@ -1,0 +1,1 @@
+"""Attestations as they are stored, and the metrics computed from them."""

@@ -1,0 +1,1 @@
+"""Re-attests machines at intervals and reports what changes."""

@@ -1,0 +1,1 @@
+"""What a machine should be: appraisal policies and reference values."""

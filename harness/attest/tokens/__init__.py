@@ -1,0 +1,1 @@
+"""Attestation results as signed tokens (EAR)."""

@@ -1,0 +1,77 @@
+"""The key with which this verifier signs results that leave it: made once, the user's alone.
+
+A relying party that trusts the key trusts every result signed with it, so the private part is never readable
+by others and never leaves its file; the public part lies beside it to be handed out.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from harness import disk
+from harness.errors import PrerequisiteError
+from harness.evidence import folder as store
+
+
+def public_file(path: Path) -> Path:
+    """Where the public part of the key at `path` lies."""
+    return path.with_suffix(".pub.pem")
+
+
+def signing_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    """The P-256 key at `path`; one that is not there is made, of two at once exactly one.
+
+    Raises:
+        PrerequisiteError: The file is no such key, or others may read it.
+        StorageError: The file cannot be written.
+    """
+    if not path.exists():
+        _make(path)
+    try:
+        if path.stat().st_mode & 0o077:
+            raise PrerequisiteError(
+                "the verifier's key is readable by others", where=str(path), remedy=f"chmod 600 {path}"
+            )
+        key = load_pem_private_key(path.read_bytes(), None)
+    except (OSError, ValueError, TypeError) as error:
+        raise PrerequisiteError(
+            "the verifier's key cannot be used", where=str(path), why=str(error)
+        ) from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise PrerequisiteError("the verifier's key is not one on P-256", where=str(path))
+    store.write_atomic(
+        public_file(path), key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    )
+    return key
+
+
+def _make(path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            path.hardlink_to(temporary)  # fails where another process was first, whose key then is the one
+        except FileExistsError:
+            pass
+        finally:
+            temporary.unlink()
+    except OSError as error:
+        raise disk.failure("the verifier's key cannot be stored", path, error) from error

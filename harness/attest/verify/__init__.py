@@ -1,0 +1,1 @@
+"""The verifier: evidence and policy in, a result out. Pure."""

@@ -1,0 +1,251 @@
+"""Step 12: a genuine platform is held against reference values.
+
+Only what the quote vouches for is judged: PCRs that were signed, events that led to them, IMA entries that
+are in PCR 10. Judgement looks at digests; an event's type and text are whatever the sender wrote. What the
+reference values do not have is unknown and never good, and where nothing was compared the answer is that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Final
+
+from harness.attest.evidence import RefusedError
+from harness.attest.logs.eventlog import EV_NO_ACTION, EventLog
+from harness.attest.logs.ima import BOOT_AGGREGATE, ImaEntry
+from harness.attest.reasons import Reason
+from harness.attest.reference.policy import IMA_PCR
+from harness.attest.result import AFFIRMED, vector_of
+from harness.attest.verify.memory import Finding
+from harness.attest.verify.quote_steps import Work
+from harness.evidence.journal import Json
+
+PCR_VALUES: Final = "pcr-values"
+EVENT_LOG: Final = "event-log"
+IMA: Final = "ima"
+FIRMWARE: Final = "firmware-version"
+
+_BOOT_LOADER_PCR: Final = 4
+"""The code of the boot loader is in this PCR (PFP, PCR usage)."""
+_BOOT_AGGREGATE_PCRS: Final = range(10)
+_BOOTED: Final = 3
+_SINCE_BOOT: Final = -2
+"""A number of our own: what ran since the kernel started is approved, and what led to it is not known."""
+
+_WARNED: Final[Mapping[Reason, tuple[str, int]]] = {
+    Reason.SOFTWARE_TPM: ("hardware", 32),
+    Reason.IMA_FILE_UNKNOWN: ("executables", 33),
+    Reason.IMA_VIOLATION: ("executables", 33),
+    Reason.CLOCK_NOT_SAFE: ("configuration", 36),
+}
+
+
+def appraise(work: Work) -> None:
+    """Judge all that the policy wants checked; what was compared is in ``work.checked`` afterwards.
+
+    That an attester is held comes last but one, so that even perfect evidence of it takes the time it takes;
+    and before "nothing was compared", which would make ``none`` of what is contraindicated.
+    """
+    _hardware(work)
+    pinned = _pcr_values(work)
+    _events(work, pinned)
+    _ima(work)
+    question = work.question
+    if question.held:
+        raise RefusedError(
+            Reason.HELD_CONTRAINDICATED,
+            "it was contraindicated before and has not been enrolled anew since",
+            remedy="find out why, repair the platform, then enrol it again",
+        )
+    require = question.policy.require
+    wanted = {PCR_VALUES: require.pcr_values, EVENT_LOG: require.event_log, IMA: require.ima}
+    empty = [name for name, check in wanted.items() if check == "check" and name not in work.checked]
+    if empty:
+        raise RefusedError(Reason.NOTHING_APPRAISED, f"nothing was compared for {' and '.join(empty)}")
+    if question.policy.ignores_all:
+        raise RefusedError(Reason.NOTHING_APPRAISED, "the policy checks nothing but that a TPM signed")
+
+
+def _hardware(work: Work) -> None:
+    question = work.question
+    if question.reference.firmware_versions:
+        work.checked.append(FIRMWARE)
+    else:
+        work.unchecked.append(FIRMWARE)
+    if not question.software_tpm:
+        return
+    why = "its TPM is a program"
+    if question.policy.software_tpm == "refuse":
+        raise RefusedError(Reason.SOFTWARE_TPM, why)
+    if question.policy.software_tpm == "warn":
+        work.warn(Reason.SOFTWARE_TPM, why)
+
+
+def _pcr_values(work: Work) -> frozenset[int]:
+    """The PCRs whose whole value is a reference value."""
+    question = work.question
+    if question.policy.require.pcr_values == "ignore":
+        return frozenset()
+    known = question.reference.pcrs.get(question.challenge.bank, {})
+    for index, value in work.pcrs.items():
+        if index in known and value.hex() not in known[index]:
+            raise RefusedError(Reason.PCR_VALUE, f"PCR {index} is {value.hex()}, which is no reference value")
+    pinned = frozenset(index for index in work.pcrs if index in known)
+    if pinned:
+        work.checked.append(PCR_VALUES)
+    return pinned
+
+
+def _events(work: Work, pinned: frozenset[int]) -> None:
+    """Every event of a signed PCR is a reference event, unless the PCR's whole value is one already.
+
+    Of PCRs that the log does not lead to no event is judged: whatever it says of them, nothing vouches for.
+    """
+    question, judged = work.question, set(pinned)
+    if work.log is not None:
+        bank = question.challenge.bank
+        known = question.reference.events.get(bank, {})
+        allowed = {index: frozenset(known.get(index, ())) for index in work.led}
+        some = False
+        for number, event in enumerate(work.log.events, 1):
+            if event.type == EV_NO_ACTION or event.pcr not in work.led:
+                continue
+            some = True
+            if event.pcr in pinned:
+                continue
+            digest = event.digests[bank].hex()
+            if digest not in allowed[event.pcr]:
+                raise RefusedError(
+                    Reason.EVENT_UNKNOWN, f"event {number} in PCR {event.pcr}: {digest} is no reference value"
+                )
+            judged.add(event.pcr)
+        if some:
+            work.checked.append(EVENT_LOG)
+    if work.ima is not None:
+        judged |= {IMA_PCR, *(work.followed.vouched if work.followed else ())}
+    work.unchecked.extend(f"pcr-{index}" for index in work.selection if index not in judged)
+
+
+def _ima(work: Work) -> None:
+    """Every entry that the quote vouches for is of a known file with a known digest.
+
+    Entries of PCRs that the list does not lead to are left aside, and this is told. An entry whose data do
+    not say what was measured is one of an unknown file, and told likewise where the policy ignores these.
+    """
+    if work.ima is None:
+        return
+    work.unchecked.extend(f"{IMA}-pcr-{pcr}" for pcr in sorted(work.followed.aside if work.followed else ()))
+    if any(not entry.known and not entry.violation for entry in work.entries):
+        work.unchecked.append(f"{IMA}-template")
+    files = work.question.reference.ima.files
+    found: dict[Reason, Finding] = {one.reason: one for one in work.carried}
+    for entry in work.entries:
+        if entry.violation:
+            _violation(work, entry, found)
+            continue
+        if not entry.known:
+            _unknown(work, f"what an entry of template {entry.template} measured is not known", found)
+            continue
+        digests = files.get(entry.path)
+        digest = f"{entry.file_hash_alg}:{entry.file_digest.hex()}"
+        if entry.path == BOOT_AGGREGATE:
+            _aggregate(work, digest, digests)
+        elif digests is None:
+            _unknown(work, f"{entry.path} is in no reference value", found)
+        elif digest not in digests:
+            raise RefusedError(
+                Reason.IMA_FILE_CHANGED, f"{entry.path} is {digest}, which is no reference value"
+            )
+    work.carried = tuple(found.values())
+    work.warnings.extend(work.carried)
+    if files:
+        work.checked.append(IMA)
+
+
+def _violation(work: Work, entry: ImaEntry, found: dict[Reason, Finding]) -> None:
+    # Nothing vouches for the path of a violation: it is told as the sender's word.
+    severity = work.question.policy.ima_violation
+    why = f"a file was written while it was measured, said to be {entry.path}"
+    if severity == "refuse":
+        raise RefusedError(Reason.IMA_VIOLATION, why)
+    if severity == "warn":
+        found.setdefault(Reason.IMA_VIOLATION, Finding(reason=Reason.IMA_VIOLATION, why=why))
+
+
+def _unknown(work: Work, why: str, found: dict[Reason, Finding]) -> None:
+    severity = work.question.policy.ima_unknown_file
+    if severity == "refuse":
+        raise RefusedError(Reason.IMA_FILE_UNKNOWN, why)
+    if severity == "warn":
+        found.setdefault(Reason.IMA_FILE_UNKNOWN, Finding(reason=Reason.IMA_FILE_UNKNOWN, why=why))
+
+
+def _aggregate(work: Work, digest: str, digests: tuple[str, ...] | None) -> None:
+    """The boot aggregate is no file: it says what PCRs 0 to 9 were when IMA began.
+
+    It is their hash in the bank of IMA's own hash (kernel: ``ima_calc_boot_aggregate``). Where they were all
+    signed it has to be just that; else it is judged by a reference value, and without one it is unchecked.
+    """
+    bank = work.question.challenge.bank
+    if digest.startswith(f"{bank}:") and all(index in work.pcrs for index in _BOOT_AGGREGATE_PCRS):
+        content = b"".join(work.pcrs[index] for index in _BOOT_AGGREGATE_PCRS)
+        digests = (f"{bank}:{hashlib.new(bank, content).hexdigest()}",)
+    if digests is None:
+        work.unchecked.append(BOOT_AGGREGATE)
+    elif digest not in digests:
+        raise RefusedError(
+            Reason.IMA_FILE_CHANGED, f"the boot aggregate is {digest}, and PCRs 0 to 9 are others"
+        )
+
+
+def trust(work: Work) -> Mapping[str, int]:
+    """The trustworthiness vector of a platform that passed: what was checked, and what is warned of."""
+    claims = {"instance-identity": AFFIRMED}
+    known = work.question.reference.pcrs.get(work.question.challenge.bank, {})
+    booted = EVENT_LOG in work.checked or (PCR_VALUES in work.checked and _BOOT_LOADER_PCR in known)
+    if PCR_VALUES in work.checked:
+        claims["configuration"] = AFFIRMED
+    if IMA in work.checked:
+        claims["executables"] = AFFIRMED if booted else _SINCE_BOOT
+    elif booted:
+        claims["executables"] = _BOOTED
+    if FIRMWARE in work.checked and not work.question.software_tpm:
+        claims["hardware"] = AFFIRMED
+    for finding in work.warnings:
+        name, number = _WARNED[finding.reason]
+        claims[name] = number
+    return vector_of(claims)
+
+
+def claims(work: Work) -> Mapping[str, Json]:
+    """What is known of a platform whose evidence is genuine; to be called only after the eleventh step."""
+    attest, question = work.attest, work.question
+    clock = attest.clock
+    return {
+        "bank": question.challenge.bank,
+        "nonce": question.challenge.nonce.hex(),
+        "pcrs": {str(index): value.hex() for index, value in work.pcrs.items()},
+        "clock": {
+            "clock_ms": clock.clock_ms,
+            "reset_count": clock.reset_count,
+            "restart_count": clock.restart_count,
+            "safe": clock.safe,
+        },
+        "boot": work.boot,
+        "firmware_version": f"{attest.firmware_version:016x}",
+        "software_tpm": question.software_tpm,
+        "checked": list(work.checked),
+        "unchecked": list(work.unchecked),
+        "event_log": None if work.log is None else _log_claims(work, work.log),
+        "ima": None
+        if work.ima is None
+        else {"entries": work.ima.entries, "new": len(work.entries), "ahead": work.ahead},
+        "warnings": [{"reason": one.reason.value, "why": one.why} for one in work.warnings],
+    }
+
+
+def _log_claims(work: Work, log: EventLog) -> Mapping[str, Json]:
+    """How long the log is, and the signed PCRs of its events that it does not lead to."""
+    said = {event.pcr for event in log.events if event.type != EV_NO_ACTION}
+    return {"events": len(log.events), "not_led_to": sorted(said & work.pcrs.keys() - work.led)}

@@ -1,0 +1,1 @@
+"""Campaigns: what people write, the plan made of it, and the state of a run."""

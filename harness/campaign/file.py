@@ -1,0 +1,143 @@
+"""A campaign file becomes a Campaign, or one error that names everything wrong with it.
+
+Reading touches nothing but the file. A refusal names file and line, the key's path, what is allowed and the
+nearest match, for every mistake at once: a campaign is corrected in one round, before hours are spent on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from harness.campaign.model import Campaign, Schedule, WorkloadChoice, inconsistencies
+from harness.errors import CampaignError
+from harness.migration.options import MigrationOptions
+from harness.workloads import available
+from harness.workloads.contract import Workload
+from harness.yaml_model import drop_null, file_schema, nearest, part, refusal
+from harness.yaml_source import KeyPath, Problem, Source, dotted, parse, read_text
+
+Registry = Mapping[str, type[Workload]]
+Model = TypeVar("Model", bound=BaseModel)
+
+_HINT = "`sodbench plan` checks the file without touching a machine"
+
+
+def load(path: Path, registry: Registry | None = None) -> Campaign:
+    """The campaign stored at `path`, complete: every default is filled in, workload options included.
+
+    Args:
+        path: A YAML file.
+        registry: The workloads that exist; None for those that are installed.
+
+    Raises:
+        CampaignError: The file cannot be read, or something in it is wrong.
+    """
+    return loads(read_text(path), str(path), registry)
+
+
+def loads(text: str, where: str, registry: Registry | None = None) -> Campaign:
+    """The campaign in `text`; `where` is the file's name in messages. See :func:`load`."""
+    source = parse(text)
+    if source.problems and not source.data:
+        raise _refusal(source.problems, where)
+    workloads = available() if registry is None else registry
+    campaign, problems = _campaign(source, workloads)
+    if problems or campaign is None:
+        raise _refusal(problems, where)
+    return campaign
+
+
+def json_schema(registry: Registry | None = None) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a campaign file, for editors; it knows the workloads and their options."""
+    workloads = available() if registry is None else registry
+    schema = file_schema(Campaign)
+    choices: list[dict[str, Any]] = [
+        {"enum": sorted(workloads), "description": "a workload with its defaults"}
+    ]
+    for name, workload in sorted(workloads.items()):
+        options = workload.Options.model_json_schema(ref_template=f"#/$defs/{name}-{{model}}")
+        drop_null(options)
+        for inner, definition in options.pop("$defs", {}).items():
+            schema["$defs"][f"{name}-{inner}"] = definition
+        properties = {"name": {"const": name}, "options": options}
+        choices.append(
+            {"type": "object", "properties": properties, "required": ["name"], "additionalProperties": False}
+        )
+    schema["properties"]["workloads"]["items"] = {"anyOf": choices}
+    schema["$defs"].pop(WorkloadChoice.__name__, None)
+    return schema
+
+
+def _refusal(problems: tuple[Problem, ...] | list[Problem], where: str) -> CampaignError:
+    return refusal(problems, where, CampaignError, _HINT)
+
+
+def _campaign(source: Source, registry: Registry) -> tuple[Campaign | None, list[Problem]]:
+    """The campaign, and everything wrong: form, keys and values, combinations, workloads."""
+    campaign, problems = part(Campaign, source.data, (), source, Campaign)
+    schedule = _part(Schedule, source.data.get("schedule", {}))
+    migration = _part(MigrationOptions, source.data.get("migration", {}))
+    for path, text in inconsistencies(schedule, migration):
+        problems.append(Problem(line=source.line(path), path=dotted(path), text=text))
+    if source.data.get("respond") is not None and "attest" not in source.data:
+        text = "respond without attest: a guest is guarded by what is attested of its hosts"
+        problems.append(Problem(line=source.line(("respond",)), path="respond", text=text))
+    choices = tuple(_choices(source, registry, problems))
+    if campaign is not None:
+        campaign = campaign.model_copy(update={"workloads": choices})
+    malformed = {(problem.line, problem.path) for problem in source.problems}
+    consequences = [problem for problem in problems if (problem.line, problem.path) not in malformed]
+    return campaign, [*source.problems, *consequences]
+
+
+def _part(model: type[Model], value: object) -> Model | None:
+    """A section by itself, without its wrong keys, so that combinations are checked in the same round.
+
+    None where nothing can be made of it; its mistakes are reported by the validation of the whole.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        wrong = {detail["loc"][0] for detail in error.errors() if detail["loc"]}
+        if not isinstance(value, Mapping) or not wrong & set(value):
+            return None
+        return _part(model, {key: item for key, item in value.items() if key not in wrong})
+
+
+def _choices(source: Source, registry: Registry, problems: list[Problem]) -> Iterator[WorkloadChoice]:
+    """The workloads with their options complete; what is wrong with them is added to `problems`."""
+    entries = source.data.get("workloads")
+    seen: set[str] = set()
+    for index, entry in enumerate(entries if isinstance(entries, list) else []):
+        choice = _part(WorkloadChoice, entry)
+        if choice is None:
+            continue
+        path: KeyPath = ("workloads", index, "name")
+        if choice.name not in registry:
+            problems.append(_unknown_workload(choice.name, source.line(path), dotted(path), registry))
+            continue
+        if choice.name in seen:
+            text = f"the workload {choice.name!r} is there twice: its trials could not be told apart"
+            problems.append(Problem(line=source.line(path), path=dotted(path), text=text))
+        seen.add(choice.name)
+        place: KeyPath = ("workloads", index, "options")
+        options, wrong = part(
+            registry[choice.name].Options, choice.options, place, source, Campaign, as_written=True
+        )
+        problems.extend(wrong)
+        if options is not None:
+            yield WorkloadChoice(name=choice.name, options=options.model_dump(mode="json"))
+
+
+def _unknown_workload(name: str, line: int, path: str, registry: Registry) -> Problem:
+    return Problem(
+        line=line,
+        path=path,
+        text=f"there is no workload {name!r}",
+        allowed=", ".join(sorted(registry)) or "none is installed",
+        hint=nearest(name, registry),
+    )

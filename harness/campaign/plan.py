@@ -1,0 +1,224 @@
+"""A campaign expanded into trials, in an order that can be drawn again from its seed.
+
+Purely a function of the campaign: no clock, no machine, no randomness but the seed's. A stored plan is all
+that a run and its resume need, so nothing is looked up in the campaign again. Trials run in randomised
+blocks (Montgomery, Design and Analysis of Experiments, ch. 4): a repetition is one block with every trial of
+the campaign once, so that drift of the rig falls on all workloads alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
+
+from harness.campaign.model import (
+    Attest,
+    Campaign,
+    Guest,
+    Heartbeat,
+    Mode,
+    Overlap,
+    Respond,
+    Scenario,
+    Start,
+    WorkloadChoice,
+)
+from harness.errors import RecordError
+from harness.evidence.journal import Json
+from harness.migration.options import MigrationOptions
+from harness.sentence import sentence
+
+PLAN_VERSION: Final = 2
+"""Version of a stored plan's fields."""
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class PlannedMigration(_Value):
+    """One move of the guest: the `n`-th of its trial, `at_s` seconds after the window opens."""
+
+    n: int = Field(ge=1)
+    at_s: float = Field(ge=0)
+
+
+class Trial(_Value):
+    """One boot of the guest, one workload, one window.
+
+    Attributes:
+        id: Number in the plan and workload, such as ``001-idle``.
+        repetition: The block it belongs to, from 1.
+        kind: ``migrations``, or ``control`` for a window in which nothing is moved.
+        options: The workload's own options, complete.
+        migrations: In the order of their points; empty in a control trial.
+        reference_points_s: Where a control trial is cut, so that its stretches compare with those of the
+            trials that migrate; empty in these.
+        scenario: What happens to the guest at the points, which then are no orders to migrate; None where the
+            points are.
+    """
+
+    id: str
+    workload: str
+    options: dict[str, JsonValue]
+    repetition: int = Field(ge=1)
+    kind: Literal["migrations", "control"]
+    start: Start
+    baseline_s: float
+    window_s: float
+    settle_timeout_s: float
+    migrations: Annotated[tuple[PlannedMigration, ...], Field(strict=False)]
+    reference_points_s: Annotated[tuple[float, ...], Field(strict=False)]
+    scenario: Scenario | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a scenario the bytes are what they were before there were any: plans keep their hash."""
+        found: dict[str, Any] = dump(self)
+        if self.scenario is None:
+            found.pop("scenario", None)
+        return found
+
+
+class Plan(_Value):
+    """Everything a run needs: the trials in order, and what is the same for all of them."""
+
+    version: Literal[2]
+    campaign: str
+    description: str
+    rig: str
+    seed: int
+    repetitions: int
+    mode: Mode
+    overlap: Overlap
+    migration_timeout_s: float
+    guest: Guest
+    migration: MigrationOptions
+    heartbeat: Heartbeat
+    attest: Attest | None = None
+    respond: Respond | None = None
+    trials: Annotated[tuple[Trial, ...], Field(strict=False)]
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the plan's canonical JSON (sorted keys, no blanks, ASCII), in hexadecimal."""
+        canonical = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+
+    def trial(self, trial_id: str) -> Trial:
+        """The trial of that id.
+
+        Raises:
+            KeyError: The plan has none.
+        """
+        for trial in self.trials:
+            if trial.id == trial_id:
+                return trial
+        raise KeyError(trial_id)
+
+    def to_json(self) -> dict[str, Json]:
+        """The plan as JSON values; :func:`from_json` reads it back equal."""
+        # Plans without them are the bytes they were before there was attestation, and keep their hash.
+        without = {name for name in ("attest", "respond") if getattr(self, name) is None}
+        return {**self.model_dump(mode="json", exclude=without)}
+
+
+def from_json(value: Mapping[str, Json], *, where: str = "plan.json") -> Plan:
+    """The plan that :meth:`Plan.to_json` wrote.
+
+    Raises:
+        RecordError: It is not a plan, or one of another version.
+    """
+    try:
+        return Plan.model_validate(dict(value))
+    except ValidationError as error:
+        raise RecordError(
+            "not a plan of this version",
+            where=where,
+            why=sentence(error),
+            remedy=f"use the sodbench named in the manifest; this one reads plans of version {PLAN_VERSION}",
+        ) from error
+
+
+def expand(campaign: Campaign) -> Plan:
+    """The plan of `campaign`: the same campaign and seed always give the same plan, byte for byte."""
+    order = random.Random(campaign.seed)
+    trials: list[Trial] = []
+    for repetition in range(1, campaign.repetitions + 1):
+        block = list(_block(campaign, repetition))
+        order.shuffle(block)
+        trials.extend(block)
+    schedule = campaign.schedule
+    return Plan(
+        version=PLAN_VERSION,
+        campaign=campaign.name,
+        description=campaign.description,
+        rig=campaign.rig,
+        seed=campaign.seed,
+        repetitions=campaign.repetitions,
+        mode=schedule.mode,
+        overlap=schedule.overlap,
+        migration_timeout_s=schedule.migration_timeout_s,
+        guest=campaign.guest,
+        migration=campaign.migration,
+        heartbeat=campaign.heartbeat,
+        attest=campaign.attest,
+        respond=campaign.respond,
+        trials=tuple(
+            trial.model_copy(update={"id": f"{number:03d}-{trial.workload}"})
+            for number, trial in enumerate(trials, start=1)
+        ),
+    )
+
+
+def _block(campaign: Campaign, repetition: int) -> Iterator[Trial]:
+    """One repetition's trials, not yet shuffled: each workload with its migrations, and its controls."""
+    # Spread evenly over the blocks: with fewer controls than blocks, not all of them early in the run.
+    shares = [index * campaign.repetitions // campaign.control for index in range(campaign.control)]
+    controls = shares.count(repetition - 1)
+    points = campaign.schedule.points_s
+    runs = [points] if campaign.schedule.mode == "back-and-forth" else [(point,) for point in points]
+    scenarios = (None,) if campaign.respond is None else campaign.respond.scenarios
+    for choice in campaign.workloads:
+        for run in runs:
+            for scenario in scenarios:
+                yield _trial(campaign, choice, repetition, run, scenario)
+        for _ in range(controls):
+            yield _trial(campaign, choice, repetition, ())
+
+
+def _trial(
+    campaign: Campaign,
+    choice: WorkloadChoice,
+    repetition: int,
+    points_s: tuple[float, ...],
+    scenario: Scenario | None = None,
+) -> Trial:
+    schedule = campaign.schedule
+    return Trial(
+        id="",
+        workload=choice.name,
+        options=choice.options,
+        repetition=repetition,
+        kind="migrations" if points_s else "control",
+        start=campaign.start,
+        baseline_s=schedule.baseline_s,
+        window_s=schedule.window_s,
+        settle_timeout_s=schedule.settle_timeout_s,
+        migrations=tuple(PlannedMigration(n=n, at_s=at_s) for n, at_s in enumerate(points_s, start=1)),
+        reference_points_s=() if points_s else schedule.points_s,
+        scenario=scenario,
+    )

@@ -1,0 +1,1 @@
+"""Carries out a plan: runs, attempts and their measured windows."""

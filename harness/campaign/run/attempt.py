@@ -1,0 +1,351 @@
+"""One attempt at a trial: guest up, observers on, load steady, baseline, window, everything off again.
+
+What happens is recorded as it happens; the verdict says whether the evidence can be used and never how good
+the figures are. Whatever ends an attempt, the guest and the load are taken away afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+
+import libvirt
+
+from harness import workloads
+from harness.campaign.plan import Plan, Trial
+from harness.campaign.run import attestation
+from harness.campaign.run.attestation import Attending
+from harness.campaign.run.guarded import Guarding, guarding
+from harness.campaign.run.window import Window
+from harness.clock import NS_PER_S, ClockOffset
+from harness.errors import InterruptedRunError, SodbenchError, StorageError, WorkloadError
+from harness.evidence import verdict
+from harness.evidence.journal import Json
+from harness.evidence.observers import clocks
+from harness.evidence.observers.contract import Observer, Record, Scene
+from harness.evidence.observers.heartbeat import Heartbeat
+from harness.evidence.observers.job import JobStatistics
+from harness.evidence.observers.output import Output
+from harness.evidence.observers.qmp import Qmp
+from harness.evidence.observers.sampler import Sampler
+from harness.evidence.observers.wire import Wire
+from harness.evidence.verdict import Judgement
+from harness.interrupt import Interrupt
+from harness.migration.flight import Flights
+from harness.rig.guest import domain, snapshot
+from harness.rig.host import CommandError, Host
+from harness.rig.session import Rig
+from harness.workloads.contract import Machine, Site, Workload
+
+_LOAD_SLACK_S = 120.0
+_POLL_S = 0.25
+_COMPLAINT = 800
+
+
+class Attempt:
+    """One try at `trial` on `rig`. `perform` does it; nothing is done twice with one value."""
+
+    def __init__(
+        self,
+        rig: Rig,
+        plan: Plan,
+        trial: Trial,
+        record: Record,
+        interrupt: Interrupt,
+        attending: Attending | None = None,
+    ) -> None:
+        self._attending = attending
+        self._rig = rig
+        self._plan = plan
+        self._trial = trial
+        self._record = record
+        self._interrupt = interrupt
+        spec = rig.specify(
+            memory_mib=plan.guest.memory_mib, vcpus=plan.guest.vcpus, tpm=plan.attest is not None
+        )
+        self._spec = snapshot.to_be_saved(spec) if trial.start == "snapshot" else spec
+        self._workload: Workload = workloads.make(trial.workload, trial.options)
+        self._output: Output | None = None
+
+    def perform(self) -> Judgement:
+        """Do it and judge it; the judgement is recorded as the attempt's last event.
+
+        Raises:
+            InterruptedRunError: The user asked to stop; the attempt is recorded as skipped.
+            StorageError: The evidence cannot be written any more.
+        """
+        trial = self._trial
+        about: dict[str, Json] = {} if trial.scenario is None else {"scenario": trial.scenario}
+        self._say(
+            "attempt.started",
+            workload=trial.workload,
+            repetition=trial.repetition,
+            kind=trial.kind,
+            **about,
+        )
+        try:
+            judgement = self._measured()
+        except InterruptedRunError:
+            self._finish(Judgement("skipped", ("interrupted by the user",)))
+            raise
+        except KeyboardInterrupt:
+            self._finish(Judgement("skipped", ("aborted by the user",)))
+            raise
+        except SodbenchError as error:
+            if isinstance(error, StorageError):
+                self._take_away()  # nothing more can be recorded: without its last event it does not count
+                raise
+            judgement = verdict.of_error(error)
+        except BaseException:
+            self._take_away()
+            raise
+        self._finish(judgement)
+        return judgement
+
+    def _finish(self, judgement: Judgement) -> None:
+        self._take_away()
+        data = {"verdict": judgement.verdict, "reasons": list(judgement.reasons)}
+        self._record.journal.add(
+            "runner",
+            "attempt.finished",
+            data,
+            trial=self._record.trial,
+            attempt=self._record.attempt,
+            durable=True,
+        )
+
+    def _take_away(self) -> None:
+        try:
+            self._rig.clear(self._spec)
+        except SodbenchError as error:
+            # The next attempt clears again before it starts, and cannot start otherwise.
+            self._say("cleanup.failed", reason=error.summary)
+
+    def _say(self, event: str, **data: Json) -> None:
+        self._record.add("runner", event, data)
+
+    def _measured(self) -> Judgement:
+        self._rig.clear(self._spec)
+        with ExitStack() as stack:
+            guarded = self._guarding(stack)
+            began_ns = self._record.clock.now_ns()
+            self._bring_up()
+            self._interrupt.check()
+            began = clocks.sample({**self._rig.machines, "guest": self._rig.guest}, self._record)
+            if guarded is not None:
+                guarded.deployed(stack, self._spec, began_ns)
+            attesting = self._attesting(stack)
+            stack.callback(self._stop_load)
+            self._prepare()
+            self._start_load()
+            job = JobStatistics()
+            flights = Flights(self._rig, self._plan.migration, self._record, job, self._interrupt)
+            observers: list[Observer] = [
+                job,
+                Qmp(flights.on_qemu_event),
+                Wire(),
+                Sampler(),
+                *attesting,
+                Heartbeat(),
+            ]
+            self._start_observers(stack, observers)
+            self._await_steady()
+            self._baseline()
+            if guarded is not None:
+                guarded.run(flights)
+            else:
+                Window(self._plan, self._trial, self._record, flights, self._interrupt).run()
+            if guarded is not None and guarded.ended:
+                # The guest was shut down, which was to be seen: only the machines are left to ask.
+                return verdict.of_output(self._restarted(began), None)
+            domain.active_on(self._rig.hypervisors.connect())
+            domain.require_answer(self._rig.guest, self._rig.hosts["a"], self._spec)
+            ended_early = self._output.ended if self._output is not None else None
+            self._collect()
+        return self._judge(ended_early, self._restarted(began))
+
+    # -- the guest
+
+    def _bring_up(self) -> None:
+        host, connection = self._rig.hosts[domain.START], self._rig.hypervisors.connect()[domain.START]
+        begin = self._record.clock.now_ns()
+        spec = self._spec
+        if self._trial.start == "snapshot":
+            self._restore()
+        else:
+            domain.boot(connection, host, spec)
+        limit_s = self._plan.guest.boot_timeout_s
+        domain.await_login(self._rig.guest, host, spec, timeout_s=limit_s, clock=self._record.clock)
+        self._say(
+            "guest.started",
+            host=domain.START,
+            start=self._trial.start,
+            boot_s=(self._record.clock.now_ns() - begin) / NS_PER_S,
+            address=self._rig.guest.endpoint.address,
+            uuid=spec.uuid,
+            memory_bytes=spec.memory_mib * 1024 * 1024,
+            vcpus=spec.vcpus,
+            cpu_model=spec.cpu_model,
+            accelerator=spec.accelerator,
+            image=self._rig.image_key,
+        )
+
+    def _restore(self) -> None:
+        """Restore the saved guest, which is booted and saved first where there is none."""
+        host, connection = self._rig.hosts[domain.START], self._rig.hypervisors.connect()[domain.START]
+        spec = self._spec
+        folder = snapshot.place(spec, self._rig.pair.storage_path, connection.getVersion())
+        if not snapshot.exists(host, folder):
+            domain.boot(connection, host, spec)
+            limit_s = self._plan.guest.boot_timeout_s
+            domain.await_login(self._rig.guest, host, spec, timeout_s=limit_s, clock=self._record.clock)
+            self._rig.guest.close()
+            snapshot.save(connection, host, spec, folder)
+        snapshot.restore(connection, host, spec, folder)
+
+    def _attesting(self, stack: ExitStack) -> Sequence[Observer]:
+        """The observer that attests, where the campaign asks for one; the guest is enrolled here."""
+        if self._attending is None or self._trial.scenario is not None:
+            return ()
+        opened = attestation.observer(self._attending, self._rig, self._trial, self._record, self._spec)
+        return (stack.enter_context(opened),)
+
+    def _guarding(self, stack: ExitStack) -> Guarding | None:
+        """The guard of the guest, where the trial is about one; its hosts are watched from here on."""
+        if self._attending is None or self._trial.scenario is None:
+            return None
+        opened = guarding(self._attending, self._rig, self._plan, self._trial, self._record, self._interrupt)
+        return stack.enter_context(opened)
+
+    # -- the load
+
+    @property
+    def _site(self) -> Site:
+        trial = self._trial
+        limits_s = trial.settle_timeout_s + trial.baseline_s + trial.window_s
+        return Site(
+            guest_address=self._rig.guest.endpoint.address,
+            client_address=self._rig.client.endpoint.address,
+            baseline_s=trial.baseline_s,
+            window_s=trial.window_s,
+            limit_s=limits_s + self._plan.migration_timeout_s + _LOAD_SLACK_S,
+        )
+
+    def _machine(self, name: Machine) -> Host:
+        return self._rig.guest if name == "guest" else self._rig.client
+
+    def _prepare(self) -> None:
+        """Start the workload's servers, and whatever else must be there before its load."""
+        clock = self._record.clock
+        for step in self._workload.preparation(self._site):
+            self._interrupt.check()
+            begin = clock.now_ns()
+            machine = self._machine(step.machine)
+            try:
+                status, out, err = machine.attempt(step.command, timeout_s=step.timeout_s)
+            except CommandError as error:
+                why = " ".join(error.what.split())  # it may quote the command, which may be a whole program
+                raise WorkloadError(f"cannot {step.what}", where=error.where, why=why) from error
+            if status != 0:
+                why = (err.strip() or out.strip() or "it said nothing")[-_COMPLAINT:]
+                raise WorkloadError(
+                    f"cannot {step.what}", where=step.machine, why=f"exit status {status}: {why}"
+                )
+            seconds = (clock.now_ns() - begin) / NS_PER_S
+            self._say("workload.prepared", what=step.what, machine=step.machine, seconds=seconds)
+
+    def _start_load(self) -> None:
+        load = self._workload
+        self._say(
+            "workload.started",
+            workload=load.name,
+            generator=load.generator,
+            version=self._version(),
+            substitutes=load.substitutes,
+            options=self._trial.options,
+        )
+        self._output = Output(self._record)
+        for process in load.processes(self._site):
+            self._output.start(self._machine(process.machine), process)
+
+    def _version(self) -> str | None:
+        step = self._workload.version()
+        if step is None:
+            return None
+        _, out, err = self._machine(step.machine).attempt(step.command, timeout_s=step.timeout_s)
+        return next((line.strip() for line in (out + err).splitlines() if line.strip()), None)
+
+    def _collect(self) -> None:
+        """Await what a generator prints only at its own end."""
+        if self._output is not None:
+            self._output.finish()
+
+    def _stop_load(self) -> None:
+        if self._output is not None:
+            # Before the load is ended from here, which is no result of its own.
+            statuses: dict[str, Json] = {**self._output.exit_statuses}
+            self._output.stop()
+            self._say("workload.stopped", exit_status=statuses)
+
+    def _await_steady(self) -> None:
+        assert self._output is not None
+        clock, begin = self._record.clock, self._record.clock.now_ns()
+        test = self._workload.steady_test
+        while not self._workload.steady(self._output.lines):
+            after_s = (clock.now_ns() - begin) / NS_PER_S
+            reason = ""
+            if after_s > self._trial.settle_timeout_s:
+                reason = f"not steady within {self._trial.settle_timeout_s:g} s"
+            elif ended := self._output.ended:
+                reason = ended
+            if reason:
+                self._say("workload.unsteady", after_s=after_s, test=test, reason=reason)
+                problems = self._workload.parse(self._output.lines).problems
+                cause, *known = verdict.unsteady(reason, problems, test, ended=bool(self._output.ended))
+                raise WorkloadError(cause, why="\n".join(known))
+            self._wait(_POLL_S)
+        self._say("workload.steady", after_s=(clock.now_ns() - begin) / NS_PER_S, test=test)
+
+    def _baseline(self) -> None:
+        self._say("baseline.opened", baseline_s=self._trial.baseline_s)
+        end = self._record.clock.now_ns() + int(self._trial.baseline_s * NS_PER_S)
+        while (left_s := (end - self._record.clock.now_ns()) / NS_PER_S) > 0:
+            self._wait(min(left_s, 1.0))
+
+    def _wait(self, seconds: float) -> None:
+        self._interrupt.wake.clear()
+        self._interrupt.check()
+        self._record.clock.wait(seconds, self._interrupt.wake)
+        self._interrupt.check()
+
+    # -- the observers
+
+    def _start_observers(self, stack: ExitStack, observers: Sequence[Observer]) -> None:
+        """Start each, cheapest first; one that does not start is recorded and the trial goes on."""
+        scene = Scene(
+            hosts=self._rig.hosts,
+            client=self._rig.client,
+            guest_address=self._rig.guest.endpoint.address,
+            connections=self._rig.hypervisors.connect(),
+            heartbeat_hz=self._plan.heartbeat.rate_on(self._rig.accelerator),
+        )
+        for observer in observers:
+            stack.callback(observer.stop)
+            try:
+                observer.start(scene, self._record)
+            except StorageError:
+                raise
+            except SodbenchError as error:
+                self._record.failed(observer.name, error.summary)
+            except libvirt.libvirtError as error:
+                self._record.failed(observer.name, str(error))
+
+    def _restarted(self, began: Mapping[str, ClockOffset]) -> list[str]:
+        """Sample the clocks once more; why a machine is not known to have run through since `began`."""
+        ended = clocks.sample(self._rig.machines, self._record)
+        return clocks.restarted(self._rig.hosts, began, ended)
+
+    def _judge(self, ended_early: str | None, restarted: Sequence[str]) -> Judgement:
+        assert self._output is not None
+        problems = [*restarted, *self._workload.parse(self._output.lines).problems]
+        return verdict.of_output(problems, ended_early)

@@ -1,0 +1,231 @@
+"""The attestation of one attempt: channels to its machines, an identity for its guest, and the end of both.
+
+Every attempt's guest is a machine of its own with a TPM of its own (or, from a saved state, with one that was
+seen before), so it is enrolled when it is up and released when the attempt is over. The hosts were enrolled
+before the run, by somebody who decided to.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from harness.attest.attester.channel import RemoteAttester
+from harness.attest.attester.contract import Attester
+from harness.attest.evidence import RefusedError
+from harness.attest.examine.round import Examiner
+from harness.attest.guest.continuity import ContinuityPolicy
+from harness.attest.identity import authorities, enrolment
+from harness.attest.measures import line as lines
+from harness.attest.reasons import Reason, Tier, trusted
+from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues
+from harness.attest.tpm import structures
+from harness.campaign.model import Attest
+from harness.campaign.plan import Trial
+from harness.campaign.run.appraisal_files import GUEST, Equipment
+from harness.campaign.run.attestation_observer import Attestation, Sitting, Subject
+from harness.errors import SodbenchError
+from harness.evidence.journal import Json
+from harness.evidence.observers.contract import Record
+from harness.registry.registry import Registry
+from harness.registry.values import Attester as Identity
+from harness.response.policy import ResponsePolicy
+from harness.rig.guest.domain import START, GuestSpec
+from harness.rig.host import Host
+from harness.rig.session import Rig
+
+_PREFIX = "guest:"
+"""What the name of every guest of a run starts with, so that one that was left behind is known again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attending:
+    """What all attempts of a run share.
+
+    Attributes:
+        attest: What the campaign asks for.
+        equipment: By what machines are judged.
+        registry: Open for the length of the run.
+        run: The run's name; guests are named after it.
+        response: By what responses are decided; None where the guest is not guarded.
+    """
+
+    attest: Attest
+    equipment: Equipment
+    registry: Registry
+    run: str
+    response: ResponsePolicy | None = None
+
+
+@contextmanager
+def observer(
+    attending: Attending, rig: Rig, trial: Trial, record: Record, spec: GuestSpec
+) -> Iterator[Attestation]:
+    """The observer of an attempt whose guest is up; channels and guest's identity last as long as the block.
+
+    Raises:
+        AttesterError: A machine's attester does not answer.
+        RefusedError: The guest cannot be enrolled.
+        RegistryError: The registry does not answer.
+    """
+    with ExitStack() as stack:
+        channels = {
+            role: channel(host, record, stack) for role, host in {**rig.hosts, GUEST: rig.guest}.items()
+        }
+        name = guest_name(attending, record)
+        guest = stack.enter_context(enrolled(attending, rig, channels[GUEST], name, record))
+        names = {role: role for role in rig.hosts} | {GUEST: name}
+        yield Attestation(
+            Sitting(
+                attest=attending.attest,
+                examiner=examiner(attending, names, record),
+                registry=attending.registry,
+                subjects=_subjects(attending, names, channels, {GUEST: guest}),
+                vm_uuid=spec.uuid,
+                migrations=trial.migrations,
+                bounds=bounds(attending.equipment.policies["a"]),
+            )
+        )
+
+
+def channel(host: Host, record: Record, stack: ExitStack) -> Attester:
+    """A standing channel to a machine's attester, closed with `stack`; it connects when it is first used.
+
+    That its program had to be started again is journalled: what it remembered is gone, and the question that
+    it ended in had no answer.
+    """
+
+    def restarted(why: str) -> None:
+        record.add("attestation", "attester.restarted", {"machine": host.role, "why": why})
+
+    opened = RemoteAttester(host, record.clock, on_restart=restarted)
+    stack.callback(opened.close)
+    return opened
+
+
+def guest_name(attending: Attending, record: Record) -> str:
+    """What the guest of this attempt is called in the registry."""
+    return f"{_PREFIX}{attending.run}:{record.trial}:{record.attempt}"
+
+
+@contextmanager
+def enrolled(
+    attending: Attending,
+    rig: Rig,
+    attester: Attester,
+    name: str,
+    record: Record,
+    *,
+    started_on: str = START,
+) -> Iterator[Identity]:
+    """The guest's identity, for as long as the block lasts.
+
+    Args:
+        attending: What all attempts share.
+        rig: The machines.
+        attester: The guest's.
+        name: What it is called in the registry.
+        record: Where events go.
+        started_on: The host on which it was started, which made its TPM.
+
+    Raises:
+        AttesterError: Its attester does not answer.
+        RefusedError: It cannot be enrolled.
+        RegistryError: The registry does not answer.
+    """
+    identity = _enrol(attending, rig, attester, name, record, started_on)
+    try:
+        yield identity
+    finally:
+        _release(attending.registry, name, record)
+
+
+def examiner(attending: Attending, names: Mapping[str, str], record: Record) -> Examiner:
+    """Who attests the machines of an attempt; `names` are theirs in the registry, by role."""
+    roles = {name: role for role, name in names.items()}
+
+    def policy_for(name: str) -> AppraisalPolicy:
+        return attending.equipment.policies[roles[name]]
+
+    def reference_for(name: str) -> ReferenceValues:
+        return attending.equipment.references[roles[name]]
+
+    return Examiner(attending.registry, policy_for, reference_for, record.clock)
+
+
+def bounds(policy: AppraisalPolicy, max_window_s: float = math.inf) -> ContinuityPolicy:
+    """What a destination that is judged by `policy` must be, and how old its evidence may be when used.
+
+    Args:
+        policy: The appraisal policy of hosts.
+        max_window_s: What a response policy allows at most; the shorter of the two windows holds.
+    """
+    tiers = frozenset(tier for tier in Tier if trusted(tier, warning_counts=policy.warning_counts))
+    return ContinuityPolicy(max_window_s=min(policy.max_window_s, max_window_s), tiers=tiers)
+
+
+def _subjects(
+    attending: Attending,
+    names: Mapping[str, str],
+    channels: Mapping[str, Attester],
+    known: Mapping[str, Identity],
+) -> dict[str, Subject]:
+    subjects: dict[str, Subject] = {}
+    roles: tuple[lines.Machine, ...] = ("a", "b", "guest")
+    for role in roles:
+        name = names[role]
+        identity = known.get(role) or attending.registry.attester(name)
+        subjects[role] = Subject(
+            machine=role,
+            name=name,
+            attester=channels[role],
+            software=None if identity is None else identity.tpm.software,
+            manufacturer=None if identity is None else identity.tpm.manufacturer,
+            firmware=None if identity is None else identity.tpm.firmware,
+            policy=attending.equipment.policies[role].name,
+        )
+    return subjects
+
+
+def _enrol(
+    attending: Attending, rig: Rig, attester: Attester, name: str, record: Record, started_on: str
+) -> Identity:
+    """Enrol the guest; its TPM was made where it was started, and that host's authority vouches for it."""
+    request = enrolment.Request(
+        name=name,
+        kind="guest",
+        authorities=authorities.of_machine(rig.hosts[started_on], authorities.GUEST_AUTHORITY),
+        keys=attending.attest.keys,
+    )
+    try:
+        done = enrolment.enrol(attester, attending.registry, request, record.clock)
+    except RefusedError as refused:
+        left = _left_behind(attending.registry, attester) if refused.reason is Reason.IDENTITY_TAKEN else None
+        if left is None:
+            raise
+        attending.registry.release(left, "its controller was killed: the same saved TPM is up again")
+        record.add("attestation", "guest.released", {"name": left})
+        done = enrolment.enrol(attester, attending.registry, request, record.clock)
+    phases: dict[str, Json] = dict(done.phases)
+    record.add("attestation", "guest.enrolled", {"name": name, "phases_ns": phases})
+    return done.record
+
+
+def _left_behind(registry: Registry, attester: Attester) -> str | None:
+    """The guest of a killed attempt that has this TPM, which came back with a saved state; else None."""
+    keys = attester.identify().ek_public
+    names = {structures.name_of(public) for public in keys.values()}
+    for one in registry.attesters():
+        if one.kind == "guest" and one.id.startswith(_PREFIX) and one.ek_name in names:
+            return one.id
+    return None
+
+
+def _release(registry: Registry, name: str, record: Record) -> None:
+    """End the guest's identity; what cannot be ended now is found again by the next attempt."""
+    try:
+        registry.release(name, "the attempt is over")
+    except SodbenchError as error:
+        record.add("attestation", "guest.kept", {"name": name, "reason": error.summary})

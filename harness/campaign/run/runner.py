@@ -1,0 +1,356 @@
+"""The loop: one trial after another, each journalled, until the plan is done; and the same again on resume.
+
+The runner decides nothing that is not in the plan or the journal. Killed at any moment it loses the attempt
+that was under way and nothing else: what remains is computed from the journal (`harness/campaign/state.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import make_url
+
+from harness import __version__, disk, workloads
+from harness.analysis import table as results
+from harness.campaign import estimate as estimates
+from harness.campaign import plan as plans
+from harness.campaign import preflight, state
+from harness.campaign.plan import Plan
+from harness.campaign.run import appraisal_files
+from harness.campaign.run.attempt import Attempt
+from harness.campaign.run.attestation import Attending
+from harness.campaign.scenarios import scenarios
+from harness.clock import NS_PER_S, Clock, boot_id, realtime_ns
+from harness.errors import (
+    IncompleteRunError,
+    InterruptedRunError,
+    PrerequisiteError,
+    ProvisionError,
+    RecordError,
+    SodbenchError,
+    StorageError,
+)
+from harness.evidence import folder as store
+from harness.evidence import journal, seal
+from harness.evidence.folder import RunFolder
+from harness.evidence.journal import Event, Journal, Json
+from harness.evidence.observers.contract import Record
+from harness.interrupt import Interrupt
+from harness.registry.registry import Registry, open_registry
+from harness.response import policy_file
+from harness.rig.pair import HOSTS, Pair
+from harness.rig.provision import play
+from harness.rig.session import Rig
+
+_RESPONSE_POLICY = "policy-response.yml"
+
+Listener = Callable[[Event], None]
+"""Told of every event as it is journalled: for progress on a terminal, never for decisions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """What the manifest records besides the plan: who ran what, from which file, with which registry."""
+
+    campaign_text: bytes
+    command_line: Sequence[str]
+    commit: str | None
+    inventory: Path
+    registry: str | None = None
+
+
+def begin(root: Path, plan: Plan, rig: Rig, provenance: Provenance) -> RunFolder:
+    """Make the run's folder with everything that is known before the first trial.
+
+    Raises:
+        PrerequisiteError: The rig cannot carry the plan; nothing was made.
+        StorageError: The folder cannot be written.
+    """
+    facts = gather_facts(rig.pair)
+    _require(facts, plan, rig)
+    files = _require_attestation(plan, rig, provenance)
+    run = store.create(root, plan.campaign)
+    _need_space(run.root, plan, rig)
+    store.write_atomic(run.campaign, provenance.campaign_text)
+    store.write_json(run.plan, plan.to_json())
+    appraisal_files.keep(run, files)
+    store.write_json(run.manifest, _manifest(run, plan, rig, provenance))
+    _write_facts(run, facts, "before")
+    store.write_json(run.environment("guest", "before"), rig.image)
+    return run
+
+
+def gather_facts(pair: Pair) -> Mapping[str, Mapping[str, Json]]:
+    """Every machine's facts, read-only, by role (``verify.yml``).
+
+    Raises:
+        UnreachableError: A machine does not answer.
+        PrerequisiteError: A machine lacks what provisioning gives it, or room on its storage.
+    """
+    try:
+        found = play("verify.yml", pair.inventory, programs=pair.programs, limit_s=pair.ansible_limit_s).facts
+    except ProvisionError as error:
+        raise PrerequisiteError(
+            "a machine is not fit for a run", where=error.where, why=error.why, remedy=error.remedy
+        ) from error
+    facts: dict[str, Mapping[str, Json]] = {}
+    for role, values in found.items():
+        own = values.get("sodbench_facts")
+        facts[role] = own if isinstance(own, Mapping) else {}
+    return facts
+
+
+def _require(facts: Mapping[str, Mapping[str, Json]], plan: Plan, rig: Rig) -> None:
+    need = estimates.estimate(plan, rig.accelerator).shared_bytes
+    found = preflight.problems(facts, storage_need_bytes=need, needs=_needs(plan))
+    if found:
+        raise PrerequisiteError(
+            "the rig cannot carry this campaign",
+            where=str(rig.pair.inventory),
+            why="\n       ".join(str(problem) for problem in found),
+            remedy="mend what is named; nothing was touched",
+        )
+
+
+def _require_attestation(plan: Plan, rig: Rig, provenance: Provenance) -> Mapping[str, Path]:
+    """The files by which machines will be judged and responses decided; empty where nothing is attested."""
+    if plan.attest is None or provenance.registry is None:
+        return {}
+    files = appraisal_files.locate(plan.attest, rig.image_key)
+    with open_registry(provenance.registry) as registry:
+        appraisal_files.require(plan.attest, files, registry)
+    if plan.respond is None:
+        return files
+    scenarios.check_playable(rig.pair.tpm, HOSTS)
+    response = policy_file.locate(plan.respond.policy)
+    policy_file.load(response)
+    return {**files, _RESPONSE_POLICY: response}
+
+
+def _needs(plan: Plan) -> dict[str, Sequence[str]]:
+    """What each workload of the plan, as it was chosen, needs on the client."""
+    return {trial.workload: workloads.make(trial.workload, trial.options).needs for trial in plan.trials}
+
+
+def _need_space(folder: Path, plan: Plan, rig: Rig) -> None:
+    need = estimates.estimate(plan, rig.accelerator).results_bytes
+    status = os.statvfs(folder)
+    free = status.f_bavail * status.f_frsize
+    if free < need:
+        raise StorageError(
+            f"{free / 1e6:.0f} MB free for the results, {need / 1e6:.0f} MB needed",
+            where=str(folder),
+            remedy="free space, or choose another place with --results",
+        )
+
+
+def _manifest(run: RunFolder, plan: Plan, rig: Rig, provenance: Provenance) -> dict[str, Json]:
+    registry: dict[str, Json] = {}
+    if plan.attest is not None and provenance.registry is not None:
+        registry["registry"] = make_url(provenance.registry).render_as_string(hide_password=True)
+    return {
+        "schema": store.SCHEMA_VERSION,
+        "run": run.root.name,
+        "version": __version__,
+        "commit": provenance.commit,
+        "command": list(provenance.command_line),
+        "campaign": plan.campaign,
+        "plan_hash": plan.hash,
+        "seed": plan.seed,
+        "rig": rig.pair.rig,
+        "accelerator": rig.accelerator,
+        "link_bit_s": rig.pair.link_bit_s,
+        "inventory": str(provenance.inventory.resolve()),
+        "image_key": rig.image_key,
+        "controller": socket.gethostname(),
+        "started_utc": datetime.fromtimestamp(realtime_ns() / NS_PER_S, tz=UTC).isoformat(timespec="seconds"),
+        "python": sys.version.split()[0],
+        **registry,
+    }
+
+
+def _write_facts(run: RunFolder, facts: Mapping[str, Mapping[str, Json]], when: str) -> None:
+    for role, values in facts.items():
+        store.write_json(run.environment(role, when), values)
+
+
+def carry_out(
+    run: RunFolder,
+    rig: Rig,
+    clock: Clock,
+    interrupt: Interrupt,
+    *,
+    registry: Registry | None = None,
+    listener: Listener = lambda _event: None,
+) -> state.RunState:
+    """Run every trial that remains of `run`, then write the sums of its evidence and compute its metrics.
+
+    `registry` is where attestation results go; a plan without attestation needs none. Used for the first
+    start and for a resume alike: the difference is what the journal holds.
+
+    Raises:
+        AlteredError: The evidence is not what it was when the run was interrupted; nothing was done.
+        InterruptedRunError: The user asked to stop; what was finished is kept.
+        IncompleteRunError: Every trial was tried and some are not valid.
+        RigLockedError: Another process carries this run out.
+        UnreachableError: A machine is gone; what was finished is kept.
+        StorageError: The results disk is full; what was finished is kept.
+    """
+    plan = plans.from_json(store.read_json(run.plan), where=str(run.plan))
+    with seal.held(run):
+        seal.reopen(run)
+        try:
+            with _opened(run, plan, clock, listener) as writer:
+                try:
+                    _trials(run, plan, rig, writer, clock, interrupt, _attending(run, plan, registry))
+                    _write_facts(run, gather_facts(rig.pair), "after")
+                except (SodbenchError, KeyboardInterrupt) as error:
+                    _close_aborted(
+                        writer, error.summary if isinstance(error, SodbenchError) else "aborted by the user"
+                    )
+                    raise
+                writer.add("runner", "run.finished", durable=True)
+        except (SodbenchError, KeyboardInterrupt):
+            _seal_aborted(run)
+            raise
+        return conclude(run)
+
+
+def end(run: RunFolder, clock: Clock) -> state.RunState:
+    """Bring a run to its end whose trials are all done but whose controller died before it was concluded.
+
+    Where the evidence has no sums, the journal is told that it was opened again, so that nobody takes the
+    sums for those of the first end. Touches no machine; a run that was concluded stays as it is.
+
+    Raises:
+        AlteredError: The evidence is not what it was when the run ended.
+        IncompleteRunError: Some trials are not valid.
+        RigLockedError: Another process carries this run out.
+        StorageError: The results cannot be written.
+    """
+    plan = plans.from_json(store.read_json(run.plan), where=str(run.plan))
+    with seal.held(run):
+        sealed = seal.require(run)
+        if sealed and run.metrics_parquet.exists():
+            return state.fold(journal.read(run.journal), plan)
+        if not sealed:
+            with _opened(run, plan, clock, lambda _event: None) as writer:
+                writer.add("runner", "run.finished", durable=True)
+        return conclude(run)
+
+
+def _opened(run: RunFolder, plan: Plan, clock: Clock, listener: Listener) -> Journal:
+    """The run's journal, which says that a process began to write to it."""
+    next_seq = journal.repair_tail(run.journal) if run.journal.exists() else 0
+    writer = Journal(run.journal, clock, next_seq=next_seq, listener=listener)
+    try:
+        _open(writer, plan, resumed=next_seq > 0)
+    except BaseException:
+        writer.close()
+        raise
+    return writer
+
+
+def _open(writer: Journal, plan: Plan, *, resumed: bool) -> None:
+    data: dict[str, Json] = {
+        "plan_hash": plan.hash,
+        "seed": plan.seed,
+        "version": __version__,
+        "boot_id": boot_id(),
+        "realtime_ns": realtime_ns(),
+        "controller": socket.gethostname(),
+    }
+    writer.add("runner", "run.resumed" if resumed else "run.started", data, durable=True)
+
+
+def _close_aborted(writer: Journal, reason: str) -> None:
+    """Say why the run ended early; on a full disk the journal's silence says it."""
+    try:
+        writer.add("runner", "run.aborted", {"reason": reason}, durable=True)
+    except StorageError:
+        return
+
+
+def _seal_aborted(run: RunFolder) -> None:
+    """Write the sums of a run that ended early; where even that fails it has none, and every verb says so."""
+    try:
+        seal.close(run)
+    except (StorageError, RecordError):
+        return
+
+
+def _attending(run: RunFolder, plan: Plan, registry: Registry | None) -> Attending | None:
+    if plan.attest is None or registry is None:
+        return None
+    response = run.attestation / _RESPONSE_POLICY
+    return Attending(
+        attest=plan.attest,
+        equipment=appraisal_files.kept(run),
+        registry=registry,
+        run=run.root.name,
+        response=None if plan.respond is None else policy_file.load(response),
+    )
+
+
+def _trials(
+    run: RunFolder,
+    plan: Plan,
+    rig: Rig,
+    writer: Journal,
+    clock: Clock,
+    interrupt: Interrupt,
+    attending: Attending | None,
+) -> None:
+    standing = state.fold(journal.read(run.journal), plan)
+    for trial in standing.remaining:
+        if interrupt.asked:
+            raise InterruptedRunError("interrupted", remedy="`sodbench resume` goes on with the next trial")
+        rig.check()
+        number = standing.next_attempt(trial.id)
+        folder = run.attempt(trial.id, number)
+        try:
+            folder.mkdir(parents=True)
+        except OSError as error:
+            raise disk.failure("the attempt's folder cannot be made", folder, error) from error
+        record = Record(journal=writer, clock=clock, folder=folder, trial=trial.id, attempt=number)
+        Attempt(rig, plan, trial, record, interrupt, attending).perform()
+
+
+def conclude(run: RunFolder) -> state.RunState:
+    """Write the sums of a run's evidence where it has none yet, and compute its metrics: the run is over.
+
+    The sums come first: whatever fails then, the evidence is known to be what was recorded.
+
+    Raises:
+        IncompleteRunError: Some trials are not valid.
+        RecordError: A file cannot be read.
+        StorageError: The sums or the metrics cannot be written.
+    """
+    plan = plans.from_json(store.read_json(run.plan), where=str(run.plan))
+    if not seal.is_sealed(run):
+        seal.close(run)
+    results.write(run)
+    seal.keep_derived(run)
+    standing = state.fold(journal.read(run.journal), plan)
+    bad = [one for one in standing.trials if one.counted is None or one.counted.verdict != "valid"]
+    if bad:
+        # Of each the cause alone: it is the first reason, and `status` lists the others.
+        causes = "".join(
+            f"\n    {one.trial.id}: {one.counted.verdict}: {(*one.counted.reasons, '')[0]}"
+            if one.counted
+            else f"\n    {one.trial.id}: pending: not run"
+            for one in bad
+        )
+        raise IncompleteRunError(
+            f"{len(bad)} of {len(standing.trials)} trials are not valid",
+            where=str(run.root),
+            why=f"in the order of the plan:{causes}",
+            remedy="`sodbench status` has every reason; `sodbench report` shows the valid ones",
+        )
+    return standing

@@ -1,0 +1,1 @@
+"""Scenarios that make a server unfit on purpose, and undo it."""

@@ -1,0 +1,177 @@
+"""What the user names to `sodbench attest`: machines, registry, policies; and how each becomes a value.
+
+Nothing here touches a machine. A registry is opened, and made where the user has none yet and something is to
+be stored.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness import disk
+from harness.errors import PrerequisiteError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from harness.attest.evidence import EkType, KeyType
+    from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues
+    from harness.registry.registry import Registry
+    from harness.rig.pair import Pair
+
+HOSTS = ("a", "b")
+GUEST = "guest"
+
+Machines = Annotated[
+    list[str] | None, typer.Argument(metavar="MACHINE", help="a, b, guest. By default both hosts.")
+]
+OneMachine = Annotated[str, typer.Argument(metavar="MACHINE", help="a, b or guest.")]
+RegistryUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--registry",
+        envvar="SODBENCH_REGISTRY",
+        help="Database URL of who is enrolled and what was found; by default your own file.",
+    ),
+]
+Key = Annotated[str, typer.Option("--key", help="The attestation key that signs: ecc-p256 or rsa-2048.")]
+Policy = Annotated[
+    str | None,
+    typer.Option(
+        "--policy",
+        help="Appraisal policy of hosts: a shipped one or a file. By default `lab` in the lab, or `default`.",
+    ),
+]
+GuestPolicy = Annotated[str, typer.Option("--guest-policy", help="Appraisal policy of the guest, likewise.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
+
+
+def chosen(named: Sequence[str] | None) -> tuple[str, ...]:
+    """The machines that are meant, each once.
+
+    Raises:
+        UsageError: There is no such machine.
+    """
+    names = tuple(dict.fromkeys(named or HOSTS))
+    wrong = [one for one in names if one not in {*HOSTS, GUEST}]
+    if wrong:
+        raise UsageError(f"no machine {wrong[0]!r} attests", remedy="one of: a, b, guest")
+    return names
+
+
+def key_type(named: str) -> KeyType:
+    """The type of key that is meant.
+
+    Raises:
+        UsageError: There is no such type.
+    """
+    if named == "ecc-p256":
+        return "ecc-p256"
+    if named == "rsa-2048":
+        return "rsa-2048"
+    raise UsageError(f"no type of key {named!r}", remedy="one of: ecc-p256, rsa-2048")
+
+
+def ek_type(named: str) -> EkType:
+    """The type of endorsement key that is meant.
+
+    Raises:
+        UsageError: There is no such type.
+    """
+    from harness.attest.tpm.credential import TEMPLATES  # noqa: PLC0415
+
+    for kind in TEMPLATES:
+        if kind == named:
+            return kind
+    raise UsageError(f"no type of endorsement key {named!r}", remedy=f"one of: {', '.join(TEMPLATES)}")
+
+
+def registry(url: str | None) -> AbstractContextManager[Registry]:
+    """The registry at `url`, or the user's own, opened.
+
+    Raises:
+        RegistryError: It cannot be opened.
+    """
+    from harness.registry import places  # noqa: PLC0415
+    from harness.registry.errors import RegistryError  # noqa: PLC0415
+    from harness.registry.registry import open_registry  # noqa: PLC0415
+
+    if url is None:
+        try:
+            places.data_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            where = str(places.data_folder())
+            why = error.strerror or str(error)
+            raise RegistryError(
+                "no place for the registry", where=where, why=why, remedy=disk.remedy(error)
+            ) from error
+    return open_registry(places.registry_url(url))
+
+
+@contextmanager
+def looking(url: str | None) -> Iterator[Registry]:
+    """The registry at `url`, or the user's own, to look at; an empty one, kept nowhere, where there is none.
+
+    Raises:
+        RegistryError: There is one and it cannot be read.
+    """
+    from harness.cli.terminal import Output  # noqa: PLC0415
+    from harness.registry import places  # noqa: PLC0415
+    from harness.registry.errors import NoRegistryError  # noqa: PLC0415
+    from harness.registry.registry import look, open_registry, sqlite_url  # noqa: PLC0415
+
+    with ExitStack() as stack:
+        try:
+            found = look(places.registry_url(url))
+        except NoRegistryError as error:
+            Output(error=True).say(f"There is no registry yet: {error.where}")
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="sodbench-none-")))
+            found = open_registry(sqlite_url(folder / "registry.sqlite"))
+        yield stack.enter_context(found)
+
+
+def policy(name: str, pair: Pair | None, hosts: str | None, guest: str) -> AppraisalPolicy:
+    """The appraisal policy that `name` is judged by.
+
+    Raises:
+        UsageError: There is no such policy.
+        CampaignError: Its file is wrong.
+    """
+    from harness.attest.reference.files import load_policy  # noqa: PLC0415
+    from harness.registry.places import policy_file  # noqa: PLC0415
+
+    of_rig = "lab" if pair is not None and pair.rig == "lab" else "default"
+    return load_policy(policy_file(guest if name == GUEST else hosts or of_rig))
+
+
+def reference_place(name: str, pair: Pair) -> Path:
+    """Where the reference values of a machine lie; a guest's belong to its image."""
+    from harness.registry.places import reference_file  # noqa: PLC0415
+    from harness.rig.guest.image import image_key  # noqa: PLC0415
+
+    return reference_file(f"{GUEST}-{image_key(pair)}" if name == GUEST else name)
+
+
+def reference(name: str, place: Path, policy: AppraisalPolicy) -> ReferenceValues:
+    """The reference values at `place`, which must have something for what `policy` checks.
+
+    Raises:
+        PrerequisiteError: None were recorded.
+        CampaignError: The file is wrong, or does not fit the policy.
+    """
+    from harness.attest.reference.files import load_reference, matched  # noqa: PLC0415
+
+    if not place.is_file():
+        raise PrerequisiteError(
+            f"no reference values of {name}",
+            where=str(place),
+            remedy=f"on a machine that is known to be good: sodbench attest reference {name}",
+        )
+    found = load_reference(place)
+    matched(policy, found, f"{policy.name}, {place}")
+    return found

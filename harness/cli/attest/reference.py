@@ -1,0 +1,175 @@
+"""`sodbench attest reference` and `policy`: what platforms are held against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli.attest import inputs as attest_inputs
+from harness.cli.attest.inputs import GUEST, GuestPolicy, Key, Machines, Policy, RegistryUrl
+from harness.cli.inputs import Inventory, RunInventory, inventory_file
+from harness.cli.terminal import Output
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.attest.evidence import KeyType
+    from harness.attest.identity.authorities import Authorities
+    from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues
+    from harness.clock import Clock
+    from harness.registry.registry import Registry
+    from harness.rig.pair import Pair
+    from harness.rig.session import Rig
+
+
+def reference(
+    machines: Machines = None,
+    inventory: Inventory = None,
+    run_inventory: RunInventory = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="The file for one machine's values; by default where they are looked for."
+        ),
+    ] = None,
+    add: Annotated[
+        bool, typer.Option("--add", help="Accept the recorded values beside those that are in the file.")
+    ] = False,
+    key: Key = "ecc-p256",
+    policy: Policy = None,
+    guest_policy: GuestPolicy = "guest",
+    registry: RegistryUrl = None,
+) -> None:
+    """Record reference values from machines that are known to be good, for what the policy checks.
+
+    A machine must be enrolled, and its evidence genuine; whether it is good is your word. For `guest` a
+    measured guest of a campaign's default size is booted on host a, recorded, and taken away: its values
+    belong to the guest image.
+    """
+    from harness.clock import MonotonicClock  # noqa: PLC0415
+    from harness.rig.pair import load  # noqa: PLC0415
+
+    names, kind = attest_inputs.chosen(machines), attest_inputs.key_type(key)
+    if out is not None and len(names) != 1:
+        raise UsageError("--out is for one machine", remedy="name one, or leave --out away")
+    rig, clock = load(inventory_file(inventory, "lab"), programs=run_inventory), MonotonicClock()
+    output = Output()
+    with attest_inputs.registry(registry) as store:
+        for name in names:
+            judged_by = attest_inputs.policy(name, rig, policy, guest_policy)
+            record = _of_guest if name == GUEST else _of_host
+            values = record(rig, name, store, judged_by, kind, clock)
+            place = out or attest_inputs.reference_place(name, rig)
+            _keep(values, place, add=add)
+            pcrs = sum(len(one) for one in values.pcrs.values())
+            events = sum(len(one) for bank in values.events.values() for one in bank.values())
+            output.say(
+                f"{place}: reference values of {name} for the policy {judged_by.name}: "
+                f"{pcrs} PCRs, {events} events, {len(values.ima.files)} files"
+            )
+
+
+def _keep(values: ReferenceValues, place: Path, *, add: bool) -> None:
+    from harness.attest.reference.files import MAX_REFERENCE_CHARS, load_reference  # noqa: PLC0415
+    from harness.attest.reference.values import merge, to_yaml  # noqa: PLC0415
+    from harness.errors import StorageError  # noqa: PLC0415
+    from harness.evidence import folder as store  # noqa: PLC0415
+
+    whole = merge(load_reference(place), values) if add and place.exists() else values
+    text = to_yaml(whole)
+    if len(text) > MAX_REFERENCE_CHARS:
+        raise StorageError(
+            f"these reference values are too many: {len(whole.ima.files)} files",
+            where=str(place),
+            why=f"{len(text)} characters; a file of more than {MAX_REFERENCE_CHARS} is not read back",
+            remedy="let IMA measure less, or record without --add; nothing was written",
+        )
+    store.write_atomic(place, text.encode())
+
+
+def _of_host(
+    rig: Pair, name: str, store: Registry, judged_by: AppraisalPolicy, kind: KeyType, clock: Clock
+) -> ReferenceValues:
+    from harness.attest.examine.recording import genuine  # noqa: PLC0415
+    from harness.attest.reference.values import record  # noqa: PLC0415
+    from harness.cli.attest.machines import reached  # noqa: PLC0415
+
+    with reached(rig, [name], clock) as found:
+        evidence = genuine(found[name].attester, store, name, key=kind, policy=judged_by, clock=clock)
+    return record(evidence, judged_by)
+
+
+def _of_guest(
+    rig: Pair, name: str, store: Registry, judged_by: AppraisalPolicy, kind: KeyType, clock: Clock
+) -> ReferenceValues:
+    """A new guest is a new TPM: it is enrolled for as long as it takes, under a name of its own."""
+    from harness.attest.attester.channel import RemoteAttester  # noqa: PLC0415
+    from harness.attest.examine.recording import genuine  # noqa: PLC0415
+    from harness.attest.identity.enrolment import Request, enrol  # noqa: PLC0415
+    from harness.attest.reference.values import record  # noqa: PLC0415
+    from harness.rig.session import open_rig  # noqa: PLC0415
+
+    with open_rig(rig, "sodbench attest reference", clock) as opened, _booted(opened, clock) as authority:
+        attester = RemoteAttester(opened.guest, clock)
+        own = f"{name}:reference:{opened.image_key}"
+        request = Request(name=own, kind="guest", authorities=authority, keys=(kind,))
+        if store.attester(own) is not None:
+            store.release(own, "left behind by a controller that was killed")
+        try:
+            enrol(attester, store, request, clock)
+            evidence = genuine(attester, store, own, key=kind, policy=judged_by, clock=clock)
+        finally:
+            attester.close()
+            if store.attester(own) is not None:
+                store.release(own, "its reference values are recorded, or cannot be")
+    return record(evidence, judged_by)
+
+
+@contextmanager
+def _booted(rig: Rig, clock: Clock) -> Iterator[Authorities]:
+    """A measured guest on host a, and who vouches for its TPM; taken away with the block."""
+    from harness.attest.identity import authorities  # noqa: PLC0415
+    from harness.campaign.model import Guest  # noqa: PLC0415
+    from harness.rig.guest import domain  # noqa: PLC0415
+
+    size = Guest()
+    spec = rig.specify(memory_mib=size.memory_mib, vcpus=size.vcpus, tpm=True)
+    host, connection = rig.hosts["a"], rig.hypervisors.connect()["a"]
+    rig.clear(spec)
+    try:
+        domain.boot(connection, host, spec)
+        domain.await_login(rig.guest, host, spec, timeout_s=size.boot_timeout_s, clock=clock)
+        yield authorities.of_machine(host, authorities.GUEST_AUTHORITY)
+    finally:
+        rig.clear(spec)
+
+
+def policy(
+    named: Annotated[str, typer.Argument(metavar="POLICY", help="A policy's file, or a shipped one's name.")],
+    reference: Annotated[
+        Path | None, typer.Option("--reference", help="Also see whether it fits these reference values.")
+    ] = None,
+) -> None:
+    """Check an appraisal policy, and show what it checks. Touches no machine.
+
+    A mistake is shown with its file and line, and ends with 3.
+    """
+    from harness.attest.reference import files as appraisal_file  # noqa: PLC0415
+    from harness.registry.places import policy_file  # noqa: PLC0415
+
+    place = policy_file(named)
+    found = appraisal_file.load_policy(place)
+    output = Output()
+    if reference is not None:
+        appraisal_file.matched(found, appraisal_file.load_reference(reference), f"{place}, {reference}")
+    checks = [name for name, wanted in found.require.model_dump().items() if wanted == "check"]
+    checked = ", ".join(checks) or "nothing, so that no result is affirming"
+    output.say(
+        f"{place}: the policy {found.name} is in order.",
+        f"It quotes {found.bank} PCRs {', '.join(map(str, sorted(found.pcrs)))} "
+        f"with {' or '.join(found.keys)}, and checks {checked}.",
+        f"A TPM in software: {found.software_tpm}. A result expires after {found.result_lifetime_s:g} s.",
+    )

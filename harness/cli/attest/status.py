@@ -1,0 +1,109 @@
+"""`sodbench attest status`: who is enrolled, and what is known of each now. Touches no machine."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import typer
+
+from harness.cli.attest import inputs as attest_inputs
+from harness.cli.attest.inputs import Json, RegistryUrl
+from harness.cli.terminal import Output, Styled
+
+if TYPE_CHECKING:
+    from harness.instant import Instant
+    from harness.registry.registry import Registry
+    from harness.registry.values import Attester, StoredResult
+
+_STYLES = {"affirming": "green", "warning": "yellow"}
+
+
+def status(registry: RegistryUrl = None, as_json: Json = False) -> None:
+    """Show who is enrolled, with which keys, and the last result of each with its age.
+
+    A result counts until it expires, then nothing is known any more. A contraindicated machine stays so until
+    it is enrolled anew (`sodbench attest enrol --renew`), a revoked one for good.
+    """
+    with attest_inputs.looking(registry) as store:
+        now = store.now()
+        standing = [_standing(one, store, now) for one in store.attesters()]
+    if as_json:
+        typer.echo(json.dumps(standing, indent=2))
+        return
+    output = Output()
+    if not standing:
+        output.say("Nobody is enrolled: `sodbench attest enrol`.")
+        return
+    output.table(
+        ("id", "kind", "TPM", "keys", "now", "why", "last result"),
+        [
+            (
+                str(one["id"]),
+                str(one["kind"]),
+                f"{one['tpm']}{' (software)' if one['software_tpm'] else ''}",
+                " ".join(map(str, one["keys"] if isinstance(one["keys"], list) else [])),
+                Styled(str(one["tier"]), _STYLES.get(str(one["tier"]), "bold red")),
+                str(one["why"]),
+                _last(one),
+            )
+            for one in standing
+        ],
+    )
+
+
+def _standing(who: Attester, store: Registry, now: Instant) -> dict[str, object]:
+    latest = store.latest(who.id)
+    tier, why = _now(who, latest, now)
+    age_ns = None if latest is None else latest.generated.age_ns(now)
+    return {
+        "id": who.id,
+        "kind": who.kind,
+        "tpm": who.tpm.manufacturer,
+        "software_tpm": who.tpm.software,
+        "firmware": who.tpm.firmware,
+        "keys": [key.kind for key in who.keys],
+        "held": who.held,
+        "revoked": who.revoked,
+        "tier": tier,
+        "why": why,
+        "last": None
+        if latest is None
+        else {
+            "tier": latest.tier.value,
+            "reason": latest.reason,
+            "key": latest.key,
+            "age_s": None if age_ns is None else age_ns / 1e9,
+        },
+    }
+
+
+def _now(who: Attester, latest: StoredResult | None, now: Instant) -> tuple[str, str]:
+    """The tier that counts now, and why: never better than what is known for certain."""
+    if who.revoked:
+        return "contraindicated", "revoked"
+    if who.held:
+        return "contraindicated", "held: enrol it anew once it is put right"
+    if latest is None:
+        return "none", "never attested"
+    if latest.tier in {"affirming", "warning"} and not latest.fresh(now):
+        return "none", f"expired; was {latest.tier.value}"
+    if latest.tier == "none":
+        return "none", f"silent: {latest.reason}"
+    return latest.tier.value, latest.reason
+
+
+def _last(one: dict[str, object]) -> str:
+    last = one["last"]
+    if not isinstance(last, dict):
+        return ""
+    age_s = last["age_s"]
+    when = "at an unknown time" if age_s is None else f"{_duration(age_s)} ago"
+    return f"{last['tier']}, {last['reason']}, {when}"
+
+
+def _duration(seconds: float) -> str:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

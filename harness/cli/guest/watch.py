@@ -1,0 +1,88 @@
+"""`sodbench watch`: guards the rig's guest: where its server is no longer good enough, it is moved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.attest import inputs as attest_inputs
+from harness.cli.attest.inputs import GuestPolicy, Key, Policy, RegistryUrl
+from harness.cli.guest.inputs import Accepted, Capabilities, Interval, Monitors, ResponsePolicyName
+from harness.cli.inputs import Inventory, Results, RunInventory, inventory_file
+from harness.cli.terminal import Output
+
+Ends = Annotated[float | None, typer.Option("--for", help="End after so many seconds; else with Ctrl-C.")]
+Seed = Annotated[
+    int | None,
+    typer.Option("--seed", help="The times of moving targets are drawn from it; by default a random one."),
+]
+
+
+def watch(
+    response_policy: ResponsePolicyName = None,
+    capabilities: Capabilities = None,
+    interval_s: Interval = 5.0,
+    monitors: Monitors = None,
+    accepted: Accepted = None,
+    ends_s: Ends = None,
+    seed: Seed = None,
+    key: Key = "ecc-p256",
+    policy: Policy = None,
+    guest_policy: GuestPolicy = "guest",
+    inventory: Inventory = None,
+    run_inventory: RunInventory = False,
+    results: Results = Path("results"),
+    registry: RegistryUrl = None,
+) -> None:
+    """Guard the guest of a rig: attest its servers, validate its request, move it when that no longer holds.
+
+    Takes over what a controller that died left open. One controller guards a rig at a time: a second one is
+    refused with 7. What happens is printed, journalled under --results, and kept in the audit log. Ctrl-C
+    ends the watch and leaves the guest where it is.
+    """
+    import secrets  # noqa: PLC0415
+
+    from harness.cli.guest.inputs import terms  # noqa: PLC0415
+    from harness.cli.progress import of_response  # noqa: PLC0415
+    from harness.clock import NS_PER_S, MonotonicClock  # noqa: PLC0415
+    from harness.evidence import folder as store  # noqa: PLC0415
+    from harness.evidence.journal import Event, Journal  # noqa: PLC0415
+    from harness.evidence.observers.contract import Record  # noqa: PLC0415
+    from harness.interrupt import Interrupt, on_signals  # noqa: PLC0415
+    from harness.response.service import Service  # noqa: PLC0415
+    from harness.rig.pair import load  # noqa: PLC0415
+    from harness.rig.session import open_rig  # noqa: PLC0415
+
+    clock, output = MonotonicClock(), Output()
+    pair = load(inventory_file(inventory, "lab"), programs=run_inventory)
+    given = terms(
+        pair,
+        response=response_policy,
+        capabilities=capabilities or (),
+        interval_s=interval_s,
+        monitors=monitors or (),
+        accepted=accepted or (),
+        key=key,
+        policy=policy,
+        guest_policy=guest_policy,
+        seed=secrets.randbits(63) if seed is None else seed,
+    )
+    begin_ns = clock.now_ns()
+
+    def show(event: Event) -> None:
+        text = of_response(event)
+        if text:
+            output.say(f"{(event.t_ns - begin_ns) / NS_PER_S:9.3f} s  {text}")
+
+    with (
+        on_signals(Interrupt()) as interrupt,
+        attest_inputs.registry(registry) as kept,
+        open_rig(pair, "sodbench watch", clock) as rig,
+    ):
+        folder = store.create(results, "watch")
+        output.say(f"Journal: {folder.journal}")
+        with Journal(folder.journal, clock, next_seq=0, listener=show) as journal:
+            record = Record(journal=journal, clock=clock, folder=folder.root, trial="watch", attempt=1)
+            Service(rig, kept, given, record, interrupt).run(ends_s)

@@ -1,0 +1,222 @@
+"""A run packed small enough to keep in a repository, and unpacked again to the same bytes.
+
+Series become Parquet columns (Apache Parquet, zstd), journals, logs and other text gzip (RFC 1952, without
+name or time, so that the same run packs to the same bytes). Everything else is kept as it is. The run's own
+lists of sums (:mod:`harness.evidence.seal`) are packed with it byte for byte: nothing is packed that they do
+not fit, and nothing is unpacked before every file has the sum it had.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness import sums
+from harness.errors import AlteredError, RecordError, UsageError
+from harness.evidence import seal
+from harness.evidence.folder import PACKED_SUFFIXES, RunFolder, json_object, require_schema, write_atomic
+from harness.legible import legible
+
+SERIES, ZIPPED = PACKED_SUFFIXES
+"""Suffix of a series whose CSV can be made again from its columns, and of what is compressed."""
+ALREADY_SMALL = (".parquet", ".gz", ".png")
+SMALL_BYTES = 4096
+"""A text below this is kept readable: a block of the disk is not worth saving."""
+
+_INTEGER = re.compile(r"(?:0|-?[1-9][0-9]{0,17})?", re.ASCII)
+
+
+def pack(run: RunFolder, out: Path) -> int:
+    """Pack the run, which has ended, into the folder `out`, which must not be there yet; the bytes it takes.
+
+    Raises:
+        AlteredError: The evidence is not what it was when the run ended.
+        RecordError: The run has no sums (it has not ended), or a table is not what it was when computed.
+        StorageError: `out` cannot be written.
+        UsageError: `out` exists.
+    """
+    if out.exists():
+        raise UsageError("the archive's folder is there already", where=str(out), remedy="choose another")
+    if not seal.require(run):
+        raise RecordError(
+            "not a run that has ended",
+            where=legible(str(run.root)),
+            why=f"its evidence has no sums ({seal.EVIDENCE_SUMS}), which are written when a run ends",
+            remedy="`sodbench resume` brings a run to its end",
+        )
+    differs = seal.derived_differences(run)
+    if differs:
+        raise RecordError(
+            "a table is not what it was when it was computed",
+            where=legible(str(run.root)),
+            why=str(differs),
+            remedy="`sodbench metrics` computes the tables from the evidence again",
+        )
+    total = 0
+    for name, wanted in _listed(run.root).items():
+        packed, data = _packed(name, _matching(sums.content(run.root / name), wanted, run.root / name))
+        total += _write(out / packed, data)
+    return total + sum(_write(out / name, data) for name, data in _kept_lists(run.root))
+
+
+def unpack(archive: Path, out: Path) -> RunFolder:
+    """Make the run of `archive` again in the folder `out`, which must not be there yet.
+
+    Raises:
+        AlteredError: A file of the archive was changed, removed or added.
+        RecordError: It is not an archive, is of another schema, or a file cannot be read.
+        StorageError: `out` cannot be written.
+        UsageError: `out` exists.
+    """
+    if out.exists():
+        raise UsageError("the run's folder is there already", where=str(out), remedy="choose another")
+    if not (archive / seal.EVIDENCE_SUMS).is_file():
+        raise RecordError(
+            "not an archive",
+            where=legible(str(archive)),
+            why=f"it holds no {seal.EVIDENCE_SUMS}",
+            remedy="name a folder that `sodbench archive pack` made",
+        )
+    whole = _contents(archive)
+    _require_schema(archive, whole)
+    for name, data in (*whole.items(), *_kept_lists(archive)):
+        _write(out / name, data)
+    return RunFolder(out)
+
+
+def _listed(root: Path) -> dict[str, str]:
+    """Every file with its sum: the evidence and the tables."""
+    found = seal.lists(root)
+    return {**(found.evidence or {}), **found.derived}
+
+
+def _kept_lists(root: Path) -> Iterator[tuple[str, bytes]]:
+    """The lists of sums themselves, byte for byte."""
+    for name in (seal.EVIDENCE_SUMS, seal.DERIVED_SUMS):
+        if (root / name).is_file():
+            yield name, sums.content(root / name)
+
+
+def _write(path: Path, data: bytes) -> int:
+    write_atomic(path, data)
+    return len(data)
+
+
+def _require_schema(archive: Path, whole: Mapping[str, bytes]) -> None:
+    manifest = json_object(whole.get("manifest.json", b""), archive / "manifest.json")
+    require_schema(manifest, archive / "manifest.json")
+
+
+def _contents(archive: Path) -> dict[str, bytes]:
+    """Every file of the run as it was; each has the sum it had, and the archive holds nothing else."""
+    wanted, there = _listed(archive), dict(sums.walk(archive))
+    found: dict[str, bytes] = {}
+    used = {seal.EVIDENCE_SUMS, seal.DERIVED_SUMS}
+    changed, missing = [], []
+    for name, digest in wanted.items():
+        suffix = next((one for one in ("", *PACKED_SUFFIXES) if there.get(name + one)), None)
+        if suffix is None:
+            missing.append(name)
+            continue
+        used.add(name + suffix)
+        data = _unpacked(archive / (name + suffix), suffix)
+        if data is None or hashlib.sha256(data).hexdigest() != digest:
+            changed.append(name + suffix)
+        else:
+            found[name] = data
+    added = sorted(there.keys() - used)
+    if changed or missing or added:
+        differs = seal.Differences(changed=tuple(changed), missing=tuple(missing), added=tuple(added))
+        raise AlteredError(
+            "the archive is not what was packed",
+            where=legible(str(archive)),
+            why=str(differs),
+            remedy="restore these files from a copy, such as the repository that keeps the archive",
+        )
+    return found
+
+
+def _unpacked(path: Path, suffix: str) -> bytes | None:
+    """What the file at `path` was made from; None where it is damaged."""
+    raw = sums.content(path)
+    try:
+        if suffix == SERIES:
+            return _csv(raw)
+        return gzip.decompress(raw) if suffix == ZIPPED else raw
+    except (OSError, EOFError, ValueError, zlib.error, pa.ArrowException):
+        return None
+
+
+def _matching(data: bytes, wanted: str, path: Path) -> bytes:
+    """`data`, read to be packed: checked once more, because it was read again since the whole was checked."""
+    if hashlib.sha256(data).hexdigest() != wanted:
+        raise AlteredError("changed while it was packed", where=legible(str(path)), remedy="pack again")
+    return data
+
+
+def _packed(name: str, data: bytes) -> tuple[str, bytes]:
+    """The name and the bytes under which a file is kept."""
+    if name.endswith(ALREADY_SMALL) or len(data) < SMALL_BYTES:
+        return name, data
+    columns = _columns(data) if name.endswith(".csv") else None
+    if columns is not None and _csv(columns) == data:
+        return name + SERIES, columns
+    return name + ZIPPED, gzip.compress(data, compresslevel=9, mtime=0)
+
+
+def _columns(data: bytes) -> bytes | None:
+    """A CSV of unquoted fields as Parquet: whole numbers as int64, an empty field as null, others as text."""
+    try:
+        header, *rows = data.decode("ascii").removesuffix("\n").split("\n")
+    except ValueError:
+        return None
+    names, fields = header.split(","), [row.split(",") for row in rows]
+    if len(set(names)) != len(names) or any(len(row) != len(names) for row in fields):
+        return None
+    arrays = [_array(list(column)) for column in zip(*fields, strict=True)]
+    if not arrays:
+        return None
+    buffer = io.BytesIO()
+    encodings = {name: "DELTA_BINARY_PACKED" for name, one in zip(names, arrays, strict=True) if _whole(one)}
+    pq.write_table(
+        pa.table(arrays, names=names),
+        buffer,
+        compression="zstd",
+        compression_level=19,
+        use_dictionary=[name for name in names if name not in encodings],
+        column_encoding=encodings or None,
+        write_statistics=False,
+    )
+    return buffer.getvalue()
+
+
+def _array(column: list[str]) -> pa.Array:
+    if all(_INTEGER.fullmatch(field) for field in column):
+        return pa.array([int(field) if field else None for field in column], type=pa.int64())
+    return pa.array(column, type=pa.string())
+
+
+def _whole(array: pa.Array) -> bool:
+    return bool(pa.types.is_integer(array.type))
+
+
+def _csv(columns: bytes) -> bytes:
+    table = pq.read_table(io.BytesIO(columns))
+    return "".join(_lines(table)).encode("ascii")
+
+
+def _lines(table: pa.Table) -> Iterator[str]:
+    yield ",".join(table.column_names) + "\n"
+    columns = [
+        ["" if value is None else str(value) for value in column.to_pylist()] for column in table.columns
+    ]
+    for row in zip(*columns, strict=True):
+        yield ",".join(row) + "\n"

@@ -1,0 +1,138 @@
+"""Job statistics of libvirt statistics: the pre-copy curve while a migration runs, and its final counts.
+
+Completed statistics are destroyed on read unless kept, and lost when the daemon restarts; so they are taken
+from the JOB_COMPLETED event as well as read, and both are recorded. What a reading of a vanished domain
+raises is expected: the guest has moved on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import libvirt
+import libvirt_qemu
+
+from harness.evidence.journal import Json
+from harness.evidence.observers.contract import Record, Scene
+from harness.rig.guest.domain import DOMAIN
+
+PERIOD_S = 0.2
+"""A reading costs the host 10 to 20 ms; five a second draw the curve and stay below the noise."""
+
+_EVENT_GRACE_S = 2.0
+
+
+class JobStatistics:
+    """Job statistics of each migration: sampled on the source, and from the completion."""
+
+    name = "libvirt-job"
+
+    def __init__(self) -> None:
+        self._scene: Scene | None = None
+        self._record: Record | None = None
+        self._callbacks: list[tuple[libvirt.virConnect, int]] = []
+        self._current: int | None = None
+        self._source = ""
+        self._completed = threading.Event()
+
+    def start(self, scene: Scene, record: Record) -> None:
+        """Subscribe to completions on both hosts."""
+        self._scene, self._record = scene, record
+        for role, connection in scene.connections.items():
+            callback = connection.domainEventRegisterAny(
+                None, libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, self._on_completed, role
+            )
+            self._callbacks.append((connection, callback))
+
+    def on_qemu_event(self, role: str, event: str, details: Mapping[str, Json]) -> None:
+        """Ask the source's QEMU for its final counts the moment it has them: libvirt ends it right after."""
+        n, done = self._current, event == "MIGRATION" and details.get("status") == "completed"
+        if n is None or not done or role != self._source:
+            return
+        # Not from here: the event loop that calls this also brings the answer.
+        threading.Thread(target=self._ask_qemu, args=(n, role), daemon=True).start()
+
+    def _on_completed(
+        self, _connection: object, domain: libvirt.virDomain, stats: Mapping[str, Json], role: str
+    ) -> None:
+        if self._record is None or self._current is None or domain.name() != DOMAIN:
+            return
+        data: dict[str, Json] = {"n": self._current, "origin": "event", "host": role, "stats": dict(stats)}
+        self._record.add(self.name, "job.completed", data)
+        self._completed.set()
+
+    @contextmanager
+    def watch(self, n: int, source: str, destination: str) -> Iterator[None]:
+        """Sample migration `n` for the length of the block, then take its final counts."""
+        if self._scene is None:  # it failed to start, which is recorded; the migration goes on unsampled
+            yield
+            return
+        self._current, self._source = n, source
+        self._completed.clear()
+        stop = threading.Event()
+        thread = threading.Thread(target=self._sample, args=(n, source, stop), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+            self._completed.wait(_EVENT_GRACE_S)
+            self._read_kept(n, destination)
+            self._current = None
+
+    def _sample(self, n: int, source: str, stop: threading.Event) -> None:
+        assert self._scene is not None and self._record is not None
+        record = self._record
+        try:
+            domain = self._scene.connections[source].lookupByName(DOMAIN)
+        except libvirt.libvirtError as error:
+            record.failed(self.name, f"migration {n}: {error}")
+            return
+        while not record.clock.wait(PERIOD_S, stop):
+            try:
+                stats = domain.jobStats()
+                record.add(self.name, "job.sampled", {"n": n, "stats": stats})
+            except libvirt.libvirtError:
+                return
+
+    def _ask_qemu(self, n: int, role: str) -> None:
+        """Record QEMU's own final counts while its process still lives; too late is a missing value."""
+        assert self._scene is not None and self._record is not None
+        try:
+            domain = self._scene.connections[role].lookupByName(DOMAIN)
+            answer = json.loads(libvirt_qemu.qemuMonitorCommand(domain, '{"execute":"query-migrate"}', 0))
+        except libvirt.libvirtError:  # libvirt was faster
+            return
+        status = answer.get("return", {})
+        if "total-time" not in status:
+            return
+        data = {
+            "n": n,
+            "total_time_ms": status["total-time"],
+            "downtime_ms": status.get("downtime"),
+            "setup_time_ms": status.get("setup-time"),
+            "ram": status.get("ram", {}),
+        }
+        self._record.add(self.name, "qemu.completed", data)
+
+    def _read_kept(self, n: int, destination: str) -> None:
+        assert self._scene is not None and self._record is not None
+        flags = libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED | libvirt.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
+        try:
+            stats = self._scene.connections[destination].lookupByName(DOMAIN).jobStats(flags)
+        except libvirt.libvirtError:  # the migration failed: there is no domain there, or no completed job
+            return
+        data = {"n": n, "origin": "kept", "host": destination, "stats": stats}
+        self._record.add(self.name, "job.completed", data)
+
+    def stop(self) -> None:
+        """Unsubscribe; a connection that has died has nothing left to unsubscribe."""
+        for connection, callback in self._callbacks:
+            with contextlib.suppress(libvirt.libvirtError):
+                connection.domainEventDeregisterAny(callback)
+        self._callbacks.clear()

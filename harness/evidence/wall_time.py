@@ -1,0 +1,88 @@
+"""Where a run's wall time went: how much of it was measured, and how much was boot, warm-up and collection.
+
+Purely from the journal's stamps. The ratio of the whole to its windows is what a campaign costs beyond what
+it measures; ``sodbench plan`` estimates it beforehand, this says what it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+
+from harness.clock import NS_PER_S
+from harness.evidence.journal import Event
+
+_MARKS = (
+    ("boot_s", "guest.started"),
+    ("warm_up_s", "baseline.opened"),
+    ("baseline_s", "window.opened"),
+    ("window_s", "window.closed"),
+    ("collection_s", "attempt.finished"),
+)
+"""The parts of an attempt in their order, and the event each ends with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WallTime:
+    """Seconds by part, summed over the finished attempts.
+
+    Attributes:
+        boot_s: From an attempt's start until the guest answers; what an earlier guest left is cleared first.
+        warm_up_s: Starting servers, observers and load, until the load is steady.
+        baseline_s: Baselines.
+        window_s: Windows: the measurement itself.
+        collection_s: From a window's end to the verdict: results awaited, guest and load taken away.
+        between_s: Between attempts and around them: facts of the machines, metrics.
+    """
+
+    boot_s: float = 0.0
+    warm_up_s: float = 0.0
+    baseline_s: float = 0.0
+    window_s: float = 0.0
+    collection_s: float = 0.0
+    between_s: float = 0.0
+
+    @property
+    def total_s(self) -> float:
+        """The sum of all parts."""
+        return float(sum(getattr(self, part.name) for part in fields(self)))
+
+    @property
+    def ratio(self) -> float | None:
+        """The whole over its windows, or None where no window was finished."""
+        return self.total_s / self.window_s if self.window_s > 0 else None
+
+
+def of(events: Sequence[Event]) -> WallTime | None:
+    """Where the time of a finished run went; None for one that was resumed or never finished.
+
+    A resumed run's clock may be another boot's, and its pause is nobody's cost.
+    """
+    kinds = [event.kind for event in events]
+    if "run.resumed" in kinds or "run.finished" not in kinds or "run.started" not in kinds:
+        return None
+    parts = dict.fromkeys((name for name, _ in _MARKS), 0.0)
+    for attempt in _attempts(events):
+        for name, seconds in _parts(attempt):
+            parts[name] += seconds
+    begin = next(event.t_ns for event in events if event.kind == "run.started")
+    end = next(event.t_ns for event in events if event.kind == "run.finished")
+    return WallTime(**parts, between_s=(end - begin) / NS_PER_S - sum(parts.values()))
+
+
+def _attempts(events: Sequence[Event]) -> Iterator[list[Event]]:
+    keys = dict.fromkeys((event.trial, event.attempt) for event in events if event.trial is not None)
+    for key in keys:
+        own = [event for event in events if (event.trial, event.attempt) == key]
+        if own[-1].kind == "attempt.finished":
+            yield own
+
+
+def _parts(attempt: Sequence[Event]) -> Iterator[tuple[str, float]]:
+    """Each part's seconds; an attempt that was cut short spends the rest on its collection."""
+    last_ns = attempt[0].t_ns
+    for name, mark in _MARKS:
+        mine = next((event.t_ns for event in attempt if event.kind == mark and event.t_ns >= last_ns), None)
+        if mine is not None:
+            yield name, (mine - last_ns) / NS_PER_S
+            last_ns = mine

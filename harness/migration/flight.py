@@ -1,0 +1,194 @@
+"""One migration under way: started in a thread of its own, journalled at both ends, given up when told.
+
+Whoever decides that a guest moves, a schedule or a response, moves it through this, so that a migration is
+the same whatever asked for it: the same driver, the same statistics, the same two events. Where the guest is,
+is asked of the hypervisors right before.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+
+import libvirt
+
+from harness.clock import NS_PER_S
+from harness.errors import MigrationError, SodbenchError
+from harness.evidence.journal import Json
+from harness.evidence.observers.contract import Record
+from harness.evidence.observers.job import JobStatistics
+from harness.interrupt import Interrupt
+from harness.migration import driver
+from harness.migration.options import MigrationOptions
+from harness.rig.guest import domain
+from harness.rig.session import Rig
+
+_LAST_WAIT_S = 30.0
+"""How long an aborted migration is awaited when everything ends."""
+
+Report = Callable[[driver.Outcome], None]
+"""Told how a migration ended, in its thread."""
+
+
+class Flights:
+    """The migrations of one attempt, one at a time."""
+
+    def __init__(
+        self, rig: Rig, options: MigrationOptions, record: Record, job: JobStatistics, interrupt: Interrupt
+    ) -> None:
+        self._rig = rig
+        self._options = options
+        self._record = record
+        self._job = job
+        self._interrupt = interrupt
+        self._thread: threading.Thread | None = None
+        self._source = ""
+        self._fired_ns = 0
+        self._given_up = False
+        self._failure: BaseException | None = None
+        self._runs: tuple[str, Callable[[], None]] | None = None
+
+    def on_qemu_event(self, role: str, event: str, details: Mapping[str, Json]) -> None:
+        """Told of every event of either host's QEMU (:mod:`harness.evidence.observers.qmp`)."""
+        self._job.on_qemu_event(role, event, details)
+        runs = self._runs
+        if runs is not None and (role, event) == (runs[0], "RESUME"):
+            runs[1]()
+
+    def start(
+        self,
+        n: int,
+        planned_s: float,
+        destination: str | None = None,
+        *,
+        suspended: bool = False,
+        report: Report | None = None,
+        runs: Callable[[], None] | None = None,
+    ) -> None:
+        """Start migration `n`; returns once its start is journalled.
+
+        Args:
+            n: Its number in the attempt.
+            planned_s: When it was due, in s after the window opened.
+            destination: The host it goes to; None for the one that the guest is not on.
+            suspended: Whether the guest may be suspended; it is then moved as it is.
+            report: Told how it ended.
+            runs: Called, in libvirt's event thread, when QEMU says that the guest runs at its destination
+                while the migration is under way. It must return at once and not ask libvirt anything.
+
+        Raises:
+            GuestError: The guest is not where exactly one guest should be.
+            MigrationError: libvirt does not take the options, or the guest is at the destination already.
+        """
+        connections = self._rig.hypervisors.connect()
+        source = domain.only_on(connections)[0] if suspended else domain.active_on(connections)
+        goal = destination or next(role for role in connections if role != source)
+        if goal == source:
+            raise MigrationError(
+                "the guest is where it was to be moved to", where=f"host {source}", why=f"migration {n}"
+            )
+        try:
+            driver.prepare(connections[source], self._options)
+        except libvirt.libvirtError as error:
+            raise MigrationError(
+                "the migration's options cannot be set", where=f"host {source}", why=str(error)
+            ) from error
+        data: dict[str, Json] = {
+            "n": n,
+            "planned_s": planned_s,
+            "source": source,
+            "destination": goal,
+            "options": self._options.model_dump(mode="json"),
+        }
+        self.settle()
+        self._source, self._given_up = source, False
+        self._runs = None if runs is None else (goal, runs)
+        # Its own: the last migration's thread may still be setting the one before.
+        journalled = threading.Event()
+        self._thread = threading.Thread(
+            target=self._migrate,
+            args=(connections, data, journalled, report),
+            name=f"migration-{n}",
+            daemon=True,
+        )
+        self._thread.start()
+        journalled.wait()
+
+    def _migrate(
+        self,
+        connections: Mapping[str, libvirt.virConnect],
+        data: Mapping[str, Json],
+        journalled: threading.Event,
+        report: Report | None,
+    ) -> None:
+        n, source, destination = int(str(data["n"])), str(data["source"]), str(data["destination"])
+        try:
+            with self._job.watch(n, source, destination):
+                self._fired_ns = self._record.clock.now_ns()
+                self._record.add("runner", "migration.started", data, t_ns=self._fired_ns)
+                journalled.set()
+                outcome = driver.migrate(
+                    connections[source],
+                    connections[destination],
+                    self._options,
+                    address=self._rig.pair.migration_address[destination],
+                    clock=self._record.clock,
+                )
+                returned: dict[str, Json] = {"n": n, "ok": outcome.ok, "error": outcome.error}
+                self._record.add("runner", "migration.returned", returned, t_ns=outcome.returned_ns)
+                self._interrupt.wake.set()
+                if report is not None:
+                    report(outcome)
+        except BaseException as error:  # noqa: BLE001 - handed to the runner's thread, which raises it
+            self._failure = error
+        finally:
+            self._runs = None
+            journalled.set()
+            self._interrupt.wake.set()
+
+    def check(self) -> None:
+        """Raise what ended a migration's thread, if anything did."""
+        if self._failure is not None:
+            raise self._failure
+
+    def settle(self) -> None:
+        """Wait until the last migration's final counts are in: they come shortly after its return."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def watch_limit(self, limit_s: float) -> None:
+        """Give up a migration that is not over within `limit_s`; its outcome is then a failed one."""
+        if not self._under_way or self._given_up:
+            return
+        if (self._record.clock.now_ns() - self._fired_ns) / NS_PER_S > limit_s:
+            self.abort(f"not over within {limit_s:g} s (schedule.migration_timeout_s)")
+
+    @property
+    def _under_way(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def abort(self, reason: str, n: int | None = None) -> None:
+        """Ask the running migration to stop, and record that; a failed return follows."""
+        self._given_up = True
+        data: dict[str, Json] = {"n": self._current() if n is None else n, "reason": reason}
+        self._record.add("runner", "migration.aborted", data)
+        driver.cancel(self._rig.hypervisors.connect()[self._source])
+
+    def _current(self) -> int:
+        started = [event for event in self._record.history if event.kind == "migration.started"]
+        return int(str(started[-1].data["n"]))
+
+    def abandon(self) -> None:
+        """Leave no migration behind: abort the running one and wait for its end."""
+        if self._thread is None or not self._thread.is_alive():
+            return
+        data: dict[str, Json] = {"n": self._current(), "reason": "the attempt was cut short"}
+        try:
+            self._record.add("runner", "migration.aborted", data)
+        finally:  # also where nothing can be recorded any more
+            try:
+                driver.cancel(self._rig.hypervisors.connect()[self._source])
+            except SodbenchError as error:
+                self._record.failed("runner", f"the migration could not be aborted: {error}")
+            finally:
+                self._thread.join(timeout=_LAST_WAIT_S)

@@ -1,0 +1,72 @@
+"""What each step of the verification costs by itself, from benchmarks of the pure functions.
+
+Made elsewhere than in the run: no attester, no way between, one step after the other on one machine.
+"""
+
+from __future__ import annotations
+
+from harness.report.attestation import rows as proofs
+from harness.report.document.model import MISSING, Block, Cell, Column, Paragraph, Section, Table
+from harness.report.enclosed import UNKNOWN, Benchmark, Benchmarks
+
+
+def section(found: Benchmarks) -> Section:
+    """The section on these benchmarks."""
+    when = found.datetime or UNKNOWN
+    text = (
+        "The verifier's steps by themselves, on evidence that lay ready: what they would cost if nothing "
+        f"else did. Not of this run; machine: {found.machine}; date: {when}."
+    )
+    blocks: list[Block] = [Paragraph(text=text), _table(found)]
+    return Section(key="verification-cost", title="What each step of the verification costs", blocks=blocks)
+
+
+def _table(found: Benchmarks) -> Table:
+    columns = [
+        Column(label="Step", numeric=False),
+        Column(label="Median", unit="µs"),
+        Column(label="Quartiles", unit="µs"),
+        Column(label="Fastest", unit="µs"),
+        Column(label="A second, one after the other"),
+        Column(label="n"),
+    ]
+    ordered = sorted(found.benchmarks, key=lambda one: (one.group or "", one.name))
+    rows = []
+    group = ""
+    for one in ordered:
+        if one.group and one.group != group:
+            group = one.group
+            rows.append([Cell(text=group, tone="quiet"), *[Cell(text="")] * 5])
+        rows.append(_row(one))
+    return Table(
+        key="verification-benchmarks",
+        title="Steps of the verification, timed by themselves",
+        columns=columns,
+        rows=rows,
+        caption="Medians over n rounds; a round repeats a short step many times and divides. Fastest: the "
+        f"least any round took. Machine: {found.machine}; date: {found.datetime or UNKNOWN}.",
+    )
+
+
+def _row(one: Benchmark) -> list[Cell]:
+    stats = one.stats
+    known = stats.q1 is not None and stats.q3 is not None
+    spread = (
+        f"{proofs.microseconds(stats.q1 or 0)}–{proofs.microseconds(stats.q3 or 0)}" if known else MISSING
+    )
+    rate = f"{1 / stats.median:,.0f}".replace(",", "\u202f") if stats.median else MISSING
+    return [
+        Cell(text=_name(one.name)),
+        Cell(text=proofs.microseconds(stats.median)),
+        Cell(text=spread, tone="quiet"),
+        Cell(text=proofs.microseconds(stats.min), tone="quiet"),
+        Cell(text=rate, tone="quiet"),
+        Cell(text=str(stats.rounds), tone="quiet"),
+    ]
+
+
+def _name(name: str) -> str:
+    """``test_parse_attest[ecc-p256]`` as ``parse attest, ecc-p256``."""
+    plain, bracket, rest = name.removeprefix("test_").partition("[")
+    words = plain.replace("_", " ")
+    return f"{words}, {rest.removesuffix(']')}" if bracket else words

@@ -1,0 +1,164 @@
+"""How figures look and how they become bytes: one style, one palette, the same bytes every time.
+
+Figures are drawn on matplotlib's object layer without pyplot, from default settings plus the ones below, so
+that neither the user's configuration nor a display changes a report. No date and no version enters a file.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+from harness.report.document.model import Figure
+
+INK = "#1c2126"
+QUIET = "#5c6670"
+GRID = "#dde2e7"
+GROUND = "#ffffff"
+MEASURED = "#0072b2"
+PAPER = "#c24a00"
+SECOND = "#009e73"
+SHADE = "#e6a100"
+EACH = (
+    (MEASURED, "o"), (PAPER, "s"), (SECOND, "D"), ("#a0559a", "^"), ("#2b9fd9", "v"), ("#8a7300", "P"),
+    (QUIET, "X"),
+)  # fmt: skip
+"""A colour and a mark for each of several workloads; more of them begin anew."""
+# Blue, vermillion, green and orange after Okabe and Ito, "Color Universal Design" (2008); the vermillion is
+# darker than theirs so that small text in it is readable on white.
+
+WIDTH_IN = 9.0
+_WORTH_A_PROCESS = 4
+"""A process for fewer figures than this is not worth its start."""
+_CSS_COLOURS = {
+    INK: "var(--ink)",
+    QUIET: "var(--quiet)",
+    GRID: "var(--line)",
+    GROUND: "var(--ground)",
+    MEASURED: "var(--measured)",
+    PAPER: "var(--paper)",
+    SECOND: "var(--second)",
+    SHADE: "var(--shade)",
+    "#a0559a": "var(--fourth)",
+    "#2b9fd9": "var(--fifth)",
+    "#8a7300": "var(--sixth)",
+}
+
+
+def _settings(key: str) -> dict[str, object]:
+    return {
+        "svg.fonttype": "none",
+        "svg.hashsalt": key,
+        "pdf.fonttype": 42,
+        "font.family": ["DejaVu Sans"],
+        "font.size": 8.5,
+        "axes.titlesize": 9,
+        "axes.titlelocation": "left",
+        "axes.titlepad": 7,
+        "axes.labelsize": 8.5,
+        "axes.labelcolor": QUIET,
+        "axes.edgecolor": QUIET,
+        "axes.linewidth": 0.7,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": GRID,
+        "grid.linewidth": 0.6,
+        "xtick.color": QUIET,
+        "ytick.color": QUIET,
+        "xtick.labelsize": 8,
+        "ytick.labelsize": 8,
+        "xtick.major.size": 3,
+        "ytick.major.size": 0,
+        "text.color": INK,
+        "figure.facecolor": GROUND,
+        "axes.facecolor": "none",
+        "savefig.facecolor": GROUND,
+        "legend.frameon": False,
+        "figure.constrained_layout.use": True,
+    }
+
+
+def draw(
+    key: str, title: str, caption: str, height_in: float, paint: Callable[[Canvas], None], note: str = ""
+) -> Figure:
+    """A finished figure, `WIDTH_IN` wide and `height_in` high, painted by `paint` on an empty canvas.
+
+    The `note` stands in the drawing itself, below everything: it goes wherever the file goes.
+    """
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        for name, value in _settings(key).items():
+            mpl.rcParams[name] = value  # type: ignore[index]
+        canvas = Canvas(figsize=(WIDTH_IN, height_in))
+        paint(canvas)
+        if note:
+            canvas.supxlabel(note, x=0.01, ha="left", fontsize=7, color=QUIET)
+        svg, pdf = io.BytesIO(), io.BytesIO()
+        canvas.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+        canvas.set_layout_engine(
+            "none"
+        )  # keeps the layout found above, for the same picture in half the time
+        canvas.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    return Figure(key=key, title=title, caption=caption, svg=svg.getvalue(), pdf=pdf.getvalue())
+
+
+def together(jobs: Sequence[Callable[[], Figure | None]]) -> list[Figure | None]:
+    """What `jobs` draw, in their order; many of them are shared out among processes.
+
+    A figure takes most of a second, and new processes would spend as long on imports as on drawing: these are
+    forks (as multiprocessing's own on Linux), made while no other thread of the report works.
+    """
+    workers = min(os.cpu_count() or 1, len(jobs) // _WORTH_A_PROCESS)
+    if workers < 2:
+        return [job() for job in jobs]
+    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
+        return list(pool.map(_drawn, jobs))
+
+
+def _drawn(job: Callable[[], Figure | None]) -> Figure | None:
+    return job()
+
+
+def inline(figure: Figure) -> str:
+    """The figure's SVG as an element of a page: ids of its own, the page's fonts and colours."""
+    text = figure.svg.decode("utf-8")
+    text = text[text.index("<svg") :].strip()
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'(<svg [^>]*?) width="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'(<svg [^>]*?) height="[^"]*"', r"\1", text, count=1)
+    prefix = f"{figure.key}-"
+    text = re.sub(r'\bid="', f'id="{prefix}', text)
+    text = re.sub(r'(xlink:href|href)="#', rf'\1="#{prefix}', text)
+    text = text.replace("url(#", f"url(#{prefix}")
+    text = re.sub(r"<style[^>]*>\*\{.*?\}</style>", "", text, count=1)
+    text = re.sub(r"'DejaVu Sans'(, sans-serif)?", "var(--sans)", text)
+    for colour, variable in _CSS_COLOURS.items():
+        text = text.replace(colour, variable)
+    return text.replace("<svg ", f'<svg role="img" aria-labelledby="{figure.key}-title" ', 1)
+
+
+def shade(axes: Axes, start_s: float, end_s: float, label: str = "") -> None:
+    """Mark a migration from `start_s` to `end_s` on a time axis, with `label` above it."""
+    axes.axvspan(start_s, end_s, color=SHADE, alpha=0.22, linewidth=0, zorder=0.5)
+    if label:
+        axes.annotate(
+            label,
+            ((start_s + end_s) / 2, 1.0),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 2),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=7.5,
+            color=QUIET,
+        )

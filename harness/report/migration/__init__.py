@@ -1,0 +1,1 @@
+"""The report's sections on migrations and the service."""

@@ -1,0 +1,279 @@
+"""The head of the report: what was run on what, one sentence a workload, and Table V beside the paper's.
+
+A mean is over the valid migrations and never leaves without its n and, where n > 1, its interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from harness.analysis.stats import summary
+from harness.report.document import quantity
+from harness.report.document.model import MISSING, Answer, Block, Callout, Cell, Column, Paragraph, Table
+from harness.report.material import Material
+from harness.report.naming import with_note
+
+TABLE_V = (
+    ("Total time, s", "total_time", "measured"),
+    ("Downtime, ms", "blackout", "blackout"),
+    ("Downtime, ms", "outage_network", "network outage"),
+    ("Downtime, ms", "outage_application", "application outage"),
+    ("Data, MB", "data_sent", "sent"),
+    ("Data, MB", "wire_bytes", "on the wire"),
+)
+"""Table V's measured columns: group, metric, label; the paper's own follow the first of each group."""
+HYPERVISORS = frozenset(
+    {
+        *("kvm", "amazon", "vmware", "microsoft", "xen", "oracle", "google", "parallels", "bhyve"),
+        *("qnx", "acrn", "apple", "zvm", "powervm", "sre", "vm-other"),
+    }
+)
+"""systemd-detect-virt's words for a virtual machine; a container shares the kernel of what is below it."""
+
+COMPARED = ("total_time", "blackout", "data_sent")
+
+
+def banner(material: Material) -> str:
+    """Rig and accelerator, and what they forbid to conclude."""
+    rig = str(material.manifest.get("rig") or "unknown rig")
+    seen = {str(name) for attempt in material.attempts if (name := attempt.guest.get("accelerator"))}
+    names = sorted(seen) or [str(material.manifest.get("accelerator") or "unknown accelerator")]
+    if "tcg" in (name.lower() for name in names):
+        beside = "" if len(names) == 1 else " in part"
+        return f"{rig}, TCG (emulated CPU){beside}: not comparable in absolute terms with hardware"
+    name = " and ".join(name.upper() if name.lower() == "kvm" else name for name in names)
+    said = [f"{rig}, {name}", *(["both hosts share one machine"] if rig == "lab" else []), *_below(material)]
+    return ": ".join(said[:2]) + "".join(f"; {one}" for one in said[2:])
+
+
+def _below(material: Material) -> list[str]:
+    """What the hosts themselves run on, where that is no hardware: their KVM is then emulated or nested."""
+    found = []
+    for machine in ("a", "b"):
+        facts = material.machines.get((machine, "before"), {})
+        below, cpu = facts.get("virtualization", ""), facts.get("cpu_model", "")
+        if below == "qemu" or "TCG" in cpu:
+            found.append(
+                f"host {machine} is itself emulated ({cpu or below}), and so is its KVM: not comparable with "
+                "hardware"
+            )
+        elif below in HYPERVISORS:
+            found.append(f"host {machine} is itself a virtual machine ({below}): its KVM is nested")
+    return found
+
+
+def headline(material: Material) -> list[Block]:
+    """What was run, and the answer for each workload."""
+    counted = [attempt for attempt in material.attempts if attempt.counts]
+    moving = [attempt for attempt in counted if attempt.moves or not attempt.scenario]
+    moves = [move for attempt in counted for move in attempt.migrations if move.outcome == "completed"]
+    blocks: list[Block] = [
+        Paragraph(
+            text="What does it cost to move a running virtual machine to safety? Campaign "
+            f"{material.campaign} on the rig {material.manifest.get('rig')}, {_guests(material)}: "
+            f"{len(material.attempts)} attempts at {len({attempt.trial for attempt in material.attempts})} "
+            f"trials, {len(moving)} of them valid and with migrations; {len(moves)} completed migrations "
+            "are counted below."
+        )
+    ]
+    if not material.finished:
+        blocks.append(
+            Callout(tone="warning", text="The run did not come to its end: this report shows what there is.")
+        )
+    if material.unsealed:
+        blocks.append(
+            Callout(
+                tone="warning",
+                text="The run has ended and its evidence has no sums (SHA256SUMS): it is not known to be "
+                "what was recorded.",
+            )
+        )
+    if not len(material.valid):
+        blocks.append(
+            Callout(
+                tone="warning", text="There is no valid measurement of a migration in this run: see Validity."
+            )
+        )
+    if taken := together(material):
+        blocks.append(Callout(tone="note", text=taken))
+    names = material.names
+    blocks.extend(Answer(subject=names.of(name), text=_answer(material, name)) for name in material.workloads)
+    if note := names.note(material.workloads):
+        blocks.append(Paragraph(text=note))
+    return blocks
+
+
+def together(material: Material) -> str:
+    """What must be said where migrations of different scenarios are in one mean; empty where none are."""
+    moved = [one for one in material.attempts if one.counts and one.scenario and one.moves]
+    scenarios = dict.fromkeys(one.scenario for one in moved)
+    if not scenarios:
+        return ""
+    return (
+        "The migrations of this run are responses. Here those of one workload are taken together, whatever "
+        f"made them necessary ({', '.join(scenarios)}); the section on responses keeps them apart."
+    )
+
+
+def _guests(material: Material) -> str:
+    """Such as ``guests of 1024 MiB and 1 vCPU``."""
+    sizes = {
+        (attempt.guest.get("memory_bytes"), attempt.guest.get("vcpus"))
+        for attempt in material.attempts
+        if attempt.guest
+    }
+    texts = [
+        f"{memory / 2**20:.0f} MiB and {vcpus} vCPU"
+        for memory, vcpus in sorted(sizes, key=str)
+        if isinstance(memory, int)
+    ]
+    return "guests of " + " or ".join(texts) if texts else "no guest started"
+
+
+def _answer(material: Material, workload: str) -> str:
+    values = material.valid[material.valid["workload"] == workload]
+    n = len(values[values["metric"] == "total_time"])
+    if not n:
+        return "No valid migration was measured; the section on validity says why."
+    trials = values["trial"].nunique()
+    mean = {metric: _mean(values, metric) for _, metric, _ in TABLE_V}
+    s = f"Moving the guest took {_said('total_time', mean['total_time'])}"
+    s += (
+        f" (mean of {n} migrations in {trials} {'trial' if trials == 1 else 'trials'})"
+        if n > 1
+        else " (one migration)"
+    )
+    s += f"; it stood still for {_said('blackout', mean['blackout'])}"
+    s += f", the client heard nothing for {_said('outage_network', mean['outage_network'])}"
+    if mean["outage_application"] is not None:
+        s += f", the work stalled for {_said('outage_application', mean['outage_application'])}"
+        s += _without(material, workload)
+    s += f", and {_said('data_sent', mean['data_sent'])} were sent."
+    theirs = material.paper.get(workload)
+    if theirs is None:
+        return s + " The paper has no such workload."
+    return s + " The paper: " + ", ".join(_published(name, theirs[name]) for name in COMPARED) + "."
+
+
+def _without(material: Material, workload: str) -> str:
+    """How long the work stalls where nothing is migrated, of which the stall above is to be told."""
+    floor = material.floor
+    mine = floor[floor["workload"].eq(workload) & floor["metric"].eq("outage_application")]["value"]
+    return f" (without a migration at most {_said('outage_application', mine.max())})" if len(mine) else ""
+
+
+def _published(metric: str, value: float) -> str:
+    """The paper's value with no more digits than it has."""
+    shown = quantity.of_metric(metric)
+    return f"{value * shown.scale:g}\u00a0{shown.unit}"
+
+
+def _said(metric: str, value: float | None) -> str:
+    return "an unknown time or amount" if value is None else quantity.of_metric(metric).with_unit(value)
+
+
+def _mean(values: pd.DataFrame, metric: str) -> float | None:
+    mine = values[values["metric"] == metric]["value"]
+    return float(mine.mean()) if len(mine) else None
+
+
+def table_v(material: Material) -> Table:
+    """Table V measured, beside the paper's, a row a workload of either."""
+    names = [*material.paper, *(name for name in material.workloads if name not in material.paper)]
+    columns = [Column(label="Workload", numeric=False), Column(label="n")]
+    for group, metric, label in TABLE_V:
+        columns.append(Column(group=group, label=label))
+        if metric in COMPARED:
+            columns.append(Column(group=group, label="paper"))
+    return Table(
+        key="table-v-numbers",
+        title="Table V, measured and published",
+        columns=columns,
+        rows=[_row(material, name) for name in names],
+        caption=with_note(
+            with_note(_how(material), together(material)), material.names.note(material.workloads)
+        ),
+    )
+
+
+def _how(material: Material) -> str:
+    observers = material.valid.groupby("metric")["observer"].agg(
+        lambda names: ", ".join(sorted(set(map(str, names))))
+    )
+    said = [
+        f"{label if label != 'measured' else 'total time'} by {observers[metric]}"
+        for _, metric, label in TABLE_V
+        if metric in observers
+    ]
+    text = (
+        "Means over the n valid migrations; below each mean its interval and, in brackets, the standard "
+        f"deviation. Interval: {_method(material)}. Migrations of one trial share one boot of the guest, so "
+        "the interval speaks of the trials that were run. The paper's downtime is set beside the blackout, "
+        "the time from STOP on the source to RESUME on the destination; the outages are what client and "
+        "workload noticed. MB are 10^6 bytes."
+    )
+    text = text.replace(" %", "\u00a0%")
+    return text + (f" Observed: {'; '.join(said)}." if said else "")
+
+
+def _method(material: Material) -> str:
+    values = material.valid[material.valid["metric"] == "total_time"]
+    methods = [
+        summary(list(mine["value"])).method
+        for _, mine in values.groupby("workload", sort=False)
+        if len(mine) > 1
+    ]
+    return ", ".join(dict.fromkeys(methods)) or "none, there are too few migrations"
+
+
+def _row(material: Material, workload: str) -> list[Cell]:
+    values = material.valid[material.valid["workload"] == workload]
+    ran = workload in material.workloads
+    n = len(values[values["metric"] == "total_time"])
+    tone = "plain" if ran else "quiet"
+    name = Cell(text=material.names.of(workload), below="" if ran else "not measured", tone=tone)
+    cells = [name, Cell(text=str(n) if ran else MISSING, tone=tone)]
+    for _, metric, _ in TABLE_V:
+        cells.append(mean_cell(material, workload, metric, n) if ran else Cell(text=MISSING, tone="quiet"))
+        if metric in COMPARED:
+            cells.append(_paper_cell(material, workload, metric))
+    return cells
+
+
+def _paper_cell(material: Material, workload: str, metric: str) -> Cell:
+    theirs = material.paper.get(workload, {}).get(metric)
+    if theirs is None:
+        return Cell(text=MISSING, tone="quiet", reason="the paper has no such workload")
+    digits = {"total_time": 1, "blackout": 0}.get(metric, 2)
+    return Cell(text=f"{theirs * quantity.of_metric(metric).scale:.{digits}f}", tone="quiet")
+
+
+def mean_cell(material: Material, workload: str, metric: str, n: int) -> Cell:
+    """The mean of a metric over a workload's valid migrations; a note where there are fewer than `n`."""
+    values = material.valid
+    mine = list(values[(values["workload"] == workload) & (values["metric"] == metric)]["value"])
+    if not mine:
+        return Cell(text=MISSING, tone="quiet", reason=_reasons(material, workload, metric))
+    shown = quantity.of_metric(metric)
+    figures = summary(mine)
+    below = (
+        f"{shown.text(figures.interval_low)}–{shown.text(figures.interval_high)} ({shown.text(figures.std)})"
+    )
+    if figures.std == 0:
+        below = "all alike"
+    fewer = "" if len(mine) == n else f"n = {len(mine)}: {_reasons(material, workload, metric)}"
+    return Cell(text=shown.text(figures.mean), below=below if len(mine) > 1 else "n = 1", reason=fewer)
+
+
+def _reasons(material: Material, workload: str, metric: str) -> str:
+    table = material.metrics
+    mine = table[(table["workload"] == workload) & (table["metric"] == metric) & table["value"].isna()]
+    mine = mine[mine["verdict"].eq("valid") & mine["kind"].ne("control") & mine["migration"].notna()]
+    return joined(mine["reason"]) or "no valid migration: see Validity"
+
+
+def joined(reasons: Iterable[object]) -> str:
+    """Different reasons in order of appearance; absent ones left out."""
+    return "; ".join(dict.fromkeys(str(reason) for reason in reasons if isinstance(reason, str) and reason))

@@ -1,0 +1,189 @@
+"""The responses of a run as its report sees them: which count, what they are called, how times are written.
+
+Counted are responses of valid attempts that ended as they were decided. What failed, was called off or never
+came is in no number of time, and is always named elsewhere. Trials of different scenarios are never merged.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import pandas as pd
+
+from harness.analysis.stats import Summary, median_interval
+from harness.report.attestation.rows import milliseconds
+from harness.report.document.model import MISSING, Cell
+from harness.report.naming import Names
+from harness.response.measures.evidence import MOVE, MOVING_TARGET
+
+SCENARIOS: Mapping[str, str] = MappingProxyType(
+    {
+        "violation": "trust evidence violated",
+        "attestation": "host attestation failed",
+        "request": "customer's request changed",
+        "properties": "server's properties changed",
+        MOVING_TARGET: "moving-target defence",
+        "suspend": "nowhere to go: suspended",
+        "shut-down": "nowhere to go: shut down",
+    }
+)
+"""Scenarios in the order they are shown, and what they are in words."""
+SUBJECTS: Mapping[str, str] = MappingProxyType(
+    {
+        "attestation": "host state",
+        "properties": "server",
+        MOVING_TARGET: "moving target",
+        "shut-down": "shut down",
+    }
+)
+"""What the sentences are about, in words that fit beside them; the other scenarios' names do."""
+ENDED: Mapping[str, str] = MappingProxyType(
+    {MOVE: "completed", "hold": "held", "suspend": "suspended", "shut-down": "shut-down"}
+)
+"""Action to the state in which it has ended as it was decided."""
+DONE: Mapping[str, str] = MappingProxyType(
+    {MOVE: "ran elsewhere", "hold": "was held", "suspend": "was suspended", "shut-down": "was shut down"}
+)
+"""Action to what had become of the guest then."""
+PAPER_TRIGGER_S = 2.33
+"""The average delay of a migration's triggering inside OpenStack (the paper's section VI), s."""
+SIMULATED = (
+    "HyperWall and DataSafe are simulated hardware here, as they are in the paper (section IV): what their "
+    "monitors count is made up, and all that follows is real."
+)
+INTERVALS = "95\u00a0% bootstrap interval"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """The counted responses of one scenario, workload and action."""
+
+    scenario: str
+    workload: str
+    action: str
+    rows: pd.DataFrame
+
+    @property
+    def n(self) -> int:
+        """How many."""
+        return len(self.rows)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any of them was told by simulated hardware."""
+        return bool(self.rows["simulated"].fillna(False).any())
+
+    def values(self, column: str) -> list[float]:
+        """What is known of `column`, in stored units."""
+        return [float(value) for value in self.rows[column].dropna()]
+
+    def median(self, column: str) -> float | None:
+        """Its median, or None."""
+        values = self.rows[column].dropna()
+        return float(values.median()) if len(values) else None
+
+    def label(self, names: Names) -> str:
+        """Such as ``violation, idle`` or ``violation, idle: suspend``."""
+        plain = self.action in (MOVE, self.scenario)
+        name = f"{self.scenario}, {names.of(self.workload)}"
+        return name if plain else f"{name}: {self.action}"
+
+
+def counted(table: pd.DataFrame) -> pd.DataFrame:
+    """The responses of valid attempts that ended as they were decided."""
+    ended = table["state"].eq(table["action"].map(ENDED))
+    return table[(table["verdict"].eq("valid") & ended).fillna(False).astype(bool)]
+
+
+def groups(table: pd.DataFrame, workloads: Sequence[str]) -> list[Group]:
+    """The counted responses by scenario, workload and action, in the order they are shown."""
+    mine = counted(table)
+    found = []
+    for scenario in scenarios(mine):
+        for workload in workloads:
+            some = mine[mine["scenario"].eq(scenario) & mine["workload"].eq(workload)]
+            for action in (name for name in ENDED if some["action"].eq(name).any()):
+                rows = some[some["action"].eq(action)]
+                found.append(Group(scenario=scenario, workload=workload, action=action, rows=rows))
+    return found
+
+
+def scenarios(table: pd.DataFrame) -> list[str]:
+    """The scenarios there are, the known ones first and in their order."""
+    there = dict.fromkeys(map(str, table["scenario"].dropna()))
+    return [name for name in SCENARIOS if name in there] + [name for name in there if name not in SCENARIOS]
+
+
+def words(scenario: str) -> str:
+    """The scenario in words, beginning with a capital."""
+    text = SCENARIOS.get(scenario, scenario)
+    return text[0].upper() + text[1:]
+
+
+def seconds(value_s: float) -> str:
+    """Stored seconds as s."""
+    return f"{value_s:z.2f}".replace("-", "−")
+
+
+def thousandths(value_s: float) -> str:
+    """Stored seconds as s to the millisecond."""
+    return f"{value_s:z.3f}".replace("-", "−")
+
+
+def said(value_s: float) -> str:
+    """Stored seconds with the unit that suits them, such as ``38.1 ms`` or ``2.33 s``."""
+    if abs(value_s) >= 1:
+        return f"{seconds(value_s)}\u00a0s"
+    return f"{milliseconds(value_s)}\u00a0ms"
+
+
+def spoken(values: Sequence[float], *, n: bool = True) -> str:
+    """The median with its interval and n, such as ``3.41 s (3.30–3.52, n = 10)``."""
+    found = median_interval(values)
+    in_seconds = abs(found.median) >= 1
+    write = seconds if in_seconds else milliseconds
+    inner = [span] if (span := interval(found, write)) else []
+    inner += [f"n\u00a0=\u00a0{found.n}"] if n else []
+    behind = f" ({', '.join(inner)})" if inner else ""
+    return f"{write(found.median)}\u00a0{'s' if in_seconds else 'ms'}{behind}"
+
+
+def interval(found: Summary, write: Callable[[float], str]) -> str:
+    """Such as ``3.30–3.52``; empty for one value."""
+    if found.interval_low is None or found.interval_high is None:
+        return ""
+    return f"{write(found.interval_low)}–{write(found.interval_high)}"
+
+
+def cell(values: Iterable[float], write: Callable[[float], str], *, of: int, why: str) -> Cell:
+    """The median, its interval below; a dash with the reason `why` where there is none.
+
+    Args:
+        values: What is known, in stored seconds.
+        write: How they are written.
+        of: How many there would be, so that fewer can be said to be.
+        why: Why those that lack are not known.
+    """
+    sample = list(values)
+    if not sample:
+        return Cell(text=MISSING, tone="quiet", reason=why)
+    found = median_interval(sample)
+    fewer = "" if found.n == of else f"n = {found.n}: {why}"
+    return Cell(text=write(found.median), below=interval(found, write) or "n = 1", reason=fewer)
+
+
+def why(rows: pd.DataFrame, columns: Sequence[str], otherwise: str) -> str:
+    """Why times of these responses are not known, each reason once; `otherwise` where they do not apply."""
+    reasons = [missing(text) for text in rows["missing"].dropna()]
+    found = dict.fromkeys(one[name] for one in reasons for name in columns if name in one)
+    return "; ".join(found) or otherwise
+
+
+def missing(text: object) -> dict[str, str]:
+    """Column to reason, as the table of responses stores it."""
+    return (
+        {str(name): str(reason) for name, reason in json.loads(text).items()} if isinstance(text, str) else {}
+    )

@@ -1,0 +1,1 @@
+"""Acts on decisions: looks, moves, proves and recovers."""

@@ -1,0 +1,258 @@
+"""What is asked of TPMs around a move: the destination once more before it, guest and server after it.
+
+The window between the destination's evidence and its use is as short as this makes it, and what may have
+happened in it is seen after the arrival, where both are asked again as soon as the guest runs there. The
+verdict is :func:`harness.attest.guest.continuity.check`'s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.attest.attester.contract import Attester
+from harness.attest.examine.outcome import LinkedRound, Round
+from harness.attest.guest.continuity import (
+    Continuity,
+    ContinuityPolicy,
+    Destination,
+    Move,
+    Quoted,
+    Sighting,
+    check,
+)
+from harness.attest.measures import transcript
+from harness.attest.measures.timings import Span
+from harness.attest.reasons import Reason, Tier, trusted
+from harness.clock import Clock
+from harness.response.act.arriving import Arriving
+from harness.response.act.servers import Looks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requoted:
+    """A destination that was asked once more.
+
+    Attributes:
+        quoted: What the move's verdict needs of it.
+        good: Whether the guest may go there.
+        detail: Why not, in words.
+        latency_ns: From the question to the result (RG - NS).
+        quote_ns: The TPM's own time in it; None where no evidence came.
+    """
+
+    quoted: Quoted
+    good: bool
+    detail: str
+    latency_ns: int
+    quote_ns: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """What the arrival proved.
+
+    Attributes:
+        tier: Of guest and server together.
+        reason: The first thing that was wrong, or ``accepted``.
+        detail: The same in words.
+        window_ns: OP - EG of the destination; None where there was nothing to compare.
+        same_key: Whether the guest has the key it left with; None likewise.
+        quotes_ns: The TPMs' own time in it, of the quotes that were asked for after the move was over.
+        warning_counts: Whether a tier ``warning`` is good enough, as the policies of the two say.
+    """
+
+    tier: Tier
+    reason: Reason
+    detail: str
+    window_ns: int | None
+    same_key: bool | None
+    quotes_ns: int
+    warning_counts: bool = False
+
+    @property
+    def good(self) -> bool:
+        """Whether the arrival is proved."""
+        return trusted(self.tier, warning_counts=self.warning_counts)
+
+
+class Prover:
+    """Proves where one guest is; remembers where it was seen last.
+
+    Args:
+        looks: The servers' channels, shared with their monitors.
+        guest: The guest's name in the registry and its attester.
+        vm_uuid: The guest's UUID.
+        bounds: How old a destination's evidence may be, and what it must say.
+        clock: The controller's.
+        guest_warning_counts: Whether the guest's own evidence may have a warning.
+    """
+
+    def __init__(
+        self,
+        looks: Looks,
+        guest: tuple[str, Attester],
+        *,
+        vm_uuid: str,
+        bounds: ContinuityPolicy,
+        clock: Clock,
+        guest_warning_counts: bool = False,
+    ) -> None:
+        self._guest_warning_counts = guest_warning_counts
+        self._looks = looks
+        self._guest = guest
+        self._vm_uuid = vm_uuid
+        self._bounds = bounds
+        self._clock = clock
+        self._seen: Sighting | None = None
+
+    def requote(self, server: str) -> Requoted:
+        """Ask a destination once more, right before it is used.
+
+        Raises:
+            RegistryError: The registry does not answer.
+        """
+        found = self._looks.once_more(server)
+        return Requoted(
+            quoted=transcript.quoted(server, found),
+            good=found.result.tier in self._bounds.tiers,
+            detail=found.result.detail,
+            latency_ns=found.stamps.rg - found.stamps.ns,
+            quote_ns=_own_ns(found),
+        )
+
+    def look(self, server: str, epoch: int) -> LinkedRound:
+        """The guest with the server it is on; where both are good it is remembered.
+
+        Raises:
+            RegistryError: The registry does not answer.
+        """
+        found = self._ask(server, epoch)
+        self._remember(transcript.sighting(found, server, epoch))
+        return found
+
+    def _ask(self, server: str, epoch: int) -> LinkedRound:
+        return self._looks.linked(self._guest, server, vm_uuid=self._vm_uuid, epoch=epoch)
+
+    def holds(self, found: LinkedRound) -> bool:
+        """Whether a look at the guest and its server is good enough to rely on, warnings included."""
+        accepted = found.reason is Reason.ACCEPTED or found.tier is Tier.WARNING
+        return accepted and self._warnings_count(found)
+
+    def _warnings_count(self, found: LinkedRound) -> bool:
+        """Whether a warning of either of the two is good enough, each by its own policy."""
+        hosts = found.host is None or found.host.result.tier in self._bounds.tiers
+        return hosts and trusted(found.guest.result.tier, warning_counts=self._guest_warning_counts)
+
+    def _remember(self, seen: Sighting | None) -> None:
+        if seen is not None:
+            self._seen = seen
+
+    def again(self, server: str, epoch: int) -> Arrived:
+        """Whether the guest on `server` is the one that the registry remembers, and has been running since.
+
+        For a controller that has seen nothing of the move: what it left off with is the registry's memory of
+        the guest's key, whose counters must not have moved.
+
+        Raises:
+            RegistryError: The registry does not answer.
+        """
+        found = self.look(server, epoch)
+        return _again(found, _quotes_ns(found, 0), warning_counts=self.holds(found))
+
+    def arriving(self, server: str, epoch: int) -> Arriving:
+        """The look at the guest on `server`, to be begun when it is seen to run there.
+
+        Args:
+            server: Where it goes.
+            epoch: Of the new stay.
+        """
+        return Arriving(lambda: self._ask(server, epoch), self._clock)
+
+    def arrival(self, arriving: Arriving, chosen: Quoted, source: str, over: Span, epoch: int) -> Arrived:
+        """Whether the guest that arrived is the one that left, and its new server still good.
+
+        Args:
+            arriving: The look at it.
+            chosen: The result on which the destination was chosen.
+            source: The server it left.
+            over: The call to migrate, and its return.
+            epoch: Of the new stay.
+
+        Raises:
+            RegistryError: The registry does not answer.
+        """
+        before, (began_ns, returned_ns) = self._seen, over
+        found = arriving.found()
+        now = transcript.sighting(found, chosen.host, epoch)
+        self._remember(now)
+        quotes_ns = _quotes_ns(found, returned_ns)
+        if before is None or now is None or found.host is None:
+            return _unproved(found, now, quotes_ns)
+        if not trusted(found.guest.result.tier, warning_counts=self._guest_warning_counts):
+            return _reserved(found, quotes_ns)
+        ran_ns = returned_ns if arriving.begun_ns is None else min(arriving.begun_ns, returned_ns)
+        move = Move(source=source, destination=chosen.host, began_ns=began_ns, arrived_ns=ran_ns)
+        destination = Destination(chosen=chosen, arrived=transcript.quoted(chosen.host, found.host))
+        judged: Continuity = check(before, now, move, destination, self._bounds)
+        return Arrived(
+            tier=judged.tier,
+            reason=judged.reason,
+            detail=judged.why,
+            window_ns=None if judged.window_s is None else round(judged.window_s * 1e9),
+            same_key=before.vak_name == now.vak_name,
+            quotes_ns=quotes_ns,
+            # A tier that the policies do not let count was refused before.
+            warning_counts=True,
+        )
+
+
+def _again(found: LinkedRound, quotes_ns: int, *, warning_counts: bool) -> Arrived:
+    boot = found.guest.result.claims.get("boot")
+    accepted = found.reason is Reason.ACCEPTED or found.tier is Tier.WARNING
+    restarted = accepted and boot != "same"
+    return Arrived(
+        tier=Tier.CONTRAINDICATED if restarted else found.tier,
+        reason=Reason.GUEST_RESTARTED if restarted else found.reason,
+        detail=f"its counters say: {boot}" if restarted else found.why,
+        window_ns=None,
+        same_key=None,
+        quotes_ns=quotes_ns,
+        warning_counts=warning_counts,
+    )
+
+
+def _reserved(found: LinkedRound, quotes_ns: int) -> Arrived:
+    """The guest's own evidence has a warning, and that does not count."""
+    result = found.guest.result
+    return Arrived(
+        tier=result.tier,
+        reason=result.reason,
+        detail=f"the guest has a warning, and that does not count: {result.detail}",
+        window_ns=None,
+        same_key=None,
+        quotes_ns=quotes_ns,
+    )
+
+
+def _unproved(found: LinkedRound, now: Sighting | None, quotes_ns: int) -> Arrived:
+    """Nothing to compare: what was found of the two is bad, or the guest was never seen before."""
+    never = now is not None
+    return Arrived(
+        tier=Tier.NONE if never else found.tier,
+        reason=Reason.NOTHING_APPRAISED if never else found.reason,
+        detail="the guest was not seen before the move" if never else found.why,
+        window_ns=None,
+        same_key=None,
+        quotes_ns=quotes_ns,
+    )
+
+
+def _quotes_ns(found: LinkedRound, since_ns: int) -> int:
+    """The TPMs' own time in the quotes that were asked for at `since_ns` or later."""
+    rounds = [one for one in (found.guest, found.host) if one is not None and one.stamps.ns >= since_ns]
+    return sum(_own_ns(one) or 0 for one in rounds)
+
+
+def _own_ns(found: Round) -> int | None:
+    moments = found.moments
+    return None if moments is None else moments.quoted_ns - moments.quoting_ns

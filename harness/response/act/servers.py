@@ -1,0 +1,252 @@
+"""The servers as the loop sees them: what their monitors hold of them now, and when it was found out.
+
+The trust monitor looks; this keeps, for each change, the stamps of the look that found it, because a response
+is timed from there. What a server is able to do follows from what is stored of its architecture and from
+where its monitors stand at the moment of the question. Silence is no standing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from harness.attest.attester.contract import Attester, Properties
+from harness.attest.evidence import KeyType
+from harness.attest.examine.outcome import LinkedRound, Round
+from harness.attest.examine.round import Examiner
+from harness.attest.monitor.kinds import get
+from harness.attest.monitor.kinds.contract import ARCHITECTURE_TYPE, Examined, Means
+from harness.attest.monitor.monitor import Settings, TrustMonitor
+from harness.attest.monitor.schedule import LIFE_IN_INTERVALS
+from harness.attest.monitor.standing import Change, Standing
+from harness.attest.monitor.watch import Watch
+from harness.attest.reasons import GRAVITY, Reason, Tier
+from harness.clock import Clock
+from harness.policy.capability import Architecture
+from harness.policy.fleet import Fleet
+from harness.policy.known import withdrawn_cells
+from harness.policy.server import Server, Trust
+from harness.registry.registry import Registry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """When a look happened, ns of the controller's CLOCK_MONOTONIC.
+
+    Attributes:
+        asked_ns: The question was sent (NS of RFC 9334).
+        evidence_ns: What the machine said had arrived (ER).
+        result_ns: The verdict was made (RG).
+    """
+
+    asked_ns: int
+    evidence_ns: int
+    result_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noticed:
+    """A change of a server's standing, with the look that found it and when the loop was told."""
+
+    change: Change
+    looked: Looked
+    told_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """A server that is watched.
+
+    Attributes:
+        name: Its name in the registry.
+        attester: The standing channel to it.
+        monitors: What watches it; the first stands for its architecture.
+    """
+
+    name: str
+    attester: Attester
+    monitors: tuple[str, ...]
+
+
+class Looks:
+    """What monitors may use, with the stamps of each server's last look by each of its monitors."""
+
+    def __init__(
+        self,
+        servers: Sequence[Watched],
+        examiner: Examiner,
+        key: KeyType,
+        accepted: Callable[[str], int],
+        clock: Clock,
+    ) -> None:
+        self._attesters = {one.name: one.attester for one in servers}
+        self._examiner = examiner
+        self._key = key
+        self._clock = clock
+        self._last: dict[tuple[str, str], Looked] = {}
+        self._locks = {one.name: threading.Lock() for one in servers}
+        self.means = Means(
+            examine=self._examine,
+            properties=self._properties,
+            accepted_violations=accepted,
+            now_ns=clock.now_ns,
+        )
+
+    def last(self, server: str, monitor: str) -> Looked | None:
+        """The last look; None where there was none, or it was not through :attr:`means`."""
+        question = "tpm" if monitor == "tpm" else "properties"
+        return self._last.get((server, question))
+
+    def alone(self, name: str) -> AbstractContextManager[object]:
+        """Keeps everybody else from asking the machine for the length of a block."""
+        return self._locks[name]
+
+    def once_more(self, name: str) -> Round:
+        """One attestation beside the monitor's own, which waits for it: two at once would undo each other."""
+        with self._locks[name]:
+            return self._examiner.examine(name, self._attesters[name], key=self._key)
+
+    def linked(self, guest: tuple[str, Attester], server: str, *, vm_uuid: str, epoch: int) -> LinkedRound:
+        """A guest and the server that it should be on, likewise."""
+        with self._locks[server]:
+            return self._examiner.examine_linked(
+                guest, (server, self._attesters[server]), key=self._key, vm_uuid=vm_uuid, epoch=epoch
+            )
+
+    def _examine(self, name: str) -> Examined:
+        found = self.once_more(name)
+        stamps = found.stamps
+        self._last[name, "tpm"] = Looked(
+            asked_ns=stamps.ns,
+            evidence_ns=stamps.rg if stamps.er is None else stamps.er,
+            result_ns=stamps.rg,
+        )
+        return Examined.of(found.result)
+
+    def _properties(self, name: str) -> Properties:
+        asked_ns = self._clock.now_ns()
+        said = self._attesters[name].properties()
+        now_ns = self._clock.now_ns()
+        self._last[name, "properties"] = Looked(asked_ns=asked_ns, evidence_ns=now_ns, result_ns=now_ns)
+        return said
+
+
+class Servers:
+    """The trust monitor of a response loop and what it makes of the servers.
+
+    Args:
+        watched: The servers.
+        looks: How monitors look.
+        registry: Where properties are kept and read.
+        table: The architectures that there are.
+        interval_s: From one look to the next.
+        clock: The controller's.
+        on_change: Called, from a thread of the monitor's, after every change was noted.
+        warning_counts: Whether a server with tier ``warning`` may be used.
+    """
+
+    def __init__(
+        self,
+        watched: Sequence[Watched],
+        looks: Looks,
+        registry: Registry,
+        table: Mapping[str, Architecture],
+        *,
+        interval_s: float,
+        clock: Clock,
+        on_change: Callable[[], None],
+        warning_counts: bool = False,
+    ) -> None:
+        self._watched = tuple(watched)
+        self._looks = looks
+        self._registry = registry
+        self._table = table
+        self._clock = clock
+        self._on_change = on_change
+        self._warning_counts = warning_counts
+        self._lock = threading.Lock()
+        self._noticed: dict[str, Noticed] = {}
+        self.monitor = TrustMonitor(
+            [_watch(one, name, looks.means, interval_s) for one in watched for name in one.monitors],
+            clock=clock,
+            listeners=[self._told],
+            store=registry,
+            settings=Settings(workers=max(2, len(watched)), hang_s=max(5.0, 3 * interval_s)),
+        )
+
+    def _told(self, change: Change) -> None:
+        now_ns = self._clock.now_ns()
+        if change.what == "tier" and change.subject:
+            looked = self._looks.last(change.subject, change.monitor)
+            at = Looked(asked_ns=change.at_ns, evidence_ns=change.at_ns, result_ns=change.at_ns)
+            # A silence was found by nobody's look.
+            found = at if looked is None or change.kind == "silent" else looked
+            with self._lock:
+                self._noticed[change.subject] = Noticed(change=change, looked=found, told_ns=now_ns)
+        self._on_change()
+
+    def all_known(self) -> bool:
+        """Whether every server was looked at once, by each of its monitors that has evidence."""
+        return all(one.heard or not one.evident for one in self.monitor.standings())
+
+    def noticed(self, server: str) -> Noticed | None:
+        """The last change of the server's standing."""
+        with self._lock:
+            return self._noticed.get(server)
+
+    def fleet(self, running: Mapping[str, int]) -> Fleet:
+        """The servers now; `running` says how many VMs each has."""
+        fleet = Fleet(self._table, warning_counts=self._warning_counts)
+        standings = self.monitor.standings()
+        for one in self._watched:
+            mine = [standing for standing in standings if standing.subject == one.name]
+            stored = self._registry.properties(one.name)
+            named = stored.get(ARCHITECTURE_TYPE)
+            architecture = None if named is None else str(named.value)
+            fleet.update(
+                Server(
+                    name=one.name,
+                    architecture=architecture,
+                    trust=trust(mine),
+                    running_vms=running.get(one.name, 0),
+                    withdrawn=withdrawn_cells(stored),
+                )
+            )
+        return fleet
+
+
+def trust(standings: Sequence[Standing]) -> Trust:
+    """What the standings of one server come to: the worst of them, for as long as the first of them holds.
+
+    A monitor of an architecture without evidence at run time says nothing, neither good nor bad; where nobody
+    says anything there is no trust.
+    """
+    said = [one for one in standings if one.evident]
+    worst = max(said, key=lambda one: GRAVITY.index(one.tier), default=None)
+    if worst is None:
+        return Trust(
+            tier=Tier.NONE,
+            reason=Reason.NOTHING_APPRAISED,
+            detail="nobody has evidence of it",
+            expires_ns=None,
+            simulated=any(one.simulated for one in standings),
+        )
+    return Trust(
+        tier=worst.tier,
+        reason=worst.reason,
+        detail=worst.detail,
+        expires_ns=min(one.deadline_ns for one in said),
+        simulated=any(one.simulated for one in standings),
+    )
+
+
+def _watch(one: Watched, monitor: str, means: Means, interval_s: float) -> Watch:
+    return Watch(
+        subject=one.name,
+        monitor=get(monitor)(one.name, means),
+        interval_s=interval_s,
+        lifetime_s=LIFE_IN_INTERVALS * interval_s,
+        first=monitor == one.monitors[0],
+    )

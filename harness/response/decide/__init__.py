@@ -1,0 +1,1 @@
+"""Decides what must happen to a guest. Pure."""

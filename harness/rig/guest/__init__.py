@@ -1,0 +1,1 @@
+"""Guests: their domain, image and saved states."""

@@ -1,0 +1,129 @@
+"""The guest's golden image: named by a hash of everything that went into it, built when that is missing.
+
+The image is built natively by a playbook, never inside an emulated guest. Its name changes when the role does
+(the sample application's sources and every pinned version are in it), the key that opens it, or what the
+inventory asks of it, and only then is it built again. The attester is part of the image, so its role is too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+import subprocess
+from pathlib import Path
+
+from harness import resources
+from harness.errors import GuestError, PrerequisiteError
+from harness.evidence.journal import Json
+from harness.rig.host import Host
+from harness.rig.pair import Pair
+from harness.rig.provision import Progress, play
+
+_INPUTS = ("guest_image.yml", "roles/guest_image", "roles/attester")
+
+
+def authorized_key(pair: Pair) -> str:
+    """The public half of the key that opens the machines, and so the guest.
+
+    Raises:
+        PrerequisiteError: The inventory names no key, or its public half cannot be had.
+    """
+    key = pair.machines["client"].key
+    if key is None:
+        raise PrerequisiteError(
+            "the inventory names no ssh key for the guest",
+            where=str(pair.inventory),
+            remedy="set ansible_ssh_private_key_file; its public half goes into the guest image",
+        )
+    done = subprocess.run(["ssh-keygen", "-y", "-f", str(key)], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise PrerequisiteError("not a usable ssh key", where=str(key), why=done.stderr.strip())
+    return " ".join(done.stdout.split()[:2])
+
+
+def image_key(pair: Pair) -> str:
+    """Sixteen hexadecimal digits that name the image `pair` needs; reads local files only."""
+    digest = hashlib.sha256()
+    for name in _INPUTS:
+        for path in _files(resources.playbooks() / name):
+            digest.update(f"{path.relative_to(resources.playbooks())}\0".encode())
+            digest.update(path.read_bytes())
+    asked = {"dns": list(pair.guest_network.dns), "authorized_key": authorized_key(pair)}
+    digest.update(json.dumps({**pair.image_options, **asked}, sort_keys=True).encode())
+    return digest.hexdigest()[:16]
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    return sorted(one for one in path.rglob("*") if one.is_file() and one.parent.name != "__pycache__")
+
+
+def _folder(pair: Pair, key: str) -> str:
+    """Where the image is, as a word of a shell."""
+    return shlex.quote(f"{pair.storage_path}/images/{key}")
+
+
+def exists(pair: Pair, builder: Host, key: str) -> bool:
+    """Whether the image is on the shared storage, whole."""
+    status, _, _ = builder.attempt(f"test -f {_folder(pair, key)}/image.json")
+    return status == 0
+
+
+def ensure(pair: Pair, builder: Host, *, artifacts: Path | None, progress: Progress) -> tuple[str, bool]:
+    """The image's key, and whether it had to be built.
+
+    Raises:
+        ProvisionError: The playbook failed; nothing half-built is left under the image's name.
+    """
+    key = image_key(pair)
+    if exists(pair, builder, key):
+        return key, False
+    variables = {"sodbench_image_key": key, "sodbench_image_authorized_key": authorized_key(pair)}
+    play(
+        "guest_image.yml",
+        pair.inventory,
+        artifacts=artifacts,
+        variables=variables,
+        progress=progress,
+        programs=pair.programs,
+        limit_s=pair.ansible_limit_s,
+    )
+    _prune(pair, builder, key)
+    return key, True
+
+
+def _prune(pair: Pair, builder: Host, key: str) -> None:
+    """Remove older images and the guests saved from them: nothing can use them any more.
+
+    The caller holds the rig, so no run is using one either.
+    """
+    storage = shlex.quote(pair.storage_path)
+    builder.run(
+        f"find {storage}/images -mindepth 1 -maxdepth 1 -type d ! -name {key} -exec rm -rf {{}} + && "
+        f"rm -rf {storage}/snapshots",
+        limit="copy_s",
+    )
+
+
+def describe(pair: Pair, builder: Host, key: str) -> dict[str, Json]:
+    """What is in the image, as its build wrote it down.
+
+    Raises:
+        GuestError: The image is not there.
+    """
+    status, out, _ = builder.attempt(f"cat {_folder(pair, key)}/image.json")
+    if status != 0:
+        raise GuestError(
+            "the guest image is missing",
+            where=f"{pair.storage_path}/images/{key}",
+            remedy="`sodbench provision`",
+        )
+    return dict(json.loads(out))
+
+
+def write_known_hosts(pair: Pair, builder: Host, key: str, path: Path) -> None:
+    """Write the guest's host key, as its build recorded it, to `path` in the format of known_hosts."""
+    public = builder.run(f"cat {_folder(pair, key)}/guest.hostkey.pub", root=True).split()
+    path.write_text(f"{pair.guest_network.address} {' '.join(public[:2])}\n")

@@ -1,0 +1,1 @@
+"""The lab: two hosts and a client as containers on one machine."""

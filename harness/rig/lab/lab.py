@@ -1,0 +1,402 @@
+"""The lab: two KVM hosts and a client on one Linux machine, made from nothing and taken away again.
+
+`up` builds machines and writes an inventory. From there on nothing knows that it is a lab: provisioning and
+measuring see only the inventory. What `up` makes is named after the lab and found again by name, so leftovers
+of a crashed lab are reused or cleared. `down` leaves nothing but the cache (``/var/cache/sodbench``), which
+makes the next `up` quick and goes with `purge`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import os
+import shlex
+import shutil
+import socket
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from harness.clock import sleep
+from harness.errors import PrerequisiteError, ProvisionError
+from harness.evidence.journal import Json
+from harness.rig import ready
+from harness.rig.lab import machine as lab_machine
+from harness.rig.lab import network
+from harness.rig.lab import variables as lab_variables
+from harness.rig.lab.local import run
+from harness.rig.lab.machine import Machine
+
+LINK_BIT_S = 1_000_000_000
+"""The paper's network, 1 Gb/s (Security on Demand, section VI)."""
+
+GUEST_ADDRESS = ipaddress.ip_address("198.18.0.100")
+_ADDRESSES = {"a": "198.18.0.11", "b": "198.18.0.12", "client": "198.18.0.13"}
+ROLES = ("a", "b", "client", "guest")
+_BASE_PACKAGES = (
+    "systemd,systemd-sysv,dbus,udev,openssh-server,python3,python3-apt,"
+    "iproute2,kmod,ca-certificates,procps,iputils-ping"
+)
+_BASE_FILES = {
+    # Emulated guests of Debian 12's QEMU (7.2) died of corrupted memory seconds after a migration that lasted
+    # long; none has with the QEMU of Debian's backports, so the hosts take theirs from there.
+    "etc/apt/preferences.d/sodbench": (
+        "Package: qemu-* seabios ipxe-qemu\nPin: release n=bookworm-backports\nPin-Priority: 990\n"
+    ),
+    # Without PAM a login opens no session of logind. With it, a login that comes while the last session's
+    # user manager is being stopped waits for that, and in a container that took two minutes.
+    "etc/ssh/sshd_config.d/sodbench.conf": "UseDNS no\nPasswordAuthentication no\nUsePAM no\n",
+    "etc/systemd/network/10-br0.netdev": (
+        "[NetDev]\nName=br0\nKind=bridge\n\n[Bridge]\nSTP=no\nForwardDelaySec=0\n"
+    ),
+    "etc/systemd/network/20-host0.network": (
+        "[Match]\nName=host0\n\n[Network]\nBridge=br0\nLinkLocalAddressing=no\n"
+    ),
+}
+_BOOT_LIMIT_S = 90.0
+_CODENAMES = ("bookworm", "trixie")
+"""Debian 12, which the lab's machines are, and later ones that a controller may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a lab lies on the controller: `cache` outlives it, `state` and `run` do not."""
+
+    cache: Path = Path("/var/cache/sodbench/lab")
+    state: Path = Path("/var/lib/sodbench/lab")
+    run: Path = Path("/run/sodbench/lab")
+
+    @property
+    def inventory(self) -> Path:
+        """The inventory that `up` writes last."""
+        return self.state / "inventory.yml"
+
+    @property
+    def variables(self) -> Path:
+        """What a person added to the inventory, kept until `down`; see :mod:`harness.rig.lab.variables`."""
+        return self.state / "variables.yml"
+
+    @property
+    def key(self) -> Path:
+        """The lab's own ssh key; its public half has ``.pub`` added."""
+        return self.cache / "keys/id_ed25519"
+
+    @property
+    def known_hosts(self) -> Path:
+        """The lab's own known_hosts: never the user's."""
+        return self.state / "known_hosts"
+
+    @property
+    def storage(self) -> Path:
+        """The folder that both hosts mount as their shared storage."""
+        return self.cache / "storage"
+
+    @property
+    def kept_settings(self) -> Path:
+        """The controller's own settings, to be put back."""
+        return self.run / "kept.json"
+
+    def machine(self, role: str) -> Machine:
+        """The machine with that role."""
+        return Machine(
+            role=role,
+            address=ipaddress.IPv4Address(_ADDRESSES[role]),
+            layers=self.cache / "machines" / role,
+            root=self.run / role,
+            log=self.state / f"{role}.console.log",
+        )
+
+    def machines(self) -> list[Machine]:
+        """All three, hosts first."""
+        return [self.machine(role) for role in _ADDRESSES]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineStatus:
+    """What can be seen of one machine: its process and whether its sshd answers."""
+
+    role: str
+    address: str
+    running: bool
+    answers: bool
+
+
+def up(
+    places: Places, variables: Path | None = None, *, warn: Callable[[str], None] = lambda _warning: None
+) -> Path:
+    """Build and start what is missing; the path of the inventory.
+
+    Idempotent: a lab that is up stays as it is, a broken one is mended, stale leftovers are cleared. The
+    inventory gets what the file `variables` says, or what the last `up` with such a file was told.
+
+    Args:
+        places: Where the lab lies.
+        variables: A file of the inventory's variables, or None for the last one.
+        warn: Told what is not as it should be and is no error.
+
+    Raises:
+        CampaignError: The file of variables is wrong, or an archive in it; nothing was touched.
+        PrerequisiteError: Not root, or a program is missing.
+        ProvisionError: A machine cannot be built or does not answer.
+    """
+    kept = places.variables if places.variables.exists() else None
+    given = variables or kept
+    extra = lab_variables.read(given) if given else {}
+    if os.geteuid() != 0:
+        raise PrerequisiteError(
+            "the lab makes bridges and mounts and needs root", remedy="run it through sudo"
+        )
+    for folder in (places.state, places.run, places.storage, places.key.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    lab_variables.keep(places.variables, extra)
+    _make_keys(places)
+    base = _base(places, warn)
+    network.up(places.kept_settings)
+    fresh = [machine for machine in places.machines() if not _healthy(machine)]
+    for machine in fresh:
+        lab_machine.stop(machine)
+        if not (machine.layers / f"upper{ready.MARK}").exists():
+            _forget_layers(machine)  # its provisioning never ended: half of it is worse than none
+        lab_machine.mount(machine, base)
+        lab_machine.personalise(
+            machine, host_key=_host_key(places, machine), authorized_key=_public(places.key)
+        )
+        lab_machine.start(machine, storage=places.storage)
+    _write_known_hosts(places)
+    for machine in places.machines():
+        _await_ssh(machine)
+        lab_machine.shape(machine, LINK_BIT_S)
+    _write_inventory(places, extra)
+    return places.inventory
+
+
+def down(places: Places, *, purge: bool = False) -> None:
+    """Stop and remove the lab, whatever state it is in; with `purge` its cache as well."""
+    for machine in places.machines():
+        lab_machine.stop(machine)
+    network.down(places.kept_settings)
+    for folder in (places.state, places.run):
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        _remove_if_empty(folder.parent)
+    if purge and places.cache.is_dir():
+        shutil.rmtree(places.cache)
+        _remove_if_empty(places.cache.parent)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def status(places: Places) -> list[MachineStatus]:
+    """How each machine is; touches nothing."""
+    return [
+        MachineStatus(
+            role=machine.role,
+            address=str(machine.address),
+            running=lab_machine.container_pid(machine) is not None,
+            answers=_answers(machine),
+        )
+        for machine in places.machines()
+    ]
+
+
+def _forget_layers(machine: Machine) -> None:
+    """Throw a stopped machine's own layer away, so that it starts from the bare base."""
+    if machine.layers.is_dir():
+        shutil.rmtree(machine.layers)
+
+
+def ssh_argv(places: Places, role: str) -> list[str]:
+    """The ssh command line for a machine of the lab or its guest, with the lab's own key and known_hosts.
+
+    Raises:
+        PrerequisiteError: The lab is down.
+    """
+    if not places.inventory.exists():
+        raise PrerequisiteError("the lab is down", remedy="`sodbench lab up`")
+    _write_known_hosts(places)  # the guest's key came with its image, perhaps after the lab was up
+    address = GUEST_ADDRESS if role == "guest" else places.machine(role).address
+    return ["ssh", "-i", str(places.key), *_ssh_options(places), f"root@{address}"]
+
+
+def _ssh_options(places: Places) -> list[str]:
+    known = f"UserKnownHostsFile={places.known_hosts}"
+    return ["-F", "none", "-o", known, "-o", "StrictHostKeyChecking=yes", "-o", "IdentitiesOnly=yes"]
+
+
+def apt_sources() -> str:
+    """The controller's own Debian sources for Debian 12, one per line, so that the lab uses what works here.
+
+    On a later Debian they are those of Debian 12 on the same archives.
+
+    Raises:
+        PrerequisiteError: The controller has none of Debian.
+    """
+    form = "$(SITE)|$(RELEASE)|$(COMPONENT)|$(CREATED_BY)"
+    listed = run(["apt-get", "indextargets", "--format", form]).strip().splitlines()
+    lines = [line.split("|") for line in listed if line.endswith("|Packages")]
+    for codename in _CODENAMES:
+        sources: dict[str, None] = {}
+        for site, release, component, _ in lines:
+            if release.startswith(codename):
+                sources[f"deb {site} {_CODENAMES[0]}{release.removeprefix(codename)} {component}"] = None
+        if sources:
+            return "\n".join(sources) + "\n"
+    raise PrerequisiteError(
+        "no package source of Debian 12 or later is configured on this machine",
+        where="/etc/apt",
+        remedy="add one with `deb` lines for bookworm, then `apt-get update`",
+    )
+
+
+def _backports(sources: str) -> str:
+    """The line for Debian's backports on the archive that `sources` names, or nothing where it has none."""
+    sites = [line.split()[1] for line in sources.splitlines() if line.split()[2] == "bookworm"]
+    for site in sites:
+        try:
+            with urllib.request.urlopen(f"{site.rstrip('/')}/dists/bookworm-backports/Release", timeout=15):
+                return f"deb {site} bookworm-backports main\n"
+        except OSError:  # this one has none, or cannot be asked
+            continue
+    return ""
+
+
+def _base(places: Places, warn: Callable[[str], None]) -> Path:
+    """The root that all machines share; built once and named by a hash of what went into it."""
+    sources = apt_sources()
+    backports = _backports(sources)
+    if not backports:
+        warn(
+            "The package sources of this machine have no bookworm-backports, so the lab's hosts get Debian"
+            " 12's QEMU 7.2. Its emulated guests may die of corrupted memory after a long migration."
+        )
+    sources += backports
+    inputs = "\n".join([sources, _BASE_PACKAGES, *_BASE_FILES.values()])
+    base = places.cache / f"base-{hashlib.sha256(inputs.encode()).hexdigest()[:12]}"
+    if base.is_dir():
+        return base
+    for machine in places.machines():
+        lab_machine.stop(machine)
+        _forget_layers(machine)  # a layer over another base is of no use
+    for stale in places.cache.glob("base-*"):
+        shutil.rmtree(stale)
+    partial = places.cache / f"base-partial-{os.getpid()}"
+    run(
+        [
+            *("mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", "--quiet"),
+            *(f"--include={_BASE_PACKAGES}", "bookworm", str(partial), "-"),
+        ],
+        timeout_s=900,
+        text_in=sources,
+    )
+    for name, text in _BASE_FILES.items():
+        (partial / name).write_text(text)
+    # Without a name of its own a machine would take its address from the others.
+    (partial / "etc/machine-id").write_text("")
+    run(["systemctl", f"--root={partial}", "enable", "systemd-networkd.service", "ssh.service"])
+    run(["systemctl", f"--root={partial}", "mask", "apt-daily.timer", "apt-daily-upgrade.timer"])
+    partial.rename(base)
+    return base
+
+
+def _make_keys(places: Places) -> None:
+    for key in (places.key, *(_host_key(places, machine) for machine in places.machines())):
+        if not key.exists():
+            key.parent.mkdir(parents=True, exist_ok=True)
+            run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "sodbench-lab", "-f", str(key)])
+
+
+def _host_key(places: Places, machine: Machine) -> Path:
+    return places.cache / "keys" / machine.role / "ssh_host_ed25519_key"
+
+
+def _public(key: Path) -> str:
+    return key.with_name(key.name + ".pub").read_text()
+
+
+def _write_known_hosts(places: Places) -> None:
+    entries = [f"{machine.address} {_public(_host_key(places, machine))}" for machine in places.machines()]
+    entries += [
+        f"{GUEST_ADDRESS} {key.read_text()}" for key in places.storage.glob("images/*/guest.hostkey.pub")
+    ]
+    places.known_hosts.write_text("".join(entries))
+
+
+def _healthy(machine: Machine) -> bool:
+    return lab_machine.container_pid(machine) is not None and _answers(machine)
+
+
+def _answers(machine: Machine) -> bool:
+    try:
+        with socket.create_connection((str(machine.address), 22), timeout=1.0) as connection:
+            return connection.recv(4) == b"SSH-"
+    except OSError:
+        return False
+
+
+def _await_ssh(machine: Machine) -> None:
+    for _ in range(int(_BOOT_LIMIT_S / 0.25)):
+        if _answers(machine):
+            return
+        if lab_machine.container_pid(machine) is None:
+            break
+        sleep(0.25)
+    tail = machine.log.read_text(errors="replace").splitlines()[-8:] if machine.log.exists() else []
+    raise ProvisionError(
+        "the machine does not answer on its ssh port",
+        where=f"{machine.name} ({machine.address})",
+        why="\n".join(tail),
+        remedy=f"read {machine.log}, then `sodbench lab down` and `lab up`",
+    )
+
+
+def _write_inventory(places: Places, extra: Mapping[str, Json]) -> None:
+    hosts = {
+        machine.role: {"ansible_host": str(machine.address), "sodbench_uuid": machine.uuid}
+        for machine in places.machines()
+    }
+    inventory = {
+        "all": {
+            "vars": {
+                "ansible_user": "root",
+                "ansible_ssh_private_key_file": str(places.key),
+                "ansible_ssh_common_args": shlex.join(_ssh_options(places)),
+                "ansible_python_interpreter": "/usr/bin/python3",
+                "sodbench_rig": "lab",
+                "sodbench_known_hosts": str(places.known_hosts),
+                "sodbench_link_bit_s": LINK_BIT_S,
+                "sodbench_storage_path": "/srv/sodbench",
+                "sodbench_storage": {"kind": "bind"},
+                "sodbench_bridge": "br0",
+                "sodbench_bridge_manage": False,
+                "sodbench_tpm": "software",
+                # Hardware that counts violations of memory is not to be had: the number is set by hand.
+                "sodbench_simulated": {"memory_violations": "/var/lib/sodbench/memory_violations"},
+                "sodbench_guest_network": {
+                    "address": str(GUEST_ADDRESS),
+                    "prefix": network.NETWORK.prefixlen,
+                    "gateway": str(network.CONTROLLER.ip),
+                },
+                "sodbench_image_apt_sources": apt_sources(),
+                **extra,
+            },
+            "children": {
+                "hosts": {"hosts": {role: hosts[role] for role in ("a", "b")}},
+                "clients": {"hosts": {"client": hosts["client"]}},
+                "builder": {"hosts": {"a": None}},
+            },
+        }
+    }
+    partial = places.inventory.with_suffix(".partial")
+    with partial.open("w") as file:
+        file.write(
+            "# Written by `sodbench lab up`. A real pair's looks the same: inventories/pair.example.yml\n"
+        )
+        YAML().dump(inventory, file)
+    partial.replace(places.inventory)

@@ -1,0 +1,1 @@
+"""Packet captures, and the RTP streams in them."""

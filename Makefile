@@ -27,7 +27,7 @@ FRESH := /var/cache/sodbench/fresh
 NO_CLUSTER := /etc/postgresql-common/createcluster.d/sodbench.conf
 
 # The code before the faults of tests/regressions.md were mended, and the tests that show them.
-REGRESSIONS := 4e0828d TESTS_SHA
+REGRESSIONS := 4e0828d 596a973
 
 .PHONY: help
 help: ## Say what can be made
@@ -42,18 +42,19 @@ demo: setup ## Build the lab, run campaigns/demo.yml in it, and write the report
 	@echo "The lab is still up: $(BIN)/sodbench lab down takes it away."
 
 .PHONY: test
-test: setup lint ## Everything: style, types, unit tests, and the tests in the lab
-	$(BIN)/python -m pytest
+test: unit ## Everything: style, types, unit tests, and the tests in the lab
+	$(BIN)/python -m pytest -m lab --durations=20
 
 .PHONY: unit
-unit: setup ## Only the tests that need no machines
-	$(BIN)/python -m pytest -m "not lab"
+unit: setup lint ## Style, types, and the tests that need no machines, on all cores
+	$(BIN)/python -m pytest -m "not lab" --numprocesses auto --durations=20
 
 .PHONY: lint
-lint: setup ## Style and types
+lint: setup ## Style, types, and which room imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 .PHONY: bench
 bench: setup ## What the harness itself costs, measured in the lab (benchmarks/README.md)

@@ -28,12 +28,13 @@ from harness.analysis.stats import ratio_of_medians
 from harness.campaign.model import Heartbeat as HeartbeatChoice
 from harness.clock import MonotonicClock, sleep
 from harness.evidence.journal import Journal
-from harness.evidence.observers.contract import Observer, Record, Scene
+from harness.evidence.observers.contract import Observer, Scene
 from harness.evidence.observers.heartbeat import Heartbeat
 from harness.evidence.observers.job import JobStatistics
 from harness.evidence.observers.qmp import Qmp
 from harness.evidence.observers.sampler import Sampler
 from harness.evidence.observers.wire import Wire
+from harness.evidence.record import Record
 from harness.migration import driver
 from harness.migration.options import MigrationOptions
 from harness.rig import pair as pairs

@@ -27,6 +27,7 @@ from typing import Any
 
 from harness import workloads
 from harness.analysis.stats import median_interval
+from harness.attest.attester.channel import channel
 from harness.campaign import file as campaign_file
 from harness.campaign import plan as plans
 from harness.campaign.run import attestation
@@ -37,7 +38,7 @@ from harness.cli.attest import inputs as attest_inputs
 from harness.cli.attest.inputs import GUEST, HOSTS
 from harness.clock import NS_PER_S, Clock, MonotonicClock, realtime_ns
 from harness.evidence.journal import Journal
-from harness.evidence.observers.contract import Record
+from harness.evidence.record import Record
 from harness.interrupt import Interrupt
 from harness.response.act.servers import Looks, Watched
 from harness.rig import pair as pairs
@@ -109,7 +110,7 @@ class Bench:
             self.attempt._bring_up()
             name = attestation.guest_name(self._attending, self.record)
             machines = {**self._rig.hosts, name: self._rig.guest}
-            channels = {who: attestation.channel(host, self.record, stack) for who, host in machines.items()}
+            channels = {who: channel(host, self.record, stack) for who, host in machines.items()}
             stack.enter_context(
                 attestation.enrolled(self._attending, self._rig, channels[name], name, self.record)
             )

@@ -6,7 +6,6 @@ the nearest match, for all mistakes at once. Nothing here knows any particular f
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import reprlib
@@ -19,6 +18,7 @@ from pydantic_core import ErrorDetails
 
 from harness.errors import CampaignError
 from harness.legible import legible
+from harness.nearest import nearest
 from harness.yaml_source import KeyPath, Problem, Source, dotted
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -138,12 +138,6 @@ def drop_null(schema: object) -> None:
 def keys(model: type[BaseModel]) -> list[str]:
     """The keys that the model has in a file."""
     return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def nearest(word: str, candidates: Iterable[str]) -> str:
-    """A hint at the candidate that looks most like `word`; empty where none does."""
-    near = difflib.get_close_matches(word.lower(), [name for name in candidates if name], n=1)
-    return f"did you mean {near[0]!r}?" if near else ""
 
 
 def _problem(

@@ -55,7 +55,7 @@ def unpack(commit: str, folder: Path, paths: Sequence[str] = ()) -> None:
     """The files of `commit` below `paths`, or all of them, in `folder`."""
     done = subprocess.run(["git", "archive", commit, *paths], cwd=ROOT, capture_output=True, check=True)
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder)
 
 
 def outcomes(tree: Path, tests: Iterable[str]) -> dict[str, str]:

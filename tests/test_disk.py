@@ -11,9 +11,10 @@ import pytest
 
 from harness.clock import MonotonicClock
 from harness.errors import StorageError
-from harness.evidence.folder import create, write_atomic
+from harness.evidence.folder import create
 from harness.evidence.journal import Journal
-from harness.evidence.observers.contract import Series
+from harness.evidence.record import Series
+from harness.files import write_atomic
 
 WORDS = {
     errno.ENOSPC: "free space on its disk",

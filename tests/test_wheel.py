@@ -79,7 +79,7 @@ def test_the_data_is_there_byte_for_byte(installed: Path, name: str) -> None:
 
 def test_the_programs_that_are_sent_to_machines_are_there(installed: Path) -> None:
     for name in ("heartbeat_probe", "wire_probe", "sampler_probe", "clocks_probe"):
-        assert (installed / "harness/observers" / f"{name}.py").is_file()
+        assert (installed / "harness/evidence/observers" / f"{name}.py").is_file()
     assert (installed / "harness/rig/lock_holder.py").is_file()
 
 

@@ -12,11 +12,11 @@ from typing import Any
 
 from harness.analysis.table import COLUMNS, METRICS
 from harness.attest.measures import table as attestation_table
-from harness.evidence.folder import write_atomic
 from harness.evidence.metric import Metric
+from harness.files import write_atomic
 from harness.response.measures import table as response_table
 
-README = Path(__file__).resolve().parent.parent / "results" / "README.md"
+README = Path(__file__).resolve().parents[2] / "results" / "README.md"
 
 
 def columns_table(columns: Mapping[str, tuple[str, str]] = COLUMNS) -> str:

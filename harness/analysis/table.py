@@ -23,10 +23,12 @@ from harness.analysis import series
 from harness.attest.measures import line as record
 from harness.attest.measures import table as attestation_table
 from harness.errors import PrerequisiteError, RecordError, UsageError
-from harness.evidence.attempt import Attempt, Migration, attempts
-from harness.evidence.folder import RunFolder, read_manifest, write_atomic
-from harness.evidence.journal import Json
+from harness.evidence.attempt import Attempt, Migration
+from harness.evidence.folder import RunFolder, read_manifest
 from harness.evidence.metric import Metric, NotMeasured, Value, extensions
+from harness.evidence.reading import attempts
+from harness.files import write_atomic
+from harness.json_types import Json
 from harness.migration.measures import interval_metrics, intervals, metrics, trial_metrics
 from harness.migration.measures.intervals import Interval
 from harness.response.measures import metrics as response_metrics

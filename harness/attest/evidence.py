@@ -12,12 +12,13 @@ import binascii
 from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError
 
 from harness.attest.reasons import Reason
 from harness.errors import SodbenchError
-from harness.evidence.journal import Json
+from harness.json_types import Json
 from harness.sentence import sentence
+from harness.strict import Strict
 
 KeyType: TypeAlias = Literal["ecc-p256", "rsa-2048"]
 """Attestation keys: ECDSA on NIST P-256 with SHA-256, or RSASSA-PKCS1-v1_5 of 2048 bits with SHA-256."""
@@ -64,11 +65,7 @@ PcrIndex = Annotated[int, Field(strict=False, ge=0, le=23)]
 """A PCR of a PC client platform; JSON knows only texts as keys."""
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class ImaExcerpt(_Value):
+class ImaExcerpt(Strict):
     """A stretch of an IMA measurement list.
 
     Attributes:
@@ -84,7 +81,7 @@ class ImaExcerpt(_Value):
     data: Base64
 
 
-class Moments(_Value):
+class Moments(Strict):
     """When the attester did what, in ns of its own CLOCK_MONOTONIC.
 
     Attributes:
@@ -100,7 +97,7 @@ class Moments(_Value):
     answered_ns: int = Field(ge=0)
 
 
-class Evidence(_Value):
+class Evidence(Strict):
     """One answer to one challenge.
 
     Attributes:

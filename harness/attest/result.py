@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from harness.attest.evidence import KeyType
 from harness.attest.reasons import SILENT, Reason, Tier
 from harness.errors import RecordError
-from harness.evidence.journal import Json
+from harness.json_types import Json
 from harness.sentence import sentence
 
 TRUSTWORTHINESS: Final = (

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from harness.campaign.model import Accelerator
 from harness.campaign.plan import Plan, Trial
+from harness.rig.acceleration import Accelerator
 
 BOOT_TCG_S = 20.0
 """Boot of the golden image under TCG until its services are up: 16 to 18 s in the lab on 2 cores."""

@@ -15,9 +15,10 @@ from pydantic import BaseModel, ValidationError
 from harness.campaign.model import Campaign, Schedule, WorkloadChoice, inconsistencies
 from harness.errors import CampaignError
 from harness.migration.options import MigrationOptions
+from harness.nearest import nearest
 from harness.workloads import available
 from harness.workloads.contract import Workload
-from harness.yaml_model import drop_null, file_schema, nearest, part, refusal
+from harness.yaml_model import drop_null, file_schema, part, refusal
 from harness.yaml_source import KeyPath, Problem, Source, dotted, parse, read_text
 
 Registry = Mapping[str, type[Workload]]

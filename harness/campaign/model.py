@@ -11,21 +11,18 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator, model_validator
+from pydantic import Field, JsonValue, ValidationInfo, field_validator, model_validator
 
-from harness.attest.evidence import KeyType
+from harness.attest.options import Attest
 from harness.migration.options import MigrationOptions, conflicts
+from harness.migration.schedule import Overlap
 from harness.policy.request import RequestRefusedError, request
-
-Accelerator: TypeAlias = Literal["kvm", "tcg"]
-"""What runs the guest's instructions, as proven by booting one: hardware (kvm) or QEMU's emulator (tcg)."""
+from harness.rig.acceleration import Accelerator
+from harness.strict import Seconds, Strict
 
 Start: TypeAlias = Literal["boot", "snapshot"]
 Mode: TypeAlias = Literal["back-and-forth", "one-per-run"]
-Overlap: TypeAlias = Literal["skip", "delay", "abort"]
 
-Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-"""A duration in s: more than nothing, at most a day."""
 
 Scenario: TypeAlias = Literal[
     "violation", "attestation", "request", "properties", "moving-target", "suspend", "shut-down"
@@ -38,11 +35,7 @@ HEARTBEAT_TCG_HZ = 200
 """5 ms resolution: 1 kHz took 16 % of an emulated guest's vCPU in softirq, 200 Hz takes 3 %."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Guest(_Section):
+class Guest(Strict):
     """The virtual machine that is moved."""
 
     memory_mib: int = Field(default=1024, ge=128, le=4_194_304, description="MiB of memory")
@@ -52,7 +45,7 @@ class Guest(_Section):
     )
 
 
-class WorkloadChoice(_Section):
+class WorkloadChoice(Strict):
     """A workload and its options; in the file either a mapping or the bare name."""
 
     name: str = Field(min_length=1, description="a registered workload")
@@ -64,7 +57,7 @@ class WorkloadChoice(_Section):
         return {"name": value} if isinstance(value, str) else value
 
 
-class Schedule(_Section):
+class Schedule(Strict):
     """When a trial's migrations are fired, and what else happens around its window."""
 
     mode: Mode = Field(
@@ -110,7 +103,7 @@ class Schedule(_Section):
         return points
 
 
-class Heartbeat(_Section):
+class Heartbeat(Strict):
     """The client's echo requests, whose gaps show the network's outage."""
 
     rate_hz: int | None = Field(
@@ -123,38 +116,7 @@ class Heartbeat(_Section):
         return default if self.rate_hz is None else self.rate_hz
 
 
-class Attest(_Section):
-    """Attestation of the hosts and the guest while the workload runs and the migrations fire."""
-
-    interval_s: Annotated[float, Field(ge=0.1, le=3600, allow_inf_nan=False)] = Field(
-        default=5.0, description="s between two attestations of one machine, and of the guest with its host"
-    )
-    keys: tuple[KeyType, ...] = Field(
-        default=("ecc-p256", "rsa-2048"),
-        strict=False,
-        min_length=1,
-        max_length=2,
-        description="attestation keys that take turns: ecc-p256, rsa-2048",
-    )
-    lead_s: Annotated[float, Field(ge=0.05, le=60, allow_inf_nan=False)] = Field(
-        default=0.5, description="s before a planned migration at which its destination is quoted once more"
-    )
-    policy: str = Field(
-        default="default", min_length=1, description="appraisal policy of the hosts: a shipped one or a file"
-    )
-    guest_policy: str = Field(
-        default="guest", min_length=1, description="appraisal policy of the guest: a shipped one or a file"
-    )
-
-    @field_validator("keys")
-    @classmethod
-    def _once(cls, keys: tuple[KeyType, ...]) -> tuple[KeyType, ...]:
-        if len(set(keys)) != len(keys):
-            raise ValueError("each key type once")
-        return keys
-
-
-class Respond(_Section):
+class Respond(Strict):
     """The guest is guarded: at each point something happens to it, and what follows is decided and timed."""
 
     scenarios: tuple[Scenario, ...] = Field(
@@ -195,7 +157,7 @@ class Respond(_Section):
         return options
 
 
-class Campaign(_Section):
+class Campaign(Strict):
     """One campaign file."""
 
     name: str = Field(

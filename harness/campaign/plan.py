@@ -14,49 +14,22 @@ import random
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    JsonValue,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    model_serializer,
-)
+from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
-from harness.campaign.model import (
-    Attest,
-    Campaign,
-    Guest,
-    Heartbeat,
-    Mode,
-    Overlap,
-    Respond,
-    Scenario,
-    Start,
-    WorkloadChoice,
-)
+from harness.attest.options import Attest
+from harness.campaign.model import Campaign, Guest, Heartbeat, Mode, Respond, Scenario, Start, WorkloadChoice
 from harness.errors import RecordError
-from harness.evidence.journal import Json
+from harness.json_types import Json
 from harness.migration.options import MigrationOptions
+from harness.migration.schedule import Overlap, PlannedMigration
 from harness.sentence import sentence
+from harness.strict import Strict
 
 PLAN_VERSION: Final = 2
 """Version of a stored plan's fields."""
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class PlannedMigration(_Value):
-    """One move of the guest: the `n`-th of its trial, `at_s` seconds after the window opens."""
-
-    n: int = Field(ge=1)
-    at_s: float = Field(ge=0)
-
-
-class Trial(_Value):
+class Trial(Strict):
     """One boot of the guest, one workload, one window.
 
     Attributes:
@@ -93,7 +66,7 @@ class Trial(_Value):
         return found
 
 
-class Plan(_Value):
+class Plan(Strict):
     """Everything a run needs: the trials in order, and what is the same for all of them."""
 
     version: Literal[2]

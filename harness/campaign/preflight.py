@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.evidence.journal import Json
+from harness.json_types import Json
 
 Facts = Mapping[str, Json]
 """One machine's facts, as verify.yml publishes them."""

@@ -70,7 +70,7 @@ def export(
     ] = None,
 ) -> None:
     """Write the whole log as JSON lines, the head first, for `sodbench audit verify --file`."""
-    from harness.evidence.folder import write_atomic  # noqa: PLC0415
+    from harness.files import write_atomic  # noqa: PLC0415
 
     with _opened(registry) as store:
         if out is None:

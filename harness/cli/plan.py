@@ -11,7 +11,7 @@ from harness.cli.inputs import CampaignPath, campaign_file
 from harness.cli.terminal import Output
 
 if TYPE_CHECKING:
-    from harness.campaign.model import Attest
+    from harness.attest.options import Attest
     from harness.campaign.plan import Trial
     from harness.workloads.contract import Workload
 

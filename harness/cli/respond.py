@@ -70,7 +70,7 @@ def campaign(
     from ruamel.yaml import YAML  # noqa: PLC0415
 
     from harness.campaign.model import Scenario  # noqa: PLC0415
-    from harness.yaml_model import nearest  # noqa: PLC0415
+    from harness.nearest import nearest  # noqa: PLC0415
 
     known = get_args(Scenario)
     for wrong in (one for one in scenarios if one not in known):

@@ -117,18 +117,19 @@ def resume(
     from harness.clock import MonotonicClock  # noqa: PLC0415
     from harness.evidence import folder as store  # noqa: PLC0415
     from harness.evidence import journal, seal  # noqa: PLC0415
+    from harness.files import read_json  # noqa: PLC0415
     from harness.rig import pair as pairs  # noqa: PLC0415
     from harness.rig.session import open_rig  # noqa: PLC0415
 
     folder = store.find(run)
     seal.require(folder)
-    plan = plans.from_json(store.read_json(folder.plan), where=str(folder.plan))
+    plan = plans.from_json(read_json(folder.plan), where=str(folder.plan))
     output = Output()
     if folder.journal.exists() and state.fold(journal.read(folder.journal), plan).status == "finished":
         runner.end(folder, MonotonicClock())
         output.say(f"Nothing remains of {folder.root}.")
         return
-    manifest = store.read_json(folder.manifest)
+    manifest = read_json(folder.manifest)
     pair = pairs.load(inventory or Path(str(manifest.get("inventory"))), programs=run_inventory)
     recorded = manifest.get("registry")
     url = registry or (recorded if isinstance(recorded, str) else None)

@@ -29,10 +29,11 @@ def status(
     from harness.campaign import state  # noqa: PLC0415
     from harness.evidence import folder as store  # noqa: PLC0415
     from harness.evidence import journal, seal  # noqa: PLC0415
+    from harness.files import read_json  # noqa: PLC0415
 
     folder = store.find(run)
     sealed = seal.require(folder)
-    plan = plans.from_json(store.read_json(folder.plan), where=str(folder.plan))
+    plan = plans.from_json(read_json(folder.plan), where=str(folder.plan))
     standing = state.fold(journal.read(folder.journal) if folder.journal.exists() else [], plan)
     output = Output()
     output.say(f"{folder.root}: {standing.status}{f' ({standing.reason})' if standing.reason else ''}")

@@ -22,7 +22,8 @@ import pyarrow.parquet as pq
 from harness import sums
 from harness.errors import AlteredError, RecordError, UsageError
 from harness.evidence import seal
-from harness.evidence.folder import PACKED_SUFFIXES, RunFolder, json_object, require_schema, write_atomic
+from harness.evidence.folder import PACKED_SUFFIXES, RunFolder, require_schema
+from harness.files import json_object, write_atomic
 from harness.legible import legible
 
 SERIES, ZIPPED = PACKED_SUFFIXES

@@ -7,7 +7,6 @@ to a temporary name and renamed, so a reader never sees half a file.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shlex
 from collections.abc import Mapping
@@ -18,7 +17,8 @@ from pathlib import Path
 from harness import __version__, disk, sums
 from harness.clock import realtime_ns
 from harness.errors import RecordError
-from harness.evidence.journal import Json
+from harness.files import RESTORE, read_json
+from harness.json_types import Json
 from harness.legible import legible
 
 SCHEMA_VERSION = 2
@@ -29,8 +29,6 @@ migration, where that of schema 1 was the longest of the whole interval: a run o
 evidence, and its metrics are computed from that anew.
 """
 
-RESTORE = "restore the file from a copy; `sha256sum -c SHA256SUMS` shows what changed"
-"""What to do about a damaged file of a run."""
 
 DERIVED = frozenset(
     f"{table}.{form}" for table in ("metrics", "attestations", "responses") for form in ("parquet", "csv")
@@ -41,7 +39,6 @@ PACKED_SUFFIXES = (".parquet-of-csv", ".gz")
 """What an archive appends to the name of a file that it keeps smaller (:mod:`harness.evidence.archive`)."""
 
 _MANIFEST = "manifest.json"
-_PARTIAL = ".partial"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,49 +181,6 @@ def _start(root: Path) -> tuple[datetime, int]:
         ) from error
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write `data` to `path` whole: temporary name, fsync, rename.
-
-    Raises:
-        StorageError: The system refuses, as on a full disk; an older file at `path` is intact.
-    """
-    # Several threads of several processes may write the same file: each has a name of its own.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_PARTIAL}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            _write_durably(temporary, data)
-            temporary.replace(path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
-        sync_folder(path.parent)
-    except OSError as error:
-        raise disk.failure("cannot write", path, error) from error
-
-
-def _write_durably(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename or removal outlast a power cut: the name is in the folder, not in the file (fsync(2))."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_json(path: Path, value: Mapping[str, Json]) -> None:
-    """Write `value` as indented JSON with sorted keys, whole."""
-    text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False)
-    write_atomic(path, (text + "\n").encode())
-
-
 def read_manifest(run: RunFolder) -> dict[str, Json]:
     """What was run; refused where it is of a version that this program does not know.
 
@@ -294,27 +248,3 @@ def read_text(path: Path) -> str:
             why=f"byte {error.start} is not UTF-8",
             remedy=RESTORE,
         ) from error
-
-
-def read_json(path: Path) -> dict[str, Json]:
-    """The object stored at `path`.
-
-    Raises:
-        RecordError: It is missing or not a JSON object.
-    """
-    return json_object(sums.content(path), path)
-
-
-def json_object(raw: bytes, place: Path) -> dict[str, Json]:
-    """The JSON object in `raw`, which is kept at `place`.
-
-    Raises:
-        RecordError: It is something else.
-    """
-    try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise RecordError("not JSON", where=legible(str(place)), why=str(error), remedy=RESTORE) from error
-    if not isinstance(value, dict):
-        raise RecordError("not a JSON object", where=legible(str(place)), remedy=RESTORE)
-    return value

@@ -11,19 +11,17 @@ import errno
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TypeAlias
 
 from harness import disk
 from harness.clock import Clock
 from harness.errors import RecordError, StorageError
+from harness.json_types import Json
 
 _RESTORE = "restore the file from a copy; `sha256sum -c SHA256SUMS` shows what changed"
-
-Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,8 @@ from pathlib import Path
 
 from harness import disk, sums
 from harness.errors import AlteredError, RecordError, RigLockedError
-from harness.evidence.folder import DERIVED, RunFolder, sync_folder, write_atomic
+from harness.evidence.folder import DERIVED, RunFolder
+from harness.files import sync_folder, write_atomic
 from harness.legible import legible
 
 EVIDENCE_SUMS = "SHA256SUMS"

@@ -14,10 +14,10 @@ import libvirt
 
 from harness.clock import NS_PER_S
 from harness.errors import MigrationError, SodbenchError
-from harness.evidence.journal import Json
-from harness.evidence.observers.contract import Record
 from harness.evidence.observers.job import JobStatistics
+from harness.evidence.record import Record
 from harness.interrupt import Interrupt
+from harness.json_types import Json
 from harness.migration import driver
 from harness.migration.options import MigrationOptions
 from harness.rig.guest import domain

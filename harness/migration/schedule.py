@@ -10,12 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
-from harness.campaign.model import Overlap
-from harness.campaign.plan import PlannedMigration
+from pydantic import Field
+
 from harness.clock import NS_PER_S
 from harness.evidence.journal import Event
+from harness.strict import Strict
+
+
+class PlannedMigration(Strict):
+    """One move of the guest: the `n`-th of its trial, `at_s` seconds after the window opens."""
+
+    n: int = Field(ge=1)
+    at_s: float = Field(ge=0)
+
+
+Overlap: TypeAlias = Literal["skip", "delay", "abort"]
+
 
 AWAIT_S = 1.0
 """How long to wait at most for a running migration before asking again; its return should wake the caller."""

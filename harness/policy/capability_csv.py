@@ -14,10 +14,10 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast, get_args
 
+from harness.nearest import nearest
 from harness.policy.capability import Capability, Kind
 from harness.policy.capability_yaml import NAME, NAME_FORM, Row
 from harness.policy.threats import CELLS, COLUMNS
-from harness.yaml_model import nearest
 from harness.yaml_source import Problem
 
 REQUIRED = ("kind", "architecture", *COLUMNS, "protected_entity")

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING
 from harness.attest.monitor.kinds.contract import ARCHITECTURE_TYPE
 from harness.attest.monitor.watch import TRUST_TIER
 from harness.attest.reasons import BELIEVED, GRAVITY, Reason, Tier
-from harness.evidence.journal import Json
+from harness.json_types import Json
 from harness.policy.server import Server, Trust
 from harness.policy.threats import CELLS, COLUMNS, Cell
 
 if TYPE_CHECKING:
+    from harness.attest.identity.enrolled import Attester
     from harness.instant import Instant
     from harness.registry.registry import Registry
-    from harness.registry.values import Attester, Property, StoredResult
+    from harness.registry.values import Property, StoredResult
 
 WITHDRAWN = "withdrawn_cells"
 """The server property with the cells that are not vouched for any more.

@@ -15,11 +15,11 @@ from types import MappingProxyType
 from typing import ClassVar
 
 from harness.errors import RecordError, SodbenchError
-from harness.evidence.journal import Json
+from harness.json_types import Json
+from harness.nearest import nearest
 from harness.policy.capability import Capability, Table, near
 from harness.policy.packages import PACKAGES
 from harness.policy.threats import BOTH, CELLS, OPTIONS, Aspect, Cell
-from harness.yaml_model import nearest
 
 CLOUD_MANAGER_OPTION = 4
 HYPERVISOR_OPTION = 2

@@ -14,15 +14,16 @@ from sqlalchemy import CursorResult, Update, delete, select, update
 from sqlalchemy.orm import Session
 
 from harness.attest.evidence import RefusedError
+from harness.attest.identity.enrolled import Issued
 from harness.attest.reasons import BELIEVED, Reason, Tier
 from harness.clock import NS_PER_S
-from harness.evidence.journal import Json
 from harness.instant import Instant
+from harness.json_types import Json
 from harness.registry import identities
 from harness.registry.audit import log as audit_log
 from harness.registry.errors import RegistryError
 from harness.registry.models import AttesterRow, ChallengeRow, KeyRow, MemoryRow, ResultRow
-from harness.registry.values import Issued, StoredResult, checked_json, checked_name
+from harness.registry.values import StoredResult, checked_json, checked_name
 
 KEPT_AFTER_EXPIRY_NS = 3600 * NS_PER_S
 """How long an unanswered challenge is kept after its expiry, so that a late answer is still known."""

@@ -14,12 +14,13 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session, selectinload
 
 from harness.attest.evidence import KeyType, RefusedError
+from harness.attest.identity.enrolled import Attester, Enrolment, Kind, KnownKey, TpmFacts
 from harness.attest.reasons import Reason
-from harness.evidence.journal import Json
 from harness.instant import Instant
+from harness.json_types import Json
 from harness.registry.audit import log as audit_log
 from harness.registry.models import AttesterRow, IdentityEventRow, KeyRow, MemoryRow
-from harness.registry.values import Attester, Enrolment, IdentityEvent, Kind, KnownKey, Step, TpmFacts
+from harness.registry.values import IdentityEvent, Step
 
 
 def live(session: Session, attester: str) -> AttesterRow | None:

@@ -14,8 +14,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import flag_modified
 
-from harness.evidence.journal import Json
 from harness.instant import Instant
+from harness.json_types import Json
 from harness.registry.audit import log as audit_log
 from harness.registry.models import PropertyChangeRow, PropertyRow
 from harness.registry.values import Property, PropertyChange, checked_json, checked_name, checked_text

@@ -12,8 +12,8 @@ from typing import cast
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from harness.evidence.journal import Json
 from harness.instant import Instant
+from harness.json_types import Json
 from harness.registry.audit import log as audit_log
 from harness.registry.database import Database
 from harness.registry.errors import RegistryError

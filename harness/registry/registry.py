@@ -13,9 +13,10 @@ from types import TracebackType
 
 from harness import clock
 from harness.attest.evidence import KeyType, RefusedError
+from harness.attest.identity.enrolled import Attester, Enrolment, Issued, KnownKey
 from harness.attest.reasons import Reason
-from harness.evidence.journal import Json
 from harness.instant import Instant
+from harness.json_types import Json
 from harness.registry import findings, identities, placements, properties, schema
 from harness.registry.audit.audit import Audit
 from harness.registry.database import Database, sqlite_url
@@ -23,15 +24,12 @@ from harness.registry.errors import ConstraintError
 from harness.registry.protection import Protection
 from harness.registry.responses import Responses
 from harness.registry.values import (
-    Attester,
-    Enrolment,
     IdentityEvent,
-    Issued,
-    KnownKey,
     Placement,
     Property,
     PropertyChange,
     StoredResult,
+    checked_enrolment,
     checked_text,
 )
 
@@ -139,7 +137,7 @@ class Registry(AbstractContextManager["Registry"]):
         """
         try:
             with self._database.writing() as session:
-                identities.add(session, enrolment, self.now())
+                identities.add(session, checked_enrolment(enrolment), self.now())
                 return _only(identities.find(session, enrolment.attester))
         except ConstraintError as error:
             raise self._identity_taken(enrolment) from error
@@ -153,7 +151,7 @@ class Registry(AbstractContextManager["Registry"]):
         """
         try:
             with self._database.writing() as session:
-                identities.renew(session, enrolment, self.now())
+                identities.renew(session, checked_enrolment(enrolment), self.now())
                 return _only(identities.find(session, enrolment.attester))
         except ConstraintError as error:
             raise self._identity_taken(enrolment) from error

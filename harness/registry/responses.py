@@ -12,17 +12,12 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
-from harness.evidence.journal import Json
 from harness.instant import Instant
+from harness.json_types import Json
 from harness.registry import placements
 from harness.registry.audit import log as audit_log
 from harness.registry.database import Database
-from harness.registry.errors import (
-    ConstraintError,
-    RegistryError,
-    ResponseOpenError,
-    ResponseOwnerError,
-)
+from harness.registry.errors import ConstraintError, RegistryError, ResponseOpenError, ResponseOwnerError
 from harness.registry.models import ResponseRow, ResponseStepRow
 from harness.registry.response_states import FINAL, FOLLOWING, ResponseState
 from harness.registry.values import Placement, checked_json, checked_name, checked_text

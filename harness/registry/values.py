@@ -1,7 +1,6 @@
 """What goes into the registry and comes out of it, as values that know no database.
 
-A value handed out is a copy of what was true when it was read. Names of keys are bytes as the TPM makes them
-(TCG TPM 2.0 Part 1, 16), so that one name has one spelling.
+A value handed out is a copy of what was true when it was read.
 """
 
 from __future__ import annotations
@@ -12,13 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from harness.attest.evidence import KeyType
+from harness.attest.identity.enrolled import Enrolment
 from harness.attest.reasons import Tier
-from harness.evidence.journal import Json
 from harness.instant import Instant, expired
+from harness.json_types import Json
 from harness.registry.errors import RegistryError
 
-Kind: TypeAlias = Literal["host", "guest"]
 Step: TypeAlias = Literal["enrolled", "re-enrolled", "held", "revoked", "released"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+-]{0,127}")
@@ -52,6 +50,21 @@ def checked_text(value: str, what: str) -> str:
     return text
 
 
+def checked_enrolment(enrolment: Enrolment) -> Enrolment:
+    """`enrolment` where the registry can take it.
+
+    Raises:
+        RegistryError: The id cannot name an attester, the EK has no name, or keys are missing or double.
+    """
+    checked_name(enrolment.attester, "an attester")
+    kinds = [key.kind for key in enrolment.keys]
+    if not enrolment.ek_name or not kinds or len(set(kinds)) != len(kinds):
+        raise RegistryError(
+            "an enrolment needs an EK name and one key, or one of each kind", where=enrolment.attester
+        )
+    return enrolment
+
+
 def checked_json(value: Json, what: str) -> Json:
     """`value` where it is JSON.
 
@@ -66,108 +79,6 @@ def checked_json(value: Json, what: str) -> Json:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TpmFacts:
-    """What enrolment learnt of a TPM.
-
-    Attributes:
-        software: Whether it is a program; its quotes then prove no hardware.
-        manufacturer: As the TPM or its certificate says, e.g. ``IBM``.
-        firmware: Its firmware version as text.
-    """
-
-    software: bool
-    manufacturer: str
-    firmware: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewKey:
-    """An attestation key whose place under the EK was proved by a credential.
-
-    Attributes:
-        kind: The key's algorithm and size.
-        public: TPMT_PUBLIC as the TPM marshalled it.
-        name: nameAlg and digest of `public`.
-        qualified_name: nameAlg and digest over the names of all its parents.
-    """
-
-    kind: KeyType
-    public: bytes
-    name: bytes
-    qualified_name: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Enrolment:
-    """One identity as enrolment found it: an attester, its TPM and its keys.
-
-    Attributes:
-        attester: The id it is called by.
-        kind: A host with a TPM, or a guest with a virtual one.
-        ek_name: The endorsement key's name; it stands for the TPM.
-        ek_certificate: DER, or None where the TPM has none and policy let that pass.
-        tpm: See :class:`TpmFacts`.
-        keys: At least one, at most one of each kind.
-    """
-
-    attester: str
-    kind: Kind
-    ek_name: bytes
-    ek_certificate: bytes | None
-    tpm: TpmFacts
-    keys: tuple[NewKey, ...]
-
-    def __post_init__(self) -> None:
-        checked_name(self.attester, "an attester")
-        kinds = [key.kind for key in self.keys]
-        if not self.ek_name or not kinds or len(set(kinds)) != len(kinds):
-            raise RegistryError(
-                "an enrolment needs an EK name and one key, or one of each kind", where=self.attester
-            )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownKey:
-    """A key that may sign for an attester now, or that was revoked with it."""
-
-    attester: str
-    kind: KeyType
-    public: bytes
-    name: bytes
-    qualified_name: bytes
-    revoked: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attester:
-    """One enrolled identity.
-
-    Attributes:
-        id: The id it is called by.
-        kind: See :class:`Enrolment`.
-        ek_name: See :class:`Enrolment`.
-        ek_certificate: See :class:`Enrolment`.
-        tpm: See :class:`TpmFacts`.
-        keys: Its keys now, in the order of their kinds; none once it was released.
-        held: A contraindicated result came in, and nobody has enrolled it again since.
-        revoked: It may never attest again.
-        released: It is history; its id and its TPM may be another identity's.
-        enrolled: When it was enrolled for the first time.
-    """
-
-    id: str
-    kind: Kind
-    ek_name: bytes
-    ek_certificate: bytes | None
-    tpm: TpmFacts
-    keys: tuple[KnownKey, ...]
-    held: bool
-    revoked: bool
-    released: bool
-    enrolled: Instant
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityEvent:
     """Something that happened to an identity, with the reason that was given for it."""
 
@@ -176,23 +87,6 @@ class IdentityEvent:
     why: str
     at: Instant
     detail: Mapping[str, Json]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Issued:
-    """A nonce that was sent.
-
-    Attributes:
-        attester: Whom it was meant for.
-        issued: When it was stored, before it was sent.
-        expires: When an answer to it comes too late.
-        used: It has been used up.
-    """
-
-    attester: str
-    issued: Instant
-    expires: Instant
-    used: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

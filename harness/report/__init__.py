@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.evidence.folder import RunFolder, write_atomic
+from harness.evidence.folder import RunFolder
+from harness.files import write_atomic
 from harness.report import compose, material
 from harness.report.document import render
 from harness.report.document.model import Document

@@ -24,9 +24,11 @@ from harness.errors import RecordError
 from harness.evidence import folder as store
 from harness.evidence import journal, seal, wall_time
 from harness.evidence.folder import RunFolder
-from harness.evidence.journal import Event, Json
+from harness.evidence.journal import Event
 from harness.evidence.metric import Metric
 from harness.evidence.wall_time import WallTime
+from harness.files import read_json
+from harness.json_types import Json
 from harness.report import enclosed, naming, story
 from harness.report.enclosed import Adversary, Benchmarks, Periodic
 from harness.report.naming import Names
@@ -272,7 +274,7 @@ def _machines(run: RunFolder) -> dict[tuple[str, str], dict[str, str]]:
     found = {}
     for path in sorted((run.root / "environment").glob("*.*.json")):
         machine, when = path.name.removesuffix(".json").rsplit(".", 1)
-        found[machine, when] = dict(_flat(store.read_json(path)))
+        found[machine, when] = dict(_flat(read_json(path)))
     return found
 
 

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.clock import NS_PER_S
-from harness.evidence.journal import Event, Json
+from harness.evidence.journal import Event
 from harness.evidence.verdict import bounded
+from harness.json_types import Json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

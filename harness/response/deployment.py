@@ -12,7 +12,7 @@ from harness.attest.attester.contract import Attester
 from harness.attest.identity import authorities, enrolment
 from harness.clock import Clock
 from harness.evidence.journal import Journal
-from harness.evidence.observers.contract import Record
+from harness.evidence.record import Record
 from harness.interrupt import Interrupt
 from harness.policy.request import Request
 from harness.registry.registry import Registry

@@ -12,9 +12,10 @@ from contextlib import ExitStack
 from harness.attest.monitor.schedule import LIFE_IN_INTERVALS
 from harness.clock import NS_PER_S, Clock
 from harness.errors import GuestError, PrerequisiteError
-from harness.evidence.observers.contract import Record, Scene
+from harness.evidence.observers.contract import Scene
 from harness.evidence.observers.job import JobStatistics
 from harness.evidence.observers.qmp import Qmp
+from harness.evidence.record import Record
 from harness.interrupt import Interrupt
 from harness.migration.flight import Flights
 from harness.migration.options import MigrationOptions

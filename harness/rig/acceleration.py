@@ -8,8 +8,13 @@ answer is remembered on the host until it reboots.
 from __future__ import annotations
 
 import shlex
+from typing import Literal, TypeAlias
 
 from harness.rig.host import Host
+
+Accelerator: TypeAlias = Literal["kvm", "tcg"]
+"""What runs the guest's instructions, as proven by booting one: hardware (kvm) or QEMU's emulator (tcg)."""
+
 
 _PROOF = "Run /"
 """What a Linux kernel prints when it hands over to the first program (init/main.c, run_init_process)."""

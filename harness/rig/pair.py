@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from harness.errors import CampaignError
-from harness.evidence.journal import Json
+from harness.json_types import Json
 from harness.rig import login, uri
 from harness.rig.inventory import Resolved, resolve
 from harness.rig.limits import Limits

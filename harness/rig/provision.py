@@ -14,7 +14,7 @@ import ansible_runner
 
 from harness import resources
 from harness.errors import ProvisionError, UnreachableError
-from harness.evidence.journal import Json
+from harness.json_types import Json
 from harness.rig.limits import Limits
 
 Progress = Callable[[str], None]

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from harness.campaign.model import Accelerator
 from harness.clock import Clock
 from harness.errors import GuestError
-from harness.evidence.journal import Json
+from harness.json_types import Json
 from harness.rig import acceleration, lock
+from harness.rig.acceleration import Accelerator
 from harness.rig.guest import image
 from harness.rig.guest.domain import GuestSpec, destroy, specify
 from harness.rig.host import Host

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from harness.attest.attester.contract import Answer, Ask, AttesterError, CreatedKey, Identity, Properties
 from harness.attest.evidence import Evidence, KeyType, Moments
+from harness.attest.identity.enrolled import Enrolment, Kind, NewKey, TpmFacts
 from harness.attest.reasons import Reason
 from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues, Require
 from harness.clock import Clock
 from harness.registry.registry import Registry
-from harness.registry.values import Enrolment, Kind, NewKey, TpmFacts
 from tests.attest.software_tpm import SoftwareTpm
 
 if TYPE_CHECKING:

@@ -13,17 +13,7 @@ from harness.attest.reference.policy import ImaReference, ReferenceValues, ima_b
 from harness.attest.reference.values import merge, record, to_yaml
 from tests.attest import logs
 from tests.attest.logs import Line, Measured
-from tests.attest.questions import (
-    NONCE,
-    PCRS,
-    Platform,
-    booted,
-    challenge,
-    judged,
-    platform,
-    policy,
-    require,
-)
+from tests.attest.questions import NONCE, PCRS, Platform, booted, challenge, judged, platform, policy, require
 from tests.attest.software_tpm import SoftwareTpm, changed
 
 ZEROS = "0" * 64

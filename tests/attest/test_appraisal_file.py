@@ -14,13 +14,7 @@ from harness.attest.reference.files import AppraisalFileError
 from harness.attest.reference.policy import AppraisalPolicy, ImaReference, ReferenceValues, contradictions
 from harness.attest.reference.values import to_yaml
 from harness.errors import CampaignError
-from tests.attest.questions import (
-    PCRS,
-    Platform,
-    platform,
-    policy,
-    require,
-)
+from tests.attest.questions import PCRS, Platform, platform, policy, require
 from tests.attest.software_tpm import SoftwareTpm
 
 POLICY = """\

@@ -10,12 +10,12 @@ from typing import Any, cast
 
 import pytest
 
+from harness.attest.attester.channel import channel
 from harness.attest.attester.contract import AttesterError
-from harness.campaign.run import attestation
 from harness.cli.attest import machines
 from harness.clock import MonotonicClock
 from harness.evidence.journal import Event, Journal, read
-from harness.evidence.observers.contract import Record
+from harness.evidence.record import Record
 from harness.rig.host import CommandError, Host
 from tests.attest.ek_certificates import Authority, pem
 
@@ -48,7 +48,7 @@ def restarts(folder: Path) -> list[Event]:
 
 def test_an_attester_that_had_to_be_started_again_is_in_the_evidence(tmp_path: Path) -> None:
     with recorded(tmp_path) as record, ExitStack() as stack:
-        asked = attestation.channel(cast(Host, Ending("b")), record, stack)
+        asked = channel(cast(Host, Ending("b")), record, stack)
         for number in range(3):
             with pytest.raises(AttesterError):
                 asked.properties()

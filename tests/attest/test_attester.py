@@ -31,15 +31,7 @@ from harness.attest.tpm.structures import (
     qualified_name,
 )
 from tests.attest import ek_certificates
-from tests.attest.attesting import (
-    AK_HANDLES,
-    KINDS,
-    ask,
-    attesting,
-    configured,
-    left_behind,
-    with_library,
-)
+from tests.attest.attesting import AK_HANDLES, KINDS, ask, attesting, configured, left_behind, with_library
 from tests.attest.local_tpm import LocalTpm, running
 
 

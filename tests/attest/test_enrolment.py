@@ -28,6 +28,7 @@ from harness.attest.examine.round import Examiner
 from harness.attest.identity import authorities, enrolment
 from harness.attest.identity.authorities import NOBODY
 from harness.attest.identity.endorsement import Endorsement, check
+from harness.attest.identity.enrolled import NewKey
 from harness.attest.identity.enrolment import Request, check_place, enrol
 from harness.attest.reasons import Reason, Tier
 from harness.attest.reference.files import load_policy
@@ -37,7 +38,6 @@ from harness.attest.tpm import structures
 from harness.clock import MonotonicClock
 from harness.registry.places import policy_file
 from harness.registry.registry import Registry, open_registry, sqlite_url
-from harness.registry.values import NewKey
 from tests.attest import marshal, slips
 from tests.attest.ek_certificates import Authority
 from tests.attest.logs import Line

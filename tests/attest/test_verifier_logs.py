@@ -17,7 +17,7 @@ from harness.attest.verify.memory import Finding, Memory
 from harness.attest.verify.question import ima_from
 from harness.attest.verify.verifier import Verification
 from harness.errors import RecordError
-from harness.evidence.journal import Json
+from harness.json_types import Json
 from tests.attest import logs
 from tests.attest.ima_entries import Entry, digest, name, value
 from tests.attest.logs import Line, Measured

@@ -14,7 +14,7 @@ from harness.campaign.run import attempt
 from harness.clock import ClockOffset
 from harness.evidence.journal import Journal
 from harness.evidence.observers import clocks
-from harness.evidence.observers.contract import Record
+from harness.evidence.record import Record
 from harness.interrupt import Interrupt
 from harness.rig.guest import domain
 from harness.rig.session import Rig

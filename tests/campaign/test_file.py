@@ -12,7 +12,7 @@ from harness.campaign.model import Campaign
 from harness.errors import CampaignError
 from tests.synthetic.campaigns import MINIMAL, REGISTRY, campaign
 
-CAMPAIGNS = Path(__file__).parent.parent / "campaigns"
+CAMPAIGNS = Path(__file__).parents[2] / "campaigns"
 
 
 def refused(text: str) -> CampaignError:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.campaign.preflight import MUST_AGREE, problems
-from harness.evidence.journal import Json
+from harness.json_types import Json
 
 HOST: Mapping[str, Json] = {
     "cpu_model": "A CPU",
@@ -85,7 +85,7 @@ def test_without_any_facts_everything_is_a_problem() -> None:
 
 @pytest.mark.parametrize("name", sorted(HOST))
 def test_every_fact_asked_for_is_one_the_playbook_gathers(name: str) -> None:
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     assert f'"{name}"' in (root / "playbooks/roles/verify/files/machine_facts.py").read_text()
 
 

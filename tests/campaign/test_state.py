@@ -10,7 +10,8 @@ from harness.campaign.plan import expand
 from harness.campaign.state import FINISHING, RunState, fold
 from harness.clock import MonotonicClock
 from harness.errors import RecordError
-from harness.evidence.journal import Event, Journal, Json, parse, read, repair_tail
+from harness.evidence.journal import Event, Journal, parse, read, repair_tail
+from harness.json_types import Json
 from tests.synthetic.campaigns import campaign
 
 PLAN = expand(campaign("repetitions: 2\n"))

@@ -10,7 +10,7 @@ import pytest
 from harness.campaign.plan import Plan, Trial
 from harness.campaign.run.window import Window
 from harness.evidence.journal import Event, Journal, read
-from harness.evidence.observers.contract import Record
+from harness.evidence.record import Record
 from harness.interrupt import Interrupt
 from harness.migration.flight import Flights
 from tests.synthetic.clocks import SteppedClock

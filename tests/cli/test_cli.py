@@ -14,7 +14,7 @@ import pytest
 
 from harness import __version__, cli, errors
 from harness.campaign.plan import Plan, expand
-from harness.evidence import folder as store
+from harness.files import write_json
 from harness.registry import places
 from harness.response import policy_file
 from harness.rig.doctor import facts as doctor_facts
@@ -238,7 +238,7 @@ def finished_run(folder: Path) -> Path:
     run = build(folder / "demo" / "20260101T000000Z-abcdef")
     plans = (expand(campaign(f"seed: {seed}\n")) for seed in range(20))
     plan: Plan = next(one for one in plans if [t.id for t in one.trials] == ["001-idle", "002-file"])
-    store.write_json(run.plan, plan.to_json())
+    write_json(run.plan, plan.to_json())
     run.journal.write_text(run.journal.read_text().replace("0" * 64, plan.hash))
     return run.root
 

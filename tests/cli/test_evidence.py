@@ -15,7 +15,8 @@ from harness.analysis import table as results
 from harness.campaign.plan import expand
 from harness.evidence import folder as store
 from harness.evidence.folder import RunFolder
-from harness.evidence.journal import Json
+from harness.files import read_json, write_json
+from harness.json_types import Json
 from tests.campaign.test_state import Story
 from tests.cli.test_cli import Sodbench
 from tests.synthetic.campaigns import campaign
@@ -206,8 +207,8 @@ def test_a_name_that_is_not_utf_8_in_what_is_told_is_told_as_an_escape(
     sodbench: Sodbench, tmp_path: Path
 ) -> None:
     run = build(tmp_path / os.fsdecode(b"caf\xe9") / os.fsdecode(b"r\xe9sultat"))
-    manifest = store.read_json(run.manifest)
-    store.write_json(run.manifest, {**manifest, "campaign": None})
+    manifest = read_json(run.manifest)
+    write_json(run.manifest, {**manifest, "campaign": None})
     (run.root / "environment" / os.fsdecode(b"\xe9.before.json")).write_text("{}")
     assert sodbench("metrics", run.root).code == 0
     assert set(results.read(run)["run"]) == {"r\\udce9sultat"}
@@ -236,8 +237,8 @@ def test_a_run_of_another_schema_is_refused_by_every_verb(
     sodbench: Sodbench, run: RunFolder, tmp_path: Path, verb: str
 ) -> None:
     unknown = store.SCHEMA_VERSION + 1
-    manifest: dict[str, Json] = {**store.read_json(run.manifest), "schema": unknown}
-    store.write_json(run.manifest, manifest)
+    manifest: dict[str, Json] = {**read_json(run.manifest), "schema": unknown}
+    write_json(run.manifest, manifest)
     write_sums(run)
     places = {"RUN": str(run.root), "OUT": str(tmp_path / "out")}
     said = sodbench(*(places.get(word, word) for word in VERBS[verb]))
@@ -254,8 +255,8 @@ def unfinished(root: Path, *, ended: str | None) -> RunFolder:
     plan = expand(campaign("repetitions: 2\n"))
     run = RunFolder(root)
     root.mkdir(parents=True)
-    store.write_json(run.manifest, {"schema": 1, "started_utc": "2026-01-01T00:00:00+00:00"})
-    store.write_json(run.plan, plan.to_json())
+    write_json(run.manifest, {"schema": 1, "started_utc": "2026-01-01T00:00:00+00:00"})
+    write_json(run.plan, plan.to_json())
     story = Story().started().attempt(plan.trials[0].id, 1, "valid")
     if ended is not None:
         story.add(ended)

@@ -10,8 +10,10 @@ from typer.testing import CliRunner
 
 from harness.campaign.plan import expand
 from harness.cli import app
-from harness.evidence.folder import RunFolder, write_json
-from harness.evidence.journal import Event, Json
+from harness.evidence.folder import RunFolder
+from harness.evidence.journal import Event
+from harness.files import write_json
+from harness.json_types import Json
 from tests.synthetic.campaigns import campaign
 
 

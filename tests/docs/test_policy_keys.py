@@ -13,7 +13,7 @@ from harness.attest.reference import policy as appraisal
 from harness.response import policy as response
 
 ROOT = Path(__file__).parents[2] / "harness"
-MODELS = {ROOT / "response/policy.py", ROOT / "attest/appraisal.py"}
+MODELS = {ROOT / "response/policy.py", ROOT / "attest/reference/policy.py"}
 NAMED_ONLY = {"version"}
 """Keys that say something to whoever reads the file and nothing else."""
 
@@ -27,8 +27,8 @@ def _read(*places: str) -> Iterator[str]:
                     yield node.attr
 
 
-RESPONSE = frozenset(_read("response/*.py"))
-APPRAISAL = frozenset(_read("attest/*.py", "attested.py"))
+RESPONSE = frozenset(_read("response/**/*.py"))
+APPRAISAL = frozenset(_read("attest/**/*.py", "campaign/run/attestation.py"))
 KEYS = [
     *((response.ResponsePolicy, key, RESPONSE) for key in response.ResponsePolicy.model_fields),
     *((response.MovingTarget, key, RESPONSE) for key in response.MovingTarget.model_fields),

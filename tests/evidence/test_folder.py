@@ -9,16 +9,9 @@ from pathlib import Path
 import pytest
 
 from harness.errors import RecordError, StorageError
-from harness.evidence.folder import (
-    SCHEMA_VERSION,
-    RunFolder,
-    create,
-    find,
-    read_json,
-    write_atomic,
-    write_json,
-)
-from harness.evidence.journal import Json
+from harness.evidence.folder import SCHEMA_VERSION, RunFolder, create, find
+from harness.files import read_json, write_atomic, write_json
+from harness.json_types import Json
 
 
 def run_at(root: Path, started: str = "2026-01-01T00:00:00+00:00") -> RunFolder:

@@ -22,6 +22,7 @@ from harness.errors import InterruptedRunError, SodbenchError, UnreachableError
 from harness.evidence import folder as store
 from harness.evidence import journal
 from harness.evidence.folder import RunFolder
+from harness.files import write_atomic, write_json
 from harness.interrupt import Interrupt
 from tests.synthetic.campaigns import campaign
 
@@ -66,11 +67,11 @@ def trials() -> Trials:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trials: Trials) -> RunFolder:
     made = store.create(tmp_path, "small")
-    store.write_json(made.plan, PLAN.to_json())
-    store.write_json(made.manifest, {"schema": 1, "started_utc": "2026-01-01T00:00:00+00:00"})
+    write_json(made.plan, PLAN.to_json())
+    write_json(made.manifest, {"schema": 1, "started_utc": "2026-01-01T00:00:00+00:00"})
     monkeypatch.setattr(runner, "Attempt", trials.attempt)
     monkeypatch.setattr(runner, "gather_facts", lambda _pair: {"a": {"kernel": "x"}})
-    monkeypatch.setattr(results, "write", lambda of: store.write_atomic(of.metrics_csv, b"metric\n"))
+    monkeypatch.setattr(results, "write", lambda of: write_atomic(of.metrics_csv, b"metric\n"))
     return made
 
 

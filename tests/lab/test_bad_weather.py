@@ -17,6 +17,7 @@ from harness.campaign import state
 from harness.evidence import folder as store
 from harness.evidence import journal
 from harness.evidence.folder import RunFolder
+from harness.files import read_json
 from harness.rig.lab import lab as labs
 from harness.rig.lab import machine as lab_machine
 from tests.lab.test_interruptions import count, wait_for
@@ -200,7 +201,7 @@ def test_a_client_that_goes_away_costs_its_observer_and_no_trial(lab: Lab, tmp_p
     assert "heartbeat" in failed
     resumed = lab.sodbench("resume", run.root)
     assert resumed.status == 0, resumed
-    standing = state.fold(journal.read(run.journal), plans.from_json(store.read_json(run.plan)))
+    standing = state.fold(journal.read(run.journal), plans.from_json(read_json(run.plan)))
     assert standing.counts["valid"] == 2
     table = run.metrics_csv.read_text().splitlines()
     silent = [line for line in table if line.split(",")[2] == "001-idle" and ",outage_network," in line]
@@ -226,7 +227,7 @@ def test_a_full_results_disk_loses_nothing_that_was_measured(lab: Lab, tmp_path:
         resumed = lab.sodbench("resume", store.find(disk / "r").root)
         assert resumed.status == 0, resumed
         run = store.find(disk / "r")
-        standing = state.fold(journal.read(run.journal), plans.from_json(store.read_json(run.plan)))
+        standing = state.fold(journal.read(run.journal), plans.from_json(read_json(run.plan)))
         assert [len(one.attempts) for one in standing.trials] == [1, 2]
     finally:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)

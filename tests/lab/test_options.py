@@ -17,9 +17,10 @@ import pytest
 from conftest import Lab
 from harness.clock import MonotonicClock
 from harness.evidence.journal import Event, Journal, read
-from harness.evidence.observers.contract import Record, Scene
+from harness.evidence.observers.contract import Scene
 from harness.evidence.observers.job import JobStatistics
 from harness.evidence.observers.qmp import Qmp
+from harness.evidence.record import Record
 from harness.migration import driver
 from harness.migration.options import MigrationOptions
 from harness.rig import pair as pairs

@@ -13,9 +13,9 @@ from conftest import Lab
 from harness.analysis import table as results
 from harness.campaign import plan as plans
 from harness.campaign import state
-from harness.evidence import folder as store
 from harness.evidence import journal
 from harness.evidence.folder import RunFolder
+from harness.files import read_json
 
 pytestmark = pytest.mark.lab
 
@@ -41,7 +41,7 @@ def migrations(smoke_run: RunFolder) -> pd.DataFrame:
 
 
 def test_every_trial_is_valid_and_every_migration_was_made(smoke_run: RunFolder) -> None:
-    plan = plans.from_json(store.read_json(smoke_run.plan))
+    plan = plans.from_json(read_json(smoke_run.plan))
     standing = state.fold(journal.read(smoke_run.journal), plan)
     assert standing.status == "finished"
     assert standing.counts["valid"] == 2
@@ -88,13 +88,13 @@ def test_stamps_of_machines_on_one_kernel_need_no_mapping(smoke_run: RunFolder) 
 
 
 def test_the_folder_says_what_ran_where(smoke_run: RunFolder) -> None:
-    manifest = store.read_json(smoke_run.manifest)
+    manifest = read_json(smoke_run.manifest)
     assert manifest["rig"] == "lab"
     assert manifest["accelerator"] in ("kvm", "tcg")
-    assert manifest["plan_hash"] == plans.from_json(store.read_json(smoke_run.plan)).hash
+    assert manifest["plan_hash"] == plans.from_json(read_json(smoke_run.plan)).hash
     for machine in ("a", "b", "client"):
         for when in ("before", "after"):
-            assert store.read_json(smoke_run.environment(machine, when))["kernel"]
+            assert read_json(smoke_run.environment(machine, when))["kernel"]
     check = subprocess.run(
         ["sha256sum", "--check", "--quiet", "SHA256SUMS"],
         cwd=smoke_run.root,

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.analysis import table as results
-from harness.evidence.journal import Event, Json
+from harness.evidence.journal import Event
+from harness.json_types import Json
 from tests.migration.runs import SMALL
 from tests.synthetic.evidence import ClockTruth, MigrationTruth, Truths, build, events_of, write_journal
 

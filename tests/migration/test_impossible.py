@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from harness.analysis import table as results
-from harness.evidence.journal import Event, Json
+from harness.evidence.journal import Event
+from harness.json_types import Json
 from tests.migration.runs import ONE, SMALL, edited, reason, row, value
 from tests.synthetic.evidence import ClockTruth, Truths
 

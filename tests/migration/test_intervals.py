@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from harness.analysis import table as results
 from harness.evidence.attempt import Attempt
-from harness.evidence.journal import Event, Json
+from harness.evidence.journal import Event
 from harness.evidence.metric import NotMeasured
+from harness.json_types import Json
 from harness.migration.measures.intervals import Slot, slots
 from harness.migration.measures.service import (
     application_outage,

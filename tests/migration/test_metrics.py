@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from harness.analysis import table as results
-from harness.evidence.journal import Event, Json
+from harness.evidence.journal import Event
 from harness.evidence.metric import Value
+from harness.json_types import Json
 from harness.migration.measures.transfer import wire_agreement
 from tests.migration.runs import ONE, SMALL, edited, reason, row, small, value, without
 from tests.synthetic.evidence import MigrationTruth, Truths, build

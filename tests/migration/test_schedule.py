@@ -6,11 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.campaign.model import Overlap
-from harness.campaign.plan import PlannedMigration
 from harness.clock import NS_PER_S
-from harness.evidence.journal import Event, Json
-from harness.migration.schedule import Abort, Action, Delay, Done, Fire, Skip, Wait, next_action
+from harness.evidence.journal import Event
+from harness.json_types import Json
+from harness.migration.schedule import (
+    Abort,
+    Action,
+    Delay,
+    Done,
+    Fire,
+    Overlap,
+    PlannedMigration,
+    Skip,
+    Wait,
+    next_action,
+)
 
 OPENED_S = 100.0  # the controller's clock does not start with the window
 

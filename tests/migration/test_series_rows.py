@@ -8,7 +8,7 @@ import pytest
 
 from harness.analysis import table as results
 from harness.errors import RecordError
-from harness.evidence.attempt import read_series
+from harness.evidence.reading import read_series
 from tests.migration.runs import reason, small
 
 COLUMNS = ("t_ns", "cpu_busy_s", "qemu_cpu_s")

@@ -9,11 +9,13 @@ import pytest
 
 from harness.analysis import table as results
 from harness.clock import ClockOffset
-from harness.evidence.attempt import Attempt, attempts_of
+from harness.evidence.attempt import Attempt
 from harness.evidence.clocks import Clocks
 from harness.evidence.folder import RunFolder
-from harness.evidence.journal import Event, Json
+from harness.evidence.journal import Event
 from harness.evidence.metric import NotMeasured
+from harness.evidence.reading import attempts_of
+from harness.json_types import Json
 from harness.migration.measures.switchover import pauses, switchover
 from harness.workloads.contract import Timeline
 from tests.migration.runs import ONE, SMALL, attempt_of, edited, reason, row, small, value, without

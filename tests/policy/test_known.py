@@ -9,7 +9,7 @@ import pytest
 
 from harness.attest.reasons import Reason, Tier
 from harness.clock import NS_PER_S
-from harness.evidence.journal import Json
+from harness.json_types import Json
 from harness.policy import known
 from harness.policy.fleet import Fleet
 from harness.policy.request import request

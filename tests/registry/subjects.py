@@ -6,11 +6,11 @@ import hashlib
 from dataclasses import dataclass, field
 
 from harness.attest.evidence import KeyType
+from harness.attest.identity.enrolled import Enrolment, Kind, NewKey, TpmFacts
 from harness.attest.reasons import Reason, Tier
 from harness.clock import NS_PER_S
-from harness.evidence.journal import Json
 from harness.instant import Instant
-from harness.registry.values import Enrolment, Kind, NewKey, TpmFacts
+from harness.json_types import Json
 
 NONCE = bytes(range(32))
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness.attest.reasons import Tier
-from harness.evidence.journal import Json
+from harness.json_types import Json
 from harness.registry.registry import Registry, open_registry
 from tests.registry.subjects import condemned, enrolment, key, moment, result
 from tests.registry.workers import Answer, at_once, nothing

@@ -8,23 +8,15 @@ from dataclasses import replace
 import pytest
 
 from harness.attest.evidence import RefusedError
+from harness.attest.identity.enrolled import Issued
 from harness.attest.reasons import Reason, Tier
 from harness.clock import NS_PER_S
-from harness.evidence.journal import Json
 from harness.instant import Instant
+from harness.json_types import Json
 from harness.registry.errors import RegistryError
 from harness.registry.findings import KEPT_AFTER_EXPIRY_NS
 from harness.registry.registry import Registry, open_registry
-from harness.registry.values import Issued
-from tests.registry.subjects import (
-    NONCE,
-    SteppedPresent,
-    condemned,
-    enrolment,
-    key,
-    moment,
-    result,
-)
+from tests.registry.subjects import NONCE, SteppedPresent, condemned, enrolment, key, moment, result
 
 KEY = key("tpm of host-a").name
 STATE: Mapping[str, Json] = {"clock": 2**64 - 1, "ima": None, "values": {"sha256": "00"}}

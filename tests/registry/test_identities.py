@@ -8,19 +8,11 @@ from dataclasses import replace
 import pytest
 
 from harness.attest.evidence import RefusedError
+from harness.attest.identity.enrolled import Enrolment, NewKey
 from harness.attest.reasons import Reason
 from harness.registry.errors import RegistryError
 from harness.registry.registry import Registry, open_registry
-from harness.registry.values import Enrolment, NewKey
-from tests.registry.subjects import (
-    SteppedPresent,
-    condemned,
-    enrolment,
-    key,
-    moment,
-    name,
-    result,
-)
+from tests.registry.subjects import SteppedPresent, condemned, enrolment, key, moment, name, result
 
 
 def refusal(registry: Registry, attempt: Enrolment) -> RefusedError:
@@ -91,15 +83,15 @@ def test_a_key_of_another_attester_is_refused_and_nothing_of_the_enrolment_stays
 
 
 @pytest.mark.parametrize("attester", ["", " host", "a/b", "höst", "x" * 129, "a\n", "a\x00"])
-def test_an_id_has_one_spelling(attester: str) -> None:
+def test_an_id_has_one_spelling(registry: Registry, attester: str) -> None:
     with pytest.raises(RegistryError, match="cannot name an attester"):
-        enrolment(attester, tpm="one")
+        registry.enrol(enrolment(attester, tpm="one"))
 
 
 @pytest.mark.parametrize("keys", [(), (key("one"), key("one", turn=2))], ids=["none", "two of a kind"])
-def test_an_enrolment_has_one_key_of_a_kind(keys: tuple[NewKey, ...]) -> None:
+def test_an_enrolment_has_one_key_of_a_kind(registry: Registry, keys: tuple[NewKey, ...]) -> None:
     with pytest.raises(RegistryError, match="needs an EK name and one key"):
-        replace(enrolment(), keys=keys)
+        registry.enrol(replace(enrolment(), keys=keys))
 
 
 def test_re_enrolment_gives_new_keys_ends_the_hold_and_keeps_the_history(

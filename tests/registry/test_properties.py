@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.evidence.journal import Json
+from harness.json_types import Json
 from harness.registry.errors import RegistryError
 from harness.registry.registry import Registry
 from tests.registry.subjects import SteppedPresent, moment

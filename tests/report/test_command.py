@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from harness.cli.report import report
 from harness.errors import RecordError
-from harness.evidence.folder import read_json, write_json
+from harness.files import read_json, write_json
 from tests.synthetic.evidence import Truths, build
 
 

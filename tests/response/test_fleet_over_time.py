@@ -14,17 +14,7 @@ from harness.policy.request import request
 from harness.policy.server import Server
 from harness.response.decide.cause import Cause
 from harness.response.decide.decide import Move
-from tests.response.fleets import (
-    HYPERVISOR_C,
-    OTHER_VMS_C,
-    accused,
-    good,
-    policy,
-    s,
-    server,
-    silent,
-    vm,
-)
+from tests.response.fleets import HYPERVISOR_C, OTHER_VMS_C, accused, good, policy, s, server, silent, vm
 from tests.response.simulation import Luck, World
 
 ARCHITECTURES = ("HyperWall", "HyperWall", "H-SVM", "Cell", "Bastion", "HyperSafe")

@@ -27,17 +27,7 @@ from harness.response.decide.hysteresis import (
     troubled,
     well,
 )
-from tests.response.fleets import (
-    HYPERVISOR_C,
-    OTHER_VMS_C,
-    accused,
-    good,
-    policy,
-    s,
-    server,
-    silent,
-    warned,
-)
+from tests.response.fleets import HYPERVISOR_C, OTHER_VMS_C, accused, good, policy, s, server, silent, warned
 
 POLICY = policy()  # settles in 10 s, returns after 100 s, 3 moves in 1000 s, retries after 5 s
 NEEDED = frozenset({HYPERVISOR_C})

@@ -18,7 +18,7 @@ from harness.attest.guest.continuity import Quoted
 from harness.attest.measures.timings import Span
 from harness.attest.reasons import Reason, Tier
 from harness.clock import MonotonicClock, sleep
-from harness.evidence.journal import Json
+from harness.json_types import Json
 from harness.migration.driver import Outcome
 from harness.policy.fleet import Fleet
 from harness.policy.request import Request, request

@@ -15,7 +15,7 @@ import pytest
 
 from harness.attest.reasons import Reason, Tier
 from harness.errors import GuestError
-from harness.evidence.journal import Json
+from harness.json_types import Json
 from harness.registry.registry import Registry, open_registry, sqlite_url
 from harness.response.act.prover import Arrived
 from harness.response.act.recoverer import Recoverer

@@ -12,14 +12,14 @@ import pytest
 
 from harness.attest.evidence import KeyType
 from harness.attest.examine.round import Examiner
+from harness.attest.guest.continuity import bounds
 from harness.attest.reasons import Reason, Tier
 from harness.attest.reference.files import load_policy
 from harness.attest.reference.policy import AppraisalPolicy
-from harness.campaign.run import attestation
 from harness.clock import MonotonicClock
 from harness.errors import GuestError
 from harness.evidence.journal import Journal
-from harness.evidence.observers.contract import Record
+from harness.evidence.record import Record
 from harness.interrupt import Interrupt
 from harness.policy.capability_file import load_table
 from harness.registry.places import policy_file
@@ -74,7 +74,7 @@ def test_what_the_shipped_policies_let_pass_with_a_warning_makes_no_guest_flee(
 ) -> None:
     given = load_policy(policy_file(name))
     assert given.clock_unsafe == "warn"
-    assert attestation.bounds(given).tiers == {Tier.AFFIRMING, Tier.WARNING}
+    assert bounds(given).tiers == {Tier.AFFIRMING, Tier.WARNING}
     assert servers_count(registry, tmp_path, given)
 
 
@@ -84,7 +84,7 @@ def test_destinations_and_servers_get_one_answer(
     registry: Registry, tmp_path: Path, software_tpm: str, counts: bool
 ) -> None:
     given = lab(software_tpm=software_tpm, warning_counts=counts)
-    assert (Tier.WARNING in attestation.bounds(given).tiers) is counts
+    assert (Tier.WARNING in bounds(given).tiers) is counts
     assert servers_count(registry, tmp_path, given) is counts
 
 
@@ -110,7 +110,7 @@ def warned(registry: Registry, *, counts: bool) -> Prover:
         looks,
         ("guest", guest),
         vm_uuid=UUID,
-        bounds=attestation.bounds(policy),
+        bounds=bounds(policy),
         clock=CLOCK,
         guest_warning_counts=counts,
     )

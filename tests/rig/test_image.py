@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 
 from harness import resources
-from harness.evidence.journal import Json
+from harness.json_types import Json
 from harness.rig.guest import image
 from harness.rig.host import Host
 from harness.rig.pair import GuestNetwork, Pair, load

@@ -26,7 +26,8 @@ from harness.attest.measures.line import (
     Vouched,
 )
 from harness.evidence.folder import RunFolder
-from harness.evidence.journal import Event, Json
+from harness.evidence.journal import Event
+from harness.json_types import Json
 from tests.synthetic import evidence
 from tests.synthetic.evidence import events_of, write_journal
 from tests.synthetic.truths import Layout, Truths, ns

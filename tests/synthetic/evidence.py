@@ -13,8 +13,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from harness.evidence.folder import SCHEMA_VERSION, RunFolder, write_json
-from harness.evidence.journal import Event, Json
+from harness.evidence.folder import SCHEMA_VERSION, RunFolder
+from harness.evidence.journal import Event
+from harness.files import write_json
+from harness.json_types import Json
 from tests.synthetic.load import output
 from tests.synthetic.series import write_series
 from tests.synthetic.truths import (

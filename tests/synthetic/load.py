@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from harness.analysis import table as results
-from harness.evidence.journal import Json
+from harness.json_types import Json
 from harness.workloads.contract import Line, Sample, Timeline
 from tests.synthetic.truths import Layout, ns
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from harness.evidence.folder import RunFolder
-from harness.evidence.journal import Event, Json
+from harness.evidence.journal import Event
+from harness.json_types import Json
 from tests.synthetic import evidence
 from tests.synthetic.evidence import Journalist, events_of, write_journal
 from tests.synthetic.seven import COSTS

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 
-from harness.evidence.journal import Json
+from harness.json_types import Json
 
 RTT_NS = 300_000
 PAGE_BYTES = 4096

@@ -15,6 +15,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -24,6 +25,7 @@ from harness.attest.attester.contract import (
     SAID_REASONS,
     Answer,
     Ask,
+    Attester,
     AttesterError,
     CreatedKey,
     Identity,
@@ -38,7 +40,8 @@ from harness.attest.evidence import MAX_LINE_BYTES, EkType, KeyType
 from harness.attest.reasons import Reason
 from harness.clock import Clock
 from harness.errors import UnreachableError
-from harness.evidence.journal import Json
+from harness.evidence.record import Record
+from harness.json_types import Json
 from harness.rig.host import Host
 
 _PROGRAM = (
@@ -398,3 +401,18 @@ class _Process:
             ended = False
         self._reader.join(_CLOSE_S)
         return ended
+
+
+def channel(host: Host, record: Record, stack: ExitStack) -> Attester:
+    """A standing channel to a machine's attester, closed with `stack`; it connects when it is first used.
+
+    That its program had to be started again is journalled: what it remembered is gone, and the question that
+    it ended in had no answer.
+    """
+
+    def restarted(why: str) -> None:
+        record.add("attestation", "attester.restarted", {"machine": host.role, "why": why})
+
+    opened = RemoteAttester(host, record.clock, on_restart=restarted)
+    stack.callback(opened.close)
+    return opened

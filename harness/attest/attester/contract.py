@@ -17,7 +17,7 @@ from harness.attest import evidence
 from harness.attest.evidence import Bank, Base64, EkType, Evidence, KeyType, RefusedError
 from harness.attest.reasons import Reason
 from harness.errors import SodbenchError
-from harness.evidence.journal import Json
+from harness.json_types import Json
 from harness.sentence import sentence
 
 NONCE_LIMIT_BYTES = 64

@@ -18,6 +18,7 @@ from harness.attest.reasons import Reason
 from harness.attest.reference.policy import Pcrs
 from harness.errors import RecordError
 from harness.evidence import folder as store
+from harness.files import write_json
 from harness.instant import Instant, expired
 from harness.sentence import sentence
 
@@ -62,7 +63,7 @@ def write(path: Path, asked: Asked) -> None:
         ima_from=challenge.ima_from,
         evidence=asked.answer.evidence,
     )
-    store.write_json(path, content.model_dump(mode="json"))
+    write_json(path, content.model_dump(mode="json"))
 
 
 class Issue(Protocol):

@@ -12,17 +12,17 @@ import secrets
 from harness.attest.attester.contract import Ask, Attester
 from harness.attest.evidence import Evidence, KeyType, RefusedError
 from harness.attest.examine.round import NONCE_BYTES, as_enrolled
+from harness.attest.identity.ports import Identities
 from harness.attest.reasons import Reason
 from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues
 from harness.attest.verify.question import Challenge, Question
 from harness.attest.verify.verifier import GENUINE, verify
 from harness.clock import NS_PER_S, Clock
-from harness.registry.registry import Registry
 
 
 def genuine(
     attester: Attester,
-    registry: Registry,
+    registry: Identities,
     name: str,
     *,
     key: KeyType,

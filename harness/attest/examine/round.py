@@ -14,6 +14,8 @@ from harness.attest.attester.contract import Ask, Attester, AttesterError
 from harness.attest.evidence import Evidence, KeyType, RefusedError
 from harness.attest.examine.outcome import Asked, LinkedRound, Round, Stamps
 from harness.attest.guest.binding import Linkage, Proved, host_nonce, verify_linked
+from harness.attest.identity.enrolled import KnownKey
+from harness.attest.identity.ports import Findings
 from harness.attest.reasons import Reason, tier_of
 from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues
 from harness.attest.result import AttestationResult
@@ -22,9 +24,7 @@ from harness.attest.verify.memory import Memory
 from harness.attest.verify.question import Challenge, EnrolledKey, Question, ima_from
 from harness.attest.verify.verifier import Verification, verify
 from harness.clock import NS_PER_S, Clock
-from harness.evidence.journal import Json
-from harness.registry.registry import Registry
-from harness.registry.values import KnownKey
+from harness.json_types import Json
 
 NONCE_BYTES = 32
 
@@ -52,7 +52,7 @@ class Examiner:
 
     def __init__(
         self,
-        registry: Registry,
+        registry: Findings,
         policy_for: Callable[[str], AppraisalPolicy],
         reference_for: Callable[[str], ReferenceValues],
         clock: Clock,

@@ -10,10 +10,12 @@ a clock, and where clocks cannot tell the order of two moments the answer is no.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from harness.attest.evidence import RefusedError
-from harness.attest.reasons import Reason, Tier, tier_of
+from harness.attest.reasons import Reason, Tier, tier_of, trusted
+from harness.attest.reference.policy import AppraisalPolicy
 from harness.attest.tpm.structures import ClockInfo
 from harness.clock import NS_PER_S
 
@@ -305,3 +307,14 @@ def _still_good(move: Move, arrived: Quoted, policy: ContinuityPolicy) -> None:
         raise RefusedError(
             Reason.QUOTED_BEFORE_MOVE, f"the second quote of {arrived.host} may be from before the arrival"
         )
+
+
+def bounds(policy: AppraisalPolicy, max_window_s: float = math.inf) -> ContinuityPolicy:
+    """What a destination that is judged by `policy` must be, and how old its evidence may be when used.
+
+    Args:
+        policy: The appraisal policy of hosts.
+        max_window_s: What a response policy allows at most; the shorter of the two windows holds.
+    """
+    tiers = frozenset(tier for tier in Tier if trusted(tier, warning_counts=policy.warning_counts))
+    return ContinuityPolicy(max_window_s=min(policy.max_window_s, max_window_s), tiers=tiers)

@@ -19,14 +19,14 @@ from harness.attest.attester.contract import Ask, Attester, AttesterError, Ident
 from harness.attest.evidence import EkType, Evidence, KeyType, RefusedError
 from harness.attest.identity.authorities import NOBODY, Authorities
 from harness.attest.identity.endorsement import Endorsement, check, pinned, split
+from harness.attest.identity.enrolled import Attester as Record
+from harness.attest.identity.enrolled import Enrolment, Kind, NewKey, TpmFacts
+from harness.attest.identity.ports import Identities
 from harness.attest.reasons import Reason
 from harness.attest.tpm import structures
 from harness.attest.tpm.credential import SECRET_BYTES, make_credential
 from harness.attest.tpm.keys import AttestationKey
 from harness.clock import NS_PER_S, Clock
-from harness.registry.registry import Registry
-from harness.registry.values import Attester as Record
-from harness.registry.values import Enrolment, Kind, NewKey, TpmFacts
 
 KEYS: tuple[KeyType, ...] = ("ecc-p256", "rsa-2048")
 _NONCE_BYTES = 32
@@ -91,7 +91,7 @@ class _Watch:
         self.last_ns = now_ns
 
 
-def enrol(attester: Attester, registry: Registry, request: Request, clock: Clock) -> Enrolled:
+def enrol(attester: Attester, registry: Identities, request: Request, clock: Clock) -> Enrolled:
     """Enrol the machine behind `attester` as `request` says.
 
     Keys are made only for a TPM that may have the id, for they replace what the machine had before.
@@ -126,7 +126,7 @@ def enrol(attester: Attester, registry: Registry, request: Request, clock: Clock
     return Enrolled(record=record, endorsement=endorsement, phases=tuple(watch.phases))
 
 
-def _now(registry: Registry) -> datetime:
+def _now(registry: Identities) -> datetime:
     return datetime.fromtimestamp(registry.now().realtime_ns / NS_PER_S, tz=UTC)
 
 
@@ -159,7 +159,7 @@ def _endorsed(identity: Identity, request: Request, now: datetime) -> tuple[EkTy
     return request.ek, endorsement
 
 
-def _check_free(registry: Registry, request: Request, ek_name: bytes) -> None:
+def _check_free(registry: Identities, request: Request, ek_name: bytes) -> None:
     """Refuse early what the registry would refuse: new keys take the place of those that are enrolled."""
     known = {one.id: one for one in registry.attesters()}
     mine = known.get(request.name)

@@ -14,8 +14,8 @@ from harness.attest.measures.line import Attestation
 from harness.attest.measures.timings import Exchange, Span, Timing
 from harness.clock import NS_PER_S
 from harness.evidence.attempt import Attempt
-from harness.evidence.journal import Json
 from harness.evidence.metric import NotMeasured
+from harness.json_types import Json
 
 COLUMNS: Mapping[str, tuple[str, str]] = {
     "campaign": ("string", "The campaign's name."),

@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 from harness.attest.monitor.kinds.contract import Observation
 from harness.attest.reasons import BELIEVED, Reason, Tier, tier_of
 from harness.clock import NS_PER_S
-from harness.evidence.journal import Json
+from harness.json_types import Json
 
 ChangeKind: TypeAlias = Literal["tier", "recovered", "silent", "failed", "property", "missed"]
 """What changed: the verdict; the verdict, back after there was none; nothing was heard in time; the look or

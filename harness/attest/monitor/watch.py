@@ -14,7 +14,7 @@ from typing import Protocol
 from harness.attest.monitor.kinds.contract import TRUST_EVIDENCE, Monitor, Observation
 from harness.attest.monitor.standing import Change, Listener
 from harness.attest.reasons import BELIEVED, Reason
-from harness.evidence.journal import Json
+from harness.json_types import Json
 
 TRUST_TIER = "trust_tier"
 """The server property that follows every change of the verdict, silence included."""

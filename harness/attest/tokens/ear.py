@@ -22,7 +22,7 @@ from harness.attest.evidence import RefusedError
 from harness.attest.reasons import GRAVITY, Reason, Tier
 from harness.attest.result import AttestationResult, worst
 from harness.clock import NS_PER_S
-from harness.evidence.journal import Json
+from harness.json_types import Json
 from harness.sentence import sentence
 
 PROFILE: Final = "tag:ietf.org,2026:rats/ear#04"

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from harness import disk
 from harness.errors import PrerequisiteError
-from harness.evidence import folder as store
+from harness.files import write_atomic
 
 
 def public_file(path: Path) -> Path:
@@ -50,7 +50,7 @@ def signing_key(path: Path) -> ec.EllipticCurvePrivateKey:
         ) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise PrerequisiteError("the verifier's key is not one on P-256", where=str(path))
-    store.write_atomic(
+    write_atomic(
         public_file(path), key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     )
     return key

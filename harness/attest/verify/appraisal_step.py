@@ -19,7 +19,7 @@ from harness.attest.reference.policy import IMA_PCR
 from harness.attest.result import AFFIRMED, vector_of
 from harness.attest.verify.memory import Finding
 from harness.attest.verify.quote_steps import Work
-from harness.evidence.journal import Json
+from harness.json_types import Json
 
 PCR_VALUES: Final = "pcr-values"
 EVENT_LOG: Final = "event-log"

@@ -17,7 +17,7 @@ from harness.attest.logs.ima import ImaState
 from harness.attest.reasons import Reason
 from harness.attest.tpm.structures import ClockInfo
 from harness.errors import RecordError
-from harness.evidence.journal import Json
+from harness.json_types import Json
 from harness.sentence import sentence
 
 

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.attest.options import Attest
 from harness.attest.reference.files import load_policy, load_reference
 from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues, contradictions
-from harness.campaign.model import Attest
 from harness.errors import PrerequisiteError
-from harness.evidence import folder as store
 from harness.evidence.folder import RunFolder
+from harness.files import write_atomic
 from harness.registry import places
 from harness.registry.registry import Registry
 from harness.rig.pair import HOSTS
@@ -94,7 +94,7 @@ def keep(run: RunFolder, files: Mapping[str, Path]) -> None:
         StorageError: They cannot be written.
     """
     for name, path in files.items():
-        store.write_atomic(run.attestation / name, path.read_bytes())
+        write_atomic(run.attestation / name, path.read_bytes())
 
 
 def kept(run: RunFolder) -> Equipment:

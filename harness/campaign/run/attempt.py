@@ -20,17 +20,18 @@ from harness.campaign.run.window import Window
 from harness.clock import NS_PER_S, ClockOffset
 from harness.errors import InterruptedRunError, SodbenchError, StorageError, WorkloadError
 from harness.evidence import verdict
-from harness.evidence.journal import Json
 from harness.evidence.observers import clocks
-from harness.evidence.observers.contract import Observer, Record, Scene
+from harness.evidence.observers.contract import Observer, Scene
 from harness.evidence.observers.heartbeat import Heartbeat
 from harness.evidence.observers.job import JobStatistics
 from harness.evidence.observers.output import Output
 from harness.evidence.observers.qmp import Qmp
 from harness.evidence.observers.sampler import Sampler
 from harness.evidence.observers.wire import Wire
+from harness.evidence.record import Record
 from harness.evidence.verdict import Judgement
 from harness.interrupt import Interrupt
+from harness.json_types import Json
 from harness.migration.flight import Flights
 from harness.rig.guest import domain, snapshot
 from harness.rig.host import CommandError, Host

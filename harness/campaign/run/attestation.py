@@ -7,33 +7,31 @@ before the run, by somebody who decided to.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from harness.attest.attester.channel import RemoteAttester
+from harness.attest.attester.channel import channel
 from harness.attest.attester.contract import Attester
 from harness.attest.evidence import RefusedError
 from harness.attest.examine.round import Examiner
-from harness.attest.guest.continuity import ContinuityPolicy
+from harness.attest.guest.continuity import bounds
 from harness.attest.identity import authorities, enrolment
+from harness.attest.identity.enrolled import Attester as Identity
 from harness.attest.measures import line as lines
-from harness.attest.reasons import Reason, Tier, trusted
+from harness.attest.options import Attest
+from harness.attest.reasons import Reason
 from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues
 from harness.attest.tpm import structures
-from harness.campaign.model import Attest
 from harness.campaign.plan import Trial
 from harness.campaign.run.appraisal_files import GUEST, Equipment
 from harness.campaign.run.attestation_observer import Attestation, Sitting, Subject
 from harness.errors import SodbenchError
-from harness.evidence.journal import Json
-from harness.evidence.observers.contract import Record
+from harness.evidence.record import Record
+from harness.json_types import Json
 from harness.registry.registry import Registry
-from harness.registry.values import Attester as Identity
 from harness.response.policy import ResponsePolicy
 from harness.rig.guest.domain import START, GuestSpec
-from harness.rig.host import Host
 from harness.rig.session import Rig
 
 _PREFIX = "guest:"
@@ -90,21 +88,6 @@ def observer(
         )
 
 
-def channel(host: Host, record: Record, stack: ExitStack) -> Attester:
-    """A standing channel to a machine's attester, closed with `stack`; it connects when it is first used.
-
-    That its program had to be started again is journalled: what it remembered is gone, and the question that
-    it ended in had no answer.
-    """
-
-    def restarted(why: str) -> None:
-        record.add("attestation", "attester.restarted", {"machine": host.role, "why": why})
-
-    opened = RemoteAttester(host, record.clock, on_restart=restarted)
-    stack.callback(opened.close)
-    return opened
-
-
 def guest_name(attending: Attending, record: Record) -> str:
     """What the guest of this attempt is called in the registry."""
     return f"{_PREFIX}{attending.run}:{record.trial}:{record.attempt}"
@@ -153,17 +136,6 @@ def examiner(attending: Attending, names: Mapping[str, str], record: Record) -> 
         return attending.equipment.references[roles[name]]
 
     return Examiner(attending.registry, policy_for, reference_for, record.clock)
-
-
-def bounds(policy: AppraisalPolicy, max_window_s: float = math.inf) -> ContinuityPolicy:
-    """What a destination that is judged by `policy` must be, and how old its evidence may be when used.
-
-    Args:
-        policy: The appraisal policy of hosts.
-        max_window_s: What a response policy allows at most; the shorter of the two windows holds.
-    """
-    tiers = frozenset(tier for tier in Tier if trusted(tier, warning_counts=policy.warning_counts))
-    return ContinuityPolicy(max_window_s=min(policy.max_window_s, max_window_s), tiers=tiers)
 
 
 def _subjects(

@@ -20,11 +20,13 @@ from harness.attest.guest import history
 from harness.attest.guest.continuity import ContinuityPolicy, Destination, Move, Quoted, Sighting, check
 from harness.attest.measures import line as lines
 from harness.attest.measures import transcript
-from harness.campaign.model import Attest
-from harness.campaign.plan import PlannedMigration
+from harness.attest.options import Attest
 from harness.clock import NS_PER_S, Clock
-from harness.evidence.journal import Event, Json
-from harness.evidence.observers.contract import Record, Scene, Series
+from harness.evidence.journal import Event
+from harness.evidence.observers.contract import Scene
+from harness.evidence.record import Record, Series
+from harness.json_types import Json
+from harness.migration.schedule import PlannedMigration
 from harness.registry.registry import Registry
 from harness.rig.guest.domain import START
 

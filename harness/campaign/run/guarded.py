@@ -18,9 +18,9 @@ from harness.campaign.scenarios.injector import Provoker
 from harness.campaign.scenarios.scenarios import COUNTER, Provocation, Stage, of_scenario
 from harness.clock import NS_PER_S, Clock
 from harness.errors import GuestError
-from harness.evidence.journal import Json
-from harness.evidence.observers.contract import Record
+from harness.evidence.record import Record
 from harness.interrupt import Interrupt
+from harness.json_types import Json
 from harness.migration.flight import Flights
 from harness.policy.capability_file import load_table
 from harness.policy.request import Request, request

@@ -39,9 +39,11 @@ from harness.errors import (
 from harness.evidence import folder as store
 from harness.evidence import journal, seal
 from harness.evidence.folder import RunFolder
-from harness.evidence.journal import Event, Journal, Json
-from harness.evidence.observers.contract import Record
+from harness.evidence.journal import Event, Journal
+from harness.evidence.record import Record
+from harness.files import read_json, write_atomic, write_json
 from harness.interrupt import Interrupt
+from harness.json_types import Json
 from harness.registry.registry import Registry, open_registry
 from harness.response import policy_file
 from harness.rig.pair import HOSTS, Pair
@@ -77,12 +79,12 @@ def begin(root: Path, plan: Plan, rig: Rig, provenance: Provenance) -> RunFolder
     files = _require_attestation(plan, rig, provenance)
     run = store.create(root, plan.campaign)
     _need_space(run.root, plan, rig)
-    store.write_atomic(run.campaign, provenance.campaign_text)
-    store.write_json(run.plan, plan.to_json())
+    write_atomic(run.campaign, provenance.campaign_text)
+    write_json(run.plan, plan.to_json())
     appraisal_files.keep(run, files)
-    store.write_json(run.manifest, _manifest(run, plan, rig, provenance))
+    write_json(run.manifest, _manifest(run, plan, rig, provenance))
     _write_facts(run, facts, "before")
-    store.write_json(run.environment("guest", "before"), rig.image)
+    write_json(run.environment("guest", "before"), rig.image)
     return run
 
 
@@ -177,7 +179,7 @@ def _manifest(run: RunFolder, plan: Plan, rig: Rig, provenance: Provenance) -> d
 
 def _write_facts(run: RunFolder, facts: Mapping[str, Mapping[str, Json]], when: str) -> None:
     for role, values in facts.items():
-        store.write_json(run.environment(role, when), values)
+        write_json(run.environment(role, when), values)
 
 
 def carry_out(
@@ -202,7 +204,7 @@ def carry_out(
         UnreachableError: A machine is gone; what was finished is kept.
         StorageError: The results disk is full; what was finished is kept.
     """
-    plan = plans.from_json(store.read_json(run.plan), where=str(run.plan))
+    plan = plans.from_json(read_json(run.plan), where=str(run.plan))
     with seal.held(run):
         seal.reopen(run)
         try:
@@ -234,7 +236,7 @@ def end(run: RunFolder, clock: Clock) -> state.RunState:
         RigLockedError: Another process carries this run out.
         StorageError: The results cannot be written.
     """
-    plan = plans.from_json(store.read_json(run.plan), where=str(run.plan))
+    plan = plans.from_json(read_json(run.plan), where=str(run.plan))
     with seal.held(run):
         sealed = seal.require(run)
         if sealed and run.metrics_parquet.exists():
@@ -332,7 +334,7 @@ def conclude(run: RunFolder) -> state.RunState:
         RecordError: A file cannot be read.
         StorageError: The sums or the metrics cannot be written.
     """
-    plan = plans.from_json(store.read_json(run.plan), where=str(run.plan))
+    plan = plans.from_json(read_json(run.plan), where=str(run.plan))
     if not seal.is_sealed(run):
         seal.close(run)
     results.write(run)

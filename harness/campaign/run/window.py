@@ -10,9 +10,9 @@ from typing import assert_never
 
 from harness.campaign.plan import Plan, Trial
 from harness.clock import NS_PER_S
-from harness.evidence.journal import Json
-from harness.evidence.observers.contract import Record
+from harness.evidence.record import Record
 from harness.interrupt import Interrupt
+from harness.json_types import Json
 from harness.migration.flight import Flights
 from harness.migration.schedule import Abort, Action, Delay, Done, Fire, Skip, Wait, next_action
 

@@ -21,7 +21,7 @@ from harness.campaign.model import Scenario
 from harness.campaign.scenarios.injector import Moment, Provoker
 from harness.clock import Clock
 from harness.errors import PrerequisiteError
-from harness.evidence.journal import Json
+from harness.json_types import Json
 from harness.policy.known import WITHDRAWN
 from harness.policy.request import Request, request
 from harness.policy.threats import CELLS

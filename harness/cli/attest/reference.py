@@ -76,7 +76,7 @@ def _keep(values: ReferenceValues, place: Path, *, add: bool) -> None:
     from harness.attest.reference.files import MAX_REFERENCE_CHARS, load_reference  # noqa: PLC0415
     from harness.attest.reference.values import merge, to_yaml  # noqa: PLC0415
     from harness.errors import StorageError  # noqa: PLC0415
-    from harness.evidence import folder as store  # noqa: PLC0415
+    from harness.files import write_atomic  # noqa: PLC0415
 
     whole = merge(load_reference(place), values) if add and place.exists() else values
     text = to_yaml(whole)
@@ -87,7 +87,7 @@ def _keep(values: ReferenceValues, place: Path, *, add: bool) -> None:
             why=f"{len(text)} characters; a file of more than {MAX_REFERENCE_CHARS} is not read back",
             remedy="let IMA measure less, or record without --add; nothing was written",
         )
-    store.write_atomic(place, text.encode())
+    write_atomic(place, text.encode())
 
 
 def _of_host(

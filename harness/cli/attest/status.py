@@ -12,9 +12,10 @@ from harness.cli.attest.inputs import Json, RegistryUrl
 from harness.cli.terminal import Output, Styled
 
 if TYPE_CHECKING:
+    from harness.attest.identity.enrolled import Attester
     from harness.instant import Instant
     from harness.registry.registry import Registry
-    from harness.registry.values import Attester, StoredResult
+    from harness.registry.values import StoredResult
 
 _STYLES = {"affirming": "green", "warning": "yellow"}
 

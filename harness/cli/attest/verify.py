@@ -174,7 +174,7 @@ def _write_tokens(rounds: Sequence[Round], path: Path) -> None:
     from harness import __version__  # noqa: PLC0415
     from harness.attest.tokens import ear, signing_key  # noqa: PLC0415
     from harness.clock import NS_PER_S, realtime_ns  # noqa: PLC0415
-    from harness.evidence import folder as store  # noqa: PLC0415
+    from harness.files import write_atomic  # noqa: PLC0415
     from harness.registry import places  # noqa: PLC0415
 
     place = places.signing_key_file()
@@ -182,7 +182,7 @@ def _write_tokens(rounds: Sequence[Round], path: Path) -> None:
     who = ear.VerifierId(developer="sodbench", build=__version__)
     now_s = realtime_ns() // NS_PER_S
     tokens = [ear.encode(one.result, key=key, verifier_id=who, issued_at_s=now_s) for one in rounds]
-    store.write_atomic(path, "".join(f"{token}\n" for token in tokens).encode())
+    write_atomic(path, "".join(f"{token}\n" for token in tokens).encode())
     Output(error=True).say(
         f"{path}: {len(tokens)} signed; the key to check them with: {signing_key.public_file(place)}"
     )

@@ -49,7 +49,7 @@ def watch(
     from harness.clock import NS_PER_S, MonotonicClock  # noqa: PLC0415
     from harness.evidence import folder as store  # noqa: PLC0415
     from harness.evidence.journal import Event, Journal  # noqa: PLC0415
-    from harness.evidence.observers.contract import Record  # noqa: PLC0415
+    from harness.evidence.record import Record  # noqa: PLC0415
     from harness.interrupt import Interrupt, on_signals  # noqa: PLC0415
     from harness.response.service import Service  # noqa: PLC0415
     from harness.rig.pair import load  # noqa: PLC0415

@@ -150,8 +150,8 @@ def cells(named: Sequence[str]) -> frozenset[Cell]:
     Raises:
         UsageError: There is none of that name.
     """
+    from harness.nearest import nearest  # noqa: PLC0415
     from harness.policy.threats import CELLS, COLUMNS, Entity  # noqa: PLC0415
-    from harness.yaml_model import nearest  # noqa: PLC0415
 
     known = (*COLUMNS, *Entity)
     for name in named:

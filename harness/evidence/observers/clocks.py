@@ -15,7 +15,7 @@ from pathlib import Path
 
 from harness.clock import NS_PER_S, Clock, ClockOffset, realtime_ns
 from harness.errors import UnreachableError
-from harness.evidence.observers.contract import Record
+from harness.evidence.record import Record
 from harness.rig.host import Host
 
 PROGRAM = Path(__file__).with_name("clocks_probe.py")

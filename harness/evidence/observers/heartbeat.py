@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.evidence.observers.contract import Record, Scene
+from harness.evidence.observers.contract import Scene
 from harness.evidence.observers.remote import RemoteSeries
+from harness.evidence.record import Record
 
 PROGRAM = Path(__file__).with_name("heartbeat_probe.py")
 FILE = "heartbeat.csv"

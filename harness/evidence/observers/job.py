@@ -16,8 +16,9 @@ from contextlib import contextmanager
 import libvirt
 import libvirt_qemu
 
-from harness.evidence.journal import Json
-from harness.evidence.observers.contract import Record, Scene
+from harness.evidence.observers.contract import Scene
+from harness.evidence.record import Record
+from harness.json_types import Json
 from harness.rig.guest.domain import DOMAIN
 
 PERIOD_S = 0.2

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.clock import NS_PER_S
-from harness.evidence.observers.contract import Record, Series
+from harness.evidence.record import Record, Series
 from harness.rig.host import Channel, Host
 from harness.workloads.contract import Line, Process
 from harness.workloads.generators import marks

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 from harness.errors import SodbenchError
-from harness.evidence.observers.contract import Record, Series
+from harness.evidence.record import Record, Series
 from harness.rig.host import Channel, Host
 
 _START_LIMIT_S = 15.0

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import psutil
 
-from harness.evidence.observers.contract import Record, Scene, Series
+from harness.evidence.observers.contract import Scene
 from harness.evidence.observers.remote import RemoteSeries
+from harness.evidence.record import Record, Series
 
 PROGRAM = Path(__file__).with_name("sampler_probe.py")
 PERIOD_S = 1.0

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.evidence.attempt import Migration, number
-from harness.evidence.journal import Json
 from harness.evidence.metric import NotMeasured, Value
+from harness.json_types import Json
 
 TOLERANCE = 0.05
 """Wire bytes and hypervisor bytes of a plain TCP migration agree within this; more needs an explanation."""

@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
-from harness.evidence.journal import Json
 from harness.instant import Instant
+from harness.json_types import Json
 from harness.registry.audit import check as audit_check
 from harness.registry.audit import export as audit_export
 from harness.registry.audit import log as audit_log

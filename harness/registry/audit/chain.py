@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.errors import SodbenchError
-from harness.evidence.journal import Json
 from harness.instant import Instant
+from harness.json_types import Json
 
 GENESIS = "genesis"
 """The kind of the first entry; it says what the registry held before the chain."""

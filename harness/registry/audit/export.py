@@ -10,8 +10,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from harness.evidence.journal import Json
 from harness.instant import Instant
+from harness.json_types import Json
 from harness.registry.audit.chain import AuditEntry, AuditError, AuditHead, Chain, as_json, canonical
 
 FORMAT = "sodbench-audit-1"

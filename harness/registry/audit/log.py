@@ -13,8 +13,8 @@ from typing import cast
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
-from harness.evidence.journal import Json
 from harness.instant import Instant
+from harness.json_types import Json
 from harness.registry.audit import rows as audit_rows
 from harness.registry.audit.chain import GENESIS, AuditEntry, AuditHead, canonical, linked
 from harness.registry.errors import RegistryError

@@ -17,7 +17,7 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.orm import Session
 from sqlalchemy.types import NullType
 
-from harness.evidence.journal import Json
+from harness.json_types import Json
 from harness.registry.audit.chain import canonical, sha256
 from harness.registry.models import Base
 

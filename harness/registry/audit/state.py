@@ -15,8 +15,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
-from harness.evidence.journal import Json
 from harness.instant import Instant
+from harness.json_types import Json
 from harness.registry.audit.chain import AuditError, AuditHead, wrong
 from harness.registry.models import (
     AttesterRow,

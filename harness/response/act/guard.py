@@ -9,15 +9,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
+from harness.attest.attester.channel import channel
 from harness.attest.attester.contract import Attester
 from harness.attest.evidence import KeyType
 from harness.attest.examine.round import Examiner
+from harness.attest.guest.continuity import bounds
 from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues
-from harness.campaign.run import attestation
 from harness.clock import Clock
-from harness.evidence.journal import Json
-from harness.evidence.observers.contract import Record
+from harness.evidence.record import Record
 from harness.interrupt import Interrupt
+from harness.json_types import Json
 from harness.migration.flight import Flights
 from harness.policy.capability import Table
 from harness.policy.request import Request
@@ -127,7 +128,7 @@ class Guard:
         )
         with ExitStack() as stack:
             machines = {**self._rig.hosts, "guest": self._rig.guest}
-            attesters = {role: attestation.channel(host, record, stack) for role, host in machines.items()}
+            attesters = {role: channel(host, record, stack) for role, host in machines.items()}
             watched = [
                 Watched(name=role, attester=attesters[role], monitors=terms.monitors[role])
                 for role in self._rig.hosts
@@ -160,7 +161,7 @@ class Guard:
             tower.looks,
             (self.terms.vm, tower.attesters["guest"]),
             vm_uuid=vm_uuid,
-            bounds=attestation.bounds(self.terms.policies["a"], self.terms.response.max_window_s),
+            bounds=bounds(self.terms.policies["a"], self.terms.response.max_window_s),
             clock=self.clock,
             guest_warning_counts=self.terms.policies["guest"].warning_counts,
         )

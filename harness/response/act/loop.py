@@ -16,7 +16,7 @@ from typing import Protocol
 
 from harness.attest.reasons import Tier, trusted
 from harness.clock import NS_PER_S, Clock
-from harness.evidence.journal import Json
+from harness.json_types import Json
 from harness.policy.fleet import Fleet
 from harness.policy.validation import satisfied
 from harness.registry.values import Placement

@@ -13,7 +13,7 @@ import libvirt
 
 from harness.clock import Clock
 from harness.errors import GuestError
-from harness.evidence.observers.contract import Record
+from harness.evidence.record import Record
 from harness.migration.driver import Outcome
 from harness.migration.flight import Flights
 from harness.response.act.responder import Moved, Tell

@@ -17,7 +17,7 @@ import libvirt
 
 from harness.clock import NS_PER_S, Clock
 from harness.errors import GuestError
-from harness.evidence.journal import Json
+from harness.json_types import Json
 from harness.registry.registry import Registry
 from harness.registry.responses import StoredResponse
 from harness.response.act.prover import Prover

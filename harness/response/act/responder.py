@@ -15,7 +15,7 @@ from typing import Protocol
 from harness.attest.guest.continuity import Quoted
 from harness.attest.measures.timings import Span
 from harness.clock import NS_PER_S, Clock
-from harness.evidence.journal import Json
+from harness.json_types import Json
 from harness.migration.driver import Outcome
 from harness.registry.registry import Registry
 from harness.response.act.arriving import Arriving

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.evidence.attempt import Attempt, Migration, migration_number, number
-from harness.evidence.journal import Event, Json
+from harness.evidence.journal import Event
 from harness.evidence.metric import NotApplicable, NotMeasured
+from harness.json_types import Json
 
 OBSERVER = "response"
 """Who says so in the journal."""

@@ -10,8 +10,8 @@ import json
 from collections.abc import Iterator, Mapping
 
 from harness.evidence.attempt import Attempt, Migration, number, seconds
-from harness.evidence.journal import Json
 from harness.evidence.metric import Metric, NotMeasured, Value
+from harness.json_types import Json
 from harness.migration.measures import metrics as migration_metrics
 from harness.response.measures.evidence import Response, names, responses
 from harness.response.measures.metrics import EVERY, measure

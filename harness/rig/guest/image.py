@@ -15,7 +15,7 @@ from pathlib import Path
 
 from harness import resources
 from harness.errors import GuestError, PrerequisiteError
-from harness.evidence.journal import Json
+from harness.json_types import Json
 from harness.rig.host import Host
 from harness.rig.pair import Pair
 from harness.rig.provision import Progress, play

@@ -23,7 +23,7 @@ from ruamel.yaml import YAML
 
 from harness.clock import sleep
 from harness.errors import PrerequisiteError, ProvisionError
-from harness.evidence.journal import Json
+from harness.json_types import Json
 from harness.rig import ready
 from harness.rig.lab import machine as lab_machine
 from harness.rig.lab import network

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from ruamel.yaml import YAML
 
 from harness.errors import CampaignError
-from harness.evidence.journal import Json
+from harness.json_types import Json
 from harness.yaml_model import refusal, validated
 from harness.yaml_source import Source, parse, read_text
 

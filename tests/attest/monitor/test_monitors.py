@@ -18,7 +18,7 @@ from harness.attest.monitor.kinds.tpm import TpmMonitor
 from harness.attest.reasons import Reason, Tier
 from harness.attest.result import AttestationResult
 from harness.errors import PrerequisiteError, UsageError
-from harness.evidence.journal import Json
+from harness.json_types import Json
 
 GOOD = Examined(
     tier=Tier.AFFIRMING, reason=Reason.ACCEPTED, detail="", generated_ns=5, expires_ns=50, boot="reset 3"

@@ -12,14 +12,15 @@ from harness.attest.evidence import Evidence
 from harness.attest.examine.round import Examiner
 from harness.attest.guest.continuity import ContinuityPolicy, Sighting
 from harness.attest.measures import line as lines
+from harness.attest.options import Attest
 from harness.attest.reasons import Reason
 from harness.attest.tpm.structures import ClockInfo
-from harness.campaign.model import Attest
-from harness.campaign.plan import PlannedMigration
 from harness.campaign.run.attestation_observer import Attestation, Sitting, Subject
 from harness.clock import NS_PER_S, MonotonicClock
 from harness.evidence.journal import Event, Journal, read
-from harness.evidence.observers.contract import Record, Scene
+from harness.evidence.observers.contract import Scene
+from harness.evidence.record import Record
+from harness.migration.schedule import PlannedMigration
 from harness.registry.registry import Registry, open_registry, sqlite_url
 from tests.attest.attesters import GOOD, POLICY, UUID, SoftwareAttester, enrol
 from tests.attest.software_tpm import SoftwareTpm

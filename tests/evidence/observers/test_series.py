@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import StorageError
-from harness.evidence.observers.contract import Series
+from harness.evidence.record import Series
 
 
 def test_rows_are_on_disk_as_they_come(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from harness.attest.reasons import Reason, Tier
 if TYPE_CHECKING:
     from harness.attest.attester.contract import Properties
     from harness.attest.result import AttestationResult
-    from harness.evidence.journal import Json
+    from harness.json_types import Json
 
 ARCHITECTURE_TYPE = "architecture_type"
 """The server property that is recorded once a boot (Security on Demand, section IV)."""

@@ -14,7 +14,7 @@ from typing import ClassVar
 from harness.attest.evidence import RefusedError
 from harness.attest.monitor.kinds.contract import ARCHITECTURE_TYPE, Means, Observation
 from harness.attest.reasons import Reason, Tier
-from harness.evidence.journal import Json
+from harness.json_types import Json
 
 
 class HyperwallMonitor:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from harness.attest.monitor.kinds.contract import ARCHITECTURE_TYPE, Means, Observation
-from harness.evidence.journal import Json
+from harness.json_types import Json
 
 
 class TpmMonitor:

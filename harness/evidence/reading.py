@@ -1,0 +1,131 @@
+"""Reads finished attempts from a run's folder: events, clocks, series and the workload's output.
+
+Reading never judges: what is missing or damaged is kept as the reason why.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from harness.errors import RecordError
+from harness.evidence import journal
+from harness.evidence.attempt import Attempt, _require_whole_rows
+from harness.evidence.clocks import Clocks
+from harness.evidence.folder import RunFolder
+from harness.evidence.journal import Event
+from harness.evidence.metric import NotMeasured
+from harness.json_types import Json
+from harness.workloads.contract import Line, Timeline
+
+SERIES: Mapping[str, tuple[str, ...]] = {
+    "heartbeat.csv": ("seq", "sent_ns", "received_ns"),
+    "wire-a.csv": ("t_ns", "out_bytes", "out_packets", "in_bytes", "in_packets"),
+    "wire-b.csv": ("t_ns", "out_bytes", "out_packets", "in_bytes", "in_packets"),
+    "host-a.csv": ("t_ns", "cpu_busy_s", "qemu_cpu_s"),
+    "host-b.csv": ("t_ns", "cpu_busy_s", "qemu_cpu_s"),
+    "controller.csv": ("t_ns", "cpu_self_s"),
+}
+"""The series of an attempt and the columns that metrics need of each (docs/journal.md)."""
+
+
+Parse = Callable[[str, Mapping[str, Json], Sequence[Line]], Timeline]
+"""A workload's name and its stored lines to its timeline; raises NotMeasured for an unknown workload."""
+
+
+def attempts(run: RunFolder, parse: Parse) -> Iterator[Attempt]:
+    """Every finished attempt of the run, in order, each with its series.
+
+    Raises:
+        RecordError: The journal cannot be read or is damaged.
+    """
+    return attempts_of(journal.read(run.journal), run, parse)
+
+
+def attempts_of(events: Sequence[Event], run: RunFolder, parse: Parse) -> Iterator[Attempt]:
+    """The same for events already read; only with ``attempt.finished`` does an attempt count."""
+    for finish in events:
+        if finish.kind == "attempt.finished" and finish.trial is not None and finish.attempt is not None:
+            yield _attempt(events, finish, run.attempt(finish.trial, finish.attempt), parse)
+
+
+def _attempt(events: Sequence[Event], finish: Event, folder: Path, parse: Parse) -> Attempt:
+    trial, attempt = str(finish.trial), int(finish.attempt or 0)
+    own = tuple(event for event in events if (event.trial, event.attempt) == (trial, attempt))
+    series, unread = _series(folder)
+    workload = next((event.data.get("workload") for event in own if event.kind == "attempt.started"), None)
+    chosen = next((event.data.get("options") for event in own if event.kind == "workload.started"), None)
+    options = chosen if isinstance(chosen, Mapping) else {}
+    return Attempt(
+        trial=trial,
+        attempt=attempt,
+        events=own,
+        clocks=Clocks.of(events, finish),
+        series=series,
+        unread=unread,
+        timeline=_timeline(folder / "workload.log", str(workload), options, parse),
+    )
+
+
+def _series(folder: Path) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
+    series: dict[str, pd.DataFrame] = {}
+    unread: dict[str, str] = {}
+    for name, columns in SERIES.items():
+        try:
+            series[name] = read_series(folder / name, columns)
+        except RecordError as error:
+            # The name alone, with the line where there is one: a reason does not change where the run lies.
+            unread[name] = f"{Path(error.where or name).name}: {error.what}: {error.why}"
+    return series, unread
+
+
+def read_series(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """The rows of a series file; a torn last line is left out, an empty field is missing.
+
+    Raises:
+        RecordError: The file is missing, damaged, or lacks one of `columns`; a row has too few fields or too
+            many, and its line is named.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        whole = text[: text.rfind("\n") + 1]
+        _require_whole_rows(path, whole)
+        # Nullable integers: a float64 would round stamps of a clock that has run for a hundred days.
+        types = {name: "float64" if name.endswith("_s") else "Int64" for name in columns}
+        frame = pd.read_csv(io.StringIO(whole), dtype=types, usecols=list(columns))
+    except (OSError, ValueError, TypeError) as error:
+        raise RecordError("cannot be read", where=str(path), why=str(error)) from error
+    if np.isinf(frame.select_dtypes("float64").to_numpy(dtype=np.float64)).any():
+        raise RecordError("cannot be read", where=str(path), why="a number in it has no end")
+    return frame
+
+
+def _timeline(path: Path, workload: str, options: Mapping[str, Json], parse: Parse) -> Timeline | NotMeasured:
+    try:
+        text = path.read_bytes().decode("utf-8", errors="replace") if path.exists() else ""
+        return parse(workload, options, parse_log(text))
+    except OSError as error:
+        return NotMeasured(f"{path.name} cannot be read: {error.strerror}")
+    except NotMeasured as why:
+        return why
+
+
+def parse_log(text: str) -> list[Line]:
+    """The lines of a ``workload.log``; a torn last row is left out.
+
+    Raises:
+        NotMeasured: A row is without stamp or source: what it said, and when, is lost, and the stretch around
+            it would look as if nothing had been reported.
+    """
+    lines = []
+    for number, row in enumerate(text.split("\n")[:-1], start=1):
+        stamp, _, rest = row.partition("\t")
+        source, tab, said = rest.partition("\t")
+        if not (tab and source and stamp.isascii() and stamp.isdigit()):
+            raise NotMeasured(f"workload.log:{number}: cannot be read: this row has no stamp and source")
+        lines.append(Line(t_ns=int(stamp), text=said, source=source))
+    return lines

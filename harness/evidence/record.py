@@ -1,0 +1,95 @@
+"""Where an attempt's evidence goes: events into the journal, rows into series."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+from harness import disk
+from harness.clock import Clock
+from harness.errors import StorageError
+from harness.evidence.journal import Event, Journal
+from harness.json_types import Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """Where an attempt's evidence goes; `history` holds the runner's own events of this attempt."""
+
+    journal: Journal
+    clock: Clock
+    folder: Path
+    trial: str
+    attempt: int
+    history: list[Event] = field(default_factory=list)
+
+    def add(
+        self, observer: str, kind: str, data: Mapping[str, Json] | None = None, *, t_ns: int | None = None
+    ) -> Event:
+        """Append an event of this attempt and return it; the last of `history` may be another observer's."""
+        event = self.journal.add(observer, kind, data, trial=self.trial, attempt=self.attempt, t_ns=t_ns)
+        if observer == "runner":
+            self.history.append(event)
+        return event
+
+    def failed(self, observer: str, reason: str) -> None:
+        """Record that `observer` can say nothing more in this attempt."""
+        self.add("runner", "observer.failed", {"observer": observer, "reason": reason})
+
+
+class Series:
+    """A CSV file of the attempt, appended and flushed row by row as rows arrive from a remote program.
+
+    Rows arrive on threads that have nobody to tell: a row that cannot be written is remembered, no row is
+    written behind it, and :meth:`close` raises what happened.
+
+    Raises:
+        StorageError: The file cannot be made.
+    """
+
+    def __init__(self, path: Path, header: str | None = None) -> None:
+        self.path = path
+        self.rows = 0
+        self._lock = threading.Lock()
+        self._failure: OSError | None = None
+        try:
+            self._file: TextIO = path.open("w", encoding="utf-8", buffering=1)
+        except OSError as error:
+            raise self._storage_error(error) from error
+        if header is not None:
+            self._write(header)
+
+    def add(self, row: str) -> None:
+        """Append one row; rows after :meth:`close` are dropped."""
+        with self._lock:
+            if not self._file.closed and self._failure is None:
+                self._write(row)
+                self.rows += 1
+
+    def _write(self, row: str) -> None:
+        try:
+            self._file.write(row + "\n")
+        except OSError as error:
+            self._failure = error
+
+    def close(self) -> None:
+        """Close the file; twice is fine.
+
+        Raises:
+            StorageError: A row could not be written, so that the file ends too early.
+        """
+        with self._lock:
+            try:
+                self._file.close()
+            except OSError as error:
+                self._failure = self._failure or error
+            failure, self._failure = self._failure, None
+        if failure is not None:
+            raise self._storage_error(failure) from failure
+
+    def _storage_error(self, error: OSError) -> StorageError:
+        then = "`sodbench resume` goes on with this trial"
+        return disk.failure("the evidence cannot be written", self.path, error, then=then)

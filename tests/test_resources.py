@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -32,3 +33,15 @@ def test_neither_is_an_error_that_names_both_places(tmp_path: Path) -> None:
 def test_this_clone_has_templates_and_reference_tables() -> None:
     assert (resources.templates() / "report.html.j2").is_file()
     assert (resources.reference() / "table5_migration.csv").is_file()
+
+
+def test_whatever_a_module_looks_for_beside_itself_is_there() -> None:
+    """Programs for machines and the schema's revisions are found by name; a move must take them along."""
+    home = Path(resources.__file__).parent
+    looked_for = [
+        path.parent / name
+        for path in sorted(home.rglob("*.py"))
+        for name in re.findall(r'Path\(__file__\)\.with_name\("([^"]+)"\)', path.read_text())
+    ]
+    assert len(looked_for) >= 8
+    assert [str(path.relative_to(home)) for path in looked_for if not path.exists()] == []

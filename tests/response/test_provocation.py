@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import pytest
 
+from harness.campaign.scenarios import injector
 from harness.campaign.scenarios.injector import Moment
 from harness.campaign.scenarios.scenarios import COUNTER, OTHERS, Stage, check_playable, of_scenario
+from harness.clock import MonotonicClock
 from harness.errors import PrerequisiteError
 from harness.policy.known import withdrawn_cells
 from harness.policy.request import Request, request
 from harness.registry.registry import Registry, open_registry, sqlite_url
+from harness.rig.host import Host
 from tests.synthetic.clocks import SteppedClock
 
 FIRST = request(["1", "2"])
@@ -98,6 +105,53 @@ def test_the_customer_asks_for_something_else_and_back_again(stage: Stage, regis
     assert asked() == OTHERS
     played.provoke("b")
     assert asked() == FIRST.texts()
+
+
+class Near:
+    """A host whose programs run here."""
+
+    role = "a"
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[str] | None = None
+
+    def python(self, program: Path) -> str:
+        return program.read_text()
+
+    def stream(self, source: str, on_line: Callable[[int, str], None]) -> Near:
+        argv = [sys.executable, "-u", "-c", source]
+        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        threading.Thread(target=self._read, args=(self.process.stdout, on_line), daemon=True).start()
+        return self
+
+    def _read(self, lines: IO[str], on_line: Callable[[int, str], None]) -> None:
+        for line in lines:
+            on_line(time.monotonic_ns(), line.rstrip())
+
+    def send(self, line: str) -> None:
+        assert self.process is not None
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+
+    def close(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+
+def test_the_program_on_the_host_sets_the_counter_and_says_when(tmp_path: Path) -> None:
+    host = Near()
+    try:
+        line = injector.Provoker(cast("Host", host), MonotonicClock())
+        before_ns = time.monotonic_ns()
+        moment = line.count(str(tmp_path / "violations"), 3)
+        assert before_ns <= moment.earliest_ns <= moment.latest_ns <= time.monotonic_ns()
+        assert (tmp_path / "violations").read_text() == "3\n"
+        with pytest.raises(PrerequisiteError, match="cannot be played"):
+            line.count(str(tmp_path / "no such folder"), 4)
+    finally:
+        host.close()
 
 
 def test_what_the_guest_asks_for_is_withdrawn_and_given_back(stage: Stage, registry: Registry) -> None:

@@ -17,7 +17,7 @@ from harness.errors import PrerequisiteError
 from harness.evidence.observers.clocks import own_kernel
 from harness.rig.host import Host
 
-_PROBE = Path(__file__).with_name("provocation_probe.py")
+_PROBE = Path(__file__).with_name("injector_probe.py")
 _ANSWER_S = 30.0
 
 

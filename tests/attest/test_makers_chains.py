@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from harness.attest.evidence import RefusedError
-from harness.attest.identity import authorities, chain
+from harness.attest.identity import authorities, certificate, chain
 from harness.attest.identity.endorsement import MAX_CERTIFICATES, Endorsement, check
 from harness.attest.reasons import Reason
 from tests.attest import ek_certificates as made
@@ -460,3 +460,35 @@ def test_a_key_that_is_not_read_is_named(tpm: SoftwareTpm) -> None:
         )
     assert caught.value.reason is Reason.EK_KEY
     assert "id-RSAES-OAEP" in caught.value.why
+
+
+def test_an_authority_that_openssl_does_not_read_is_refused_with_a_reason(tpm: SoftwareTpm) -> None:
+    """Its name is a BMPString of a character beyond the basic plane, which the strict reader takes."""
+
+    def wide(body: slips.Node) -> None:
+        subject = [one for one in body.values if one.tag == slips.SEQUENCE][3]
+        subject.values[0].values[0].values[1] = slips.Node(0x1E, "\U0001f600".encode("utf-16-be"))
+
+    root = Authority(name="root")
+    between = Authority(name="\U0001f600", parent=root)
+    own = Maker([slips.parameters], tpm).certify(between)
+    strict = Maker((), tpm)
+    with pytest.raises(RefusedError) as caught:
+        strict.check(own, strict.dressed(between, wide), roots=[strict.dressed(root)])
+    assert caught.value.reason is Reason.EK_CHAIN
+    assert "OpenSSL" in caught.value.why
+
+
+def test_whatever_the_parameters_of_a_key_are_the_certificate_is_read(tpm: SoftwareTpm) -> None:
+    """Values within values, deeper than any slip is looked for, in a root of an algorithm that is not known."""
+
+    def deep(body: slips.Node) -> None:
+        key = [one for one in body.values if one.tag == slips.SEQUENCE][4]
+        value = slips.Node(0x05)
+        for _ in range(40):
+            value = slips.Node(slips.SEQUENCE, values=[value])
+        key.values[0].values = [slips.Node(slips.OID, bytes.fromhex("2a0304")), value]
+
+    read = certificate.read(Maker((), tpm).dressed(Authority(name="root"), deep))
+    assert read.strict
+    assert read.key_type == "1.2.3.4"

@@ -138,7 +138,10 @@ def read(data: bytes) -> Certificate:
             if lenient is None:
                 raise UnreadableError(_cause(error)) from error
             return lenient
-    _, slips = encoding.undone(data)
+    try:
+        _, slips = encoding.undone(data)
+    except ValueError:  # a key's parameters may be anything that DER has
+        return strict
     return replace(strict, slips=slips) if encoding.LONG_YEAR in slips else strict
 
 

@@ -228,7 +228,12 @@ def _verify_by_openssl(chain: tuple[Certificate, ...], now: datetime) -> None:
     Raises:
         ValueError: OpenSSL refuses it.
     """
-    own, *between, root = map(openssl, chain)
+    try:
+        # A strict certificate among them may be one that OpenSSL does not read, such as a BMPString of
+        # characters that need two of its units.
+        own, *between, root = map(openssl, chain)
+    except crypto.Error as error:
+        raise ValueError("OpenSSL does not read a certificate of the chain") from error
     store = crypto.X509Store()
     store.add_cert(root)
     store.set_time(now)

@@ -226,6 +226,22 @@ def test_an_aggregate_that_cannot_be_computed_is_judged_by_its_reference_value(m
     assert result.reason is Reason.IMA_FILE_CHANGED
 
 
+@pytest.mark.parametrize("severity", ["refuse", "ignore"])
+@pytest.mark.parametrize("algorithm", ["sha1", "sha256"])
+def test_a_file_that_has_the_boot_aggregates_name_is_an_unknown_file(
+    machine: Platform, severity: str, algorithm: str
+) -> None:
+    """As of a detached mount, whose files have no path: it hides neither from the policy nor from PCRs."""
+    few = tuple(index for index in PCRS if index != 1)
+    lax, asked = policy(pcrs=few, ima_unknown_file=severity), challenge(pcrs=few)
+    evil = replace(FORGED, content=b"malware", algorithm=algorithm)
+    infected, reference = machine.measured(evil), without_aggregate(machine)
+    found = judged(infected, with_fewer(infected, few), policy=lax, challenge=asked, reference=reference)
+    refused = found.result.reason is Reason.IMA_FILE_UNKNOWN
+    assert refused if severity == "refuse" else found.accepted
+    assert not judged(infected, policy=policy(ima_unknown_file="refuse"), reference=reference).accepted
+
+
 @pytest.mark.parametrize(
     ("choice", "tier", "reason", "hardware"),
     [

@@ -480,7 +480,7 @@ def test_an_authority_that_openssl_does_not_read_is_refused_with_a_reason(tpm: S
 
 
 def test_whatever_the_parameters_of_a_key_are_the_certificate_is_read(tpm: SoftwareTpm) -> None:
-    """Values within values, deeper than any slip is looked for, in a root of an algorithm that is not known."""
+    """A root of an unknown algorithm, with values within values deeper than any slip is looked for."""
 
     def deep(body: slips.Node) -> None:
         key = [one for one in body.values if one.tag == slips.SEQUENCE][4]

@@ -140,7 +140,8 @@ def _ima(work: Work) -> None:
         work.unchecked.append(f"{IMA}-template")
     files = work.question.reference.ima.files
     found: dict[Reason, Finding] = {one.reason: one for one in work.carried}
-    for entry in work.entries:
+    beginning = _beginning(work)
+    for at, entry in enumerate(work.entries):
         if entry.violation:
             _violation(work, entry, found)
             continue
@@ -150,13 +151,19 @@ def _ima(work: Work) -> None:
         digests = files.get(entry.path)
         digest = f"{entry.file_hash_alg}:{entry.file_digest.hex()}"
         if entry.path == BOOT_AGGREGATE:
-            _aggregate(work, digest, digests)
-        elif digests is None:
+            digests = _aggregates(work, digest, digests)
+            if digests is None and at == beginning:
+                work.unchecked.append(BOOT_AGGREGATE)
+                continue
+        if digests is None:
             _unknown(work, f"{entry.path} is in no reference value", found)
         elif digest not in digests:
-            raise RefusedError(
-                Reason.IMA_FILE_CHANGED, f"{entry.path} is {digest}, which is no reference value"
+            other = (
+                "and PCRs 0 to 9 are others"
+                if entry.path == BOOT_AGGREGATE
+                else "which is no reference value"
             )
+            raise RefusedError(Reason.IMA_FILE_CHANGED, f"{entry.path} is {digest}, {other}")
     work.carried = tuple(found.values())
     work.warnings.extend(work.carried)
     if files:
@@ -181,22 +188,28 @@ def _unknown(work: Work, why: str, found: dict[Reason, Finding]) -> None:
         found.setdefault(Reason.IMA_FILE_UNKNOWN, Finding(reason=Reason.IMA_FILE_UNKNOWN, why=why))
 
 
-def _aggregate(work: Work, digest: str, digests: tuple[str, ...] | None) -> None:
-    """The boot aggregate is no file: it says what PCRs 0 to 9 were when IMA began.
+def _beginning(work: Work) -> int | None:
+    """Where the list's own beginning is among the entries, which alone is the boot aggregate for certain.
+
+    The kernel gives a file that it cannot find a path for (one of a detached mount) its bare name, so that
+    whoever makes such a mount can have a file measured by this name.
+    """
+    if work.evidence.ima is None or work.evidence.ima.first != 0:
+        return None
+    return next((at for at, entry in enumerate(work.entries) if entry.pcr == IMA_PCR), None)
+
+
+def _aggregates(work: Work, digest: str, digests: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """What the boot aggregate may be, which says what PCRs 0 to 9 were when IMA began; None: not known.
 
     It is their hash in the bank of IMA's own hash (kernel: ``ima_calc_boot_aggregate``). Where they were all
-    signed it has to be just that; else it is judged by a reference value, and without one it is unchecked.
+    signed it has to be just that; else it is judged by its reference values `digests`.
     """
     bank = work.question.challenge.bank
     if digest.startswith(f"{bank}:") and all(index in work.pcrs for index in _BOOT_AGGREGATE_PCRS):
         content = b"".join(work.pcrs[index] for index in _BOOT_AGGREGATE_PCRS)
-        digests = (f"{bank}:{hashlib.new(bank, content).hexdigest()}",)
-    if digests is None:
-        work.unchecked.append(BOOT_AGGREGATE)
-    elif digest not in digests:
-        raise RefusedError(
-            Reason.IMA_FILE_CHANGED, f"the boot aggregate is {digest}, and PCRs 0 to 9 are others"
-        )
+        return (f"{bank}:{hashlib.new(bank, content).hexdigest()}",)
+    return digests
 
 
 def trust(work: Work) -> Mapping[str, int]:

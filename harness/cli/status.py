@@ -34,7 +34,8 @@ def status(
     folder = store.find(run)
     sealed = seal.require(folder)
     plan = plans.from_json(read_json(folder.plan), where=str(folder.plan))
-    standing = state.fold(journal.read(folder.journal) if folder.journal.exists() else [], plan)
+    events = journal.read(folder.journal) if folder.journal.exists() else []
+    standing = state.fold(events, plan)
     output = Output()
     output.say(f"{folder.root}: {standing.status}{f' ({standing.reason})' if standing.reason else ''}")
     rows = []
@@ -51,6 +52,11 @@ def status(
         output.say(f"Last heard of: {standing.current.trial}, {standing.current.phase}.")
     for line in _evidence(folder, standing.status, sealed=sealed):
         output.say(line)
+    if seal.went_on_unchecked(events):
+        output.say(
+            f"The run was resumed after it had ended, and had no {seal.EVIDENCE_SUMS} then: what was "
+            "recorded before is not known to be what it was."
+        )
     if standing.remaining:
         output.say(f"{len(standing.remaining)} trials remain: `sodbench resume {folder.root}`.")
 

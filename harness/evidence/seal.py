@@ -18,7 +18,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +26,14 @@ from pathlib import Path
 from harness import disk, sums
 from harness.errors import AlteredError, RecordError, RigLockedError
 from harness.evidence.folder import DERIVED, RunFolder
+from harness.evidence.journal import Event
 from harness.files import sync_folder, write_atomic
 from harness.legible import legible
 
 EVIDENCE_SUMS = "SHA256SUMS"
 DERIVED_SUMS = "SHA256SUMS.derived"
+ENDS = frozenset({"run.finished", "run.aborted"})
+"""What the journal says last of a run that has ended, and so has sums."""
 _NAMED_AT_MOST = 20
 
 
@@ -165,8 +168,11 @@ def close(run: RunFolder) -> None:
     write_atomic(run.root / EVIDENCE_SUMS, sums.text(found))
 
 
-def reopen(run: RunFolder) -> None:
+def reopen(run: RunFolder) -> bool:
     """Remove the sums of a run that goes on; of one that is under way or was killed there is nothing to do.
+
+    Returns:
+        Whether it had sums, so that its evidence is what it was when the run ended.
 
     Raises:
         AlteredError: The evidence is not what it was when the run ended; the sums stay.
@@ -174,13 +180,29 @@ def reopen(run: RunFolder) -> None:
         StorageError: The sums cannot be removed.
     """
     if not require(run):
-        return
+        return False
     path = run.root / EVIDENCE_SUMS
     try:
         path.unlink()
         sync_folder(run.root)
     except OSError as error:
         raise disk.failure("the sums of the run cannot be removed", path, error) from error
+    return True
+
+
+def went_on_unchecked(events: Sequence[Event]) -> bool:
+    """Whether the run went on after it had ended, at a moment when its evidence had no sums.
+
+    What was recorded before that moment is not known to be what it was, whatever sums were written since.
+    Journals in which `run.resumed` does not say whether there were sums give no answer, which is False.
+    """
+    ended = False
+    for event in events:
+        if event.kind == "run.resumed" and ended and event.data.get("sums") is False:
+            return True
+        if event.kind.startswith("run."):
+            ended = event.kind in ENDS
+    return False
 
 
 def _sums(run: RunFolder, names: Iterable[str]) -> dict[str, str]:

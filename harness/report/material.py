@@ -96,6 +96,7 @@ class Material:
         responses: The responses, as :func:`harness.analysis.table.responses` gives them; empty without any.
         periodic: What attesting at intervals costs a workload, where a file was given.
         unsealed: Whether the run has ended and its evidence has no sums all the same.
+        unchecked: Whether the run went on after an end that had left no sums, or whose sums were gone.
     """
 
     run: str
@@ -121,6 +122,7 @@ class Material:
     responses: pd.DataFrame = field(default_factory=pd.DataFrame)
     periodic: Periodic | None = None
     unsealed: bool = False
+    unchecked: bool = False
 
     @property
     def campaign(self) -> str:
@@ -190,6 +192,7 @@ def read(
         campaign_text=store.read_text(run.campaign) if run.campaign.is_file() else "",
         attempts=story.attempts(events),
         unsealed=not sealed and _ended(events),
+        unchecked=seal.went_on_unchecked(events),
         finished=any(event.kind == "run.finished" for event in events),
         wall_time=wall_time.of(events),
         metrics=results.compute(run, evidence),
@@ -214,7 +217,7 @@ def read(
 def _ended(events: Sequence[Event]) -> bool:
     """Whether the run's last word is that it ended, finished or aborted."""
     told = [event.kind for event in events if event.kind.startswith("run.")]
-    return bool(told) and told[-1] in {"run.finished", "run.aborted"}
+    return bool(told) and told[-1] in seal.ENDS
 
 
 def _known(timelines: pd.DataFrame) -> pd.DataFrame:

@@ -13,8 +13,11 @@ import pytest
 
 from harness.analysis import table as results
 from harness.campaign.plan import expand
+from harness.clock import MonotonicClock
 from harness.evidence import folder as store
+from harness.evidence import journal
 from harness.evidence.folder import RunFolder
+from harness.evidence.journal import Journal
 from harness.files import read_json, write_json
 from harness.json_types import Json
 from tests.campaign.test_state import Story
@@ -180,6 +183,22 @@ def test_a_report_of_a_run_without_sums_says_so(sodbench: Sodbench, run: RunFold
     assert sodbench("archive", "pack", run.root, tmp_path / "packed").code == 12
 
 
+def resume_without_sums(run: RunFolder) -> None:
+    """What a resume of an ended run without sums writes: that it found none, another end, and sums."""
+    with Journal(run.journal, MonotonicClock(), next_seq=len(journal.read(run.journal))) as writer:
+        writer.add("runner", "run.resumed", {"sums": False})
+        writer.add("runner", "run.finished")
+    write_sums(run)
+
+
+def test_a_report_of_a_run_that_was_given_sums_later_says_so(
+    sodbench: Sodbench, run: RunFolder, tmp_path: Path
+) -> None:
+    resume_without_sums(run)
+    assert sodbench("report", run.root, "--format", "md", "--out", tmp_path / "out").code == 0
+    assert "not known to be what it was" in (tmp_path / "out/report.md").read_text()
+
+
 # -- files that are not what they should be
 
 
@@ -287,6 +306,13 @@ def test_status_says_what_is_known_of_the_evidence(
     said = sodbench("status", run.root)
     assert said.code == 0, said
     assert words in said.out
+
+
+def test_status_of_a_run_that_was_given_sums_later_says_so(sodbench: Sodbench, tmp_path: Path) -> None:
+    run = unfinished(tmp_path / "run", ended="run.aborted")
+    assert "not known to be what it was" not in sodbench("status", run.root).out
+    resume_without_sums(run)
+    assert "not known to be what it was" in sodbench("status", run.root).out
 
 
 def test_in_a_clone_without_runs_of_ones_own_a_packed_run_is_not_taken_for_one(

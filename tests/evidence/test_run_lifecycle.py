@@ -20,10 +20,11 @@ from harness.campaign.run import runner
 from harness.clock import MonotonicClock
 from harness.errors import InterruptedRunError, SodbenchError, UnreachableError
 from harness.evidence import folder as store
-from harness.evidence import journal
+from harness.evidence import journal, seal
 from harness.evidence.folder import RunFolder
 from harness.files import write_atomic, write_json
 from harness.interrupt import Interrupt
+from harness.json_types import Json
 from tests.synthetic.campaigns import campaign
 
 PLAN = expand(campaign("repetitions: 2\n"))
@@ -186,8 +187,6 @@ def test_a_resume_that_is_killed_leaves_no_sums_of_what_was_before_it(run: RunFo
 def test_a_controller_killed_while_it_concludes_is_made_up_for_by_a_resume(
     run: RunFolder, trials: Trials, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    from harness.evidence import seal
-
     def concluded() -> None:
         monkeypatch.setattr(seal, where, kill)
         carry_out(run)
@@ -202,6 +201,38 @@ def test_a_controller_killed_while_it_concludes_is_made_up_for_by_a_resume(
     before = sums(run).read_bytes()
     runner.end(run, MonotonicClock())
     assert sums(run).read_bytes() == before
+
+
+def resumed(run: RunFolder) -> list[Json]:
+    """What each resume says of the sums that it found."""
+    return [event.data["sums"] for event in journal.read(run.journal) if event.kind == "run.resumed"]
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_a_run_that_goes_on_without_the_sums_of_its_end_is_told_from_one_that_was_checked(
+    run: RunFolder, trials: Trials, removed: bool
+) -> None:
+    def fail(_trial: str) -> None:
+        raise InterruptedRunError("interrupted")
+
+    trials.step = fail
+    with pytest.raises(InterruptedRunError):
+        carry_out(run)
+    if removed:
+        sums(run).unlink()
+    trials.step = lambda _trial: None
+    carry_out(run)
+    assert resumed(run) == [not removed]
+    assert seal.went_on_unchecked(journal.read(run.journal)) == removed
+
+
+def test_a_run_whose_controller_was_killed_goes_on_without_a_reproach(run: RunFolder, trials: Trials) -> None:
+    trials.step = kill
+    assert os.WTERMSIG(in_child(run, lambda: carry_out(run))) == signal.SIGKILL
+    trials.step = lambda _trial: None
+    carry_out(run)
+    assert resumed(run) == [False]
+    assert not seal.went_on_unchecked(journal.read(run.journal))
 
 
 def test_two_processes_do_not_carry_out_one_run(

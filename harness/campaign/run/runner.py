@@ -206,9 +206,9 @@ def carry_out(
     """
     plan = plans.from_json(read_json(run.plan), where=str(run.plan))
     with seal.held(run):
-        seal.reopen(run)
+        checked = seal.reopen(run)
         try:
-            with _opened(run, plan, clock, listener) as writer:
+            with _opened(run, plan, clock, listener, checked=checked) as writer:
                 try:
                     _trials(run, plan, rig, writer, clock, interrupt, _attending(run, plan, registry))
                     _write_facts(run, gather_facts(rig.pair), "after")
@@ -242,24 +242,27 @@ def end(run: RunFolder, clock: Clock) -> state.RunState:
         if sealed and run.metrics_parquet.exists():
             return state.fold(journal.read(run.journal), plan)
         if not sealed:
-            with _opened(run, plan, clock, lambda _event: None) as writer:
+            with _opened(run, plan, clock, lambda _event: None, checked=False) as writer:
                 writer.add("runner", "run.finished", durable=True)
         return conclude(run)
 
 
-def _opened(run: RunFolder, plan: Plan, clock: Clock, listener: Listener) -> Journal:
-    """The run's journal, which says that a process began to write to it."""
+def _opened(run: RunFolder, plan: Plan, clock: Clock, listener: Listener, *, checked: bool) -> Journal:
+    """The run's journal, which says that a process began to write to it.
+
+    `checked` is whether what it holds already was found to be as the sums of the run's last end have it.
+    """
     next_seq = journal.repair_tail(run.journal) if run.journal.exists() else 0
     writer = Journal(run.journal, clock, next_seq=next_seq, listener=listener)
     try:
-        _open(writer, plan, resumed=next_seq > 0)
+        _open(writer, plan, {"sums": checked} if next_seq > 0 else None)
     except BaseException:
         writer.close()
         raise
     return writer
 
 
-def _open(writer: Journal, plan: Plan, *, resumed: bool) -> None:
+def _open(writer: Journal, plan: Plan, resumed: Mapping[str, Json] | None) -> None:
     data: dict[str, Json] = {
         "plan_hash": plan.hash,
         "seed": plan.seed,
@@ -268,7 +271,8 @@ def _open(writer: Journal, plan: Plan, *, resumed: bool) -> None:
         "realtime_ns": realtime_ns(),
         "controller": socket.gethostname(),
     }
-    writer.add("runner", "run.resumed" if resumed else "run.started", data, durable=True)
+    kind = "run.started" if resumed is None else "run.resumed"
+    writer.add("runner", kind, {**data, **(resumed or {})}, durable=True)
 
 
 def _close_aborted(writer: Journal, reason: str) -> None:

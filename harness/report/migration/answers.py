@@ -90,6 +90,14 @@ def headline(material: Material) -> list[Block]:
                 "what was recorded.",
             )
         )
+    elif material.unchecked:
+        blocks.append(
+            Callout(
+                tone="warning",
+                text="The run was resumed after it had ended, and its evidence had no sums (SHA256SUMS) "
+                "then: what was recorded before is not known to be what it was.",
+            )
+        )
     if not len(material.valid):
         blocks.append(
             Callout(

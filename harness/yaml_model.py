@@ -156,7 +156,8 @@ def _problem(
     field = _field_at(model, inner)
     described = (field.description if field else "") or ""
     if detail["type"] == "missing":
-        return Problem(line=line, path=place, text="the key is missing", allowed=described or "a value")
+        allowed = _described(field) if field else "a value"
+        return Problem(line=line, path=place, text="the key is missing", allowed=allowed)
     given = detail["input"]
     if given is None and field is not None and not field.is_required():
         return _empty(field, path, source)
@@ -176,11 +177,29 @@ def _empty(field: FieldInfo, path: KeyPath, source: Source) -> Problem:
     section = _section(field.annotation)
     hint = "" if field.is_required() else "leave the key out for its default"
     if section is not None and not field.is_required():
-        hint = f"write `{path[-1]}: {{}}` for all its defaults, or leave the key out"
-    allowed = field.description or ("a value" if section is None else _KINDS["model_type"])
+        needed = _required(section)
+        what = (
+            f"write its {', '.join(needed)}" if needed else f"write `{path[-1]}: {{}}` for all its defaults"
+        )
+        hint = f"{what}, or leave the key out"
+    allowed = _described(field)
     return Problem(
         line=source.line(path), path=dotted(path), text=_not_allowed(None), allowed=allowed, hint=hint
     )
+
+
+def _described(field: FieldInfo) -> str:
+    """What may stand there: in the model's words, or by the keys that a section has to have."""
+    section = _section(field.annotation)
+    if field.description or section is None:
+        return field.description or "a value"
+    needed = _required(section)
+    return _KINDS["model_type"] + (f", at least {', '.join(needed)}" if needed else "")
+
+
+def _required(model: type[BaseModel]) -> list[str]:
+    """The keys without a default."""
+    return [field.alias or name for name, field in model.model_fields.items() if field.is_required()]
 
 
 def _empty_values(model: type[BaseModel], value: object) -> Iterator[tuple[KeyPath, FieldInfo]]:

@@ -129,6 +129,20 @@ def test_an_empty_section_does_not_switch_the_attestation_off() -> None:
     assert read.attest.interval_s == 5.0
 
 
+def test_an_empty_section_that_has_to_say_something_is_not_advised_to_say_nothing() -> None:
+    error = refused("campaign", CAMPAIGN.replace("respond:\n  scenarios: [violation]\n", "respond:\n"))
+    assert "write its scenarios" in error.remedy
+    assert "{}" not in error.remedy
+
+
+def test_a_section_that_is_missing_is_told_with_the_keys_that_it_needs() -> None:
+    error = refused("campaign", "name: small\nworkloads: [idle]\n")
+    assert (error.what, error.why) == (
+        "schedule: the key is missing",
+        "allowed: a mapping of keys to values, at least window_s, points_s",
+    )
+
+
 @pytest.mark.parametrize("option", ["threads", "rate"])
 def test_an_empty_option_of_a_workload_is_refused(option: str) -> None:
     text = CAMPAIGN.replace("[idle]", f"\n- name: db\n  options:\n    {option}:")

@@ -63,7 +63,8 @@ def _spreadsheet(text: str) -> Problem | None:
         return Problem(line=number, path="", text=said, allowed=allowed, hint="delete the line")
     for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")):
         names = {field.strip().strip('"') for field in header.split(separator)}
-        if len(names & {*REQUIRED, *OPTIONAL}) > 1:
+        alone = len(names) > 1 and "," not in header
+        if alone or len(names & {*REQUIRED, *OPTIONAL}) > 1:
             said, hint = f"the fields are separated by {name}", "save it with commas between the fields"
             return Problem(line=number, path="", text=said, allowed="commas", hint=hint)
     if header.rstrip().endswith(","):

@@ -84,6 +84,7 @@ def test_the_stored_campaign_of_a_run_may_be_damaged(tmp_path: Path) -> None:
         (CSV.replace(",", ";"), 1, "separated by semicolons", "commas"),
         (CSV.replace(",", "\t"), 1, "separated by tabs", "commas"),
         (f'"{HEADER.replace(",", chr(34) + ";" + chr(34))}"\n', 1, "separated by semicolons", "commas"),
+        ("name;what\n1;2\n", 1, "separated by semicolons", "commas"),
         ("\n" + CSV.replace(",", ";"), 2, "separated by semicolons", "commas"),
         ("sep=;\n" + CSV.replace(",", ";"), 1, "'sep=;' is for a spreadsheet", "delete the line"),
         ("sep=,\r\n" + CSV, 1, "'sep=,' is for a spreadsheet", "delete the line"),

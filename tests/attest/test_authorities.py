@@ -39,6 +39,12 @@ def odd(root: Authority) -> bytes:
     return slips.pem(slips.slipped(der(root), root.key, [bits]))
 
 
+@pytest.mark.parametrize("name", ["ROOT.CRT", "Root.Cer", "root.DER", "root.pem"])
+def test_a_suffix_may_be_in_capitals(tmp_path: Path, root: Authority, name: str) -> None:
+    (tmp_path / name).write_bytes(der(root))
+    assert len(load(tmp_path).roots) == 1
+
+
 UNREADABLE = {
     "empty": b"",
     "rubbish": b"rubbish",

@@ -61,8 +61,8 @@ NOBODY = Authorities(roots=(), intermediates=())
 def load(path: Path) -> Authorities:
     """The authorities in a file, or in the files ``*.pem``, ``*.crt``, ``*.cer`` and ``*.der`` of a folder.
 
-    A file holds PEM, any number of certificates, or DER. What cannot be read is told in `unread`, and the
-    others count.
+    Suffixes may be in capitals. A file holds PEM, any number of certificates, or DER. What cannot be read
+    is told in `unread`, and the others count.
 
     Raises:
         CampaignError: There is no such file, nothing can be read, or none of the certificates is a root.
@@ -70,7 +70,7 @@ def load(path: Path) -> Authorities:
     found: list[Certificate] = []
     unread: list[str] = []
     try:
-        files = sorted(one for one in path.iterdir() if one.suffix in _SUFFIXES) if path.is_dir() else [path]
+        files = sorted(filter(_is_named, path.iterdir())) if path.is_dir() else [path]
     except OSError as error:
         raise _none("the roots cannot be read", str(path), [error.strerror or str(error)]) from error
     failed: OSError | None = None
@@ -97,6 +97,11 @@ def parse(text: bytes, *, where: str) -> Authorities:
     unread: list[str] = []
     _collect(text, where, found, unread)
     return _sorted(found, unread, where=where)
+
+
+def _is_named(file: Path) -> bool:
+    """Whether a file's name is one of a certificate; makers on other systems write ``.CRT`` as well."""
+    return file.suffix.lower() in _SUFFIXES
 
 
 def _content(file: Path) -> bytes:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 _HEAD = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})")
 
 audit = typer.Typer(
-    help="The audit log of what was found, asked, decided and done: an edit of it is found, and a new log by "
-    "a head that was noted elsewhere (docs/registry.md).",
+    help="The audit log of what was found, asked, decided and done; `verify` finds every edit of it "
+    "(docs/registry.md).",
     no_args_is_help=True,
 )
 

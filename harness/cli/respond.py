@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
+from harness.cli.attest.inputs import RegistryUrl
 from harness.cli.inputs import Inventory, Results, RunInventory
-from harness.cli.run import RegistryUrl, carry
+from harness.cli.run import carry
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ Workloads = Annotated[
     ),
 ]
 Count = Annotated[int, typer.Option("--count", "-n", min=1, max=100, help="How often it happens in a trial.")]
-Every = Annotated[float, typer.Option("--interval", help="Seconds from one look at a server to the next.")]
+Every = Annotated[
+    float, typer.Option("--interval", min=0.1, help="Seconds from one look at a server to the next.")
+]
 Policy = Annotated[str, typer.Option("--policy", help="Response policy: a shipped one or a file.")]
 
 PER_RESPONSE_S = 14.0
@@ -65,10 +68,11 @@ def campaign(
     """The campaign, as a file that could have been written by hand.
 
     Raises:
-        UsageError: There is no such scenario.
+        UsageError: There is no such scenario or workload.
     """
     from ruamel.yaml import YAML  # noqa: PLC0415
 
+    from harness import workloads as known_workloads  # noqa: PLC0415
     from harness.campaign.model import Scenario  # noqa: PLC0415
     from harness.nearest import nearest  # noqa: PLC0415
 
@@ -77,6 +81,8 @@ def campaign(
         raise UsageError(
             f"no scenario {wrong!r}", why=f"there are {', '.join(known)}", remedy=nearest(wrong, known)
         )
+    for name in workloads:
+        known_workloads.get(name)
     asked = {
         "name": "respond",
         "description": "responses on a guest at work",

@@ -171,15 +171,20 @@ def _grid(
 
 
 def _paragraphs(rows: Sequence[Sequence[Text]]) -> Iterator[Text]:
-    """Each row as lines of their own, `title: value`, with an empty line between two rows."""
+    """Each row as lines of their own, `title: value`, with an empty line between two rows.
+
+    A row with nothing beside its first cell is a heading of those below it, and has no title.
+    """
     titles, *rest = rows
     for number, row in enumerate(rest):
         if number:
             yield Text()
+        heading = len(row) > 1 and not any(cell.plain for cell in row[1:])
         for title, cell in zip(titles, row, strict=True):
             begins = len(cell.plain) - len(cell.plain.lstrip())
             if cell.plain[begins:]:
-                yield Text.assemble(title, Text(": ") if title.plain else Text(), cell[begins:])
+                label = Text() if heading or not title.plain else Text.assemble(title, ": ")
+                yield label.append_text(cell[begins:])
 
 
 def _text(cell: Cell) -> Text:

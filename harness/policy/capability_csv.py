@@ -97,9 +97,10 @@ def _of_header(line: int, columns: Sequence[str]) -> Iterator[Problem]:
             yield Problem(line=line, path=name, text="unknown column", allowed=", ".join(known), hint=hint)
         elif columns.count(name) > 1:
             yield Problem(line=line, path=name, text="the column is there twice", allowed="each column once")
-    for name in REQUIRED:
-        if name not in columns:
-            yield Problem(line=line, path=name, text="the column is missing", allowed=", ".join(known))
+    missing = [name for name in REQUIRED if name not in columns]
+    if missing:
+        text = "the column is missing" if len(missing) == 1 else "the columns are missing"
+        yield Problem(line=line, path=", ".join(missing), text=text, allowed=", ".join(known))
 
 
 def _of_record(line: int, columns: Sequence[str], fields: Sequence[str]) -> Iterator[Problem]:

@@ -102,7 +102,7 @@ def _require_readable(inventory: Path, *, programs: bool) -> None:
             "no such inventory",
             where=str(inventory),
             remedy="`sodbench lab up` writes one for the lab; "
-            "inventories/pair.example.yml shows one for two real hosts",
+            "playbooks/inventories/pair.example.yml shows one for two real hosts",
         )
     files = sorted(inventory.iterdir()) if inventory.is_dir() else [inventory]
     for file in files:

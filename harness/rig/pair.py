@@ -242,7 +242,7 @@ def _variables(resolved: Resolved, role: str, inventory: Path) -> _Variables:
             f"variables of {role}",
             where=str(inventory),
             why=detail[:2000],
-            remedy="inventories/pair.example.yml and docs/provisioning.md say what each may be",
+            remedy="playbooks/inventories/pair.example.yml and docs/provisioning.md say what each may be",
         ) from error
 
 

@@ -138,14 +138,14 @@ def test_hosts_are_enrolled_and_it_is_said_what_that_proves(attest: Attest) -> N
 
 
 def test_the_registry_is_the_users_alone(attest: Attest) -> None:
-    assert attest("status").out == "Nobody is enrolled: `sodbench attest enrol`.\n"
+    assert attest("status").out == "No machine is enrolled: `sodbench attest enrol`.\n"
     assert places.data_folder().stat().st_mode & 0o077 == 0
 
 
 def test_the_registry_can_be_named(attest: Attest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = f"sqlite:///{tmp_path}/other.sqlite"
     assert attest("enrol", "a", "--key", "ecc-p256", "--registry", url).code == 0
-    assert "Nobody" in attest("status").out
+    assert "No machine" in attest("status").out
     monkeypatch.setenv("SODBENCH_REGISTRY", url)
     assert "ecc-p256" in attest("status").out
 

@@ -330,6 +330,12 @@ def test_a_vm_is_relocated_from_where_it_is(rack: Policy) -> None:
     assert rack("validate", "guest", "--here", "b", "--json").code == 20
 
 
+def test_where_no_server_is_enrolled_the_remedy_is_told(policy: Policy) -> None:
+    said = policy("validate", "-o", "1")
+    assert said.code == 20
+    assert "No server is eligible: none is enrolled (`sodbench attest enrol`)." in said.out
+
+
 def test_nowhere_to_go_is_20(rack: Policy) -> None:
     said = rack("validate", "-o", "2", "-o", "3")
     assert (said.code, said.err) == (20, "")

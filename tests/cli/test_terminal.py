@@ -152,6 +152,12 @@ def test_the_capability_table_fits_a_common_terminal(registry: str) -> None:
     assert set(load_table()) <= names | {" ".join(line.split()[:2]) for line in said.lines}
 
 
+def test_a_heading_in_a_table_has_no_title_on_a_narrow_terminal(registry: str) -> None:
+    lines = on_terminal(40, "policy", "capabilities", "--registry", registry).lines
+    assert {"hardware", "software", "architecture: AEGIS"} <= set(lines)
+    assert "architecture: hardware" not in lines
+
+
 def test_help_is_not_cut_on_a_narrow_terminal() -> None:
     for said in (on_terminal(40, "attest", "monitor", "--help"), in_pipe("attest", "monitor", "--help")):
         assert "…" not in said.plain

@@ -227,6 +227,13 @@ def test_a_mistake_in_csv_is_told_with_its_line(
     assert text in message
 
 
+def test_columns_that_are_missing_are_one_mistake(written: Write) -> None:
+    message = refused(written("architecture,kind\n", "mine.csv"))
+    assert "mistakes" not in message
+    assert "same_app_c, same_app_i" in message
+    assert message.count("the columns are missing") == 1
+
+
 def test_a_header_alone_is_no_table(written: Write) -> None:
     assert "there is no row" in refused(written(HEADER + "\n", "mine.csv"))
 

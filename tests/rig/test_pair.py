@@ -103,6 +103,8 @@ def test_a_wrong_variable_is_named_by_its_path(tmp_path: Path) -> None:
 def test_an_inventory_that_is_not_there_says_where_to_get_one(tmp_path: Path) -> None:
     error = failure(tmp_path / "none.yml")
     assert (error.what, error.where) == ("no such inventory", str(tmp_path / "none.yml"))
+    named = [word for word in error.remedy.split() if word.endswith("example.yml")]
+    assert [(Path(__file__).parents[2] / one).is_file() for one in named] == [True]
     assert "sodbench lab up" in error.remedy
 
 

@@ -145,7 +145,7 @@ def revoke(name: Name, why: Why, registry: RegistryUrl = None) -> None:
 
 
 def release(name: Name, why: Why, registry: RegistryUrl = None) -> None:
-    """Retire an identity, so that its name and its TPM can be enrolled anew, as of a machine that is gone.
+    """Retire an identity, so that its name and its TPM can be enrolled again, as of a machine that is gone.
 
     What was found of it stays recorded. Touches no machine.
     """

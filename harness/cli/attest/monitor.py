@@ -53,7 +53,9 @@ Workers = Annotated[int, typer.Option("--workers", min=1, help="How many machine
 Hang = Annotated[
     float, typer.Option("--hang", help="Seconds after which a look that has not returned hangs.")
 ]
-Ends = Annotated[float | None, typer.Option("--for", help="End after so many seconds; else with Ctrl-C.")]
+Ends = Annotated[
+    float | None, typer.Option("--for", min=0, help="End after so many seconds; else with Ctrl-C.")
+]
 
 _LOOK_UP_S = 3600.0
 """A wait has to have an end; nothing happens then."""

@@ -24,7 +24,7 @@ def status(registry: RegistryUrl = None, as_json: Json = False) -> None:
     """Show who is enrolled, with which keys, and the last result of each with its age.
 
     A result counts until it expires, then nothing is known any more. A contraindicated machine stays so until
-    it is enrolled anew (`sodbench attest enrol --renew`), a revoked one for good.
+    it is enrolled again (`sodbench attest enrol --renew`), a revoked one for good.
     """
     with attest_inputs.looking(registry) as store:
         now = store.now()
@@ -34,7 +34,7 @@ def status(registry: RegistryUrl = None, as_json: Json = False) -> None:
         return
     output = Output()
     if not standing:
-        output.say("Nobody is enrolled: `sodbench attest enrol`.")
+        output.say("No machine is enrolled: `sodbench attest enrol`.")
         return
     output.table(
         ("id", "kind", "TPM", "keys", "now", "why", "last result"),
@@ -84,7 +84,7 @@ def _now(who: Attester, latest: StoredResult | None, now: Instant) -> tuple[str,
     if who.revoked:
         return "contraindicated", "revoked"
     if who.held:
-        return "contraindicated", "held: enrol it anew once it is put right"
+        return "contraindicated", "held: enrol it again once it is put right"
     if latest is None:
         return "none", "never attested"
     if latest.tier in {"affirming", "warning"} and not latest.fresh(now):

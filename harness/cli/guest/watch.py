@@ -13,7 +13,9 @@ from harness.cli.guest.inputs import Accepted, Capabilities, Interval, Monitors,
 from harness.cli.inputs import Inventory, Results, RunInventory, inventory_file
 from harness.cli.terminal import Output
 
-Ends = Annotated[float | None, typer.Option("--for", help="End after so many seconds; else with Ctrl-C.")]
+Ends = Annotated[
+    float | None, typer.Option("--for", min=0, help="End after so many seconds; else with Ctrl-C.")
+]
 Seed = Annotated[
     int | None,
     typer.Option("--seed", help="The times of moving targets are drawn from it; by default a random one."),

@@ -166,7 +166,8 @@ def _show(verdict: Verdict, stays: Refusal | None, vm: str, most: int) -> None:
     if verdict.count:
         output.table(("eligible", "architecture", "more than asked for", "VMs"), _ranked(verdict, most))
     else:
-        output.say("No server is eligible.")
+        why = "." if verdict.refused else ": none is enrolled (`sodbench attest enrol`)."
+        output.say(f"No server is eligible{why}")
     if verdict.count > most:
         output.say(f"and {verdict.count - most} more")
     refused = [

@@ -396,7 +396,8 @@ def _write_inventory(places: Places, extra: Mapping[str, Json]) -> None:
     partial = places.inventory.with_suffix(".partial")
     with partial.open("w") as file:
         file.write(
-            "# Written by `sodbench lab up`. A real pair's looks the same: inventories/pair.example.yml\n"
+            "# Written by `sodbench lab up`. A real pair's looks the same:\n"
+            "# playbooks/inventories/pair.example.yml\n"
         )
         YAML().dump(inventory, file)
     partial.replace(places.inventory)

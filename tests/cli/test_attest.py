@@ -139,6 +139,8 @@ def test_hosts_are_enrolled_and_it_is_said_what_that_proves(attest: Attest) -> N
 
 def test_the_registry_is_the_users_alone(attest: Attest) -> None:
     assert attest("status").out == "No machine is enrolled: `sodbench attest enrol`.\n"
+    assert not places.data_folder().exists()
+    assert attest("enrol", "a", "--key", "ecc-p256").code == 0
     assert places.data_folder().stat().st_mode & 0o077 == 0
 
 
@@ -255,7 +257,7 @@ def test_a_key_can_be_trusted_by_its_fingerprint(attest: Attest, machines: dict[
         (["verify", "a", "--evidence", "x"], "leave the machine out"),
         (["verify", "--policy", "nonsense"], "no such policy"),
         (["reference", "--out", "x.yml"], "--out is for one machine"),
-        (["policy", "nonsense"], "name a file"),
+        (["policy", "nonsense"], "ready-made ones: default, guest, lab"),
     ],
 )
 def test_wrong_usage_is_told_before_anything_is_asked(
@@ -375,12 +377,20 @@ def test_changed_evidence_is_refused(enrolled: Attest, tmp_path: Path) -> None:
     assert (said.code, "pcr-digest" in said.words) == (14, True)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"version": 2}'])
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"version": 1}'])
 def test_a_file_of_something_else_is_no_evidence(attest: Attest, tmp_path: Path, content: str) -> None:
     out = tmp_path / "evidence.json"
     out.write_text(content)
     said = attest("verify", "--evidence", out)
     assert (said.code, "not a file of evidence" in said.err) == (12, True)
+
+
+def test_a_file_of_another_version_names_both_versions(attest: Attest, tmp_path: Path) -> None:
+    out = tmp_path / "evidence.json"
+    out.write_text('{"version": 2}')
+    said = attest("verify", "--evidence", out)
+    assert (said.code, "a file of evidence of version 2" in said.err) == (12, True)
+    assert "reads version 1" in said.err
 
 
 # -- status and revoke

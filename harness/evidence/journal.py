@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from harness import disk
+from harness import disk, sums
 from harness.clock import Clock
 from harness.errors import RecordError, StorageError
 from harness.json_types import Json
@@ -210,12 +210,10 @@ def read(path: Path) -> list[Event]:
 
 def _raw(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise RecordError(
-            "the journal cannot be read", where=str(path), why=why, remedy=disk.remedy(error)
-        ) from error
+        return sums.content(path)
+    except RecordError as error:
+        what = "the journal cannot be read"
+        raise RecordError(what, where=error.where, why=error.why, remedy=error.remedy) from error
 
 
 def _text(path: Path, raw: bytes) -> str:

@@ -6,12 +6,14 @@ Reading never judges: what is missing or damaged is kept as the reason why.
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from harness import sums
 from harness.errors import RecordError
 from harness.evidence import journal
 from harness.evidence.attempt import Attempt, _require_whole_rows
@@ -91,7 +93,7 @@ def read_series(path: Path, columns: Sequence[str]) -> pd.DataFrame:
             many, and its line is named.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = io.TextIOWrapper(io.BytesIO(sums.content(path)), encoding="utf-8").read()
         whole = text[: text.rfind("\n") + 1]
         _require_whole_rows(path, whole)
         # Nullable integers: a float64 would round stamps of a clock that has run for a hundred days.
@@ -106,10 +108,10 @@ def read_series(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 
 def _timeline(path: Path, workload: str, options: Mapping[str, Json], parse: Parse) -> Timeline | NotMeasured:
     try:
-        text = path.read_bytes().decode("utf-8", errors="replace") if path.exists() else ""
-        return parse(workload, options, parse_log(text))
-    except OSError as error:
-        return NotMeasured(f"{path.name} cannot be read: {error.strerror}")
+        raw = sums.content(path) if os.path.lexists(path) else b""
+        return parse(workload, options, parse_log(raw.decode("utf-8", errors="replace")))
+    except RecordError as error:
+        return NotMeasured(f"{path.name} cannot be read: {error.why}")
     except NotMeasured as why:
         return why
 

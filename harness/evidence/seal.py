@@ -67,10 +67,12 @@ class Lists:
     Attributes:
         evidence: What was recorded; None where the run has no sums.
         derived: What was computed from it.
+        of_everything: Whether one list has both, as in older runs.
     """
 
     evidence: Mapping[str, str] | None
     derived: Mapping[str, str]
+    of_everything: bool
 
 
 def lists(root: Path) -> Lists:
@@ -92,7 +94,7 @@ def lists(root: Path) -> Lists:
                 remedy="restore the run from a copy; only tables have their sums here",
             )
     recorded = None if whole is None else {name: whole[name] for name in whole if name not in DERIVED}
-    return Lists(evidence=recorded, derived=computed)
+    return Lists(evidence=recorded, derived=computed, of_everything=bool((whole or {}).keys() & DERIVED))
 
 
 def is_sealed(run: RunFolder) -> bool:
@@ -223,7 +225,8 @@ def keep_derived(run: RunFolder) -> None:
     if now == known.derived:
         return
     write_atomic(run.root / DERIVED_SUMS, sums.text(now))
-    if known.evidence is not None:
+    # A list that names no tables stays untouched: a resume may have removed it in the meantime.
+    if known.evidence is not None and known.of_everything:
         write_atomic(run.root / EVIDENCE_SUMS, sums.text(known.evidence))
 
 

@@ -122,6 +122,16 @@ def test_a_finished_run_has_its_sums_and_the_tables_have_theirs(run: RunFolder, 
     assert "metrics.csv" not in sums(run).read_text()
 
 
+def test_other_tables_leave_the_list_of_the_evidence_untouched(run: RunFolder, trials: Trials) -> None:
+    """Whoever computes tables while a resume begins must not bring back the list that it has removed."""
+    carry_out(run)
+    before = sums(run).stat()
+    run.metrics_csv.write_text("another\n")
+    seal.keep_derived(run)
+    assert (sums(run).stat().st_ino, sums(run).stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    whole(run, "SHA256SUMS", "SHA256SUMS.derived")
+
+
 @pytest.mark.parametrize("error", [InterruptedRunError("interrupted"), UnreachableError("gone")])
 def test_a_run_that_was_interrupted_or_failed_has_its_sums_and_loses_them_when_it_goes_on(
     run: RunFolder, trials: Trials, error: Exception

@@ -89,10 +89,8 @@ def _outcome(test: str, cases: Sequence[ET.Element], output: str) -> str:
         return "cannot run: its file needs an interface that is not there"
     if not bad:
         return "skipped" if any(case.find("skipped") is not None for case in own) else "PASSES"
-    said = " ".join(f"{found.get('message') or ''} {(found.text or '')[-2000:]}" for found in bad)
-    if INTERFACE.search(" ".join(found.get("message") or "" for found in bad)) or "error" in {
-        found.tag for found in bad
-    }:
+    said = "\n".join(found.get("message") or "" for found in bad)
+    if INTERFACE.search(said) or "error" in {found.tag for found in bad}:
         return f"cannot run: {_short(said)}"
     return "fails"
 

@@ -1,1 +1,5 @@
-"""Re-attests machines at intervals and reports what changes."""
+"""Re-attests machines at intervals and reports what changes.
+
+``schedule.py`` and ``standing.py`` are pure: whom to look at next, and what a look changes. ``monitor.py``
+runs the looks, ``outbox.py`` hands changes on, ``kinds/`` has the monitors of architectures.
+"""

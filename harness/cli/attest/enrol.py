@@ -18,6 +18,33 @@ from harness.errors import UsageError
 if TYPE_CHECKING:
     from harness.attest.identity.enrolment import Enrolled
 
+Roots = Annotated[
+    Path | None,
+    typer.Option(
+        "--roots",
+        help="Roots of the TPMs' makers: a file in PEM or DER, or a folder of them. By default the "
+        "inventory's.",
+    ),
+]
+TrustedEk = Annotated[
+    str | None,
+    typer.Option(
+        "--trust-ek",
+        metavar="SHA256",
+        help="For one machine whose TPM has no certificate: the SHA-256 of its endorsement key's public "
+        "area, from a source that you trust.",
+    ),
+]
+Keys = Annotated[
+    list[str] | None, typer.Option("--key", help="Attestation keys to make; by default both types.")
+]
+Ek = Annotated[
+    str,
+    typer.Option(
+        "--ek", help="Which endorsement key stands for the TPM: rsa-2048, ecc-p256, ecc-p384 or rsa-3072."
+    ),
+]
+Renew = Annotated[bool, typer.Option("--renew", help="New keys for machines that are enrolled; ends a hold.")]
 Why = Annotated[str, typer.Option("--why", help="The reason, for the record.")]
 Name = Annotated[str, typer.Argument(metavar="ID", help="Who, as `sodbench attest status` names it.")]
 
@@ -26,36 +53,11 @@ def enrol(
     machines: Machines = None,
     inventory: Inventory = None,
     run_inventory: RunInventory = False,
-    roots: Annotated[
-        Path | None,
-        typer.Option(
-            "--roots",
-            help="Roots of the TPMs' makers: a file in PEM or DER, or a folder of them. By default the "
-            "inventory's.",
-        ),
-    ] = None,
-    trust_ek: Annotated[
-        str | None,
-        typer.Option(
-            "--trust-ek",
-            metavar="SHA256",
-            help="For one machine whose TPM has no certificate: the SHA-256 of its endorsement key's public "
-            "area, from a source that you trust.",
-        ),
-    ] = None,
-    key: Annotated[
-        list[str] | None, typer.Option("--key", help="Attestation keys to make; by default both types.")
-    ] = None,
-    ek: Annotated[
-        str,
-        typer.Option(
-            "--ek",
-            help="Which endorsement key stands for the TPM: rsa-2048, ecc-p256, ecc-p384 or rsa-3072.",
-        ),
-    ] = "rsa-2048",
-    renew: Annotated[
-        bool, typer.Option("--renew", help="New keys for machines that are enrolled; ends a hold.")
-    ] = False,
+    roots: Roots = None,
+    trust_ek: TrustedEk = None,
+    key: Keys = None,
+    ek: Ek = "rsa-2048",
+    renew: Renew = False,
     registry: RegistryUrl = None,
 ) -> None:
     """Enrol machines: whose TPM each has, new attestation keys in it, and one identity for it.

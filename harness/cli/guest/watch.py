@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +13,9 @@ from harness.cli.attest.inputs import GuestPolicy, Key, Policy, RegistryUrl
 from harness.cli.guest.inputs import Accepted, Capabilities, Interval, Monitors, ResponsePolicyName
 from harness.cli.inputs import Inventory, Results, RunInventory, inventory_file
 from harness.cli.terminal import Output
+
+if TYPE_CHECKING:
+    from harness.evidence.journal import Event
 
 Ends = Annotated[
     float | None, typer.Option("--for", min=0, help="End after so many seconds; else with Ctrl-C.")
@@ -47,10 +51,9 @@ def watch(
     import secrets  # noqa: PLC0415
 
     from harness.cli.guest.inputs import terms  # noqa: PLC0415
-    from harness.cli.progress import of_response  # noqa: PLC0415
-    from harness.clock import NS_PER_S, MonotonicClock  # noqa: PLC0415
+    from harness.clock import MonotonicClock  # noqa: PLC0415
     from harness.evidence import folder as store  # noqa: PLC0415
-    from harness.evidence.journal import Event, Journal  # noqa: PLC0415
+    from harness.evidence.journal import Journal  # noqa: PLC0415
     from harness.evidence.record import Record  # noqa: PLC0415
     from harness.interrupt import Interrupt, on_signals  # noqa: PLC0415
     from harness.response.service import Service  # noqa: PLC0415
@@ -71,13 +74,7 @@ def watch(
         guest_policy=guest_policy,
         seed=secrets.randbits(63) if seed is None else seed,
     )
-    begin_ns = clock.now_ns()
-
-    def show(event: Event) -> None:
-        text = of_response(event)
-        if text:
-            output.say(f"{(event.t_ns - begin_ns) / NS_PER_S:9.3f} s  {text}")
-
+    show = _printer(output, clock.now_ns())
     with (
         on_signals(Interrupt()) as interrupt,
         attest_inputs.registry(registry) as kept,
@@ -88,3 +85,16 @@ def watch(
         with Journal(folder.journal, clock, next_seq=0, listener=show) as journal:
             record = Record(journal=journal, clock=clock, folder=folder.root, trial="watch", attempt=1)
             Service(rig, kept, given, record, interrupt).run(ends_s)
+
+
+def _printer(output: Output, begin_ns: int) -> Callable[[Event], None]:
+    """Prints each event of the response that people should see, in s since `begin_ns`."""
+    from harness.cli.progress import of_response  # noqa: PLC0415
+    from harness.clock import NS_PER_S  # noqa: PLC0415
+
+    def show(event: Event) -> None:
+        text = of_response(event)
+        if text:
+            output.say(f"{(event.t_ns - begin_ns) / NS_PER_S:9.3f} s  {text}")
+
+    return show

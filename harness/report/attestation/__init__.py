@@ -1,1 +1,5 @@
-"""The report's section on attestation."""
+"""The report's section on attestation.
+
+``section.py`` puts it together from ``rows.py``: tables, figures, identity, attacks and the verification's
+cost.
+"""

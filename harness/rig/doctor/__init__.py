@@ -1,1 +1,4 @@
-"""Checks what a machine lacks, and names the remedy."""
+"""Checks what a machine lacks, and names the remedy.
+
+``facts.py`` gathers, ``checks.py`` judges and is pure.
+"""

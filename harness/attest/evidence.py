@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError
+from pydantic_core import PydanticCustomError
 
 from harness.attest.reasons import Reason
 from harness.errors import SodbenchError
@@ -28,6 +30,8 @@ EkType: TypeAlias = Literal["rsa-2048", "ecc-p256", "ecc-p384", "rsa-3072"]
 
 Bank: TypeAlias = Literal["sha256", "sha384"]
 """PCR banks that may carry a quote; SHA-1 may not."""
+
+_INDEX = re.compile(r"0|[1-9][0-9]?")
 
 MAX_LINE_BYTES = 256 * 2**20
 """The longest answer that is read from an attester."""
@@ -61,7 +65,14 @@ Base64 = Annotated[
 """Bytes that travel as base64 (RFC 4648, with padding) in JSON."""
 
 
-PcrIndex = Annotated[int, Field(strict=False, ge=0, le=23)]
+def _one_spelling(value: object) -> object:
+    """A PCR's index as it came; a text such as 04 would be another key for the same PCR and hide the first."""
+    if type(value) is int or (isinstance(value, str) and _INDEX.fullmatch(value)):
+        return value
+    raise PydanticCustomError("pcr_index", "a PCR's number from 0 to 23, without sign or leading zero")
+
+
+PcrIndex = Annotated[int, Field(strict=False, ge=0, le=23), BeforeValidator(_one_spelling)]
 """A PCR of a PC client platform; JSON knows only texts as keys."""
 
 

@@ -69,6 +69,8 @@ def test_a_policy_is_read_with_its_defaults() -> None:
         (POLICY.replace("[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]", "[]"), 3, "pcrs: [] is not allowed"),
         (POLICY.replace("9, 10]", "9, 10, 10]"), 3, "each PCR once"),
         (POLICY.replace("9, 10]", "9, 10, 24]"), 3, "pcrs[11]: 24 is not allowed"),
+        (POLICY.replace("9, 10]", "9, 10, 1.1e1]"), 3, "pcrs[11]: 11.0 is not allowed"),
+        (POLICY.replace("[0, 1, 2", "[0, true, 2"), 3, "pcrs[1]: true is not allowed"),
         (POLICY.replace("ima: check", "ima: maybe"), 7, "require.ima: 'maybe' is not allowed"),
         (POLICY + "softwaretpm: accept\n", 8, "did you mean 'software_tpm'?"),
         (POLICY + "pcr_values: check\n", 8, "did you mean 'require.pcr_values'?"),
@@ -141,6 +143,14 @@ def test_schemas_know_every_key() -> None:
         (f"version: 1\npcrs:\n  sha256:\n    0: [{ZEROS}]\n", 4, "has to stand in quotes"),
         ("version: 1\npcrs:\n  sha256:\n    0: ['ABCD']\n", 4, "hexadecimal digits in lower case"),
         ("version: 1\npcrs:\n  sha256:\n    0: ['abcd']\n", 2, "sha256 digests of 64 hexadecimal digits"),
+        *(
+            (
+                f"version: 1\npcrs:\n  sha256:\n    4: ['{ZEROS}']\n    {again}: ['{ZEROS}']\n",
+                5,
+                "without sign",
+            )
+            for again in ("04", "+4", "'4.0'", "' 4'", "4_")
+        ),
         ("version: 1\nevents:\n  sha384:\n    0: []\n", 4, "events.sha384.0: [] is not allowed"),
         ("version: 1\nima:\n  files:\n    /bin/sh: ['abcd']\n", 4, "hash, colon and digest"),
         ("version: 1\nfirmware_versions: ['1']\n", 2, "16 hexadecimal digits"),

@@ -250,6 +250,11 @@ class _Reader:
             if not isinstance(key, ScalarNode):
                 self.refuse(key, path, "a key is not a plain word")
                 continue
+            if key.anchor is not None:
+                self.refuse(
+                    key, path, "anchors and aliases (&, *) are not read", "the key itself, written out"
+                )
+                continue
             if not self.is_text(key, path):
                 continue
             inner = (*path, str(key.value))

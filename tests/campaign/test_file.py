@@ -152,6 +152,7 @@ def test_all_mistakes_are_reported_together_in_the_order_of_lines() -> None:
         ("name: a\n---\nname: b\n", 2, "not YAML"),
         ("name: a\nrig: \x00\n", 2, "not a text file"),
         ("a: &x [*x]\n", 1, "anchors and aliases"),
+        ("&x name: a\nguest:\n  *x : b\n", 1, "anchors and aliases"),
         ("name: a\n%YAML 9.9\n", 2, "directives"),
         ("name: !!python/object:os.system x\n", 1, "tag"),
         ("? {a: b}\n: c\n", 1, "a key is not a plain word"),

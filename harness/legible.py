@@ -8,11 +8,19 @@ it came.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 _SHOWN_AS_ESCAPES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode's general categories (UAX 44): controls (C0, DEL, C1), formats (bidirectional controls and
 characters without width), surrogates, and the separators of lines and paragraphs."""
+
+_SEEN_AS_NOTHING = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8"
+    "\U000e0000-\U000e0fff]"
+)
+"""Of other categories what a reader does not see either (UAX 44, Default_Ignorable_Code_Point): fillers,
+selectors of variants, code points that are kept for such; and the empty pattern of Braille."""
 
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _UNDECODED = range(0xDC80, 0xDD00)
@@ -31,7 +39,7 @@ def legible(text: str) -> str:
 
 
 def _shown(character: str) -> str:
-    if unicodedata.category(character) not in _SHOWN_AS_ESCAPES:
+    if unicodedata.category(character) not in _SHOWN_AS_ESCAPES and not _SEEN_AS_NOTHING.match(character):
         return character
     code = ord(character)
     if code in _UNDECODED:

@@ -66,7 +66,7 @@ Base64 = Annotated[
 
 
 def _one_spelling(value: object) -> object:
-    """A PCR's index as it came; a text such as 04 would be another key for the same PCR and hide the first."""
+    """A PCR's index as it came; a text such as 04 would be another key of the same PCR and hide the first."""
     if type(value) is int or (isinstance(value, str) and _INDEX.fullmatch(value)):
         return value
     raise PydanticCustomError("pcr_index", "a PCR's number from 0 to 23, without sign or leading zero")

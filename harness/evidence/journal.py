@@ -200,7 +200,16 @@ def _event(line: str) -> Event:
         raise TypeError("observer and kind are texts and data is an object")
     if not all(isinstance(number, int) for number in (event.seq, event.t_ns)):
         raise TypeError("seq and t_ns are integers")
+    if event.trial is not None and not _is_name(event.trial):
+        raise TypeError("trial is null or the name of a folder")
+    if event.attempt is not None and type(event.attempt) is not int:
+        raise TypeError("attempt is null or an integer")
     return event
+
+
+def _is_name(trial: object) -> bool:
+    """Whether a folder below the run's own is called so: a trial's files are read by its name."""
+    return isinstance(trial, str) and trial not in {"", ".", ".."} and not {"/", "\0"} & set(trial)
 
 
 def read(path: Path) -> list[Event]:

@@ -122,6 +122,32 @@ def test_damage_before_the_last_line_is_an_error_with_its_line(path: Path, line:
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"trial": ["x"]},
+        {"trial": 5},
+        {"trial": "../../elsewhere"},
+        {"trial": ".."},
+        {"trial": "a\0b"},
+        {"attempt": "1"},
+        {"attempt": 1.5},
+        {"attempt": True},
+        {"attempt": {}},
+    ],
+)
+def test_an_event_of_no_trial_or_attempt_that_there_can_be_is_an_error(
+    path: Path, change: dict[str, object]
+) -> None:
+    fill(path, 3)
+    lines = path.read_text().splitlines()
+    lines[1] = json.dumps({**json.loads(lines[1]), **change})
+    path.write_text("".join(f"{line}\n" for line in lines))
+    with pytest.raises(RecordError, match="not a journal line") as caught:
+        read(path)
+    assert caught.value.where == f"{path}:2"
+
+
 @pytest.mark.parametrize("order", [[0, 2], [1], [0, 0], [0, 1, 1, 2]])
 def test_gaps_and_doubles_are_errors(path: Path, order: list[int]) -> None:
     fill(path, 3)

@@ -18,7 +18,7 @@ class Limits(BaseModel):
 
     Attributes:
         connect_s: To greet and to log in over SSH.
-        answer_s: To answer a standing connection: a sign of life, the rig's lock.
+        answer_s: To answer a standing connection: a sign of life, the rig's lock, its clocks.
         command_s: For one ordinary command, ``qemu-img create`` among them.
         copy_s: For copying, deleting or flushing guests' disks.
         acceleration_s: For the guest's kernel to start under KVM, else the host counts as one without KVM.

@@ -17,13 +17,12 @@ from harness.clock import NS_PER_S, Clock, ClockOffset, realtime_ns
 from harness.errors import UnreachableError
 from harness.evidence.record import Record
 from harness.rig.host import Host
+from harness.rig.limits import Limits
 
 PROGRAM = Path(__file__).with_name("clocks_probe.py")
 EXCHANGES = 15
 JUMP_NS = NS_PER_S
 """By more than this no machine's clock drifts from the controller's in a trial."""
-
-_ANSWER_LIMIT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,10 +141,11 @@ def _exchange(host: Host, clock: Clock) -> list[Exchange]:
 def _ask(
     send: Callable[[str], None], answers: queue.Queue[tuple[int, str]], clock: Clock, host: Host
 ) -> Exchange:
+    limit_s = host.endpoint.limits.answer_s
     sent = clock.now_ns()
     try:
         send("?")
-        received, line = answers.get(timeout=_ANSWER_LIMIT_S)
+        received, line = answers.get(timeout=limit_s)
         monotonic, realtime, kernel, boot = line.split(" ")
         return Exchange(
             sent_ns=sent,
@@ -155,7 +155,14 @@ def _ask(
             kernel=kernel,
             boot_id="" if boot == "-" else boot,
         )
-    except (queue.Empty, ValueError) as error:
+    except queue.Empty as error:
         raise UnreachableError(
-            "no clock reading", where=f"{host.role}", why=f"{type(error).__name__}: {error}", retry=True
+            f"no clock reading within {limit_s:g} s",
+            where=host.role,
+            remedy=Limits.advice("answer_s", host.role),
+            retry=True,
+        ) from error
+    except ValueError as error:
+        raise UnreachableError(
+            "no clock reading", where=host.role, why=f"it answered {line[:80]!r}", retry=True
         ) from error

@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.clock import ClockOffset
-from harness.evidence.observers.clocks import JUMP_NS, Exchange, offset, own_kernel, restarted
+from harness.clock import ClockOffset, MonotonicClock
+from harness.evidence import journal
+from harness.evidence.journal import Journal
+from harness.evidence.observers.clocks import JUMP_NS, Exchange, offset, own_kernel, restarted, sample
+from harness.evidence.record import Record
+from harness.rig.limits import Limits
 
 KERNEL = "6.1.0-30-amd64/#1_SMP"
 WALL_NS = 1_790_000_000_000_000_000
@@ -153,3 +162,35 @@ def test_a_host_that_does_not_answer_at_the_end_is_not_known_to_have_run_through
         ("a", "b"), {"a": sampled("a"), "b": sampled("b"), "client": sampled("c")}, {"a": sampled("a")}
     )
     assert why == "b did not answer at the trial's end: whether it was rebooted is not known"
+
+
+def answering(line: str | None) -> SimpleNamespace:
+    """A machine whose probe answers each question with `line`; None for a probe that is silent."""
+
+    def stream(_command: str, on_line: Callable[[int, str], None], **_: object) -> SimpleNamespace:
+        send = (lambda _text: None) if line is None else (lambda _text: on_line(0, line))
+        return SimpleNamespace(send=send, close=lambda: None)
+
+    limits = Limits(answer_s=0.05)
+    return SimpleNamespace(
+        role="b", python=lambda _program: "", stream=stream, endpoint=SimpleNamespace(limits=limits)
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (None, ("no clock reading within 0.05 s", "sodbench_limits.answer_s")),
+        ("bash: warning", ("no clock reading", "it answered 'bash: warning'")),
+    ],
+)
+def test_a_machine_that_gives_no_reading_is_told_with_the_limit_that_its_rig_sets(
+    tmp_path: Path, line: str | None, words: tuple[str, ...]
+) -> None:
+    place = tmp_path / "journal.jsonl"
+    with Journal(place, MonotonicClock()) as writer:
+        record = Record(journal=writer, clock=MonotonicClock(), folder=tmp_path, trial="001-idle", attempt=1)
+        assert sample(cast("Any", {"b": answering(line)}), record) == {}
+    (told,) = [str(event.data) for event in journal.read(place) if event.kind == "observer.failed"]
+    for one in words:
+        assert one in told.replace("\\", "")

@@ -227,7 +227,7 @@ def _reading(metric: Metric[Any], value: Value) -> dict[str, object]:
 
 
 def attestations(run: RunFolder, read: Iterable[Attempt] | None = None) -> pd.DataFrame:
-    """Every attestation of the finished attempts, a row each; columns as in `attestation_table.COLUMNS`.
+    """Every attestation of the finished attempts, a row each: :mod:`harness.attest.measures.table`.
 
     Args:
         run: The run's folder.
@@ -251,7 +251,7 @@ def _attested(run: RunFolder, manifest: dict[str, Json], attempt: Attempt) -> It
 
 
 def responses(run: RunFolder, read: Iterable[Attempt] | None = None) -> pd.DataFrame:
-    """Every response of the finished attempts, a row each; columns as in `response_table.COLUMNS`.
+    """Every response of the finished attempts, a row each: :mod:`harness.response.measures.table`.
 
     Args:
         run: The run's folder.

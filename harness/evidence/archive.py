@@ -32,6 +32,11 @@ ALREADY_SMALL = (".parquet", ".gz", ".png")
 SMALL_BYTES = 4096
 """A text below this is kept readable: a block of the disk is not worth saving."""
 
+MAX_BYTES = 2**31
+"""What a run may take that is packed, and what an archive may become: a few kilobytes could fill a disk."""
+
+_BATCH_ROWS = 4096
+_BATCH_BYTES = 2**20
 _INTEGER = re.compile(r"(?:0|-?[1-9][0-9]{0,17})?", re.ASCII)
 
 
@@ -40,7 +45,8 @@ def pack(run: RunFolder, out: Path) -> int:
 
     Raises:
         AlteredError: The evidence is not what it was when the run ended.
-        RecordError: The run has no sums (it has not ended), or a table is not what it was when computed.
+        RecordError: The run has no sums (it has not ended), a table is not what it was when computed, or it
+            takes more than :data:`MAX_BYTES`.
         StorageError: `out` cannot be written.
         UsageError: `out` exists.
     """
@@ -61,8 +67,12 @@ def pack(run: RunFolder, out: Path) -> int:
             why=str(differs),
             remedy="`sodbench metrics` computes the tables from the evidence again",
         )
-    total = 0
-    for name, wanted in _listed(run.root).items():
+    total, listed = 0, _listed(run.root)
+    size = sum((run.root / name).stat().st_size for name in listed)
+    if size > MAX_BYTES:
+        why = f"its files take {size} bytes, and {MAX_BYTES} are packed at most"
+        raise RecordError("too large for an archive", where=legible(str(run.root)), why=why)
+    for name, wanted in listed.items():
         packed, data = _packed(name, _matching(sums.content(run.root / name), wanted, run.root / name))
         total += _write(out / packed, data)
     return total + sum(_write(out / name, data) for name, data in _kept_lists(run.root))
@@ -121,18 +131,19 @@ def _contents(archive: Path) -> dict[str, bytes]:
     wanted, there = _listed(archive), dict(sums.walk(archive))
     found: dict[str, bytes] = {}
     used = {seal.EVIDENCE_SUMS, seal.DERIVED_SUMS}
-    changed, missing = [], []
+    changed, missing, left = [], [], MAX_BYTES
     for name, digest in wanted.items():
         suffix = next((one for one in ("", *PACKED_SUFFIXES) if there.get(name + one)), None)
         if suffix is None:
             missing.append(name)
             continue
         used.add(name + suffix)
-        data = _unpacked(archive / (name + suffix), suffix)
+        data = _unpacked(archive / (name + suffix), suffix, left)
         if data is None or hashlib.sha256(data).hexdigest() != digest:
             changed.append(name + suffix)
         else:
             found[name] = data
+            left -= len(data)
     added = sorted(there.keys() - used)
     if changed or missing or added:
         differs = seal.Differences(changed=tuple(changed), missing=tuple(missing), added=tuple(added))
@@ -145,15 +156,25 @@ def _contents(archive: Path) -> dict[str, bytes]:
     return found
 
 
-def _unpacked(path: Path, suffix: str) -> bytes | None:
-    """What the file at `path` was made from; None where it is damaged."""
+def _unpacked(path: Path, suffix: str, most: int) -> bytes | None:
+    """What the file at `path` was made from; None where it is damaged or that has more than `most` bytes."""
     raw = sums.content(path)
     try:
         if suffix == SERIES:
-            return _csv(raw)
-        return gzip.decompress(raw) if suffix == ZIPPED else raw
+            return _csv(raw, most)
+        return _unzipped(raw, most) if suffix == ZIPPED else raw
     except (OSError, EOFError, ValueError, zlib.error, pa.ArrowException):
         return None
+
+
+def _unzipped(raw: bytes, most: int) -> bytes:
+    data = io.BytesIO()
+    with gzip.GzipFile(fileobj=io.BytesIO(raw)) as file:
+        while some := file.read(_BATCH_BYTES):
+            data.write(some)
+            if data.tell() > most:
+                raise ValueError("far too long")
+    return data.getvalue()
 
 
 def _matching(data: bytes, wanted: str, path: Path) -> bytes:
@@ -209,15 +230,26 @@ def _whole(array: pa.Array) -> bool:
     return bool(pa.types.is_integer(array.type))
 
 
-def _csv(columns: bytes) -> bytes:
-    table = pq.read_table(io.BytesIO(columns))
-    return "".join(_lines(table)).encode("ascii")
+def _csv(columns: bytes, most: int = MAX_BYTES) -> bytes:
+    """The CSV that columns were made from.
+
+    Raises:
+        ValueError: It would have more than `most` bytes, or is none.
+        pyarrow.ArrowException: They are no columns.
+    """
+    text = io.BytesIO()
+    for lines in _lines(pq.ParquetFile(io.BytesIO(columns))):
+        text.write(lines.encode("ascii"))
+        if text.tell() > most:
+            raise ValueError("far too long")
+    return text.getvalue()
 
 
-def _lines(table: pa.Table) -> Iterator[str]:
-    yield ",".join(table.column_names) + "\n"
-    columns = [
-        ["" if value is None else str(value) for value in column.to_pylist()] for column in table.columns
-    ]
-    for row in zip(*columns, strict=True):
-        yield ",".join(row) + "\n"
+def _lines(file: pq.ParquetFile) -> Iterator[str]:
+    """The heading, then some rows at a time: some bytes of columns may be many millions of rows."""
+    yield ",".join(file.schema_arrow.names) + "\n"
+    for batch in file.iter_batches(batch_size=_BATCH_ROWS):
+        columns = [
+            ["" if value is None else str(value) for value in column.to_pylist()] for column in batch.columns
+        ]
+        yield "".join(f"{','.join(row)}\n" for row in zip(*columns, strict=True))

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.analysis import table as results
-from harness.errors import RecordError, UsageError
+from harness.errors import AlteredError, RecordError, UsageError
 from harness.evidence import archive, seal
 from harness.evidence.folder import RunFolder
 from tests.synthetic import evidence
@@ -76,6 +79,35 @@ def test_a_damaged_archive_is_named_and_nothing_is_written(run: RunFolder, tmp_p
     journal.unlink()
     with pytest.raises(RecordError, match="missing: journal"):
         archive.unpack(tmp_path / "packed", tmp_path / "again")
+
+
+@pytest.mark.parametrize("kind", ["text", "series"])
+def test_a_few_kilobytes_do_not_become_more_than_is_ever_packed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Their sum is right: it is the length alone that is refused."""
+    monkeypatch.setattr(archive, "MAX_BYTES", 10**6)
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    whole = b"0\n" * 4_000_000
+    if kind == "text":
+        (packed / "x.csv.gz").write_bytes(gzip.compress(whole))
+    else:
+        zero = pa.table({"0": pa.array([0]).take(pa.array([0] * (len(whole) // 2 - 1)))})
+        pq.write_table(zero, packed / "x.csv.parquet-of-csv", compression="zstd")
+    (packed / "SHA256SUMS").write_text(f"{hashlib.sha256(whole).hexdigest()}  x.csv\n")
+    with pytest.raises(AlteredError, match=r"changed: x\.csv"):
+        archive.unpack(packed, tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+
+
+def test_a_run_that_could_not_be_unpacked_is_not_packed(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "MAX_BYTES", 10**4)
+    with pytest.raises(RecordError, match="too large for an archive"):
+        archive.pack(run, tmp_path / "packed")
+    assert not (tmp_path / "packed").exists()
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "a/../../b", ""])

@@ -161,3 +161,12 @@ def test_five_hundred_roots_take_less_than_two_seconds(tmp_path: Path) -> None:
     spent_s = time.process_time() - begun_s
     assert len(found.roots) == 500
     assert spent_s < 2, f"{spent_s:.2f} s"
+
+
+def test_a_signature_with_bits_left_over_is_not_read() -> None:
+    made = (Authority(name=f"root {number}") for number in range(64))
+    root = next(one for one in made if not one.certificate.signature[-1] & 1)
+    whole, begins = der(root), -len(root.certificate.signature) - 1
+    assert len(parse(whole, where="roots").roots) == 1
+    with pytest.raises(CampaignError, match="no whole number of bytes"):
+        parse(whole[:begins] + b"\1" + whole[begins + 1 :], where="roots")

@@ -29,6 +29,9 @@ KNOWN_ALGORITHMS = {
 }
 """Algorithms of keys that ``cryptography`` may not read, by the names of RFC 4055."""
 
+_NO_UNUSED_BITS = b"\0"
+"""What a signature's BIT STRING, the last of a certificate, begins with (RFC 5280, 4.1.1.3)."""
+
 _UNREADABLE = (
     ValueError,  # not DER, and much else
     TypeError,  # an attribute of a name whose type is no text
@@ -174,6 +177,10 @@ def _read_fields(certificate: x509.Certificate) -> None:
     certificate.subject.rfc4514_string()
     _ = certificate.version, certificate.extensions, certificate.public_key_algorithm_oid
     _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    whole, signature = certificate.public_bytes(Encoding.DER), certificate.signature
+    if whole[-len(signature) - 1 :][:1] != _NO_UNUSED_BITS:
+        # Else one signature could be written in several ways, each with a fingerprint of its own.
+        raise ValueError("its signature is no whole number of bytes")
 
 
 def _cause(error: Exception) -> str:

@@ -7,9 +7,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
+
+def _no_truth_value(given: object) -> object:
+    if isinstance(given, bool):
+        raise ValueError(f"{str(given).lower()} is no number")
+    return given
+
+
+NUMBER = BeforeValidator(_no_truth_value)
+"""For a number of an inventory: a text is one where it reads so, as templates give texts; true is no 1."""
+Seconds = Annotated[float, NUMBER, Field(gt=0, le=86400, allow_inf_nan=False)]
 LimitName = Literal["connect_s", "answer_s", "command_s", "copy_s", "acceleration_s", "ansible_s"]
 
 

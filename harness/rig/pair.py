@@ -20,7 +20,7 @@ from harness.errors import CampaignError
 from harness.json_types import Json
 from harness.rig import login, uri
 from harness.rig.inventory import Resolved, resolve
-from harness.rig.limits import Limits
+from harness.rig.limits import NUMBER, Limits
 
 HOSTS = ("a", "b")
 MACHINES = ("a", "b", "client")
@@ -95,7 +95,7 @@ class GuestNetwork(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     address: _Ipv4
-    prefix: Annotated[int, Field(ge=0, le=32)] = 24
+    prefix: Annotated[int, NUMBER, Field(ge=0, le=32)] = 24
     gateway: _Ipv4 | None = None
     dns: Sequence[str] = ()
 
@@ -116,7 +116,7 @@ class _Variables(BaseModel):
     sodbench_migration_address: str | None = None
     sodbench_migration_ports: str = "49152-49215"
     sodbench_rig: str = "pair"
-    sodbench_link_bit_s: int | None = None
+    sodbench_link_bit_s: Annotated[int, NUMBER, Field(gt=0)] | None = None
     sodbench_storage_path: Annotated[str, AfterValidator(_absolute)] = "/srv/sodbench"
     sodbench_bridge: str = "br0"
     sodbench_guest_network: GuestNetwork

@@ -107,6 +107,9 @@ def test_a_variable_that_is_null_is_not_set(resolved: Pair) -> None:
         ("ansible_connection: local", "ansible_connection of a cannot be carried over", "'local'"),
         ("sodbench_storage_path: -rf", "variables of a", "sodbench_storage_path"),
         ("sodbench_limits: {command_s: 0}", "variables of a", "sodbench_limits.command_s"),
+        ("sodbench_limits: {command_s: true}", "variables of a", "true is no number"),
+        ("sodbench_link_bit_s: yes", "variables of a", "true is no number"),
+        ("sodbench_link_bit_s: 0", "variables of a", "sodbench_link_bit_s"),
         ("ansible_user: !vault |\n      $ANSIBLE_VAULT;1.1;AES256\n      6132", "ansible_user of a", "vault"),
     ],
 )

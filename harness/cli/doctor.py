@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.inputs import RunInventory
-from harness.cli.terminal import Cell, Output, Styled
+from harness.cli.terminal import Cell, Output, Styled, number_of
 from harness.errors import PrerequisiteError
 
 if TYPE_CHECKING:
@@ -84,4 +84,4 @@ def plain(found: Sequence[Check]) -> list[str]:
 
 def _summary(found: Sequence[Check]) -> str:
     counts = {level: sum(check.level == level for check in found) for level in _STYLES}
-    return f"{counts['ok']} ok, {counts['warning']} warnings, {counts['missing']} missing."
+    return f"{counts['ok']} ok, {number_of(counts['warning'], 'warning')}, {counts['missing']} missing."

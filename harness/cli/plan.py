@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from harness.cli.inputs import CampaignPath, campaign_file
-from harness.cli.terminal import Output
+from harness.cli.terminal import Output, number_of
 
 if TYPE_CHECKING:
     from harness.attest.options import Attest
@@ -50,8 +50,9 @@ def plan(
     moves = sum(len(trial.migrations) for trial in expanded.trials)
     output.say(
         "",
-        f"{len(expanded.trials)} trials, {moves} migrations, about {cost.total_s / 60:.0f} min "
-        f"under {kind} ({cost.window_s / 60:.1f} min of it measured windows).",
+        f"{number_of(len(expanded.trials), 'trial')}, {number_of(moves, 'migration')}, "
+        f"about {cost.total_s / 60:.0f} min under {kind} "
+        f"({cost.window_s / 60:.1f} min of it measured windows).",
     )
     output.say(
         f"Disk: about {cost.results_bytes / 1e6:.0f} MB of results, "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.terminal import Output
+from harness.cli.terminal import Output, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,8 @@ def status(
             "recorded before is not known to be what it was."
         )
     if standing.remaining:
-        output.say(f"{len(standing.remaining)} trials remain: `sodbench resume {folder.root}`.")
+        left = number_of(len(standing.remaining), "trial")
+        output.say(f"{left} left: `sodbench resume {folder.root}` goes on.")
 
 
 def _evidence(run: RunFolder, status: RunStatus, *, sealed: bool) -> Iterator[str]:

@@ -129,6 +129,11 @@ class Output:
             yield lambda: bar.advance(task)
 
 
+def number_of(number: int, noun: str) -> str:
+    """The number with its noun, such as ``1 trial`` and ``2 trials``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def column_widths(rows: Sequence[Sequence[str]], width: int | None) -> list[int] | None:
     """The columns' widths in terminal cells so that `rows` fit into `width`; None for `width`: no limit.
 

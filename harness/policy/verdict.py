@@ -98,7 +98,7 @@ class Verdict:
             "no server satisfies the request",
             where=Reason.NO_ELIGIBLE_HOST.value,
             why="; ".join(lacking) or "no server is known",
-            remedy="attest the servers anew, or ask for less",
+            remedy="attest the servers again, or ask for less",
             retry=True,
         )
 

@@ -177,6 +177,10 @@ def test_a_file_goes_before_the_ready_made_campaign_of_its_name(
     assert json.loads(sodbench("plan", "demo", "--json").out)["campaign"] == "small"
 
 
+def test_one_trial_is_not_called_trials(sodbench: Sodbench) -> None:
+    assert "\n1 trial, 2 migrations, about" in sodbench("plan", "respond-smoke").out
+
+
 def test_a_plan_as_json_is_the_plan(sodbench: Sodbench) -> None:
     said = sodbench("plan", "smoke", "--json")
     value = json.loads(said.out)
@@ -261,7 +265,7 @@ def test_status_of_a_killed_run_says_what_remains(sodbench: Sodbench, tmp_path: 
     said = sodbench("status", root)
     assert said.code == 0
     assert "pending" in said.out
-    assert f"1 trials remain: `sodbench resume {root}`" in said.out
+    assert f"1 trial left: `sodbench resume {root}` goes on." in said.out
 
 
 def test_a_report_is_made_from_the_stored_run_alone(sodbench: Sodbench, tmp_path: Path) -> None:

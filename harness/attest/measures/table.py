@@ -43,7 +43,7 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
                        "empty where the window never opened."),
     "tier": ("string", "The result: `affirming`, `warning`, `contraindicated` or `none`. The first two are "
                        "accepted."),
-    "reason": ("string", "`accepted`, or the code of the first check that refused, or why nobody answered."),
+    "reason": ("string", "`accepted`, or the code of the first check that refused, or why no answer came."),
     "detail": ("string", "The same in words."),
     "NS": ("Int64", "Nonce sent, ns of the controller's CLOCK_MONOTONIC; so the next ones. The labels are "
                     "those of RFC 9334."),

@@ -81,7 +81,7 @@ def _not_enrolled(attest: Attest, registry: Registry) -> list[str]:
         if found is None:
             problems.append(f"host {role}: not enrolled")
         elif found.held:
-            problems.append(f"host {role}: held as contraindicated until it is enrolled anew (--renew)")
+            problems.append(f"host {role}: held as contraindicated until it is enrolled again (--renew)")
         elif absent := [kind for kind in attest.keys if kind not in kinds]:
             problems.append(f"host {role}: no key of type {', '.join(absent)}")
     return problems

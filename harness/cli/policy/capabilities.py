@@ -123,7 +123,7 @@ def _change(
             raise UsageError(
                 f"what was withdrawn from {server} cannot be read, so that all of it is",
                 why=str(getattr(stored, "value", None)),
-                remedy="restore nothing before it is known what was meant; set the property anew",
+                remedy="restore nothing before it is known what was meant; set the property again",
             )
         after = (before - less) | more
         names = [str(cell) for cell in CELLS if cell in after]

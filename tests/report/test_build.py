@@ -18,8 +18,9 @@ ROOT = Path(__file__).resolve().parents[2]
 REBUILD = """
 import sys
 from pathlib import Path
-from harness import report, store
-report.build(store.find(Path(sys.argv[1])), Path(sys.argv[2]))
+from harness import report
+from harness.evidence import folder
+report.build(folder.find(Path(sys.argv[1])), Path(sys.argv[2]))
 unwanted = [name for name in sys.modules if name.split(".")[0] == "libvirt" or name.startswith("harness.rig")]
 sys.exit(f"imported: {unwanted}" if unwanted else 0)
 """

@@ -29,9 +29,13 @@ class _Anybody(paramiko.ServerInterface):
 
 
 def _answer(channel: paramiko.Channel, command: str) -> None:
-    """``hang`` never ends, ``reset`` ends the connection as a host that restarts does; the rest is echoed."""
+    """``hang`` never ends, ``reset`` ends the connection as a host that restarts does; the rest is echoed.
+
+    The request itself is answered by another thread, once it was taken: an answer to the command that came before
+    that would close the channel under the client.
+    """
+    time.sleep(0.3)
     if "reset" in command:
-        time.sleep(0.3)  # the client knows by then that its command was started
         link = channel.get_transport().sock
         assert isinstance(link, socket.socket)
         link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -14,15 +14,15 @@ from tests.attest.adversary.stage import WARNING, Scene, Stage
 
 EQUIVALENT: tuple[tuple[str, str], ...] = (
     (
-        "steps.origin without attest.type != QUOTE",
+        "quote_steps.origin without attest.type != QUOTE",
         "a body is parsed as a quote's exactly where the type is QUOTE",
     ),
     (
-        "steps.origin without attest.selections is None",
+        "quote_steps.origin without attest.selections is None",
         "the same, from the other side",
     ),
     (
-        "steps.clock without memory is not None",
+        "quote_steps.clock without memory is not None",
         "the boot is the same only where something is remembered",
     ),
     (

@@ -69,7 +69,7 @@ def test_a_container_is_told_from_a_machine() -> None:
 
 
 def test_the_policy_is_one_that_the_kernel_takes_and_measures_nothing_that_is_merely_read() -> None:
-    functions = "BPRM MMAP MODULE FIRMWARE KEXEC_KERNEL KEXEC_INITRAMFS POLICY".split()
+    functions = ["BPRM", "MMAP", "MODULE", "FIRMWARE", "KEXEC_KERNEL", "KEXEC_INITRAMFS", "POLICY"]
     for rule in rules():
         assert re.fullmatch(r"measure func=[A-Z_]+( mask=MAY_EXEC)?", rule), rule
     assert {rule.split()[1] for rule in rules()} == {f"func={one}_CHECK" for one in functions}

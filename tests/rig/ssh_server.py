@@ -31,8 +31,8 @@ class _Anybody(paramiko.ServerInterface):
 def _answer(channel: paramiko.Channel, command: str) -> None:
     """``hang`` never ends, ``reset`` ends the connection as a host that restarts does; the rest is echoed.
 
-    The request itself is answered by another thread, once it was taken: an answer to the command that came before
-    that would close the channel under the client.
+    Another thread says that the request was taken. A command that ended before that would close the channel
+    under the client.
     """
     time.sleep(0.3)
     if "reset" in command:

@@ -571,6 +571,14 @@ def test_the_shipped_policies_differ_where_they_should(attest: Attest) -> None:
     assert "PCRs 0, 2, 3, 4, 5, 6, 7, 10 " in attest("policy", "guest").out
 
 
+def test_it_is_shown_whether_a_warning_is_good_enough(attest: Attest, tmp_path: Path) -> None:
+    strict = tmp_path / "strict.yml"
+    shipped = places.policy_file("lab").read_text()
+    strict.write_text(shipped.replace("warning_counts: true", "warning_counts: false"))
+    assert "A result with a warning is good enough." in attest("policy", "default").out
+    assert "A result with a warning is not good enough." in attest("policy", strict).out
+
+
 def test_a_wrong_policy_is_shown_with_its_lines(attest: Attest, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.yml"
     wrong.write_text(places.policy_file("lab").read_text().replace("software_tpm", "softwear_tpm"))

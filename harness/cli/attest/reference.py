@@ -172,4 +172,5 @@ def policy(
         f"It quotes {found.bank} PCRs {', '.join(map(str, sorted(found.pcrs)))} "
         f"with {' or '.join(found.keys)}, and checks {checked}.",
         f"A TPM in software: {found.software_tpm}. A result expires after {found.result_lifetime_s:g} s.",
+        f"A result with a warning is {'' if found.warning_counts else 'not '}good enough.",
     )

@@ -24,8 +24,9 @@ from typing import Any
 import psutil
 
 from harness.analysis.stats import median_interval, ratio_of_medians
-from harness.attest.attester.channel import LocalAttester, RemoteAttester
+from harness.attest.attester.channel import RemoteAttester
 from harness.attest.attester.contract import Ask, Attester
+from harness.attest.attester.local import LocalAttester
 from harness.attest.evidence import KeyType
 from harness.clock import MonotonicClock
 from harness.rig import pair as pairs

@@ -19,8 +19,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
-from harness.attest.attester.channel import LocalAttester
 from harness.attest.attester.contract import Attester
+from harness.attest.attester.local import LocalAttester
 from harness.attest.evidence import KeyType
 from harness.attest.examine.recording import genuine
 from harness.attest.identity.enrolment import KEYS, Request, enrol

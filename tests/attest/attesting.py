@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from harness import resources
-from harness.attest.attester.channel import LocalAttester
 from harness.attest.attester.contract import Ask, Limits
+from harness.attest.attester.local import LocalAttester
 from harness.attest.evidence import KeyType
 from harness.clock import MonotonicClock
 from tests.attest.local_tpm import LocalTpm

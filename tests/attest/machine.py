@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.attest.attester.channel import LocalAttester
+from harness.attest.attester.local import LocalAttester
 from harness.attest.identity import authorities
 from harness.attest.identity.authorities import Authorities
 from harness.clock import MonotonicClock

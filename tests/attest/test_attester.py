@@ -12,8 +12,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from harness.attest.attester.channel import LocalAttester
 from harness.attest.attester.contract import AttesterError
+from harness.attest.attester.local import LocalAttester
 from harness.attest.evidence import Evidence, KeyType
 from harness.attest.reasons import Reason
 from harness.attest.tpm.credential import make_credential

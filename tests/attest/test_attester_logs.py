@@ -11,8 +11,8 @@ from typing import Literal
 
 import pytest
 
-from harness.attest.attester.channel import LocalAttester
 from harness.attest.attester.contract import AttesterError
+from harness.attest.attester.local import LocalAttester
 from harness.attest.evidence import ImaExcerpt
 from harness.attest.logs import eventlog, ima
 from harness.attest.reasons import Reason

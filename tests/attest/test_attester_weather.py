@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.attest.attester.channel import LocalAttester
 from harness.attest.attester.contract import AttesterError
+from harness.attest.attester.local import LocalAttester
 from harness.attest.reasons import Reason
 from harness.attest.tpm.keys import AttestationKey
 from harness.attest.tpm.structures import parse_attest, parse_signature

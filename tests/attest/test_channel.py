@@ -17,8 +17,9 @@ import paramiko
 import pytest
 
 from harness.attest.attester import channel
-from harness.attest.attester.channel import INSTALLED, LocalAttester, RemoteAttester
+from harness.attest.attester.channel import INSTALLED, RemoteAttester
 from harness.attest.attester.contract import SAID_REASONS, Answer, Attester, AttesterError, Limits
+from harness.attest.attester.local import LocalAttester
 from harness.attest.evidence import Evidence, KeyType
 from harness.attest.reasons import SILENT, Reason
 from harness.clock import MonotonicClock

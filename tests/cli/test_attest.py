@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from harness import cli
 from harness.attest.attester import channel
-from harness.attest.attester.channel import LocalAttester
+from harness.attest.attester.local import LocalAttester
 from harness.attest.identity import authorities
 from harness.attest.reference.files import load_reference
 from harness.attest.tokens import ear

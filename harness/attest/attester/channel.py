@@ -8,18 +8,14 @@ anew, and that is counted. An answer that comes too late finds nobody.
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
-import subprocess
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Protocol, TypeVar
 
-from harness import resources
 from harness.attest.attester.contract import (
     NONCE_LIMIT_BYTES,
     SAID_REASONS,
@@ -53,8 +49,8 @@ INSTALLED_IN_GUEST = f"chrt --reset-on-fork --rr --pid 1 $PPID; exec chrt --rr 1
 """The same, before everything else that a guest does (sched(7), SCHED_RR), with the connection's own process
 but nothing else that is started over it. Otherwise the proof on arrival waits for the guest's load."""
 
-_PYTHON = "/usr/bin/python3"
-_CLOSE_S = 2.0
+PYTHON = "/usr/bin/python3"
+CLOSE_S = 2.0
 _WHY_CHARACTERS = 500
 T = TypeVar("T")
 
@@ -187,7 +183,7 @@ class Conversation(ABC):
     def close(self) -> None:
         """End the program; a later question starts it again."""
         with self._turn:
-            self._drop("it was closed", wait_s=_CLOSE_S)
+            self._drop("it was closed", wait_s=CLOSE_S)
 
     # -- one request
 
@@ -318,89 +314,6 @@ class RemoteAttester(Conversation):
 
     def _start(self, inbox: Inbox) -> Line:
         return self._host.stream(self._command, inbox.on_line, on_close=inbox.on_close)
-
-
-class LocalAttester(Conversation):
-    """The attester of this machine, in a process of its own.
-
-    Args:
-        config: The attester's configuration.
-        clock: Stamps sending and arrival.
-        program: The attester; by default the one that the playbooks install.
-        python: The system's interpreter, which has the TPM's library.
-        limits: How long to wait.
-        on_restart: Told each time that the program was started again, with what ended it before.
-    """
-
-    def __init__(
-        self,
-        config: Path,
-        clock: Clock,
-        *,
-        program: Path | None = None,
-        python: str = _PYTHON,
-        limits: Limits | None = None,
-        on_restart: Callable[[str], None] = lambda _why: None,
-    ) -> None:
-        super().__init__("this machine", clock, limits or Limits(), on_restart)
-        program = program or resources.playbooks() / "roles/attester/files/sodbench_attester.py"
-        self._command = [python, "-BEsu", str(program), "--config", str(config)]
-
-    def _start(self, inbox: Inbox) -> Line:
-        return _Process(self._command, inbox, self._clock)
-
-    @property
-    def pid(self) -> int | None:
-        """The process that runs the program; None while there is none."""
-        return self._way[0].pid if self._way is not None and isinstance(self._way[0], _Process) else None
-
-
-class _Process:
-    """A program of this machine, its lines stamped as they arrive."""
-
-    def __init__(self, command: list[str], inbox: Inbox, clock: Clock) -> None:
-        pipe = subprocess.PIPE
-        try:
-            self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
-        except OSError as error:
-            raise UnreachableError("the attester cannot be started", why=str(error)) from error
-        self.pid = self._process.pid
-        self._inbox = inbox
-        self._clock = clock
-        self._reader = threading.Thread(target=self._read, daemon=True, name="attester-lines")
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None and self._process.stderr is not None
-        with self._process.stdout as output, self._process.stderr as complaints:
-            while line := output.readline(MAX_LINE_BYTES + 2):
-                self._inbox.on_line(self._clock.now_ns(), line.decode(errors="replace").rstrip("\n"))
-            said_last = complaints.read().decode(errors="replace").strip().rpartition("\n")[2]
-        status = self._process.wait()
-        self._inbox.on_close(said_last or f"exit status {status}")
-
-    def send(self, line: str) -> None:
-        """Send one line to the program."""
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(line.encode() + b"\n")
-            self._process.stdin.flush()
-        except (OSError, ValueError) as error:
-            raise UnreachableError("the attester does not listen any more", why=str(error)) from error
-
-    def close(self, *, wait_s: float = _CLOSE_S) -> bool:
-        """End the program: its input first, and after `wait_s` by force."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):  # it has ended already
-            self._process.stdin.close()
-        try:
-            self._process.wait(wait_s)
-            ended = True
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            ended = False
-        self._reader.join(_CLOSE_S)
-        return ended
 
 
 def channel(host: Host, record: Record, stack: ExitStack) -> Attester:

@@ -395,9 +395,6 @@ def _write_inventory(places: Places, extra: Mapping[str, Json]) -> None:
     }
     partial = places.inventory.with_suffix(".partial")
     with partial.open("w") as file:
-        file.write(
-            "# Written by `sodbench lab up`. A real pair's looks the same:\n"
-            "# playbooks/inventories/pair.example.yml\n"
-        )
+        file.write("# Written by `sodbench lab up`; of a real pair: playbooks/inventories/pair.example.yml\n")
         YAML().dump(inventory, file)
     partial.replace(places.inventory)

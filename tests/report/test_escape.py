@@ -52,5 +52,17 @@ def test_controls_never_reach_a_document() -> None:
     assert escape.plain("a\x00b\x1bc\r\nd") == "a\ufffdb\ufffdc d"
 
 
+def test_what_reorders_or_hides_a_text_is_shown_in_a_document() -> None:
+    assert escape.plain("a\u202egnp.exe\u2028b\u200b\u3164") == r"a\u202egnp.exe\u2028b\u200b\u3164"
+
+
+def test_no_control_reaches_the_lines_of_a_block() -> None:
+    """As of the campaign of a run that somebody else made."""
+    text = "a:\r\n\t- \x1b[2J\x9b31m # \u202eb\n\n"
+    shown = "a:\n\t- \ufffd[2J\ufffd31m # \\u202eb\n\n"
+    assert escape.code(text) == shown
+    assert escape.markdown_code(text) == f"```text\n{shown}\n```"
+
+
 def test_verbatim_lines_keep_their_blanks() -> None:
     assert escape.tex_verbatim("a:\n  b\n\nc") == "a:\\\\\n~~b\\\\\n~\\\\\nc"

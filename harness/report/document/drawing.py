@@ -80,6 +80,7 @@ def _settings(key: str) -> dict[str, object]:
         "xtick.major.size": 3,
         "ytick.major.size": 0,
         "text.color": INK,
+        "text.parse_math": False,  # a name with two dollar signs is a name
         "figure.facecolor": GROUND,
         "axes.facecolor": "none",
         "savefig.facecolor": GROUND,

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from harness.legible import legible
+
 _TEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -49,9 +51,21 @@ _TEX = {
 
 
 def plain(text: str) -> str:
-    """`text` without characters that no document may hold: controls become U+FFFD, white space one blank."""
-    flat = re.sub(r"\s*[\r\n\t\v\f]+\s*", " ", text)
-    return "".join("\ufffd" if unicodedata.category(sign) in {"Cc", "Cs", "Cn"} else sign for sign in flat)
+    """`text` without characters that no document may hold, in one line: white space is one blank.
+
+    Controls become U+FFFD; what reorders or hides other characters is shown as its code, as on a terminal.
+    """
+    return _seen(re.sub(r"\s*[\r\n\t\v\f]+\s*", " ", text))
+
+
+def code(text: str) -> str:
+    """Lines, in which blanks and tabs are kept, without other characters that no document may hold."""
+    return "\n".join("\t".join(map(_seen, line.split("\t"))) for line in re.split(r"\r?\n", text))
+
+
+def _seen(text: str) -> str:
+    unfit = {"Cc", "Cs", "Cn"}
+    return "".join("\ufffd" if unicodedata.category(sign) in unfit else legible(sign) for sign in text)
 
 
 def tex(text: str) -> str:
@@ -81,6 +95,7 @@ def markdown(text: str) -> str:
 
 def markdown_code(text: str) -> str:
     """Lines as a fenced block whose fence is longer than any run of backticks in it."""
+    text = code(text)
     runs = [len(run) for run in re.findall(r"`+", text)]
     fence = "`" * max(3, max(runs, default=0) + 1)
     return f"{fence}text\n{text}\n{fence}"

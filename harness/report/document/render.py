@@ -41,7 +41,11 @@ def _markup(folder: Path, form: str) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        md=escape.markdown, fenced=escape.markdown_code, plain=escape.plain, inline=_inline
+        md=escape.markdown,
+        fenced=escape.markdown_code,
+        plain=escape.plain,
+        code=escape.code,
+        inline=_inline,
     )
     return environment
 

@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
 import pytest
+from matplotlib.figure import Figure as Canvas
 
 from harness.report import compose
 from harness.report.document import drawing
@@ -98,3 +99,11 @@ def test_text_with_markup_stays_text_in_a_drawing(demo: Material) -> None:
     figure = curves.gaps([(odd, rows)], {}, demo.names)
     assert figure is not None
     assert "<i>&amp;</i>" in words(figure)
+
+
+def test_a_name_with_dollar_signs_is_a_name() -> None:
+    def paint(canvas: Canvas) -> None:
+        canvas.supylabel(r"a $\frac$ b")
+
+    figure = drawing.draw("x", "", "", 1.0, paint, note="$_$")
+    assert {r"a $\frac$ b", "$_$"} <= set(words(figure))

@@ -23,7 +23,7 @@ _REMEDIES: Mapping[int, str] = {
     errno.EROFS: "choose a place that is not mounted read-only, or have this one mounted for writing",
     errno.EACCES: "give this user access to it (`namei -l` shows whose it is), or choose another place",
     errno.EPERM: "give this user access to it (`namei -l`, `lsattr`), or choose another place",
-    errno.ENOENT: "check the path: a folder of it is not there",
+    errno.ENOENT: "check the path: it is not there, or a folder of it is not",
     errno.ENOTDIR: "check the path: a part of it is a file and not a folder",
     errno.EISDIR: "check the path: this is a folder and not a file",
     errno.EEXIST: "check the path: something of another kind is there already",

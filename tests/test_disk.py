@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from harness import sums
 from harness.clock import MonotonicClock
-from harness.errors import StorageError
+from harness.errors import RecordError, StorageError
 from harness.evidence.folder import create
 from harness.evidence.journal import Journal
 from harness.evidence.record import Series
@@ -60,3 +61,9 @@ def test_a_cause_without_a_remedy_of_its_own_is_told_as_it_is(tmp_path: Path) ->
     with pytest.raises(StorageError) as caught:
         journal.add("runner", "note")
     assert "free space" not in caught.value.remedy
+
+
+def test_a_file_that_is_not_there_is_not_blamed_on_its_folder(tmp_path: Path) -> None:
+    with pytest.raises(RecordError) as caught:
+        sums.digest(tmp_path / "none")
+    assert "it is not there" in caught.value.remedy

@@ -123,7 +123,10 @@ def extensions() -> tuple[Metric[Any], ...]:
 
 
 def _load(point: EntryPoint) -> Metric[Any]:
-    remedy = "install what it needs, or remove the package that registers it"
+    remedy = (
+        "install what it needs (after an update of this clone: `make setup`), or remove the package that "
+        "registers it"
+    )
     try:
         found = point.load()
     except (ImportError, AttributeError) as error:

@@ -68,5 +68,6 @@ def _load(point: EntryPoint) -> type[Workload]:
             f"the workload {point.name!r} is registered and cannot be imported",
             where=point.value,
             why=str(error),
-            remedy="install what it needs, or remove the package that registers it",
+            remedy="install what it needs (after an update of this clone: `make setup`), or remove the "
+            "package that registers it",
         ) from error

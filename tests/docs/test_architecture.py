@@ -55,6 +55,17 @@ def test_a_decision_is_short_and_numbered(decision: Path) -> None:
     assert len(text.splitlines()) <= 15
 
 
+def test_what_a_decision_names_is_there() -> None:
+    named = {
+        (decision.stem, path)
+        for decision in DECISIONS
+        for path in re.findall(r"`((?:\w+/)+[\w.]*)`", decision.read_text())
+    }
+    assert len(named) > 20
+    there = {one for one in named for top in (ROOT, ROOT / "harness") if (top / one[1]).exists()}
+    assert named - there == set()
+
+
 @pytest.mark.parametrize(
     ("module", "line"),
     [

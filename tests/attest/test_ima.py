@@ -135,6 +135,14 @@ def test_bounds_hold(form: Form) -> None:
     assert malformed(excerpt, Reason.SIZE_LIMIT, limit_entries=len(ALL) - 1)
 
 
+def test_a_list_of_line_feeds_does_not_keep_the_verifier() -> None:
+    """Each is a try to end the line there: 64 MB of them would take minutes."""
+    fed = Line(path=b"/a" + b"\n" * 63)
+    assert len(ima.parse(logs.excerpt([fed] * 100, "ascii"))) == 100
+    assert "line feeds" in malformed(logs.excerpt([fed] * 200, "ascii"), Reason.SIZE_LIMIT)
+    assert len(ima.parse(logs.excerpt([fed] * 200, "binary"))) == 200
+
+
 def test_sizes_that_lie_are_refused() -> None:
     digest = bytes(20)
     for size in (256, 2**32 - 1):

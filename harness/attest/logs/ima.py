@@ -45,6 +45,8 @@ _MAX_LINE_BYTES: Final = 2 * MAX_TEMPLATE_BYTES + 1024
 _MAX_JOINED_BYTES: Final = 16 * 2**10
 _MAX_JOINED_LINES: Final = 64
 """A path may hold line feeds, which the ASCII form does not escape: so many lines are tried as one entry."""
+_MAX_FEEDS: Final = 10_000
+"""In all paths of a list: each is a try, so that a list of nothing else would keep a verifier for minutes."""
 
 _HASHES: Final = {"sha256": hashlib.sha256, "sha384": hashlib.sha384}
 _BANK_BYTES: Final = {"sha256": 32, "sha384": 48}
@@ -141,13 +143,18 @@ def parse(
         raise RefusedError(Reason.SIZE_LIMIT, f"an IMA list of {len(data)} bytes; {limit_bytes} are allowed")
     read = _binary_entry if excerpt.form == "binary" else _ascii_entry
     entries: list[ImaEntry] = []
-    offset, end = 0, len(data)
+    offset, end, feeds = 0, len(data), 0
     try:
         while offset < end:
             if len(entries) >= limit_entries:
                 raise RefusedError(Reason.SIZE_LIMIT, f"more than {limit_entries} IMA entries")
-            entry, offset = read(data, offset)
+            begin = offset
+            entry, offset = read(data, begin)
             entries.append(entry)
+            if excerpt.form == "ascii":
+                feeds += data.count(b"\n", begin, offset) - 1
+                if feeds > _MAX_FEEDS:
+                    raise RefusedError(Reason.SIZE_LIMIT, f"more than {_MAX_FEEDS} line feeds in its paths")
     except (MalformedError, struct.error) as error:
         why = "it is cut: the list ends within it" if isinstance(error, struct.error) else str(error)
         if excerpt.form == "binary" and _LINE.match(data, offset):

@@ -33,7 +33,12 @@ _TRANSACTION = "registry_transaction"
 
 
 def sqlite_url(path: Path) -> str:
-    """The URL of a registry in the file `path`, whatever characters its name has."""
+    """The URL of a registry in the file `path`, whatever characters its name has.
+
+    Raises:
+        RegistryError: It is not UTF-8, as SQLite wants it.
+    """
+    _require_utf_8(str(path))
     return URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)
 
 
@@ -112,7 +117,19 @@ class Database:
         self.engine.dispose()
 
 
+def _require_utf_8(place: str) -> None:
+    try:
+        place.encode()
+    except UnicodeEncodeError as error:
+        raise RegistryError(
+            "a registry's name has to be UTF-8",
+            where=place,
+            remedy="choose another place: --registry, SODBENCH_REGISTRY, or XDG_DATA_HOME for all your data",
+        ) from error
+
+
 def _parsed(url: str) -> URL:
+    _require_utf_8(url)
     try:
         parsed = make_url(url)
     except ArgumentError as error:

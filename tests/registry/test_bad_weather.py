@@ -254,6 +254,14 @@ def test_a_place_where_no_file_can_be_is_named(tmp_path: Path, name: str) -> Non
     assert "folder" in caught.value.remedy
 
 
+@pytest.mark.parametrize("named", ["by its path", "by a URL"])
+def test_a_place_whose_name_is_not_utf_8_is_refused(tmp_path: Path, named: str) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.sqlite")
+    with pytest.raises(RegistryError, match="has to be UTF-8") as caught:
+        open_registry(sqlite_url(path) if named == "by its path" else f"sqlite:///{path}")
+    assert "XDG_DATA_HOME" in caught.value.remedy
+
+
 def test_a_damaged_registry_says_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "registry.sqlite"
     with open_registry(sqlite_url(path)) as registry:

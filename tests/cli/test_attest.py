@@ -377,6 +377,12 @@ def test_changed_evidence_is_refused(enrolled: Attest, tmp_path: Path) -> None:
     assert (said.code, "pcr-digest" in said.words) == (14, True)
 
 
+def test_a_file_of_evidence_that_is_not_there_is_told_with_what_to_do(attest: Attest, tmp_path: Path) -> None:
+    said = attest("verify", "--evidence", tmp_path / "none.json")
+    assert (said.code, "cannot be read" in said.err, "Errno" in said.err) == (12, True, False)
+    assert "check the path" in said.err
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"version": 1}'])
 def test_a_file_of_something_else_is_no_evidence(attest: Attest, tmp_path: Path, content: str) -> None:
     out = tmp_path / "evidence.json"

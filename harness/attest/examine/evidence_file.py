@@ -127,6 +127,12 @@ def read(path: Path) -> EvidenceFile:
         raw = path.read_bytes()
         store.require_version(raw, "version", 1, "a file of evidence", path)
         return EvidenceFile.model_validate_json(raw, strict=None)
-    except (OSError, ValidationError) as error:
-        detail = sentence(error) if isinstance(error, ValidationError) else str(error)
-        raise RecordError("not a file of evidence", where=str(path), why=detail) from error
+    except ValidationError as error:
+        raise RecordError("not a file of evidence", where=str(path), why=sentence(error)) from error
+    except OSError as error:
+        raise RecordError(
+            "the file of evidence cannot be read",
+            where=str(path),
+            why=error.strerror or str(error),
+            remedy="check the path, and whether you may read it",
+        ) from error

@@ -97,6 +97,16 @@ def resolve(
 
 
 def _require_readable(inventory: Path, *, programs: bool) -> None:
+    place = str(inventory.absolute())
+    try:
+        place.encode()
+    except UnicodeEncodeError as error:
+        raise CampaignError(
+            "the inventory's path is not UTF-8",
+            where=place,
+            why="Ansible is given it as text",
+            remedy="give the file and its folders other names",
+        ) from error
     if not inventory.exists():
         raise CampaignError(
             "no such inventory",

@@ -110,7 +110,14 @@ def environment(*, programs: bool = False, limit_s: float | None = None) -> dict
     if password_file := os.environ.get("ANSIBLE_VAULT_PASSWORD_FILE"):
         # Ansible runs in a folder of its own, and would look for a relative path there.
         values["ANSIBLE_VAULT_PASSWORD_FILE"] = str(Path(password_file).expanduser().absolute())
-    return values
+    # ansible-runner writes the whole environment to a file, in UTF-8: another encoding would end it.
+    odd = {name: value for name, value in os.environ.items() if _utf_8(value) != value}
+    return {name: _utf_8(value) for name, value in {**odd, **values}.items()}
+
+
+def _utf_8(text: str) -> str:
+    """The text with a question mark for each byte that is none of UTF-8."""
+    return text.encode(errors="replace").decode()
 
 
 class _Watch:

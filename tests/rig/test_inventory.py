@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -186,3 +187,16 @@ def test_a_folder_is_an_inventory(tmp_path: Path) -> None:
     (folder / "more.ini").write_text("[all:vars]\nansible_port=2222\n")
     client = load(folder).machines["client"]
     assert (client.user, client.port) == ("bench", 2222)
+
+
+def test_an_environment_that_is_not_utf_8_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLDPWD", os.fsdecode(b"/srv/caf\xe9"))
+    assert set(load(written(tmp_path)).machines) == {"a", "b", "client"}
+
+
+def test_an_inventory_whose_path_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    assert "UTF-8" in failure(written(folder)).what

@@ -76,6 +76,10 @@ PcrIndex = Annotated[int, Field(strict=False, ge=0, le=23), BeforeValidator(_one
 """A PCR of a PC client platform; JSON knows only texts as keys."""
 
 
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+"""A number that an attester says; a larger one is a number that no machine counts and no table holds."""
+
+
 class ImaExcerpt(Strict):
     """A stretch of an IMA measurement list.
 
@@ -86,8 +90,8 @@ class ImaExcerpt(Strict):
         data: The entries from `first` on.
     """
 
-    first: int = Field(ge=0)
-    total: int = Field(ge=0)
+    first: Count
+    total: Count
     form: Literal["binary", "ascii"]
     data: Base64
 
@@ -102,10 +106,10 @@ class Moments(Strict):
         answered_ns: The answer was handed to the channel.
     """
 
-    received_ns: int = Field(ge=0)
-    quoting_ns: int = Field(ge=0)
-    quoted_ns: int = Field(ge=0)
-    answered_ns: int = Field(ge=0)
+    received_ns: Count
+    quoting_ns: Count
+    quoted_ns: Count
+    answered_ns: Count
 
 
 class Evidence(Strict):
@@ -133,7 +137,7 @@ class Evidence(Strict):
     ima: ImaExcerpt | None = None
     versions: dict[str, str] = Field(default_factory=dict)
     moments: Moments
-    retries: int = Field(default=0, ge=0)
+    retries: Count = 0
 
     def to_json(self) -> dict[str, Json]:
         """The evidence as JSON values; :func:`from_json` reads it back equal."""

@@ -77,6 +77,10 @@ def test_a_policy_is_read_with_its_defaults() -> None:
         (POLICY + "keys: []\n", 8, "keys: [] is not allowed"),
         (POLICY + "keys: [rsa-1024]\n", 8, "did you mean 'rsa-2048'?"),
         (POLICY + "result_lifetime_s: 0\n", 8, "result_lifetime_s: 0 is not allowed"),
+        *(
+            (POLICY + f"{key}_s: 1.0e+300\n", 8, "less than or equal to 31536000")
+            for key in ("result_lifetime", "nonce_lifetime", "max_window")
+        ),
         (POLICY + "max_window_s: .inf\n", 8, "a finite number"),
         (POLICY + "limits:\n  ima_bytes: 1000000000\n", 9, "limits.ima_bytes: 1000000000"),
         (POLICY + "bank: sha1\n", 8, "bank: 'sha1' is not allowed"),

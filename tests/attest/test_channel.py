@@ -20,7 +20,7 @@ from harness.attest.attester import channel
 from harness.attest.attester.channel import INSTALLED, RemoteAttester
 from harness.attest.attester.contract import SAID_REASONS, Answer, Attester, AttesterError, Limits
 from harness.attest.attester.local import LocalAttester
-from harness.attest.evidence import Evidence, KeyType
+from harness.attest.evidence import Evidence, KeyType, RefusedError, from_json
 from harness.attest.reasons import SILENT, Reason
 from harness.clock import MonotonicClock
 from harness.errors import SodbenchError, UnreachableError
@@ -115,6 +115,7 @@ def test_what_an_attester_says_went_wrong_is_the_reason(behaving: Callable[..., 
         'say({"id": request["id"], "ok": {}})',
         'say({"id": request["id"], "ok": {**properties(), "more": 1}})',
         'say({"id": request["id"], "ok": {**properties(), "simulated": "no"}})',
+        'say({"id": request["id"], "ok": {**properties(), "memory_violations": 2**63}})',
     ],
 )
 def test_an_answer_of_another_form_is_malformed_evidence(
@@ -135,6 +136,16 @@ def test_evidence_of_another_form_is_malformed_evidence(
     attester = behaving(said)
     assert isinstance(attester.quote(ask()).evidence, Evidence)
     assert refused(lambda: attester.quote(ask())).reason is Reason.MALFORMED_EVIDENCE
+
+
+@pytest.mark.parametrize("moment", ["received_ns", "quoting_ns", "quoted_ns", "answered_ns"])
+def test_moments_that_no_clock_has_are_malformed_evidence(
+    tpms: dict[KeyType, SoftwareTpm], moment: str
+) -> None:
+    said = tpms["ecc-p256"].evidence().model_dump(mode="json")
+    with pytest.raises(RefusedError) as caught:
+        from_json({**said, "moments": {**said["moments"], moment: 10**400}})
+    assert caught.value.reason is Reason.MALFORMED_EVIDENCE
 
 
 def test_a_line_beyond_every_log_is_a_size_limit(

@@ -147,7 +147,7 @@ class Properties(_Said):
 
     architecture: str
     simulated: bool
-    memory_violations: int | None
+    memory_violations: Annotated[int, Field(lt=2**63)] | None
     reasons: dict[str, str]
     boot_id: str
 

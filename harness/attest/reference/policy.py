@@ -158,6 +158,10 @@ class Limits(_Model):
     ima_entries: int = Field(default=1_000_000, ge=1, le=1_000_000, description="entries of the IMA list")
 
 
+_Life = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
+"""A span in s, at most a year."""
+
+
 class AppraisalPolicy(_Model):
     """The appraisal policy for evidence (RFC 9334, section 8.5): what is checked, and what follows."""
 
@@ -186,15 +190,9 @@ class AppraisalPolicy(_Model):
     keys: Annotated[tuple[KeyType, ...], Field(strict=False, min_length=1)] = Field(
         default=("ecc-p256", "rsa-2048"), description="types of attestation keys: ecc-p256, rsa-2048"
     )
-    result_lifetime_s: float = Field(
-        default=60.0, gt=0, allow_inf_nan=False, description="s until a result expires"
-    )
-    nonce_lifetime_s: float = Field(
-        default=30.0, gt=0, allow_inf_nan=False, description="s until a nonce expires"
-    )
-    max_window_s: float = Field(
-        default=10.0, gt=0, allow_inf_nan=False, description="s from quoting a platform to using it, at most"
-    )
+    result_lifetime_s: _Life = Field(default=60.0, description="s until a result expires")
+    nonce_lifetime_s: _Life = Field(default=30.0, description="s until a nonce expires")
+    max_window_s: _Life = Field(default=10.0, description="s from quoting a platform to using it, at most")
     limits: Limits = Field(default_factory=Limits, description="how much is read of what an attester sends")
 
     @model_validator(mode="after")

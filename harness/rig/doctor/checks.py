@@ -188,7 +188,7 @@ def _advice(name: str, fine: bool, found: str, why: str, remedy: str) -> Check:
 
 
 def _system(here: ControllerFacts) -> Check:
-    why = "the harness is made for and tried on Debian 12 and later and Ubuntu 24.04 and later"
+    why = "the harness is made for Debian from 12 on and Ubuntu from 24.04 on, and tried on Debian 12 and 13"
     oldest = {"debian": 12.0, "ubuntu": 24.04}.get(here.distribution or "")
     name = f"{here.distribution or 'unknown'} {here.release or ''}".strip()
     release = _number(here.release)

@@ -57,10 +57,16 @@ class UsageError(SodbenchError):
 
 
 class CampaignError(SodbenchError):
-    """A campaign or inventory file is wrong; nothing was touched."""
+    """A file that says what to do is wrong, such as a campaign or an inventory; nothing was touched."""
 
     exit_code = 3
     kind = "campaign"
+
+
+class InventoryError(CampaignError):
+    """An inventory, or variables that go into one, are wrong; nothing was touched."""
+
+    kind = "inventory"
 
 
 class PrerequisiteError(SodbenchError):

@@ -34,10 +34,10 @@ from harness.cli.status import status
 _EPILOG = """
 [bold]Exit codes[/bold]
 
-0 done · 1 unexpected · 2 wrong usage · 3 error in a campaign or inventory · 4 something is missing ·
-5 a machine does not answer · 6 building or provisioning failed · 7 the rig is in use · 8 the guest failed ·
-9 the workload failed · 10 a migration cannot be asked for · 11 no space or not writable ·
-12 a stored run is damaged · 13 the run ended with trials that are not valid ·
+0 done · 1 unexpected · 2 wrong usage · 3 error in a campaign, inventory or other file ·
+4 something is missing · 5 a machine does not answer · 6 building or provisioning failed ·
+7 the rig is in use · 8 the guest failed · 9 the workload failed · 10 a migration cannot be asked for ·
+11 no space or not writable · 12 a stored run is damaged · 13 the run ended with trials that are not valid ·
 14 evidence or an enrolment was refused · 15 an attester does not answer · 16 the registry cannot be used ·
 17 a request for protection was refused · 18 another response of the VM is under way ·
 19 the audit log is not as it was written · 20 no server satisfies a request ·

@@ -18,7 +18,7 @@ from typing import Any
 import ansible_runner
 
 from harness import resources
-from harness.errors import CampaignError
+from harness.errors import InventoryError
 from harness.rig.login import SECRETS
 from harness.rig.provision import environment
 
@@ -53,7 +53,7 @@ def resolve(
         programs: Whether an inventory that is a program may be run.
 
     Raises:
-        CampaignError: It is missing, no inventory, a program that may not be run, lacks a machine, a
+        InventoryError: It is missing, no inventory, a program that may not be run, lacks a machine, a
             variable cannot be resolved, or it took longer than :data:`LIMIT_S`.
     """
     _require_readable(inventory, programs=programs)
@@ -82,7 +82,7 @@ def resolve(
         )
         complaint = _complaint(result.stdout.read())
     if result.status == "timeout":
-        raise CampaignError(
+        raise InventoryError(
             f"the inventory cannot be resolved within {LIMIT_S} s",
             where=str(inventory),
             why="Ansible was still reading it or evaluating its templates",
@@ -101,14 +101,14 @@ def _require_readable(inventory: Path, *, programs: bool) -> None:
     try:
         place.encode()
     except UnicodeEncodeError as error:
-        raise CampaignError(
+        raise InventoryError(
             "the inventory's path is not UTF-8",
             where=place,
             why="Ansible is given it as text",
             remedy="give the file and its folders other names",
         ) from error
     if not inventory.exists():
-        raise CampaignError(
+        raise InventoryError(
             "no such inventory",
             where=str(inventory),
             remedy="`sodbench lab up` writes one for the lab; "
@@ -117,7 +117,7 @@ def _require_readable(inventory: Path, *, programs: bool) -> None:
     files = sorted(inventory.iterdir()) if inventory.is_dir() else [inventory]
     for file in files:
         if not programs and _is_program(file):
-            raise CampaignError(
+            raise InventoryError(
                 "the inventory is a program, and programs are not run",
                 where=str(file),
                 why="it is executable and begins as a program does",
@@ -138,10 +138,10 @@ def _require_machines(inventory: Path, machines: Sequence[str], found: Sequence[
     remedy = "name the two hosts a and b (group hosts) and the load generator client (group clients)"
     if not found:
         why = "Ansible reads none"
-        raise CampaignError("no machines in it", where=str(inventory), why=why, remedy=remedy)
+        raise InventoryError("no machines in it", where=str(inventory), why=why, remedy=remedy)
     for role in machines:
         if role not in found:
-            raise CampaignError(
+            raise InventoryError(
                 f"no machine named {role!r}",
                 where=str(inventory),
                 why=_shown(f"found: {', '.join(sorted(found))}"),
@@ -149,8 +149,8 @@ def _require_machines(inventory: Path, machines: Sequence[str], found: Sequence[
             )
 
 
-def _no_inventory(inventory: Path, complaint: str) -> CampaignError:
-    return CampaignError(
+def _no_inventory(inventory: Path, complaint: str) -> InventoryError:
+    return InventoryError(
         "not an inventory",
         where=str(inventory),
         why=complaint or "Ansible cannot read it",
@@ -159,8 +159,8 @@ def _no_inventory(inventory: Path, complaint: str) -> CampaignError:
     )
 
 
-def _unresolved(inventory: Path, role: str, variable: str, why: str) -> CampaignError:
-    return CampaignError(
+def _unresolved(inventory: Path, role: str, variable: str, why: str) -> InventoryError:
+    return InventoryError(
         f"{variable} of {role} cannot be resolved",
         where=str(inventory),
         why=why,

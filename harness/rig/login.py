@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from harness.errors import CampaignError
+from harness.errors import InventoryError
 from harness.rig import ssh_arguments
 from harness.rig.ssh_arguments import SshArguments, UnsupportedError
 
@@ -133,8 +133,8 @@ class _Machine:
                 return name, str(self.variables[name])
         return option.environment, os.environ.get(option.environment, "") if option.environment else ""
 
-    def refusal(self, name: str, why: str, remedy: str = "") -> CampaignError:
-        return CampaignError(
+    def refusal(self, name: str, why: str, remedy: str = "") -> InventoryError:
+        return InventoryError(
             f"{name} of {self.role} cannot be carried over from Ansible",
             where=str(self.inventory),
             why=why,
@@ -153,7 +153,7 @@ def login(role: str, inventory: Path, variables: Mapping[str, object], withheld:
         withheld: Which of :data:`SECRETS` it sets.
 
     Raises:
-        CampaignError: Something that the inventory asks for cannot be carried over.
+        InventoryError: Something that the inventory asks for cannot be carried over.
     """
     machine = _Machine(role, inventory, variables)
     for name in withheld:

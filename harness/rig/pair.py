@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from harness.errors import CampaignError
+from harness.errors import InventoryError
 from harness.json_types import Json
 from harness.rig import login, uri
 from harness.rig.inventory import Resolved, resolve
@@ -199,8 +199,8 @@ def load(inventory: Path, *, programs: bool = False) -> Pair:
     """The pair that `inventory` describes; a program is run as an inventory only where `programs` allows it.
 
     Raises:
-        CampaignError: The file is missing, is no inventory, or lacks a machine or a variable; or what it says
-            cannot be resolved or carried over from Ansible.
+        InventoryError: The file is missing, is no inventory, or lacks a machine or a variable; or what it
+            says cannot be resolved or carried over from Ansible.
     """
     wanted = (*login.VARIABLES, *_Variables.model_fields)
     resolved = resolve(inventory, machines=MACHINES, wanted=wanted, programs=programs)
@@ -238,7 +238,7 @@ def _variables(resolved: Resolved, role: str, inventory: Path) -> _Variables:
         return _Variables.model_validate(given)
     except ValidationError as error:
         detail = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise CampaignError(
+        raise InventoryError(
             f"variables of {role}",
             where=str(inventory),
             why=detail[:2000],

@@ -75,7 +75,7 @@ def test_a_name_that_is_no_text_is_a_file_that_cannot_be_read(tmp_path: Path, ro
     assert "odd.pem: certificate 1: " in found.unread[0]
     with pytest.raises(CampaignError) as caught:
         load(tmp_path / "odd.pem")
-    assert caught.value.where == str(tmp_path / "odd.pem")
+    assert (caught.value.kind, caught.value.where) == ("roots-file", str(tmp_path / "odd.pem"))
 
 
 def test_one_certificate_of_a_file_is_named_by_its_number(tmp_path: Path, root: Authority) -> None:

@@ -301,7 +301,7 @@ def test_an_inventory_that_is_not_there_is_a_mistake_of_the_users(
 ) -> None:
     said = sodbench(*arguments, "--inventory", tmp_path / "none.yml")
     assert said.code == errors.CampaignError.exit_code
-    assert f"{tmp_path / 'none.yml'}: no such inventory" in said.err
+    assert f"error (inventory): {tmp_path / 'none.yml'}: no such inventory" in said.err
 
 
 @pytest.mark.parametrize(("installed", "code"), [(True, 0), (False, errors.PrerequisiteError.exit_code)])

@@ -35,6 +35,12 @@ _MAX_NAMED = 10
 """Files that an error names; a warning names each."""
 
 
+class RootsFileError(CampaignError):
+    """A file or folder of roots is wrong; no machine was asked."""
+
+    kind = "roots-file"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authorities:
     """Roots that are trusted, and authorities that count only under one of them.
@@ -65,7 +71,7 @@ def load(path: Path) -> Authorities:
     is told in `unread`, and the others count.
 
     Raises:
-        CampaignError: There is no such file, nothing can be read, or none of the certificates is a root.
+        RootsFileError: There is no such file, nothing can be read, or none of the certificates is a root.
     """
     found: list[Certificate] = []
     unread: list[str] = []
@@ -91,7 +97,7 @@ def parse(text: bytes, *, where: str) -> Authorities:
     """The authorities in PEM, or the one in DER.
 
     Raises:
-        CampaignError: It is neither, or holds no root.
+        RootsFileError: It is neither, or holds no root.
     """
     found: list[Certificate] = []
     unread: list[str] = []
@@ -142,7 +148,7 @@ def _sorted(found: Sequence[Certificate], unread: Sequence[str], *, where: str) 
         raise _none("not certificates in PEM or DER", where, unread)
     roots, intermediates = authorities(found)
     if not roots:
-        raise CampaignError(
+        raise RootsFileError(
             "no root among them",
             where=where,
             why="a root is signed by its own key; " + ", ".join(one.subject for one in found),
@@ -151,11 +157,11 @@ def _sorted(found: Sequence[Certificate], unread: Sequence[str], *, where: str) 
     return Authorities(roots=roots, intermediates=intermediates, unread=tuple(unread))
 
 
-def _none(what: str, where: str, unread: Sequence[str]) -> CampaignError:
+def _none(what: str, where: str, unread: Sequence[str]) -> RootsFileError:
     """The error of a place that holds no certificate at all, with the first of what was looked at."""
     more = f"; and {len(unread) - _MAX_NAMED} more" if len(unread) > _MAX_NAMED else ""
     named = [one.removeprefix(f"{where}: ") for one in unread[:_MAX_NAMED]]
-    return CampaignError(what, where=where, why="; ".join(named) + more)
+    return RootsFileError(what, where=where, why="; ".join(named) + more)
 
 
 def of_machine(host: Host, folder: str) -> Authorities:
@@ -163,7 +169,7 @@ def of_machine(host: Host, folder: str) -> Authorities:
 
     Raises:
         CommandError: It has none.
-        CampaignError: What is there is none.
+        RootsFileError: What is there is none.
         UnreachableError: The machine does not answer.
     """
     text = host.run(f"cat {folder}/{_ROOT} {folder}/{_ISSUER}")

@@ -58,7 +58,7 @@ def gather(inventory: Path | None, *, programs: bool = False) -> Facts:
     An inventory that is a program is run where `programs` allows it.
 
     Raises:
-        CampaignError: The inventory is missing or wrong.
+        InventoryError: The inventory is missing or wrong.
     """
     from harness.rig.lab import lab  # noqa: PLC0415 - a broken installation must still reach the other checks
 

@@ -139,7 +139,7 @@ def up(
         warn: Told what is not as it should be and is no error.
 
     Raises:
-        CampaignError: The file of variables is wrong, or an archive in it; nothing was touched.
+        InventoryError: The file of variables is wrong, or an archive in it; nothing was touched.
         PrerequisiteError: Not root, or a program is missing.
         ProvisionError: A machine cannot be built or does not answer.
     """

@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from ruamel.yaml import YAML
 
-from harness.errors import CampaignError
+from harness.errors import InventoryError
 from harness.json_types import Json
 from harness.yaml_model import refusal, validated
 from harness.yaml_source import Source, parse, read_text
@@ -59,16 +59,16 @@ def read(path: Path) -> Mapping[str, Json]:
     """The variables in `path`, archives that are files named by their whole paths and proved by their sums.
 
     Raises:
-        CampaignError: The file is not there or wrong, or an archive is not there or has another SHA-256.
+        InventoryError: The file is not there or wrong, or an archive is not there or has another SHA-256.
     """
     if not path.is_file():
-        raise CampaignError(
+        raise InventoryError(
             "there is no such file of variables", where=str(path), remedy="docs/provisioning.md shows one"
         )
     source = parse(read_text(path))
     found, problems = validated(Variables, source)
     if found is None:
-        raise refusal(problems, str(path), CampaignError, "the lab was not touched")
+        raise refusal(problems, str(path), InventoryError, "the lab was not touched")
     given = found.model_dump(exclude_none=True)
     for name in ("sodbench_mstone_archive", "sodbench_faban_archive"):
         archive = getattr(found, name)
@@ -101,14 +101,14 @@ def _checked(archive: Archive, path: Path, lines: Sequence[int]) -> Path:
         with file.open("rb") as opened:
             found = f"sha256:{hashlib.file_digest(opened, 'sha256').hexdigest()}"
     except OSError as error:
-        raise CampaignError(
+        raise InventoryError(
             "the archive cannot be read",
             where=f"{path}:{of_source}",
             why=f"{file}: {error.strerror or error}",
             remedy="name a file, relative to the folder of this one, or a URL",
         ) from error
     if found != archive.checksum:
-        raise CampaignError(
+        raise InventoryError(
             "the archive has another SHA-256",
             where=f"{path}:{of_sum}",
             why=f"{file}: expected {archive.checksum}, found {found}",

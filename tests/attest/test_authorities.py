@@ -45,6 +45,20 @@ def test_a_suffix_may_be_in_capitals(tmp_path: Path, root: Authority, name: str)
     assert len(load(tmp_path).roots) == 1
 
 
+@pytest.mark.parametrize("begun", [1, 20_000])
+def test_certificates_that_were_only_begun_are_named_and_take_no_time(root: Authority, begun: int) -> None:
+    """A machine's authority is what the machine says it is."""
+    begin = time.monotonic()
+    text = (
+        b"-----BEGIN CERTIFICATE-----\nMIIB\n" * begun
+        + pem(root.certificate)
+        + b"-----BEGIN CERTIFICATE-----"
+    )
+    found = parse(text, where="the roots")
+    assert (len(found.roots), len(found.unread)) == (1, begun + 1)
+    assert time.monotonic() - begin < 5
+
+
 UNREADABLE = {
     "empty": b"",
     "rubbish": b"rubbish",

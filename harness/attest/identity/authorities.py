@@ -26,7 +26,8 @@ GUEST_AUTHORITY = "/var/lib/swtpm-localca"
 _ROOT = "swtpm-localca-rootca-cert.pem"
 _ISSUER = "issuercert.pem"
 _SUFFIXES = (".pem", ".crt", ".cer", ".der")
-_PEM = re.compile(rb"-----BEGIN (X509 )?CERTIFICATE-----(.*?)-----END (X509 )?CERTIFICATE-----", re.DOTALL)
+_BEGIN = re.compile(rb"-----BEGIN (?:X509 )?CERTIFICATE-----")
+_END = re.compile(rb"-----END (?:X509 )?CERTIFICATE-----")
 _SEQUENCE = b"\x30"
 """How a file in DER begins; one in PEM is text."""
 _MAX_FILE_BYTES = 4 * 2**20
@@ -138,9 +139,11 @@ def _encoded(content: bytes) -> Iterator[str | bytes]:
     if content.startswith(_SEQUENCE):
         yield content
         return
-    for one in _PEM.finditer(content):
-        body = one[2].decode("ascii", "replace").strip()
-        yield f"{ssl.PEM_HEADER}\n{body}\n{ssl.PEM_FOOTER}"
+    # One that is cut short ends where the next begins: no text is looked through twice.
+    for one in _BEGIN.split(content)[1:]:
+        body, *rest = _END.split(one, maxsplit=1)
+        footer = ssl.PEM_FOOTER if rest else "(no end)"
+        yield f"{ssl.PEM_HEADER}\n{body.decode('ascii', 'replace').strip()}\n{footer}"
 
 
 def _sorted(found: Sequence[Certificate], unread: Sequence[str], *, where: str) -> Authorities:

@@ -104,6 +104,8 @@ def test_text_with_markup_stays_text_in_a_drawing(demo: Material) -> None:
 def test_a_name_with_dollar_signs_is_a_name() -> None:
     def paint(canvas: Canvas) -> None:
         canvas.supylabel(r"a $\frac$ b")
+        axes = canvas.add_subplot()
+        axes.set_yticks([1.0], labels=["$x_1$"])
 
     figure = drawing.draw("x", "", "", 1.0, paint, note="$_$")
-    assert {r"a $\frac$ b", "$_$"} <= set(words(figure))
+    assert {r"a $\frac$ b", "$_$", "$x_1$"} <= set(words(figure))

@@ -16,6 +16,8 @@ from multiprocessing import get_context
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter
 
 from harness.report.document.model import Figure
 
@@ -80,7 +82,6 @@ def _settings(key: str) -> dict[str, object]:
         "xtick.major.size": 3,
         "ytick.major.size": 0,
         "text.color": INK,
-        "text.parse_math": False,  # a name with two dollar signs is a name
         "figure.facecolor": GROUND,
         "axes.facecolor": "none",
         "savefig.facecolor": GROUND,
@@ -104,6 +105,7 @@ def draw(
         paint(canvas)
         if note:
             canvas.supxlabel(note, x=0.01, ha="left", fontsize=7, color=QUIET)
+        _take_dollars_literally(canvas)
         svg, pdf = io.BytesIO(), io.BytesIO()
         canvas.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
         canvas.set_layout_engine(
@@ -111,6 +113,24 @@ def draw(
         )  # keeps the layout found above, for the same picture in half the time
         canvas.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
     return Figure(key=key, title=title, caption=caption, svg=svg.getvalue(), pdf=pdf.getvalue())
+
+
+def _take_dollars_literally(canvas: Canvas) -> None:
+    """Names may hold dollar signs, between which matplotlib would read mathematics.
+
+    It cannot be told to read none: it writes the ticks of a logarithmic axis as mathematics itself.
+    """
+    for text in canvas.findobj(Text):
+        if isinstance(text, Text) and "$" in text.get_text():
+            text.set_text(text.get_text().replace("$", r"\$"))
+    for axis in (axis for axes in canvas.axes for axis in (axes.xaxis, axes.yaxis)):
+        formatter = axis.get_major_formatter()
+        if isinstance(formatter, FuncFormatter):  # which also holds labels that were given one by one
+            formatter.func = _literally(formatter.func)
+
+
+def _literally(label: Callable[..., str]) -> Callable[..., str]:
+    return lambda *place: label(*place).replace("$", r"\$")
 
 
 def together(jobs: Sequence[Callable[[], Figure | None]]) -> list[Figure | None]:

@@ -75,8 +75,11 @@ def test_an_interrupted_build_is_not_taken_for_a_machine(lab: Lab) -> None:
     stray.write_text("")
     mark = machine.layers / "upper/etc/sodbench/provisioned"
     mark.unlink()
+    saved = lab.places.storage / "snapshots/of-a-former-machine"
+    saved.mkdir(parents=True)
     assert lab.sodbench("lab", "up").status == 0
     assert not stray.exists()
+    assert not saved.exists()
     done = lab.sodbench("provision")
     assert done.status == 0, done
     assert "were provisioned already" not in done.output

@@ -161,6 +161,7 @@ def up(
         lab_machine.stop(machine)
         if not (machine.layers / f"upper{ready.MARK}").exists():
             _forget_layers(machine)  # its provisioning never ended: half of it is worse than none
+            shutil.rmtree(places.storage / "snapshots", ignore_errors=True)  # TPMs of its former authority
         lab_machine.mount(machine, base)
         lab_machine.personalise(
             machine, host_key=_host_key(places, machine), authorized_key=_public(places.key)
@@ -207,7 +208,7 @@ def status(places: Places) -> list[MachineStatus]:
 
 
 def _forget_layers(machine: Machine) -> None:
-    """Throw a stopped machine's own layer away, so that it starts from the bare base."""
+    """Throw a stopped machine's own layer away: it starts from the bare base."""
     if machine.layers.is_dir():
         shutil.rmtree(machine.layers)
 

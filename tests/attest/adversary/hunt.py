@@ -68,6 +68,17 @@ EQUIVALENT: tuple[tuple[str, str], ...] = (
         "the same for a line of that length",
     ),
     (
+        (
+            "ima.parse without raise RefusedError(Reason.SIZE_LIMIT, f'more than {_MAX_FEEDS} line feeds "
+            "in its paths')"
+        ),
+        "a list of line feeds leads to no quote, which is found after minutes of work",
+    ),
+    (
+        "ima.parse without the bound of feeds > _MAX_FEEDS",
+        "the same for a list of that many",
+    ),
+    (
         "ima._ascii_entry without the bound of end < 0",
         "a list that begins with the end of a line is refused for its empty line too",
     ),

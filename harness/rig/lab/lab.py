@@ -143,8 +143,7 @@ def up(
         PrerequisiteError: Not root, or a program is missing.
         ProvisionError: A machine cannot be built or does not answer.
     """
-    kept = places.variables if places.variables.exists() else None
-    given = variables or kept
+    given = variables or (places.variables if places.variables.exists() else None)
     extra = lab_variables.read(given) if given else {}
     if os.geteuid() != 0:
         raise PrerequisiteError(

@@ -107,7 +107,7 @@ def test_down_leaves_nothing_and_up_comes_back(lab: Lab) -> None:
 
 def test_an_ordinary_user_is_told_that_the_lab_needs_root(lab: Lab) -> None:
     del lab
-    program = "from harness.rig.lab.lab import lab; lab.up(lab.Places())"
+    program = "from harness.rig.lab import lab; lab.up(lab.Places())"
     done = subprocess.run(
         [sys.executable, "-c", f"import os; os.setuid(65534); {program}"],
         capture_output=True,

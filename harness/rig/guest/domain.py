@@ -27,6 +27,9 @@ START: Final = "a"
 """The host on which a trial starts its guest; one that is deployed starts where its request is satisfied."""
 
 _MAC = "52:54:00:5d:be:4c"
+_CONSOLE_LINES = 8
+"""Of a console's end are told."""
+
 _MEASURED = "sodbench.measured"
 """On the kernel's command line it makes the golden image load its IMA policy (role guest_image)."""
 
@@ -296,5 +299,6 @@ def require_answer(guest: Host, host: Host, spec: GuestSpec, *, timeout_s: float
 
 
 def _console_tail(host: Host, spec: GuestSpec) -> str:
+    """The console's last lines, few enough that a bound on reasons keeps the final one: it names a panic."""
     _, out, _ = host.attempt(f"tail -c 1500 {shlex.quote(spec.console)}")
-    return out.strip() or "(nothing was printed)"
+    return "\n".join(out.strip().splitlines()[-_CONSOLE_LINES:]) or "(nothing was printed)"

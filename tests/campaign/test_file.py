@@ -210,6 +210,7 @@ PAPERS = {"mail", "app", "file", "web", "db", "stream", "idle"}
     [
         ("demo", {"idle", "file"}),
         ("paper", PAPERS),
+        ("paper-kits", {"mail", "app", "web"}),
         ("paper-lab", PAPERS),
         ("paper-short", PAPERS),
         ("smoke", {"idle", "file"}),

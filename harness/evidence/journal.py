@@ -14,19 +14,21 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from harness import disk, sums
 from harness.clock import Clock
 from harness.errors import RecordError, StorageError
+from harness.evidence.events import KINDS, Value
 from harness.json_types import Json
 
 _RESTORE = "restore the file from a copy; `sha256sum -c SHA256SUMS` shows what changed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Event:
-    """One piece of evidence.
+    """One piece of evidence: one line of the journal.
 
     Attributes:
         seq: Position in the journal, from 0 without gaps.
@@ -35,7 +37,7 @@ class Event:
         kind: What it is, from the vocabulary in ``docs/journal.md``.
         trial: The trial's id such as ``001-idle``, or None for the run itself.
         attempt: The attempt's number from 1, or None outside an attempt.
-        data: The rest, JSON values only.
+        data: The rest as it was written, JSON values only.
     """
 
     seq: int
@@ -45,6 +47,12 @@ class Event:
     trial: str | None = None
     attempt: int | None = None
     data: Mapping[str, Json] = field(default_factory=dict)
+
+    @cached_property
+    def value(self) -> Value | None:
+        """What it says, typed; None where `data` is not what events of this kind say."""
+        kind = KINDS.get(self.kind)
+        return None if kind is None else kind.read(self.data)
 
 
 class Journal(AbstractContextManager["Journal"]):

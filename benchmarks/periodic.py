@@ -25,7 +25,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from harness import workloads
 from harness.analysis.stats import median_interval
 from harness.attest.attester.channel import channel
 from harness.campaign import file as campaign_file
@@ -34,17 +33,19 @@ from harness.campaign.run import attestation
 from harness.campaign.run.appraisal_files import Equipment
 from harness.campaign.run.attempt import Attempt
 from harness.campaign.run.attestation import Attending
+from harness.campaign.run.load import load_of
 from harness.cli.attest import inputs as attest_inputs
 from harness.cli.attest.inputs import GUEST, HOSTS
 from harness.clock import NS_PER_S, Clock, MonotonicClock, realtime_ns
 from harness.evidence.journal import Journal
+from harness.evidence.observers.output import Output
 from harness.evidence.record import Record
 from harness.interrupt import Interrupt
 from harness.response.act.servers import Looks, Watched
 from harness.rig import pair as pairs
 from harness.rig.lab import lab
 from harness.rig.session import Rig, open_rig
-from harness.workloads.contract import Line, Timeline
+from harness.workloads.contract import Timeline
 
 CAMPAIGN = """\
 name: periodic
@@ -85,8 +86,9 @@ class Bench:
         trial = plan.trials[0]
         journal = stack.enter_context(Journal(folder / "journal.jsonl", clock))
         self.record = Record(journal=journal, clock=clock, folder=folder, trial=trial.id, attempt=1)
-        self.attempt = Attempt(rig, plan, trial, self.record, Interrupt())
-        self.workload = workloads.make(trial.workload, trial.options)
+        interrupt = Interrupt()
+        self.attempt = Attempt(rig, plan, trial, self.record, interrupt)
+        self.load = load_of(rig, plan, trial, self.record, interrupt)
         self._rig, self._clock = rig, clock
         registry = stack.enter_context(attest_inputs.registry(None))
         policies = {name: attest_inputs.policy(name, rig.pair, None, "guest") for name in (*HOSTS, GUEST)}
@@ -102,8 +104,8 @@ class Bench:
         )
 
     @contextmanager
-    def at_work(self) -> Iterator[tuple[Looks, list[str]]]:
-        """The guest, enrolled and at its work; how all three machines are asked, and their names."""
+    def at_work(self) -> Iterator[tuple[Looks, list[str], Output]]:
+        """The guest, enrolled and at its work; how all three machines are asked, their names, its output."""
         with ExitStack() as stack:
             stack.callback(self.attempt._take_away)
             self._rig.clear(self.attempt._spec)
@@ -122,16 +124,10 @@ class Bench:
                 lambda _name: 0,
                 self._clock,
             )
-            stack.callback(self.attempt._stop_load)
-            self.attempt._prepare()
-            self.attempt._start_load()
-            self.attempt._await_steady()
-            yield looks, list(channels)
-
-    def lines(self) -> Sequence[Line]:
-        """What the workload has printed so far."""
-        assert self.attempt._output is not None
-        return self.attempt._output.lines
+            self.load.prepare()
+            output = stack.enter_context(self.load.running())
+            self.load.await_steady(output)
+            yield looks, list(channels), output
 
     def block(
         self,
@@ -220,12 +216,13 @@ def measure(
     bench: Bench, intervals_s: Sequence[float | None], count: int, block_s: float, draw: random.Random
 ) -> list[Measured]:
     """Every block with its rates."""
-    with bench.at_work() as (looks, names):
+    with bench.at_work() as (looks, names, output):
         blocks = [
             bench.block(looks, names, interval_s, block_s, draw)
             for interval_s in order(intervals_s, count, draw)
         ]
-        return measured(bench.workload.name, bench.workload.parse(bench.lines()), blocks)
+        workload = bench.load.workload
+        return measured(workload.name, workload.parse(output.lines), blocks)
 
 
 def rows(one: Measured) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from harness.clock import Clock
 from harness.errors import InterruptedRunError
 
 _LAST_WAIT_S = 1.0
@@ -34,6 +35,12 @@ class Interrupt:
     def asked(self) -> bool:
         """Whether the user wants to stop."""
         return self._asked
+
+    def pause(self, clock: Clock, seconds: float) -> None:
+        """Wait `seconds`, less when something wakes the runner; not at all once the user wants to stop."""
+        self.wake.clear()
+        if not self._asked:
+            clock.wait(seconds, self.wake)
 
     def check(self) -> None:
         """Raise if the user wants to stop.

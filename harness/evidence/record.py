@@ -14,10 +14,13 @@ from harness.errors import StorageError
 from harness.evidence.journal import Event, Journal
 from harness.json_types import Json
 
+_DECIDING = ("runner", "response")
+"""The observers by whose events it is decided what to do next."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """Where an attempt's evidence goes; `history` holds the runner's own events of this attempt."""
+    """Where an attempt's evidence goes; `history` holds what the runner and the response loop said in it."""
 
     journal: Journal
     clock: Clock
@@ -31,7 +34,7 @@ class Record:
     ) -> Event:
         """Append an event of this attempt and return it; the last of `history` may be another observer's."""
         event = self.journal.add(observer, kind, data, trial=self.trial, attempt=self.attempt, t_ns=t_ns)
-        if observer == "runner":
+        if observer in _DECIDING:
             self.history.append(event)
         return event
 

@@ -1,9 +1,8 @@
-"""When to migrate: a pure function that is asked "what next, given now and what happened so far".
+"""When to migrate: the director of a planned schedule, asked "what next, given now and what happened so far".
 
-It sleeps not, starts nothing and remembers nothing: what runs and what is over it derives from the
-attempt's events, so that a decision can be checked afterwards against the evidence. Nothing shifts silently:
-a migration that cannot start at its point is skipped, delayed or displaces the running one, as the campaign
-says, and each of these is a decision of its own that the caller records.
+Pure: no sleeping, no side effects, no state. What runs and what is over follows from the attempt's events.
+Nothing shifts silently: a migration that cannot start at its point is skipped, delayed or displaces the
+running one, as the campaign says, and each of these is a decision of its own that the window records.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from pydantic import Field
 
 from harness.clock import NS_PER_S
 from harness.evidence.journal import Event
+from harness.migration.actions import Abort, Action, Close, Delay, Director, Fire, Skip, Wait
 from harness.strict import Strict
 
 
@@ -33,55 +33,6 @@ AWAIT_S = 1.0
 """How long to wait at most for a running migration before asking again; its return should wake the caller."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fire:
-    """Start migration `n` now; record ``migration.started``."""
-
-    n: int
-    planned_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Ask again after `seconds`, or at once when a migration returns."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Skip:
-    """Leave migration `n` out; record ``migration.skipped``."""
-
-    n: int
-    planned_s: float
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Delay:
-    """Migration `n` is due and must wait; record ``migration.delayed``. Said once for each."""
-
-    n: int
-    planned_s: float
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Abort:
-    """Abort the running migration `n`; record ``migration.aborted``. Said once for each."""
-
-    n: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The window is over, every migration is accounted for, and none is running."""
-
-
-Action: TypeAlias = Fire | Wait | Skip | Delay | Abort | Done
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Past:
     """What the attempt's events say about its migrations."""
@@ -95,6 +46,11 @@ class _Past:
     def busy_at(self, at_s: float) -> int | None:
         """The finished migration that was under way at `at_s`, if one was."""
         return next((n for n, start_s, end_s in self.spans_s if start_s <= at_s < end_s), None)
+
+
+def directed(migrations: Sequence[PlannedMigration], overlap: Overlap, window_s: float) -> Director:
+    """The director of a trial's planned migrations; see :func:`next_action`."""
+    return lambda now: next_action(migrations, overlap, window_s, now.now_s, now.history)
 
 
 def next_action(
@@ -114,7 +70,7 @@ def next_action(
         history: The attempt's events so far; those of other kinds do not matter.
 
     Returns:
-        One action. The caller records it as an event before it asks again.
+        One action. The window records it as an event before it asks again.
     """
     past = _past(history)
     waiting = sorted(
@@ -131,7 +87,7 @@ def next_action(
         return Wait(waiting[0].at_s - now_s)
     if past.running is not None:
         return Wait(AWAIT_S)
-    return Wait(window_s - now_s) if now_s < window_s else Done()
+    return Wait(window_s - now_s) if now_s < window_s else Close()
 
 
 def _slot_free(first: PlannedMigration, overlap: Overlap, past: _Past) -> Action:

@@ -11,6 +11,7 @@ import pytest
 
 from harness.campaign.plan import Plan, Trial
 from harness.campaign.run import attempt
+from harness.campaign.run.load import Load
 from harness.clock import ClockOffset
 from harness.evidence.journal import Journal
 from harness.evidence.observers import clocks
@@ -41,9 +42,10 @@ def judged(
     samples = [{name: offset(name) for name in MACHINES}, after]
     monkeypatch.setattr(clocks, "sample", lambda _machines, _record: samples.pop(0))
     nothing = lambda *_args, **_named: None  # noqa: E731 - stands in for what needs machines
-    for step in ("_bring_up", "_start_observers", "_await_steady", "_baseline"):
+    for step in ("_bring_up", "_start_observers", "_migrate"):
         monkeypatch.setattr(attempt.Attempt, step, nothing)
-    monkeypatch.setattr(attempt, "Window", lambda *_args: SimpleNamespace(run=nothing))
+    for step in ("await_steady", "baseline"):
+        monkeypatch.setattr(Load, step, nothing)
     for question in ("active_on", "require_answer"):
         monkeypatch.setattr(domain, question, nothing)
     hypervisors = SimpleNamespace(connect=dict)

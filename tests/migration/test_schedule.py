@@ -9,18 +9,8 @@ from hypothesis import strategies as st
 from harness.clock import NS_PER_S
 from harness.evidence.journal import Event
 from harness.json_types import Json
-from harness.migration.schedule import (
-    Abort,
-    Action,
-    Delay,
-    Done,
-    Fire,
-    Overlap,
-    PlannedMigration,
-    Skip,
-    Wait,
-    next_action,
-)
+from harness.migration.actions import Abort, Action, Close, Delay, Fire, Skip, Wait
+from harness.migration.schedule import Overlap, PlannedMigration, next_action
 
 OPENED_S = 100.0  # the controller's clock does not start with the window
 
@@ -50,12 +40,12 @@ class Trial:
         )
 
     def run(self, late_s: float = 0.0) -> None:
-        """Until Done; every wait lasts `late_s` longer than asked for, and is not cut short by a return."""
+        """Until Close; every wait lasts `late_s` longer than asked for, and is not cut short by a return."""
         for _ in range(10_000):
             self.let_return()
             action = next_action(self.migrations, self.overlap, self.window_s, self.now_s, self.history)
             self.actions.append((self.now_s, action))
-            if isinstance(action, Done):
+            if isinstance(action, Close):
                 return
             self.obey(action, late_s)
         raise AssertionError("the schedule does not end")
@@ -97,7 +87,7 @@ def test_short_migrations_start_at_their_points() -> None:
     trial = Trial([0, 12, 24], [3, 3, 3], "delay")
     trial.run()
     assert trial.of(Fire) == [(0, 1), (12, 2), (24, 3)]
-    assert trial.actions[-1] == (60, Done())
+    assert trial.actions[-1] == (60, Close())
 
 
 def test_skip_leaves_out_what_comes_too_early() -> None:
@@ -133,7 +123,7 @@ def test_abort_ends_the_running_one_and_starts_the_new_one() -> None:
 def test_a_migration_that_outlasts_the_window_is_awaited() -> None:
     trial = Trial([48], [20], "delay")
     trial.run()
-    assert trial.actions[-1] == (68, Done())
+    assert trial.actions[-1] == (68, Close())
 
 
 def test_nothing_starts_after_the_window() -> None:
@@ -147,7 +137,7 @@ def test_nothing_starts_after_the_window() -> None:
 
 def test_a_control_trial_waits_for_the_end_of_its_window() -> None:
     assert next_action([], "delay", 60, 0, []) == Wait(60)
-    assert next_action([], "delay", 60, 60, []) == Done()
+    assert next_action([], "delay", 60, 60, []) == Close()
 
 
 def test_a_failed_migration_does_not_stop_the_others() -> None:

@@ -11,20 +11,18 @@ from contextlib import ExitStack
 
 import libvirt
 
-from harness import workloads
 from harness.campaign.plan import Plan, Trial
 from harness.campaign.run import attestation
 from harness.campaign.run.attestation import Attending
 from harness.campaign.run.guarded import Guarding, guarding
-from harness.campaign.run.window import Window
+from harness.campaign.run.load import load_of
 from harness.clock import NS_PER_S, ClockOffset
-from harness.errors import InterruptedRunError, SodbenchError, StorageError, WorkloadError
+from harness.errors import InterruptedRunError, SodbenchError, StorageError
 from harness.evidence import verdict
 from harness.evidence.observers import clocks
 from harness.evidence.observers.contract import Observer, Scene
 from harness.evidence.observers.heartbeat import Heartbeat
 from harness.evidence.observers.job import JobStatistics
-from harness.evidence.observers.output import Output
 from harness.evidence.observers.qmp import Qmp
 from harness.evidence.observers.sampler import Sampler
 from harness.evidence.observers.wire import Wire
@@ -32,15 +30,11 @@ from harness.evidence.record import Record
 from harness.evidence.verdict import Judgement
 from harness.interrupt import Interrupt
 from harness.json_types import Json
+from harness.migration import schedule
 from harness.migration.flight import Flights
+from harness.migration.window import Window
 from harness.rig.guest import domain, snapshot
-from harness.rig.host import CommandError, Host
 from harness.rig.session import Rig
-from harness.workloads.contract import Machine, Site, Workload
-
-_LOAD_SLACK_S = 120.0
-_POLL_S = 0.25
-_COMPLAINT = 800
 
 
 class Attempt:
@@ -65,8 +59,7 @@ class Attempt:
             memory_mib=plan.guest.memory_mib, vcpus=plan.guest.vcpus, tpm=plan.attest is not None
         )
         self._spec = snapshot.to_be_saved(spec) if trial.start == "snapshot" else spec
-        self._workload: Workload = workloads.make(trial.workload, trial.options)
-        self._output: Output | None = None
+        self._load = load_of(rig, plan, trial, record, interrupt)
 
     def perform(self) -> Judgement:
         """Do it and judge it; the judgement is recorded as the attempt's last event.
@@ -136,9 +129,8 @@ class Attempt:
             if guarded is not None:
                 guarded.deployed(stack, self._spec, began_ns)
             attesting = self._attesting(stack)
-            stack.callback(self._stop_load)
-            self._prepare()
-            self._start_load()
+            self._load.prepare()
+            output = stack.enter_context(self._load.running())
             job = JobStatistics()
             flights = Flights(self._rig, self._plan.migration, self._record, job, self._interrupt)
             observers: list[Observer] = [
@@ -150,20 +142,32 @@ class Attempt:
                 Heartbeat(),
             ]
             self._start_observers(stack, observers)
-            self._await_steady()
-            self._baseline()
+            self._load.await_steady(output)
+            self._load.baseline()
             if guarded is not None:
                 guarded.run(flights)
             else:
-                Window(self._plan, self._trial, self._record, flights, self._interrupt).run()
+                self._migrate(flights)
             if guarded is not None and guarded.ended:
                 # The guest was shut down, which was to be seen: only the machines are left to ask.
                 return verdict.of_output(self._restarted(began), None)
             domain.active_on(self._rig.hypervisors.connect())
             domain.require_answer(self._rig.guest, self._rig.hosts["a"], self._spec)
-            ended_early = self._output.ended if self._output is not None else None
-            self._collect()
-        return self._judge(ended_early, self._restarted(began))
+            ended_early = output.ended
+            output.finish()
+        problems = [*self._restarted(began), *self._load.workload.parse(output.lines).problems]
+        return verdict.of_output(problems, ended_early)
+
+    def _migrate(self, flights: Flights) -> None:
+        """The measured window of a trial that follows a schedule."""
+        trial, about = self._trial, dict[str, Json]()
+        if trial.kind == "control":
+            about["points_s"] = list(trial.reference_points_s)
+        limit_s = self._plan.migration_timeout_s
+        window = Window(self._record, flights, self._interrupt, limit_s=limit_s)
+        director = schedule.directed(trial.migrations, self._plan.overlap, trial.window_s)
+        with window.opened(trial.window_s, about) as opened:
+            window.carry_out(opened, director, checks=(self._interrupt.check,))
 
     # -- the guest
 
@@ -218,107 +222,6 @@ class Attempt:
         opened = guarding(self._attending, self._rig, self._plan, self._trial, self._record, self._interrupt)
         return stack.enter_context(opened)
 
-    # -- the load
-
-    @property
-    def _site(self) -> Site:
-        trial = self._trial
-        limits_s = trial.settle_timeout_s + trial.baseline_s + trial.window_s
-        return Site(
-            guest_address=self._rig.guest.endpoint.address,
-            client_address=self._rig.client.endpoint.address,
-            baseline_s=trial.baseline_s,
-            window_s=trial.window_s,
-            limit_s=limits_s + self._plan.migration_timeout_s + _LOAD_SLACK_S,
-        )
-
-    def _machine(self, name: Machine) -> Host:
-        return self._rig.guest if name == "guest" else self._rig.client
-
-    def _prepare(self) -> None:
-        """Start the workload's servers, and whatever else must be there before its load."""
-        clock = self._record.clock
-        for step in self._workload.preparation(self._site):
-            self._interrupt.check()
-            begin = clock.now_ns()
-            machine = self._machine(step.machine)
-            try:
-                status, out, err = machine.attempt(step.command, timeout_s=step.timeout_s)
-            except CommandError as error:
-                why = " ".join(error.what.split())  # it may quote the command, which may be a whole program
-                raise WorkloadError(f"cannot {step.what}", where=error.where, why=why) from error
-            if status != 0:
-                why = (err.strip() or out.strip() or "it said nothing")[-_COMPLAINT:]
-                raise WorkloadError(
-                    f"cannot {step.what}", where=step.machine, why=f"exit status {status}: {why}"
-                )
-            seconds = (clock.now_ns() - begin) / NS_PER_S
-            self._say("workload.prepared", what=step.what, machine=step.machine, seconds=seconds)
-
-    def _start_load(self) -> None:
-        load = self._workload
-        self._say(
-            "workload.started",
-            workload=load.name,
-            generator=load.generator,
-            version=self._version(),
-            substitutes=load.substitutes,
-            options=self._trial.options,
-        )
-        self._output = Output(self._record)
-        for process in load.processes(self._site):
-            self._output.start(self._machine(process.machine), process)
-
-    def _version(self) -> str | None:
-        step = self._workload.version()
-        if step is None:
-            return None
-        _, out, err = self._machine(step.machine).attempt(step.command, timeout_s=step.timeout_s)
-        return next((line.strip() for line in (out + err).splitlines() if line.strip()), None)
-
-    def _collect(self) -> None:
-        """Await what a generator prints only at its own end."""
-        if self._output is not None:
-            self._output.finish()
-
-    def _stop_load(self) -> None:
-        if self._output is not None:
-            # Before the load is ended from here, which is no result of its own.
-            statuses: dict[str, Json] = {**self._output.exit_statuses}
-            self._output.stop()
-            self._say("workload.stopped", exit_status=statuses)
-
-    def _await_steady(self) -> None:
-        assert self._output is not None
-        clock, begin = self._record.clock, self._record.clock.now_ns()
-        test = self._workload.steady_test
-        while not self._workload.steady(self._output.lines):
-            after_s = (clock.now_ns() - begin) / NS_PER_S
-            reason = ""
-            if after_s > self._trial.settle_timeout_s:
-                reason = f"not steady within {self._trial.settle_timeout_s:g} s"
-            elif ended := self._output.ended:
-                reason = ended
-            if reason:
-                self._say("workload.unsteady", after_s=after_s, test=test, reason=reason)
-                problems = self._workload.parse(self._output.lines).problems
-                cause, *known = verdict.unsteady(reason, problems, test, ended=bool(self._output.ended))
-                raise WorkloadError(cause, why="\n".join(known))
-            self._wait(_POLL_S)
-        self._say("workload.steady", after_s=(clock.now_ns() - begin) / NS_PER_S, test=test)
-
-    def _baseline(self) -> None:
-        self._say("baseline.opened", baseline_s=self._trial.baseline_s)
-        end = self._record.clock.now_ns() + int(self._trial.baseline_s * NS_PER_S)
-        while (left_s := (end - self._record.clock.now_ns()) / NS_PER_S) > 0:
-            self._wait(min(left_s, 1.0))
-
-    def _wait(self, seconds: float) -> None:
-        self._interrupt.wake.clear()
-        self._interrupt.check()
-        self._record.clock.wait(seconds, self._interrupt.wake)
-        self._interrupt.check()
-
     # -- the observers
 
     def _start_observers(self, stack: ExitStack, observers: Sequence[Observer]) -> None:
@@ -345,8 +248,3 @@ class Attempt:
         """Sample the clocks once more; why a machine is not known to have run through since `began`."""
         ended = clocks.sample(self._rig.machines, self._record)
         return clocks.restarted(self._rig.hosts, began, ended)
-
-    def _judge(self, ended_early: str | None, restarted: Sequence[str]) -> Judgement:
-        assert self._output is not None
-        problems = [*restarted, *self._workload.parse(self._output.lines).problems]
-        return verdict.of_output(problems, ended_early)

@@ -25,7 +25,7 @@ from harness.errors import IncompleteRunError
 if TYPE_CHECKING:
     from harness.campaign.plan import Plan
     from harness.evidence.folder import RunFolder
-    from harness.rig.session import Rig
+    from harness.rig.rig import Rig
 
 
 RegistryUrl = Annotated[

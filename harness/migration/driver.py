@@ -1,4 +1,4 @@
-"""The one place that asks libvirt to migrate: managed, direct, from the controller; once, never again.
+"""The one place that asks for a migration: managed, direct, from the controller; once, never again.
 
 A migration that fails is an outcome with its reason, not an exception, and is not repeated: what failed under
 load is a result. Which host is the source is the caller's to find out, from where the guest is.
@@ -15,6 +15,7 @@ import libvirt
 from harness.clock import Clock
 from harness.migration.options import MigrationOptions
 from harness.rig import uri
+from harness.rig.contract import Hypervisor, HypervisorError, Job
 from harness.rig.guest.domain import DOMAIN
 
 
@@ -77,19 +78,19 @@ def parameters(options: MigrationOptions, *, address: str) -> dict[str, str | in
     return values
 
 
-def prepare(source: libvirt.virConnect, options: MigrationOptions) -> None:
+def prepare(source: Hypervisor, options: MigrationOptions) -> None:
     """Set what must be set on the source before the call, so that the call is all that is timed.
 
     Raises:
-        libvirt.libvirtError: libvirt refuses.
+        HypervisorError: The hypervisor refuses.
     """
     if options.downtime_limit_ms is not None:
-        source.lookupByName(DOMAIN).migrateSetMaxDowntime(options.downtime_limit_ms)
+        source.domain(DOMAIN).job.limit_downtime(options.downtime_limit_ms)
 
 
 def migrate(
-    source: libvirt.virConnect,
-    destination: libvirt.virConnect,
+    source: Hypervisor,
+    destination: Hypervisor,
     options: MigrationOptions,
     *,
     address: str,
@@ -98,46 +99,44 @@ def migrate(
     """Move the guest from `source` to `destination`, which listens at `address`; blocks until it is over."""
     done = threading.Event()
     try:
-        domain = source.lookupByName(DOMAIN)
+        job = source.domain(DOMAIN).job
         if options.mode == "post-copy":
-            _switch_later(domain, options, clock, done)
-        domain.migrate3(destination, parameters(options, address=address), flags(options))
-    except libvirt.libvirtError as error:
+            _switch_later(job, options, clock, done)
+        job.migrate(destination, parameters(options, address=address), flags(options))
+    except HypervisorError as error:
         return Outcome(ok=False, returned_ns=clock.now_ns(), error=str(error))
     finally:
         done.set()
     return Outcome(ok=True, returned_ns=clock.now_ns(), error=None)
 
 
-def _switch_later(
-    domain: libvirt.virDomain, options: MigrationOptions, clock: Clock, done: threading.Event
-) -> None:
+def _switch_later(job: Job, options: MigrationOptions, clock: Clock, done: threading.Event) -> None:
     """Ask for the switch to post-copy after the stated time, or after the first pass over memory."""
 
     def first_pass_is_over() -> bool:
-        return int(domain.jobStats().get("memory_iteration", 0)) > 1
+        return int(str(job.statistics().get("memory_iteration", 0))) > 1
 
     def watch() -> None:
         try:
             if options.post_copy_after_s is not None:
                 if not clock.wait(options.post_copy_after_s, done):
-                    domain.migrateStartPostCopy()
+                    job.switch_to_post_copy()
                 return
             while not clock.wait(0.1, done):
                 if first_pass_is_over():
-                    domain.migrateStartPostCopy()
+                    job.switch_to_post_copy()
                     return
-        except libvirt.libvirtError:
+        except HypervisorError:
             # The migration ended, well or badly, before the switch: its own outcome says how.
             return
 
     threading.Thread(target=watch, name="post-copy-switch", daemon=True).start()
 
 
-def cancel(source: libvirt.virConnect) -> bool:
+def cancel(source: Hypervisor) -> bool:
     """Ask the running migration to stop; whether there was one to ask."""
     try:
-        source.lookupByName(DOMAIN).abortJob()
-    except libvirt.libvirtError:  # no domain or no job: nothing to cancel
+        source.domain(DOMAIN).job.cancel()
+    except HypervisorError:  # no domain or no job: nothing to cancel
         return False
     return True

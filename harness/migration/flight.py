@@ -10,8 +10,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 
-import libvirt
-
 from harness.clock import NS_PER_S
 from harness.errors import MigrationError, SodbenchError
 from harness.evidence.observers.job import JobStatistics
@@ -20,8 +18,9 @@ from harness.interrupt import Interrupt
 from harness.json_types import Json
 from harness.migration import driver
 from harness.migration.options import MigrationOptions
+from harness.rig.contract import Hypervisor, HypervisorError
 from harness.rig.guest import domain
-from harness.rig.session import Rig
+from harness.rig.rig import Rig
 
 _LAST_WAIT_S = 30.0
 """How long an aborted migration is awaited when everything ends."""
@@ -89,7 +88,7 @@ class Flights:
             )
         try:
             driver.prepare(connections[source], self._options)
-        except libvirt.libvirtError as error:
+        except HypervisorError as error:
             raise MigrationError(
                 "the migration's options cannot be set", where=f"host {source}", why=str(error)
             ) from error
@@ -116,7 +115,7 @@ class Flights:
 
     def _migrate(
         self,
-        connections: Mapping[str, libvirt.virConnect],
+        connections: Mapping[str, Hypervisor],
         data: Mapping[str, Json],
         journalled: threading.Event,
         report: Report | None,

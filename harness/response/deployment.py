@@ -20,7 +20,7 @@ from harness.response.act import launching
 from harness.response.act.guard import Guard, Terms
 from harness.rig.guest import domain
 from harness.rig.guest.domain import GuestSpec
-from harness.rig.session import Rig
+from harness.rig.rig import Rig
 
 MEMORY_MIB = 1024
 VCPUS = 1

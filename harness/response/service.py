@@ -29,7 +29,7 @@ from harness.response.decide.cause import Cause
 from harness.response.decide.hysteresis import Held, VmHistory
 from harness.rig.guest import domain
 from harness.rig.guest.domain import DOMAIN
-from harness.rig.session import Rig
+from harness.rig.rig import Rig
 
 _LOOK_UP_S = 0.5
 _FIRST_LOOK_S = 0.05
@@ -123,7 +123,7 @@ class Service:
             raise PrerequisiteError(
                 "there is no guest to guard", where="a, b", remedy="`sodbench guest launch` deploys one"
             )
-        return str(connections[next(iter(found))].lookupByName(DOMAIN).UUIDString())
+        return str(connections[next(iter(found))].domain(DOMAIN).uuid())
 
     def _settle_in(self, prover: Prover) -> VmHistory:
         """The guest is where the registry has it, or its place is put right; and it is what it should be.

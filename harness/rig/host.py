@@ -19,7 +19,8 @@ import paramiko
 from fabric import Config, Connection
 
 from harness.clock import Clock, MonotonicClock
-from harness.errors import SodbenchError, UnreachableError
+from harness.errors import UnreachableError
+from harness.rig.contract import CommandError, LineHandler
 from harness.rig.limits import LimitName, Limits
 from harness.rig.pair import Endpoint
 from harness.rig.proxy import ProxyConnection
@@ -29,21 +30,11 @@ from harness.rig.ssh_arguments import expand
 # Python would print it as well.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
-LineHandler = Callable[[int, str], None]
-"""Called with the controller's CLOCK_MONOTONIC in ns on arrival, and the line without its end."""
-
 LONGEST_LINE_BYTES = 256 * 2**20
 """A machine that sends a longer one is not listened to any more: it would fill the controller's memory."""
 
 _KEEPALIVE_S = 5
 _GONE = "the connection to the machine is gone"
-
-
-class CommandError(SodbenchError):
-    """A command on a machine of the rig failed."""
-
-    exit_code = 5
-    kind = "command"
 
 
 class Channel:

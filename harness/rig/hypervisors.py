@@ -1,28 +1,213 @@
 """Standing libvirt connections to both hosts, with the event loop that keeps them alive.
 
-A connection that has died (libvirtd restarted, host gone) is opened anew by `connect`; nothing here retries a
-measurement. libvirt allows one event loop in a process: it is started with the first value and ends with the
-process.
+A connection that has died (libvirtd restarted, host gone) is opened again by `connect`; nothing here retries
+a measurement. libvirt allows one event loop in a process: it is started with the first value and ends with
+the process. What libvirt raises becomes a HypervisorError of the contract, with libvirt's own words.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import tempfile
 import threading
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import cast
 
 import libvirt
+import libvirt_qemu
 
 from harness.errors import UnreachableError
+from harness.json_types import Json
+from harness.rig.contract import (
+    CompletionHandler,
+    Domain,
+    Hypervisor,
+    HypervisorError,
+    NoDomainError,
+    QemuHandler,
+    Unsubscribe,
+    WrongStateError,
+)
 from harness.rig.pair import HOSTS, Pair, ssh_command_text
 
 _KEEPALIVE_S = 5
 _KEEPALIVE_COUNT = 3
+_MICROSECONDS = 1_000_000
+
+_ERRORS = MappingProxyType(
+    {
+        libvirt.VIR_ERR_NO_DOMAIN: NoDomainError,
+        libvirt.VIR_ERR_OPERATION_INVALID: WrongStateError,
+    }
+)
 
 
-class Hypervisors(AbstractContextManager["Hypervisors"]):
+@contextmanager
+def _asked() -> Iterator[None]:
+    """Libvirt is asked in the block; what it raises says the same in the contract's terms."""
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        raise _ERRORS.get(error.get_error_code(), HypervisorError)(str(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class LibvirtDomain:
+    """A domain of a host's libvirt, and its migration: :class:`~harness.rig.contract.Domain` and ``Job``."""
+
+    _domain: libvirt.virDomain
+
+    @property
+    def job(self) -> LibvirtDomain:
+        """Its migration."""
+        return self
+
+    def uuid(self) -> str:
+        """Its UUID."""
+        with _asked():
+            return str(self._domain.UUIDString())
+
+    def state(self) -> tuple[int, int]:
+        """Its state and the reason of it."""
+        with _asked():
+            state, reason = self._domain.state()
+        return int(state), int(reason)
+
+    def suspend(self) -> None:
+        """Stop its processors."""
+        with _asked():
+            self._domain.suspend()
+
+    def resume(self) -> None:
+        """Let it run on."""
+        with _asked():
+            self._domain.resume()
+
+    def destroy(self) -> None:
+        """End it at once."""
+        with _asked():
+            self._domain.destroy()
+
+    def save(self, path: str) -> None:
+        """Write its memory to `path`."""
+        with _asked():
+            self._domain.save(path)
+
+    def limit_downtime(self, milliseconds: int) -> None:
+        """Set the longest blackout that the next migration aims at (virDomainMigrateSetMaxDowntime)."""
+        with _asked():
+            self._domain.migrateSetMaxDowntime(milliseconds)
+
+    def migrate(self, destination: Hypervisor, parameters: Mapping[str, str | int], flags: int) -> None:
+        """Move it (virDomainMigrate3); blocks until it is over."""
+        with _asked():
+            there = cast("LibvirtHost", destination).connection
+            self._domain.migrate3(there, dict(parameters), flags)
+
+    def switch_to_post_copy(self) -> None:
+        """Let it run at the destination now (virDomainMigrateStartPostCopy)."""
+        with _asked():
+            self._domain.migrateStartPostCopy()
+
+    def cancel(self) -> None:
+        """Ask the running migration to stop (virDomainAbortJob)."""
+        with _asked():
+            self._domain.abortJob()
+
+    def running(self) -> bool:
+        """Whether a job of it runs (virDomainGetJobInfo)."""
+        with _asked():
+            return bool(self._domain.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE)
+
+    def statistics(self, *, completed: bool = False) -> Mapping[str, Json]:
+        """Its job's statistics (virDomainGetJobStats); those of a completed one stay readable."""
+        kept = libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED | libvirt.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
+        with _asked():
+            return dict(self._domain.jobStats(kept if completed else 0))
+
+    def qemu(self, command: str) -> Json:
+        """The answer of its QEMU's monitor (virDomainQemuMonitorCommand)."""
+        with _asked():
+            answer = libvirt_qemu.qemuMonitorCommand(self._domain, json.dumps({"execute": command}), 0)
+        return cast("Json", json.loads(answer).get("return"))
+
+
+@dataclass(frozen=True, slots=True)
+class LibvirtHost:
+    """A host's libvirt: :class:`~harness.rig.contract.Hypervisor`."""
+
+    connection: libvirt.virConnect
+
+    def version(self) -> int:
+        """The hypervisor's version (virConnectGetVersion)."""
+        with _asked():
+            return int(self.connection.getVersion())
+
+    def domain(self, name: str) -> Domain:
+        """The domain of that name."""
+        with _asked():
+            return LibvirtDomain(self.connection.lookupByName(name))
+
+    def start(self, xml: str) -> None:
+        """Start a domain that is gone when it ends."""
+        with _asked():
+            self.connection.createXML(xml)
+
+    def restore(self, path: str) -> None:
+        """Bring the domain that was saved to `path` to life."""
+        with _asked():
+            self.connection.restore(path)
+
+    def on_completed(self, told: CompletionHandler) -> Unsubscribe:
+        """Tell of each job that completes (VIR_DOMAIN_EVENT_ID_JOB_COMPLETED)."""
+
+        def event(
+            _connection: object, domain: libvirt.virDomain, stats: Mapping[str, Json], _opaque: object
+        ) -> None:
+            told(domain.name(), dict(stats))
+
+        kind = libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED
+        with _asked():
+            number = self.connection.domainEventRegisterAny(None, kind, event, None)
+
+        def end() -> None:
+            # A connection that has died has nothing left to unsubscribe.
+            with contextlib.suppress(libvirt.libvirtError):
+                self.connection.domainEventDeregisterAny(number)
+
+        return end
+
+    def on_qemu_event(self, told: QemuHandler) -> Unsubscribe:
+        """Tell of each QMP event (virConnectDomainQemuMonitorEventRegister)."""
+
+        def event(
+            _connection: object,
+            domain: libvirt.virDomain,
+            name: str,
+            seconds: int,
+            micros: int,
+            details: str | None,
+            _opaque: object,
+        ) -> None:
+            realtime_us = seconds * _MICROSECONDS + micros
+            told(domain.name(), name, realtime_us, json.loads(details) if details else {})
+
+        with _asked():
+            number = libvirt_qemu.qemuMonitorEventRegister(self.connection, None, None, event, None, 0)
+
+        def end() -> None:
+            with contextlib.suppress(libvirt.libvirtError):
+                libvirt_qemu.qemuMonitorEventDeregister(self.connection, number)
+
+        return end
+
+
+class LibvirtHosts(AbstractContextManager["LibvirtHosts"]):
     """libvirt on host a and host b. A context manager: leaving it closes the connections."""
 
     def __init__(self, pair: Pair) -> None:
@@ -35,7 +220,7 @@ class Hypervisors(AbstractContextManager["Hypervisors"]):
             command.write_text(ssh_command_text(pair.machines[role]))
             command.chmod(0o700)
 
-    def connect(self) -> Mapping[str, libvirt.virConnect]:
+    def connect(self) -> Mapping[str, Hypervisor]:
         """Live connections by host, opening those that are not.
 
         Raises:
@@ -44,7 +229,7 @@ class Hypervisors(AbstractContextManager["Hypervisors"]):
         for role in HOSTS:
             if not _alive(self._connections.get(role)):
                 self._connections[role] = self._open(role)
-        return dict(self._connections)
+        return {role: LibvirtHost(connection) for role, connection in self._connections.items()}
 
     def _open(self, role: str) -> libvirt.virConnect:
         uri = self._pair.libvirt_uri(role, Path(self._commands.name) / role)

@@ -8,77 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from harness.clock import Clock
 from harness.errors import GuestError
-from harness.json_types import Json
-from harness.rig import acceleration, lock
+from harness.rig import acceleration, lock, verify
 from harness.rig.acceleration import Accelerator
 from harness.rig.guest import image
-from harness.rig.guest.domain import GuestSpec, destroy, specify
 from harness.rig.host import Host
-from harness.rig.hypervisors import Hypervisors
+from harness.rig.hypervisors import LibvirtHosts
 from harness.rig.limits import Limits
 from harness.rig.pair import HOSTS, Pair
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rig:
-    """The machines of a run.
-
-    Attributes:
-        pair: What the inventory says.
-        hosts: SSH to a and b.
-        client: SSH to the client.
-        guest: SSH to the guest, once it lives.
-        hypervisors: libvirt of both hosts.
-        accelerator: ``kvm`` or ``tcg``, the same for both hosts.
-        image_key: The golden image.
-        image: What is in it, as its build wrote it down.
-    """
-
-    pair: Pair
-    hosts: Mapping[str, Host]
-    client: Host
-    guest: Host
-    hypervisors: Hypervisors
-    accelerator: Accelerator
-    image_key: str
-    image: Mapping[str, Json]
-
-    @property
-    def machines(self) -> dict[str, Host]:
-        """The machines that stay: hosts and client, by role."""
-        return {**self.hosts, "client": self.client}
-
-    def specify(self, *, memory_mib: int, vcpus: int, tpm: bool = False) -> GuestSpec:
-        """A guest of this rig."""
-        return specify(
-            self.pair,
-            memory_mib=memory_mib,
-            vcpus=vcpus,
-            accelerator=self.accelerator,
-            image_key=self.image_key,
-            tpm=tpm,
-        )
-
-    def check(self) -> None:
-        """Every machine answers, now.
-
-        Raises:
-            UnreachableError: One does not.
-        """
-        for machine in self.machines.values():
-            machine.run("true", limit="answer_s", root=False)
-        self.hypervisors.connect()
-
-    def clear(self, spec: GuestSpec) -> None:
-        """Take away whatever guest is on the hosts, and its disk."""
-        self.guest.close()
-        destroy(self.hypervisors.connect(), self.hosts["a"], spec.folder)
+from harness.rig.rig import Rig
 
 
 @contextmanager
@@ -95,7 +38,7 @@ def open_rig(pair: Pair, purpose: str, clock: Clock) -> Iterator[Rig]:
         client = stack.enter_context(Host(pair.machines["client"], clock))
         stack.enter_context(lock.hold(hosts["a"], purpose))
         client.run("true", root=False)
-        hypervisors = stack.enter_context(Hypervisors(pair))
+        hypervisors = stack.enter_context(LibvirtHosts(pair))
         hypervisors.connect()
         key = image.image_key(pair)
         described = image.describe(pair, hosts["a"], key)
@@ -110,6 +53,7 @@ def open_rig(pair: Pair, purpose: str, clock: Clock) -> Iterator[Rig]:
             accelerator=_accelerator(pair, hosts, key),
             image_key=key,
             image=described,
+            facts=partial(verify.facts, pair),
         )
 
 

@@ -18,7 +18,7 @@ from harness.evidence.observers import clocks
 from harness.evidence.record import Record
 from harness.interrupt import Interrupt
 from harness.rig.guest import domain
-from harness.rig.session import Rig
+from harness.rig.rig import Rig
 from tests.synthetic.clocks import SteppedClock
 
 MACHINES = ("a", "b", "client")

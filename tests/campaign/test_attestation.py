@@ -16,7 +16,8 @@ from harness.cli.attest import machines
 from harness.clock import MonotonicClock
 from harness.evidence.journal import Event, Journal, read
 from harness.evidence.record import Record
-from harness.rig.host import CommandError, Host
+from harness.rig.contract import CommandError
+from harness.rig.host import Host
 from tests.attest.ek_certificates import Authority, pem
 
 CLOCK = MonotonicClock()

@@ -55,6 +55,10 @@ class StandInRig:
     """A rig that is never asked for anything but whether it is there."""
 
     pair = None
+    played = False
+
+    def facts(self) -> dict[str, dict[str, Json]]:
+        return {"a": {"kernel": "x"}}
 
     def check(self) -> None:
         return
@@ -71,7 +75,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trials: Trials) -> RunF
     write_json(made.plan, PLAN.to_json())
     write_json(made.manifest, {"schema": 1, "started_utc": "2026-01-01T00:00:00+00:00"})
     monkeypatch.setattr(runner, "Attempt", trials.attempt)
-    monkeypatch.setattr(runner, "gather_facts", lambda _pair: {"a": {"kernel": "x"}})
     monkeypatch.setattr(results, "write", lambda of: write_atomic(of.metrics_csv, b"metric\n"))
     return made
 

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import libvirt
 import pytest
 
 from conftest import Lab
@@ -27,7 +26,8 @@ from harness.evidence.journal import Event
 from harness.interrupt import Interrupt
 from harness.rig import pair as pairs
 from harness.rig.guest.domain import DOMAIN
-from harness.rig.session import Rig, open_rig
+from harness.rig.rig import Rig
+from harness.rig.session import open_rig
 
 pytestmark = pytest.mark.lab
 
@@ -83,7 +83,7 @@ class _Pauser:
 
     def _pause(self) -> None:
         sleep(5.0)
-        domain: libvirt.virDomain = self._rig.hypervisors.connect()["a"].lookupByName(DOMAIN)
+        domain = self._rig.hypervisors.connect()["a"].domain(DOMAIN)
         asked = self._clock.now_ns()
         domain.suspend()
         stopped = self._clock.now_ns()

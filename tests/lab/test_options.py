@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import libvirt
-import libvirt_qemu
 import pytest
 
 from conftest import Lab
@@ -24,9 +21,11 @@ from harness.evidence.record import Record
 from harness.migration import driver
 from harness.migration.options import MigrationOptions
 from harness.rig import pair as pairs
+from harness.rig.contract import HypervisorError
 from harness.rig.guest import domain as guest
 from harness.rig.guest import snapshot
-from harness.rig.session import Rig, open_rig
+from harness.rig.rig import Rig
+from harness.rig.session import open_rig
 
 pytestmark = pytest.mark.lab
 
@@ -40,7 +39,7 @@ def rig(lab: Lab) -> Iterator[Rig]:
         spec = opened.specify(memory_mib=1024, vcpus=1)
         host, connection = opened.hosts["a"], opened.hypervisors.connect()["a"]
         opened.clear(spec)
-        folder = snapshot.place(spec, opened.pair.storage_path, connection.getVersion())
+        folder = snapshot.place(spec, opened.pair.storage_path, connection.version())
         if snapshot.exists(host, folder):
             snapshot.restore(connection, host, spec, folder)
         else:
@@ -79,16 +78,13 @@ class Watch:
             try:
                 switched = self._query("query-migrate-capabilities")
                 limits = self._query("query-migrate-parameters")
-            except libvirt.libvirtError:  # it is busy, or has moved on: the block's end ends this
+            except HypervisorError:  # it is busy, or has moved on: the block's end ends this
                 continue
             on = {one["capability"] for one in switched if one["state"]}
             self.seen.append(Settings(on, limits["downtime-limit"], limits["max-bandwidth"]))
 
     def _query(self, command: str) -> Any:
-        domain = self._connection.lookupByName(guest.DOMAIN)
-        return json.loads(libvirt_qemu.qemuMonitorCommand(domain, json.dumps({"execute": command}), 0))[
-            "return"
-        ]
+        return self._connection.domain(guest.DOMAIN).job.qemu(command)
 
     def __exit__(self, *details: object) -> None:
         self._over.set()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import libvirt
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from harness.migration.driver import cancel, flags, migrate, parameters, prepare
 from harness.migration.options import MigrationOptions
+from harness.rig.contract import HypervisorError
 from tests.synthetic.clocks import SteppedClock
 
 ALWAYS = libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_UNSAFE
@@ -85,66 +87,65 @@ def test_what_is_left_out_is_left_to_the_hypervisor(chosen: dict[str, Any]) -> N
     assert ("compression" in made) == chosen.get("xbzrle", False)
 
 
-class FakeDomain:
-    """A libvirt domain that notes what it is told and fails where the test says so."""
+class FakeJob:
+    """A domain's migration that notes what it is told and fails where the test says so."""
 
     def __init__(self, failure: str | None = None) -> None:
         self.calls: list[tuple[object, ...]] = []
         self.failure = failure
 
-    def migrate3(self, destination: object, values: dict[str, object], bits: int) -> None:
-        self.calls.append(("migrate3", destination, values, bits))
+    def migrate(self, destination: object, values: dict[str, object], bits: int) -> None:
+        self.calls.append(("migrate", destination, values, bits))
         self._maybe_fail()
 
-    def migrateSetMaxDowntime(self, milliseconds: int) -> None:  # noqa: N802 - libvirt's name
+    def limit_downtime(self, milliseconds: int) -> None:
         self.calls.append(("max downtime", milliseconds))
 
-    def abortJob(self) -> None:  # noqa: N802 - libvirt's name
+    def cancel(self) -> None:
         self.calls.append(("abort",))
         self._maybe_fail()
 
     def _maybe_fail(self) -> None:
         if self.failure is not None:
-            # The constructor prefers what the thread's last real call left behind to what it is told.
-            libvirt.virResetLastError()
-            raise libvirt.libvirtError(self.failure)
+            raise HypervisorError(self.failure)
 
 
-class FakeConnection:
-    def __init__(self, domain: FakeDomain) -> None:
-        self.domain = domain
+def host(job: FakeJob) -> Any:
+    """A hypervisor whose one domain has the migration `job`."""
 
-    def lookupByName(self, name: str) -> FakeDomain:  # noqa: N802 - libvirt's name
+    def domain(name: str) -> SimpleNamespace:
         assert name == "sodbench-guest"
-        return self.domain
+        return SimpleNamespace(job=job)
+
+    return SimpleNamespace(domain=domain)
 
 
 def test_a_migration_is_asked_for_once_and_its_end_is_stamped() -> None:
-    domain, clock = FakeDomain(), SteppedClock(now=7_000)
-    outcome = migrate(FakeConnection(domain), "there", options(), address="10.0.0.2", clock=clock)
+    job, clock, there = FakeJob(), SteppedClock(now=7_000), host(FakeJob())
+    outcome = migrate(host(job), there, options(), address="10.0.0.2", clock=clock)
     assert (outcome.ok, outcome.error, outcome.returned_ns) == (True, None, 7_000)
-    assert domain.calls == [("migrate3", "there", {"migrate_uri": "tcp://10.0.0.2"}, ALWAYS)]
+    assert job.calls == [("migrate", there, {"migrate_uri": "tcp://10.0.0.2"}, ALWAYS)]
 
 
 def test_a_migration_that_fails_is_an_outcome_and_is_not_tried_again() -> None:
-    domain = FakeDomain("the other side hung up")
-    outcome = migrate(FakeConnection(domain), None, options(), address="h", clock=SteppedClock(now=5))
+    job = FakeJob("the other side hung up")
+    outcome = migrate(host(job), host(FakeJob()), options(), address="h", clock=SteppedClock(now=5))
     assert (outcome.ok, outcome.returned_ns) == (False, 5)
     assert "the other side hung up" in str(outcome.error)
-    assert len(domain.calls) == 1
+    assert len(job.calls) == 1
 
 
 @pytest.mark.parametrize(("limit_ms", "calls"), [(30, [("max downtime", 30)]), (None, [])])
 def test_the_downtime_limit_is_set_before_the_call_and_only_when_given(
     limit_ms: int | None, calls: list[tuple[object, ...]]
 ) -> None:
-    domain = FakeDomain()
-    prepare(FakeConnection(domain), options(downtime_limit_ms=limit_ms))
-    assert domain.calls == calls
+    job = FakeJob()
+    prepare(host(job), options(downtime_limit_ms=limit_ms))
+    assert job.calls == calls
 
 
 @pytest.mark.parametrize(("failure", "there_was_one"), [(None, True), ("no job", False)])
 def test_cancelling_says_whether_there_was_anything_to_cancel(
     failure: str | None, there_was_one: bool
 ) -> None:
-    assert cancel(FakeConnection(FakeDomain(failure))) is there_was_one
+    assert cancel(host(FakeJob(failure))) is there_was_one

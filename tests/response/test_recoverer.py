@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import libvirt
 import pytest
 
 from harness.attest.reasons import Reason, Tier
@@ -19,43 +18,39 @@ from harness.json_types import Json
 from harness.registry.registry import Registry, open_registry, sqlite_url
 from harness.response.act.prover import Arrived
 from harness.response.act.recoverer import Recoverer
+from harness.rig.contract import DomainState, NoDomainError, PausedReason
 from tests.registry.subjects import enrolment
 from tests.synthetic.clocks import SteppedClock
 
 VM = "guest"
-RUNNING = (libvirt.VIR_DOMAIN_RUNNING, 0)
-PAUSED = (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_USER)
-MIGRATING = (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_MIGRATION)
-
-
-class NoDomain(libvirt.libvirtError):  # type: ignore[misc]
-    def __init__(self) -> None:
-        super().__init__("no domain")
-
-    def get_error_code(self) -> int:
-        return int(libvirt.VIR_ERR_NO_DOMAIN)
+RUNNING = (DomainState.RUNNING, 0)
+PAUSED = (DomainState.PAUSED, PausedReason.USER)
+MIGRATING = (DomainState.PAUSED, PausedReason.MIGRATION)
 
 
 @dataclass
 class Host:
-    """One host's libvirt, which knows one domain or none."""
+    """One host's hypervisor, which knows one domain or none."""
 
     at: tuple[int, int] | None
     jobs: list[bool] = field(default_factory=list)
     did: list[str] = field(default_factory=list)
 
-    def lookupByName(self, _name: str) -> Host:  # noqa: N802 - libvirt's name
+    def domain(self, _name: str) -> Host:
         if self.at is None:
-            raise NoDomain
+            raise NoDomainError("no domain")
+        return self
+
+    @property
+    def job(self) -> Host:
         return self
 
     def state(self) -> tuple[int, int]:
         assert self.at is not None
         return self.at
 
-    def jobInfo(self) -> tuple[int, ...]:  # noqa: N802 - libvirt's name
-        running = self.jobs.pop(0) if self.jobs else False
-        return (libvirt.VIR_DOMAIN_JOB_UNBOUNDED if running else libvirt.VIR_DOMAIN_JOB_NONE,)
+    def running(self) -> bool:
+        return self.jobs.pop(0) if self.jobs else False
 
     def destroy(self) -> None:
         self.did.append("destroy")
@@ -157,8 +152,8 @@ def test_killed_while_it_moved_the_end_is_waited_for_and_proved(left: Left) -> N
     class Leaving(Host):
         """Its job runs for some looks; then the guest is on b."""
 
-        def jobInfo(self) -> tuple[int, ...]:  # noqa: N802 - libvirt's name
-            said = super().jobInfo()
+        def running(self) -> bool:
+            said = super().running()
             if not self.jobs:
                 hosts.b.at, self.at = RUNNING, None
             return said

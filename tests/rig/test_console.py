@@ -8,8 +8,9 @@ import pytest
 
 from harness.errors import GuestError
 from harness.evidence import verdict
+from harness.rig.contract import CommandError
 from harness.rig.guest import domain
-from harness.rig.host import CommandError, Host
+from harness.rig.host import Host
 from harness.rig.pair import Endpoint
 from tests.rig.test_guest_xml import SPEC
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UnreachableError
-from harness.rig.host import CommandError, Host
+from harness.rig.contract import CommandError
+from harness.rig.host import Host
 from harness.rig.limits import Limits
 from harness.rig.pair import Endpoint
 

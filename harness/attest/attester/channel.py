@@ -38,7 +38,7 @@ from harness.clock import Clock
 from harness.errors import UnreachableError
 from harness.evidence.record import Record
 from harness.json_types import Json
-from harness.rig.host import Host
+from harness.rig.contract import Machine
 
 _PROGRAM = (
     "/usr/bin/python3 -BEsu /opt/sodbench/attester/sodbench_attester.py --config /etc/sodbench/attester.toml"
@@ -300,7 +300,7 @@ class RemoteAttester(Conversation):
 
     def __init__(
         self,
-        host: Host,
+        host: Machine,
         clock: Clock,
         *,
         command: str | None = None,
@@ -316,7 +316,7 @@ class RemoteAttester(Conversation):
         return self._host.stream(self._command, inbox.on_line, on_close=inbox.on_close)
 
 
-def channel(host: Host, record: Record, stack: ExitStack) -> Attester:
+def channel(host: Machine, record: Record, stack: ExitStack) -> Attester:
     """A standing channel to a machine's attester, closed with `stack`; it connects when it is first used.
 
     That its program had to be started again is journalled: what it remembered is gone, and the question that

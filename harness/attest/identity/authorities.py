@@ -16,7 +16,7 @@ from pathlib import Path
 from harness.attest.identity.certificate import Certificate, read
 from harness.attest.identity.endorsement import authorities
 from harness.errors import CampaignError
-from harness.rig.host import Host
+from harness.rig.contract import Machine
 
 HOST_AUTHORITY = "/var/lib/sodbench/tpm-ca"
 """Where the role ``tpm`` keeps the authority of a host's software TPM."""
@@ -167,7 +167,7 @@ def _none(what: str, where: str, unread: Sequence[str]) -> RootsFileError:
     return RootsFileError(what, where=where, why="; ".join(named) + more)
 
 
-def of_machine(host: Host, folder: str) -> Authorities:
+def of_machine(host: Machine, folder: str) -> Authorities:
     """The local authority that certifies software TPMs on `host`, read through the channel to it.
 
     Raises:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
-import libvirt
-
 from harness.campaign.plan import Plan, Trial
 from harness.campaign.run import attestation
 from harness.campaign.run.attestation import Attending
@@ -34,7 +32,7 @@ from harness.migration import schedule
 from harness.migration.flight import Flights
 from harness.migration.window import Window
 from harness.rig.guest import domain, snapshot
-from harness.rig.session import Rig
+from harness.rig.rig import Rig
 
 
 class Attempt:
@@ -199,7 +197,7 @@ class Attempt:
         """Restore the saved guest, which is booted and saved first where there is none."""
         host, connection = self._rig.hosts[domain.START], self._rig.hypervisors.connect()[domain.START]
         spec = self._spec
-        folder = snapshot.place(spec, self._rig.pair.storage_path, connection.getVersion())
+        folder = snapshot.place(spec, self._rig.pair.storage_path, connection.version())
         if not snapshot.exists(host, folder):
             domain.boot(connection, host, spec)
             limit_s = self._plan.guest.boot_timeout_s
@@ -241,8 +239,6 @@ class Attempt:
                 raise
             except SodbenchError as error:
                 self._record.failed(observer.name, error.summary)
-            except libvirt.libvirtError as error:
-                self._record.failed(observer.name, str(error))
 
     def _restarted(self, began: Mapping[str, ClockOffset]) -> list[str]:
         """Sample the clocks once more; why a machine is not known to have run through since `began`."""

@@ -32,7 +32,7 @@ from harness.json_types import Json
 from harness.registry.registry import Registry
 from harness.response.policy import ResponsePolicy
 from harness.rig.guest.domain import START, GuestSpec
-from harness.rig.session import Rig
+from harness.rig.rig import Rig
 
 _PREFIX = "guest:"
 """What the name of every guest of a run starts with, so that one that was left behind is known again."""

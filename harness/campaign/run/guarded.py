@@ -31,7 +31,7 @@ from harness.response.act.loop import Loop
 from harness.response.act.prover import Prover
 from harness.response.policy import MovingTarget, ResponsePolicy
 from harness.rig.guest.domain import START, GuestSpec
-from harness.rig.session import Rig
+from harness.rig.rig import Rig
 
 _LOOK_UP_S = 0.2
 _HYPERWALL = ("hyperwall", "tpm")

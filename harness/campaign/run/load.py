@@ -19,8 +19,9 @@ from harness.evidence.observers.output import Output
 from harness.evidence.record import Record
 from harness.interrupt import Interrupt
 from harness.json_types import Json
-from harness.rig.host import CommandError, Host
-from harness.rig.session import Rig
+from harness.rig import contract
+from harness.rig.contract import CommandError
+from harness.rig.rig import Rig
 from harness.workloads.contract import Machine, Site, Step, Workload
 
 _SLACK_S = 120.0
@@ -45,8 +46,8 @@ class Load:
     workload: Workload
     trial: Trial
     site: Site
-    guest: Host
-    client: Host
+    guest: contract.Machine
+    client: contract.Machine
     record: Record
     interrupt: Interrupt
 
@@ -145,7 +146,7 @@ class Load:
         while (left_s := (end - self.record.clock.now_ns()) / NS_PER_S) > 0:
             self._pause(min(left_s, 1.0))
 
-    def _machine(self, name: Machine) -> Host:
+    def _machine(self, name: Machine) -> contract.Machine:
         return self.guest if name == "guest" else self.client
 
     def _pause(self, seconds: float) -> None:

@@ -31,7 +31,6 @@ from harness.errors import (
     IncompleteRunError,
     InterruptedRunError,
     PrerequisiteError,
-    ProvisionError,
     RecordError,
     SodbenchError,
     StorageError,
@@ -46,9 +45,8 @@ from harness.interrupt import Interrupt
 from harness.json_types import Json
 from harness.registry.registry import Registry, open_registry
 from harness.response import policy_file
-from harness.rig.pair import HOSTS, Pair
-from harness.rig.provision import play
-from harness.rig.session import Rig
+from harness.rig.pair import HOSTS
+from harness.rig.rig import Rig
 
 _RESPONSE_POLICY = "policy-response.yml"
 
@@ -74,7 +72,7 @@ def begin(root: Path, plan: Plan, rig: Rig, provenance: Provenance) -> RunFolder
         PrerequisiteError: The rig cannot carry the plan; nothing was made.
         StorageError: The folder cannot be written.
     """
-    facts = gather_facts(rig.pair)
+    facts = rig.facts()
     _require(facts, plan, rig)
     files = _require_attestation(plan, rig, provenance)
     run = store.create(root, plan.campaign)
@@ -86,26 +84,6 @@ def begin(root: Path, plan: Plan, rig: Rig, provenance: Provenance) -> RunFolder
     _write_facts(run, facts, "before")
     write_json(run.environment("guest", "before"), rig.image)
     return run
-
-
-def gather_facts(pair: Pair) -> Mapping[str, Mapping[str, Json]]:
-    """Every machine's facts, read-only, by role (``verify.yml``).
-
-    Raises:
-        UnreachableError: A machine does not answer.
-        PrerequisiteError: A machine lacks what provisioning gives it, or room on its storage.
-    """
-    try:
-        found = play("verify.yml", pair.inventory, programs=pair.programs, limit_s=pair.ansible_limit_s).facts
-    except ProvisionError as error:
-        raise PrerequisiteError(
-            "a machine is not fit for a run", where=error.where, why=error.why, remedy=error.remedy
-        ) from error
-    facts: dict[str, Mapping[str, Json]] = {}
-    for role, values in found.items():
-        own = values.get("sodbench_facts")
-        facts[role] = own if isinstance(own, Mapping) else {}
-    return facts
 
 
 def _require(facts: Mapping[str, Mapping[str, Json]], plan: Plan, rig: Rig) -> None:
@@ -211,7 +189,7 @@ def carry_out(
             with _opened(run, plan, clock, listener, checked=checked) as writer:
                 try:
                     _trials(run, plan, rig, writer, clock, interrupt, _attending(run, plan, registry))
-                    _write_facts(run, gather_facts(rig.pair), "after")
+                    _write_facts(run, rig.facts(), "after")
                 except (SodbenchError, KeyboardInterrupt) as error:
                     _close_aborted(
                         writer, error.summary if isinstance(error, SodbenchError) else "aborted by the user"

@@ -15,7 +15,7 @@ from pathlib import Path
 from harness.clock import Clock
 from harness.errors import PrerequisiteError
 from harness.evidence.observers.clocks import own_kernel
-from harness.rig.host import Host
+from harness.rig.contract import Machine
 
 _PROBE = Path(__file__).with_name("injector_probe.py")
 _ANSWER_S = 30.0
@@ -32,7 +32,7 @@ class Moment:
 class Provoker:
     """The line to one host; open until closed."""
 
-    def __init__(self, host: Host, clock: Clock) -> None:
+    def __init__(self, host: Machine, clock: Clock) -> None:
         self._host = host
         self._clock = clock
         self._answers: queue.Queue[tuple[int, str]] = queue.Queue()

@@ -26,7 +26,7 @@ from harness.policy.known import WITHDRAWN
 from harness.policy.request import Request, request
 from harness.policy.threats import CELLS
 from harness.registry.registry import Registry
-from harness.rig.host import Host
+from harness.rig.contract import Machine
 
 COUNTER = "/var/lib/sodbench/memory_violations"
 """Where a lab host's simulated number of memory violations is (``sodbench_simulated`` of the inventory)."""
@@ -71,7 +71,7 @@ class Stage:
         interval_s: From one look at a server to the next.
     """
 
-    hosts: Mapping[str, Host]
+    hosts: Mapping[str, Machine]
     attesters: Mapping[str, Attester]
     alone: Callable[[str], AbstractContextManager[object]]
     provokers: Mapping[str, Provoker]

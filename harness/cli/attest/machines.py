@@ -17,8 +17,9 @@ from harness.attest.identity import authorities
 from harness.attest.identity.authorities import NOBODY, Authorities
 from harness.cli.attest.inputs import GUEST
 from harness.clock import Clock
+from harness.rig.contract import CommandError
 from harness.rig.guest import image
-from harness.rig.host import CommandError, Host
+from harness.rig.host import Host
 from harness.rig.pair import Pair
 
 FROM_THE_MACHINE = (

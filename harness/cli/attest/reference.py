@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from harness.clock import Clock
     from harness.registry.registry import Registry
     from harness.rig.pair import Pair
-    from harness.rig.session import Rig
+    from harness.rig.rig import Rig
 
 
 def reference(

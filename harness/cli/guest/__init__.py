@@ -13,7 +13,7 @@ from harness.cli.inputs import Inventory, RunInventory, inventory_file
 from harness.cli.terminal import Output
 
 if TYPE_CHECKING:
-    from harness.rig.session import Rig
+    from harness.rig.rig import Rig
 
 guest = typer.Typer(
     help="The guest that is guarded: deployed where its request is satisfied (docs/response.md).",
@@ -104,13 +104,13 @@ def status(
 ) -> None:
     """Say where the guest is, by its hosts and by the registry. Changes nothing."""
     from harness.rig.guest.domain import locate  # noqa: PLC0415
-    from harness.rig.hypervisors import Hypervisors  # noqa: PLC0415
+    from harness.rig.hypervisors import LibvirtHosts  # noqa: PLC0415
     from harness.rig.pair import load  # noqa: PLC0415
 
     output = Output()
     with (
         attest_inputs.looking(registry) as kept,
-        Hypervisors(load(inventory_file(inventory, "lab"), programs=run_inventory)) as hosts,
+        LibvirtHosts(load(inventory_file(inventory, "lab"), programs=run_inventory)) as hosts,
     ):
         found = locate(hosts.connect())
         place = kept.placement(GUEST) if kept.attester(GUEST) is not None else None

@@ -16,7 +16,7 @@ from pathlib import Path
 from harness.clock import NS_PER_S, Clock, ClockOffset, realtime_ns
 from harness.errors import UnreachableError
 from harness.evidence.record import Record
-from harness.rig.host import Host
+from harness.rig.contract import Machine
 from harness.rig.limits import Limits
 
 PROGRAM = Path(__file__).with_name("clocks_probe.py")
@@ -114,7 +114,7 @@ def _restart(machine: str, before: ClockOffset, after: ClockOffset) -> str | Non
     return None
 
 
-def sample(machines: Mapping[str, Host], record: Record) -> dict[str, ClockOffset]:
+def sample(machines: Mapping[str, Machine], record: Record) -> dict[str, ClockOffset]:
     """Record and return the clock offset of each machine; one that does not answer is recorded as failed."""
     found: dict[str, ClockOffset] = {}
     for role, host in machines.items():
@@ -129,7 +129,7 @@ def sample(machines: Mapping[str, Host], record: Record) -> dict[str, ClockOffse
     return found
 
 
-def _exchange(host: Host, clock: Clock) -> list[Exchange]:
+def _exchange(host: Machine, clock: Clock) -> list[Exchange]:
     answers: queue.Queue[tuple[int, str]] = queue.Queue()
     channel = host.stream(host.python(PROGRAM), lambda t_ns, line: answers.put((t_ns, line)), root=False)
     try:
@@ -139,7 +139,7 @@ def _exchange(host: Host, clock: Clock) -> list[Exchange]:
 
 
 def _ask(
-    send: Callable[[str], None], answers: queue.Queue[tuple[int, str]], clock: Clock, host: Host
+    send: Callable[[str], None], answers: queue.Queue[tuple[int, str]], clock: Clock, host: Machine
 ) -> Exchange:
     limit_s = host.endpoint.limits.answer_s
     sent = clock.now_ns()

@@ -10,10 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-import libvirt
-
 from harness.evidence.record import Record
-from harness.rig.host import Host
+from harness.rig.contract import Hypervisor, Machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,14 +22,14 @@ class Scene:
         hosts: SSH to a and b.
         client: SSH to the client.
         guest_address: The guest's address.
-        connections: libvirt of a and b.
+        connections: The hypervisors of a and b.
         heartbeat_hz: Rate of the heartbeat.
     """
 
-    hosts: Mapping[str, Host]
-    client: Host
+    hosts: Mapping[str, Machine]
+    client: Machine
     guest_address: str
-    connections: Mapping[str, libvirt.virConnect]
+    connections: Mapping[str, Hypervisor]
     heartbeat_hz: int
 
 

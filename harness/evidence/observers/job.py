@@ -7,18 +7,15 @@ raises is expected: the guest has moved on.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-
-import libvirt
-import libvirt_qemu
+from functools import partial
 
 from harness.evidence.observers.contract import Scene
 from harness.evidence.record import Record
 from harness.json_types import Json
+from harness.rig.contract import HypervisorError, Unsubscribe
 from harness.rig.guest.domain import DOMAIN
 
 PERIOD_S = 0.2
@@ -35,7 +32,7 @@ class JobStatistics:
     def __init__(self) -> None:
         self._scene: Scene | None = None
         self._record: Record | None = None
-        self._callbacks: list[tuple[libvirt.virConnect, int]] = []
+        self._subscriptions: list[Unsubscribe] = []
         self._current: int | None = None
         self._source = ""
         self._completed = threading.Event()
@@ -44,10 +41,7 @@ class JobStatistics:
         """Subscribe to completions on both hosts."""
         self._scene, self._record = scene, record
         for role, connection in scene.connections.items():
-            callback = connection.domainEventRegisterAny(
-                None, libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, self._on_completed, role
-            )
-            self._callbacks.append((connection, callback))
+            self._subscriptions.append(connection.on_completed(partial(self._on_completed, role)))
 
     def on_qemu_event(self, role: str, event: str, details: Mapping[str, Json]) -> None:
         """Ask the source's QEMU for its final counts the moment it has them: libvirt ends it right after."""
@@ -57,10 +51,8 @@ class JobStatistics:
         # Not from here: the event loop that calls this also brings the answer.
         threading.Thread(target=self._ask_qemu, args=(n, role), daemon=True).start()
 
-    def _on_completed(
-        self, _connection: object, domain: libvirt.virDomain, stats: Mapping[str, Json], role: str
-    ) -> None:
-        if self._record is None or self._current is None or domain.name() != DOMAIN:
+    def _on_completed(self, role: str, domain: str, stats: Mapping[str, Json]) -> None:
+        if self._record is None or self._current is None or domain != DOMAIN:
             return
         data: dict[str, Json] = {"n": self._current, "origin": "event", "host": role, "stats": dict(stats)}
         self._record.add(self.name, "job.completed", data)
@@ -82,37 +74,39 @@ class JobStatistics:
         finally:
             stop.set()
             thread.join()
-            self._completed.wait(_EVENT_GRACE_S)
+            self._await_completion()
             self._read_kept(n, destination)
             self._current = None
+
+    def _await_completion(self) -> None:
+        """Give the completion's event some time: it may come after the call's return."""
+        assert self._record is not None
+        self._record.clock.wait(_EVENT_GRACE_S, self._completed)
 
     def _sample(self, n: int, source: str, stop: threading.Event) -> None:
         assert self._scene is not None and self._record is not None
         record = self._record
         try:
-            domain = self._scene.connections[source].lookupByName(DOMAIN)
-        except libvirt.libvirtError as error:
+            job = self._scene.connections[source].domain(DOMAIN).job
+        except HypervisorError as error:
             record.failed(self.name, f"migration {n}: {error}")
             return
         while not record.clock.wait(PERIOD_S, stop):
             try:
-                stats = domain.jobStats()
-                record.add(self.name, "job.sampled", {"n": n, "stats": stats})
-            except libvirt.libvirtError:
+                record.add(self.name, "job.sampled", {"n": n, "stats": dict(job.statistics())})
+            except HypervisorError:
                 return
 
     def _ask_qemu(self, n: int, role: str) -> None:
         """Record QEMU's own final counts while its process still lives; too late is a missing value."""
         assert self._scene is not None and self._record is not None
         try:
-            domain = self._scene.connections[role].lookupByName(DOMAIN)
-            answer = json.loads(libvirt_qemu.qemuMonitorCommand(domain, '{"execute":"query-migrate"}', 0))
-        except libvirt.libvirtError:  # libvirt was faster
+            status = self._scene.connections[role].domain(DOMAIN).job.qemu("query-migrate")
+        except HypervisorError:  # libvirt was faster
             return
-        status = answer.get("return", {})
-        if "total-time" not in status:
+        if not isinstance(status, Mapping) or "total-time" not in status:
             return
-        data = {
+        data: dict[str, Json] = {
             "n": n,
             "total_time_ms": status["total-time"],
             "downtime_ms": status.get("downtime"),
@@ -123,17 +117,15 @@ class JobStatistics:
 
     def _read_kept(self, n: int, destination: str) -> None:
         assert self._scene is not None and self._record is not None
-        flags = libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED | libvirt.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
         try:
-            stats = self._scene.connections[destination].lookupByName(DOMAIN).jobStats(flags)
-        except libvirt.libvirtError:  # the migration failed: there is no domain there, or no completed job
+            stats = self._scene.connections[destination].domain(DOMAIN).job.statistics(completed=True)
+        except HypervisorError:  # the migration failed: there is no domain there, or no completed job
             return
-        data = {"n": n, "origin": "kept", "host": destination, "stats": stats}
+        data: dict[str, Json] = {"n": n, "origin": "kept", "host": destination, "stats": dict(stats)}
         self._record.add(self.name, "job.completed", data)
 
     def stop(self) -> None:
-        """Unsubscribe; a connection that has died has nothing left to unsubscribe."""
-        for connection, callback in self._callbacks:
-            with contextlib.suppress(libvirt.libvirtError):
-                connection.domainEventDeregisterAny(callback)
-        self._callbacks.clear()
+        """Unsubscribe."""
+        for unsubscribe in self._subscriptions:
+            unsubscribe()
+        self._subscriptions.clear()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from harness.clock import NS_PER_S
 from harness.evidence.record import Record, Series
-from harness.rig.host import Channel, Host
+from harness.rig.contract import Machine, Stream
 from harness.workloads.contract import Line, Process
 from harness.workloads.generators import marks
 
@@ -39,7 +39,7 @@ def _bound(command: str) -> str:
 @dataclass(frozen=True, slots=True)
 class _Running:
     process: Process
-    channel: Channel
+    channel: Stream
 
 
 class Output:
@@ -54,7 +54,7 @@ class Output:
         self._file = Series(record.folder / FILE)
         self._running: list[_Running] = []
 
-    def start(self, machine: Host, process: Process) -> None:
+    def start(self, machine: Machine, process: Process) -> None:
         """Start `process` on `machine`; it goes on until :meth:`stop`."""
         data = {
             "file": FILE,

@@ -6,27 +6,16 @@ they are; the mapping to the controller's clock is in the clock samples beside t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-
-import libvirt
-import libvirt_qemu
 
 from harness.evidence.observers.contract import Scene
 from harness.evidence.record import Record
 from harness.json_types import Json
+from harness.rig.contract import Hypervisor, Unsubscribe
 from harness.rig.guest.domain import DOMAIN
 
 Listener = Callable[[str, str, Mapping[str, Json]], None]
-"""Told the host, the event's name and its details, on libvirt's event thread: it must not call back."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Subscription:
-    role: str
-    connection: libvirt.virConnect
-    callback_id: int
+"""Told the host, the event's name and its details, on the hypervisor's thread: it must not call back."""
 
 
 class Qmp:
@@ -37,45 +26,32 @@ class Qmp:
     def __init__(self, listener: Listener) -> None:
         """`listener` is told of each event too: libvirt allows one subscription a connection."""
         self._listener = listener
-        self._subscriptions: list[_Subscription] = []
+        self._subscriptions: list[Unsubscribe] = []
 
     def start(self, scene: Scene, record: Record) -> None:
         """Subscribe on both hosts."""
         for role, connection in scene.connections.items():
-            callback = _subscribe(role, connection, record, self._listener)
-            self._subscriptions.append(_Subscription(role, connection, callback))
+            self._subscriptions.append(_subscribe(role, connection, record, self._listener))
 
     def stop(self) -> None:
         """Unsubscribe; a connection that has died has nothing left to unsubscribe."""
-        for one in self._subscriptions:
-            try:
-                libvirt_qemu.qemuMonitorEventDeregister(one.connection, one.callback_id)
-            except libvirt.libvirtError:
-                continue
+        for unsubscribe in self._subscriptions:
+            unsubscribe()
         self._subscriptions.clear()
 
 
-def _subscribe(role: str, connection: libvirt.virConnect, record: Record, listener: Listener) -> int:
-    def on_event(
-        _connection: libvirt.virConnect,
-        domain: libvirt.virDomain,
-        event: str,
-        seconds: int,
-        micros: int,
-        details: str | None,
-        _opaque: object,
-    ) -> None:
+def _subscribe(role: str, connection: Hypervisor, record: Record, listener: Listener) -> Unsubscribe:
+    def on_event(domain: str, event: str, realtime_us: int, details: Mapping[str, Json]) -> None:
         now = record.clock.now_ns()
-        if domain.name() != DOMAIN:
+        if domain != DOMAIN:
             return
-        data = {
+        data: dict[str, Json] = {
             "host": role,
             "event": event,
-            "realtime_us": seconds * 1_000_000 + micros,
-            "details": json.loads(details) if details else {},
+            "realtime_us": realtime_us,
+            "details": dict(details),
         }
         record.add(Qmp.name, "qmp.event", data, t_ns=now)
-        listener(role, event, data["details"])
+        listener(role, event, details)
 
-    callback: int = libvirt_qemu.qemuMonitorEventRegister(connection, None, None, on_event, None, 0)
-    return callback
+    return connection.on_qemu_event(on_event)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.errors import SodbenchError
 from harness.evidence.record import Record, Series
-from harness.rig.host import Channel, Host
+from harness.rig.contract import Machine, Stream
 
 _START_LIMIT_S = 15.0
 
@@ -23,14 +23,14 @@ class RemoteSeries:
     the reason of its failure.
     """
 
-    def __init__(self, observer: str, host: Host, program: Path, arguments: str, record: Record) -> None:
+    def __init__(self, observer: str, host: Machine, program: Path, arguments: str, record: Record) -> None:
         self._observer = observer
         self._host = host
         self._program = program
         self._arguments = arguments
         self._record = record
         self._series: Series | None = None
-        self._channel: Channel | None = None
+        self._channel: Stream | None = None
         self._ready = threading.Event()
         self._stopping = False
         self._problem = ""

@@ -33,7 +33,7 @@ from harness.response.decide.assessment import Vm
 from harness.response.decide.decide import Nowhere, Wait
 from harness.response.decide.hysteresis import VmHistory
 from harness.response.policy import ResponsePolicy
-from harness.rig.session import Rig
+from harness.rig.rig import Rig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,17 +9,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-import libvirt
-
 from harness.clock import Clock
 from harness.errors import GuestError
 from harness.evidence.record import Record
 from harness.migration.driver import Outcome
 from harness.migration.flight import Flights
 from harness.response.act.responder import Moved, Tell
+from harness.rig.contract import Hypervisor, HypervisorError
 from harness.rig.guest import domain as guest
 from harness.rig.guest.domain import DOMAIN
-from harness.rig.session import Rig
+from harness.rig.rig import Rig
 
 _POLL_S = 0.002
 """How often the source is asked whether it holds the job: a question costs it some tenths of a ms."""
@@ -108,14 +107,14 @@ class Hands:
             if event.kind == "migration.started" and event.data["n"] == n
         )
 
-    def _await_acceptance(self, n: int, source: libvirt.virConnect, over: threading.Event) -> None:
+    def _await_acceptance(self, n: int, source: Hypervisor, over: threading.Event) -> None:
         try:
-            domain = source.lookupByName(DOMAIN)
+            job = source.domain(DOMAIN).job
             while not self._clock.wait(_POLL_S, over):
-                if domain.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE:
+                if job.running():
                     self._tell("response.accepted", {"n": n}, t_ns=self._clock.now_ns())
                     return
-        except libvirt.libvirtError as error:
+        except HypervisorError as error:
             # A migration that was over before it was seen: it stays unknown when it was accepted.
             self._record.failed("response", f"response {n}: its acceptance was not seen: {error}")
 
@@ -133,20 +132,20 @@ class Hands:
         """Suspend the guest, or shut it down, where it is; what went wrong, or None."""
         connections = self._rig.hypervisors.connect()
         try:
-            domain = connections[guest.only_on(connections)[0]].lookupByName(DOMAIN)
+            domain = connections[guest.only_on(connections)[0]].domain(DOMAIN)
             if what == "suspend":
                 domain.suspend()
             else:
                 # Ended at once and not asked: a guest that may be in wrong hands is given no time.
                 domain.destroy()
-        except libvirt.libvirtError as error:
+        except HypervisorError as error:
             return str(error)
         return None
 
     def _resume(self, host: str) -> None:
         try:
-            self._rig.hypervisors.connect()[host].lookupByName(DOMAIN).resume()
-        except libvirt.libvirtError as error:
+            self._rig.hypervisors.connect()[host].domain(DOMAIN).resume()
+        except HypervisorError as error:
             raise GuestError(
                 "the suspended guest cannot be resumed", where=f"host {host}", why=str(error)
             ) from error

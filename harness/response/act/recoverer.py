@@ -11,9 +11,8 @@ import contextlib
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import cast
-
-import libvirt
 
 from harness.clock import NS_PER_S, Clock
 from harness.errors import GuestError
@@ -23,20 +22,30 @@ from harness.registry.responses import StoredResponse
 from harness.response.act.prover import Prover
 from harness.response.act.responder import Tell
 from harness.response.decide.after_crash import Domain, Found, Intent, OpenState, Recovery, Step, recover
+from harness.rig.contract import (
+    DomainState,
+    Hypervisor,
+    HypervisorError,
+    NoDomainError,
+    PausedReason,
+    WrongStateError,
+)
 from harness.rig.guest.domain import DOMAIN
-from harness.rig.session import Rig
+from harness.rig.rig import Rig
 
 LIMIT_S = 120.0
 """How long a look is repeated while something changes or a host is silent."""
 _LOOK_S = 0.3
 
-_STATES = {
-    libvirt.VIR_DOMAIN_RUNNING: Domain.RUNNING,
-    libvirt.VIR_DOMAIN_BLOCKED: Domain.RUNNING,
-    libvirt.VIR_DOMAIN_PAUSED: Domain.PAUSED,
-    libvirt.VIR_DOMAIN_PMSUSPENDED: Domain.PAUSED,
-}
-_SPLIT = frozenset({libvirt.VIR_DOMAIN_PAUSED_POSTCOPY, libvirt.VIR_DOMAIN_PAUSED_POSTCOPY_FAILED})
+_STATES: Mapping[int, Domain] = MappingProxyType(
+    {
+        DomainState.RUNNING: Domain.RUNNING,
+        DomainState.BLOCKED: Domain.RUNNING,
+        DomainState.PAUSED: Domain.PAUSED,
+        DomainState.SUSPENDED_BY_GUEST: Domain.PAUSED,
+    }
+)
+_SPLIT = frozenset({PausedReason.POST_COPY, PausedReason.POST_COPY_FAILED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,8 +137,8 @@ class Recoverer:
         """Do it; what changed in between, so that it cannot be done, is seen at the next look."""
         connections = self._rig.hypervisors.connect()
         for host in answer.hosts:
-            with contextlib.suppress(libvirt.libvirtError):
-                domain = connections[host].lookupByName(DOMAIN)
+            with contextlib.suppress(HypervisorError):
+                domain = connections[host].domain(DOMAIN)
                 if answer.step is Step.DESTROY:
                     domain.destroy()
                 elif answer.step is Step.RESUME:
@@ -202,17 +211,18 @@ class Recoverer:
         return any(one.state == "suspended" for one in list(before)[:1])
 
 
-def _asked(connection: libvirt.virConnect, *, is_source: bool) -> tuple[Domain, bool | None]:
+def _asked(connection: Hypervisor, *, is_source: bool) -> tuple[Domain, bool | None]:
     """What a host says of the guest, and whether a job of it runs there."""
     try:
-        domain = connection.lookupByName(DOMAIN)
+        domain = connection.domain(DOMAIN)
         state, reason = domain.state()
-        job = domain.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE
-    except libvirt.libvirtError as error:
-        gone = error.get_error_code() in (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID)
-        return (Domain.ABSENT, False) if gone else (Domain.UNKNOWN, None)
-    if state == libvirt.VIR_DOMAIN_PAUSED and reason in _SPLIT:
+        job = domain.job.running()
+    except (NoDomainError, WrongStateError):
+        return Domain.ABSENT, False
+    except HypervisorError:
+        return Domain.UNKNOWN, None
+    if state == DomainState.PAUSED and reason in _SPLIT:
         return Domain.SPLIT, job
-    if state == libvirt.VIR_DOMAIN_PAUSED and reason == libvirt.VIR_DOMAIN_PAUSED_MIGRATION and not is_source:
+    if state == DomainState.PAUSED and reason == PausedReason.MIGRATION and not is_source:
         return Domain.INCOMING, job
     return _STATES.get(state, Domain.OFF), job

@@ -13,11 +13,16 @@ from dataclasses import dataclass
 from typing import Final
 from xml.etree import ElementTree as Xml
 
-import libvirt
-
 from harness.clock import Clock, sleep
 from harness.errors import GuestError, SodbenchError
-from harness.rig.host import Host
+from harness.rig.contract import (
+    DomainState,
+    Hypervisor,
+    HypervisorError,
+    Machine,
+    NoDomainError,
+    WrongStateError,
+)
 from harness.rig.pair import Pair
 
 DOMAIN = "sodbench-guest"
@@ -175,7 +180,7 @@ def _golden_image(disk: Xml.Element, spec: GuestSpec) -> None:
     Xml.SubElement(below, "backingStore")
 
 
-def locate(connections: Mapping[str, libvirt.virConnect]) -> dict[str, int]:
+def locate(connections: Mapping[str, Hypervisor]) -> dict[str, int]:
     """On which hosts the guest is known, with its libvirt state there (virDomainState).
 
     Raises:
@@ -184,24 +189,24 @@ def locate(connections: Mapping[str, libvirt.virConnect]) -> dict[str, int]:
     found = {}
     for role, connection in connections.items():
         try:
-            domain = connection.lookupByName(DOMAIN)
-            found[role] = domain.state()[0]
-        except libvirt.libvirtError as error:
-            if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
-                raise GuestError(
-                    "cannot ask where the guest is", where=f"host {role}", why=str(error), retry=True
-                ) from error
+            found[role] = connection.domain(DOMAIN).state()[0]
+        except NoDomainError:
+            continue
+        except HypervisorError as error:
+            raise GuestError(
+                "cannot ask where the guest is", where=f"host {role}", why=str(error), retry=True
+            ) from error
     return found
 
 
-def active_on(connections: Mapping[str, libvirt.virConnect]) -> str:
+def active_on(connections: Mapping[str, Hypervisor]) -> str:
     """The one host that the guest runs on.
 
     Raises:
         GuestError: It runs nowhere, or on both.
     """
     states = locate(connections)
-    running = [role for role, state in states.items() if state == libvirt.VIR_DOMAIN_RUNNING]
+    running = [role for role, state in states.items() if state == DomainState.RUNNING]
     if len(running) != 1:
         raise GuestError(
             "the guest runs on both hosts" if running else "the guest runs on neither host",
@@ -212,13 +217,13 @@ def active_on(connections: Mapping[str, libvirt.virConnect]) -> str:
     return running[0]
 
 
-def only_on(connections: Mapping[str, libvirt.virConnect]) -> tuple[str, bool]:
+def only_on(connections: Mapping[str, Hypervisor]) -> tuple[str, bool]:
     """The one host that has the guest with its memory, and whether it runs there; it may be suspended.
 
     Raises:
         GuestError: No host has it, or both.
     """
-    alive = {libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED, libvirt.VIR_DOMAIN_PAUSED}
+    alive = {DomainState.RUNNING, DomainState.BLOCKED, DomainState.PAUSED}
     found = {role: state for role, state in locate(connections).items() if state in alive}
     if len(found) != 1:
         raise GuestError(
@@ -227,23 +232,24 @@ def only_on(connections: Mapping[str, libvirt.virConnect]) -> tuple[str, bool]:
             remedy="`virsh list --all` on both hosts says more",
         )
     ((role, state),) = found.items()
-    return role, state != libvirt.VIR_DOMAIN_PAUSED
+    return role, state != DomainState.PAUSED
 
 
-def destroy(connections: Mapping[str, libvirt.virConnect], host: Host, spec_folder: str) -> None:
+def destroy(connections: Mapping[str, Hypervisor], host: Machine, spec_folder: str) -> None:
     """Take the guest off every host and remove its disk; fine when it is not there."""
     for connection in connections.values():
         try:
-            connection.lookupByName(DOMAIN).destroy()
-        except libvirt.libvirtError as error:
-            if error.get_error_code() not in (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID):
-                raise GuestError(
-                    "the guest cannot be destroyed", why=str(error), remedy="see `virsh list --all` there"
-                ) from error
+            connection.domain(DOMAIN).destroy()
+        except (NoDomainError, WrongStateError):
+            continue
+        except HypervisorError as error:
+            raise GuestError(
+                "the guest cannot be destroyed", why=str(error), remedy="see `virsh list --all` there"
+            ) from error
     host.run(f"rm -rf {shlex.quote(spec_folder)}")
 
 
-def boot(connection: libvirt.virConnect, host: Host, spec: GuestSpec) -> None:
+def boot(connection: Hypervisor, host: Machine, spec: GuestSpec) -> None:
     """Start the guest on a fresh layer over the golden image.
 
     Raises:
@@ -252,12 +258,12 @@ def boot(connection: libvirt.virConnect, host: Host, spec: GuestSpec) -> None:
     folder, image = shlex.quote(spec.folder), shlex.quote(spec.golden)
     host.run(f"mkdir -p {folder} && qemu-img create -q -f qcow2 -F qcow2 -b {image} {shlex.quote(spec.disk)}")
     try:
-        connection.createXML(domain_xml(spec))
-    except libvirt.libvirtError as error:
+        connection.start(domain_xml(spec))
+    except HypervisorError as error:
         raise GuestError("the guest does not start", where=f"host {host.role}", why=str(error)) from error
 
 
-def await_login(guest: Host, host: Host, spec: GuestSpec, *, timeout_s: float, clock: Clock) -> float:
+def await_login(guest: Machine, host: Machine, spec: GuestSpec, *, timeout_s: float, clock: Clock) -> float:
     """Seconds until the guest lets us in over ssh and its services are up.
 
     Raises:
@@ -282,7 +288,7 @@ def await_login(guest: Host, host: Host, spec: GuestSpec, *, timeout_s: float, c
     return elapsed_s()
 
 
-def require_answer(guest: Host, host: Host, spec: GuestSpec, *, timeout_s: float = 30.0) -> None:
+def require_answer(guest: Machine, host: Machine, spec: GuestSpec, *, timeout_s: float = 30.0) -> None:
     """Ask the guest for a sign of life: a hypervisor also calls a guest running that has hung.
 
     Raises:
@@ -298,7 +304,7 @@ def require_answer(guest: Host, host: Host, spec: GuestSpec, *, timeout_s: float
         ) from error
 
 
-def _console_tail(host: Host, spec: GuestSpec) -> str:
+def _console_tail(host: Machine, spec: GuestSpec) -> str:
     """The console's last lines, few enough that a bound on reasons keeps the final one: it names a panic."""
     _, out, _ = host.attempt(f"tail -c 1500 {shlex.quote(spec.console)}")
     return "\n".join(out.strip().splitlines()[-_CONSOLE_LINES:]) or "(nothing was printed)"

@@ -10,11 +10,9 @@ import hashlib
 import shlex
 from dataclasses import replace
 
-import libvirt
-
 from harness.errors import GuestError
+from harness.rig.contract import Hypervisor, HypervisorError, Machine
 from harness.rig.guest.domain import DOMAIN, GuestSpec
-from harness.rig.host import Host
 
 _FIXED_UUID = "5d0be4c0-0000-4000-8000-000000000001"
 """A saved domain keeps its UUID, so that of a restorable guest is always this one."""
@@ -28,20 +26,20 @@ def to_be_saved(spec: GuestSpec) -> GuestSpec:
 def place(spec: GuestSpec, storage_path: str, hypervisor_version: int) -> str:
     """The folder on the shared storage that holds the saved state of a guest like `spec`.
 
-    Another version of the hypervisor (virConnectGetVersion) makes a state of its own.
+    Another version of the hypervisor makes a state of its own.
     """
     parts = (spec.image, spec.memory_mib, spec.vcpus, spec.accelerator, spec.cmdline, spec.bridge)
     inputs = "|".join(map(str, (hypervisor_version, *parts)))
     return f"{storage_path}/snapshots/{hashlib.sha256(inputs.encode()).hexdigest()[:16]}"
 
 
-def exists(host: Host, folder: str) -> bool:
+def exists(host: Machine, folder: str) -> bool:
     """Whether a whole saved state is in `folder`."""
     status, _, _ = host.attempt(f"test -f {shlex.quote(folder)}/state")
     return status == 0
 
 
-def save(connection: libvirt.virConnect, host: Host, spec: GuestSpec, folder: str) -> None:
+def save(connection: Hypervisor, host: Machine, spec: GuestSpec, folder: str) -> None:
     """Save the running guest into `folder`, whole or not at all; the guest is gone from the host afterwards.
 
     Raises:
@@ -50,8 +48,8 @@ def save(connection: libvirt.virConnect, host: Host, spec: GuestSpec, folder: st
     partial = shlex.quote(f"{folder}.partial")
     host.run(f"rm -rf {partial} && mkdir -p {partial}")
     try:
-        connection.lookupByName(DOMAIN).save(f"{folder}.partial/state")
-    except libvirt.libvirtError as error:
+        connection.domain(DOMAIN).save(f"{folder}.partial/state")
+    except HypervisorError as error:
         raise GuestError("the guest cannot be saved", where=f"host {host.role}", why=str(error)) from error
     host.run(
         f"cp --sparse=always {shlex.quote(spec.disk)} {partial}/disk.qcow2 && sync {partial}/* && "
@@ -60,7 +58,7 @@ def save(connection: libvirt.virConnect, host: Host, spec: GuestSpec, folder: st
     )
 
 
-def restore(connection: libvirt.virConnect, host: Host, spec: GuestSpec, folder: str) -> None:
+def restore(connection: Hypervisor, host: Machine, spec: GuestSpec, folder: str) -> None:
     """Bring the saved guest to life on `host`, on a copy of its disk; the saved state stays as it is.
 
     Raises:
@@ -73,7 +71,7 @@ def restore(connection: libvirt.virConnect, host: Host, spec: GuestSpec, folder:
     )
     try:
         connection.restore(f"{folder}/state")
-    except libvirt.libvirtError as error:
+    except HypervisorError as error:
         raise GuestError(
             "the saved guest cannot be restored",
             where=f"host {host.role}, {folder}",

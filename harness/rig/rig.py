@@ -1,0 +1,73 @@
+"""An opened rig as a value: the machines and hypervisors that a run uses, and what is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from harness.json_types import Json
+from harness.rig.acceleration import Accelerator
+from harness.rig.contract import Hypervisors, Machine
+from harness.rig.guest.domain import GuestSpec, destroy, specify
+from harness.rig.pair import Pair
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rig:
+    """The machines of a run.
+
+    Attributes:
+        pair: What the inventory says.
+        hosts: SSH to a and b.
+        client: SSH to the client.
+        guest: SSH to the guest, once it lives.
+        hypervisors: Those of both hosts.
+        accelerator: ``kvm`` or ``tcg``, the same for both hosts.
+        image_key: The golden image.
+        image: What is in it, as its build wrote it down.
+        facts: Gathers every machine's facts now, read-only, by role. Raises UnreachableError, or
+            PrerequisiteError where a machine lacks what provisioning gives it.
+        played: Whether nothing of it is real, so that nothing it yields is a measurement.
+    """
+
+    pair: Pair
+    hosts: Mapping[str, Machine]
+    client: Machine
+    guest: Machine
+    hypervisors: Hypervisors
+    accelerator: Accelerator
+    image_key: str
+    image: Mapping[str, Json]
+    facts: Callable[[], Mapping[str, Mapping[str, Json]]]
+    played: bool = False
+
+    @property
+    def machines(self) -> dict[str, Machine]:
+        """The machines that stay: hosts and client, by role."""
+        return {**self.hosts, "client": self.client}
+
+    def specify(self, *, memory_mib: int, vcpus: int, tpm: bool = False) -> GuestSpec:
+        """A guest of this rig."""
+        return specify(
+            self.pair,
+            memory_mib=memory_mib,
+            vcpus=vcpus,
+            accelerator=self.accelerator,
+            image_key=self.image_key,
+            tpm=tpm,
+        )
+
+    def check(self) -> None:
+        """Every machine answers, now.
+
+        Raises:
+            UnreachableError: One does not.
+        """
+        for machine in self.machines.values():
+            machine.run("true", limit="answer_s", root=False)
+        self.hypervisors.connect()
+
+    def clear(self, spec: GuestSpec) -> None:
+        """Take away whatever guest is on the hosts, and its disk."""
+        self.guest.close()
+        destroy(self.hypervisors.connect(), self.hosts["a"], spec.folder)

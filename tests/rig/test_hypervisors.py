@@ -1,0 +1,73 @@
+"""libvirt behind the machine contract, on the driver that libvirt brings for tests: no QEMU, no root."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import libvirt
+import pytest
+
+from harness.rig.contract import DomainState, HypervisorError, NoDomainError, PausedReason, WrongStateError
+from harness.rig.hypervisors import LibvirtHost
+
+
+@pytest.fixture
+def host() -> Iterator[LibvirtHost]:
+    libvirt.registerErrorHandler(lambda _context, _error: None, None)
+    connection = libvirt.open("test:///default")
+    yield LibvirtHost(connection)
+    connection.close()
+
+
+def test_the_contracts_numbers_are_libvirts() -> None:
+    assert {one: int(one) for one in DomainState} == {
+        DomainState.RUNNING: libvirt.VIR_DOMAIN_RUNNING,
+        DomainState.BLOCKED: libvirt.VIR_DOMAIN_BLOCKED,
+        DomainState.PAUSED: libvirt.VIR_DOMAIN_PAUSED,
+        DomainState.OFF: libvirt.VIR_DOMAIN_SHUTOFF,
+        DomainState.SUSPENDED_BY_GUEST: libvirt.VIR_DOMAIN_PMSUSPENDED,
+    }
+    assert {one: int(one) for one in PausedReason} == {
+        PausedReason.USER: libvirt.VIR_DOMAIN_PAUSED_USER,
+        PausedReason.MIGRATION: libvirt.VIR_DOMAIN_PAUSED_MIGRATION,
+        PausedReason.POST_COPY: libvirt.VIR_DOMAIN_PAUSED_POSTCOPY,
+        PausedReason.POST_COPY_FAILED: libvirt.VIR_DOMAIN_PAUSED_POSTCOPY_FAILED,
+    }
+
+
+def test_a_domain_is_suspended_resumed_and_ended(host: LibvirtHost) -> None:
+    domain = host.domain("test")
+    assert domain.state()[0] == DomainState.RUNNING
+    domain.suspend()
+    assert domain.state() == (DomainState.PAUSED, PausedReason.USER)
+    domain.resume()
+    assert domain.state()[0] == DomainState.RUNNING
+    assert len(domain.uuid()) == 36
+    assert host.version() > 0
+    domain.destroy()
+    assert domain.state()[0] == DomainState.OFF
+
+
+def test_a_domain_that_is_not_there_and_one_in_the_wrong_state_are_told_apart(host: LibvirtHost) -> None:
+    with pytest.raises(NoDomainError, match="not found"):
+        host.domain("nowhere")
+    domain = host.domain("test")
+    domain.destroy()
+    with pytest.raises(WrongStateError):
+        domain.destroy()
+
+
+def test_what_a_hypervisor_cannot_do_is_an_error_of_the_contract(host: LibvirtHost) -> None:
+    with pytest.raises(HypervisorError, match="not supported"):
+        host.domain("test").job.cancel()
+    with pytest.raises(HypervisorError):
+        host.start("<nonsense/>")
+
+
+def test_a_subscription_ends_and_may_end_twice(host: LibvirtHost) -> None:
+    libvirt.virEventRegisterDefaultImpl()
+    told: list[str] = []
+    end = host.on_completed(lambda name, _stats: told.append(name))
+    end()
+    end()
+    assert told == []

@@ -40,6 +40,7 @@ from harness.migration.options import MigrationOptions
 from harness.rig import pair as pairs
 from harness.rig import uri
 from harness.rig.guest import domain
+from harness.rig.guest.guest import Guest
 from harness.rig.lab import lab
 from harness.rig.pair import ssh_command_text
 from harness.rig.session import Rig, open_rig
@@ -71,7 +72,7 @@ class Bench:
     def bare(self) -> Timed:
         """Move the guest with virsh alone."""
         connections = self._rig.hypervisors.connect()
-        source = domain.active_on(connections)
+        source = domain.active_on(connections, self._rig.subject)
         destination = _OTHER[source]
         commands = {}
         for role in (source, destination):
@@ -81,14 +82,14 @@ class Bench:
         subprocess.run(
             [
                 *("virsh", "--quiet", "--connect", self._rig.pair.libvirt_uri(source, commands[source])),
-                *("migrate", "--live", "--unsafe", domain.DOMAIN),
+                *("migrate", "--live", "--unsafe", self._rig.subject.domain),
                 self._rig.pair.libvirt_uri(destination, commands[destination]),
                 *("--migrateuri", uri.migration(self._rig.pair.migration_address[destination])),
             ],
             check=True,
             capture_output=True,
         )
-        return Timed("bare", _total_s(connections[destination]))
+        return Timed("bare", _total_s(connections[destination], self._rig.subject))
 
     def observed(self, number: int) -> Timed:
         """Move the guest as a campaign does, under every observer."""
@@ -113,25 +114,26 @@ class Bench:
 
     def _move(self, job: JobStatistics, number: int) -> float:
         connections = self._rig.hypervisors.connect()
-        source = domain.active_on(connections)
+        source = domain.active_on(connections, self._rig.subject)
         destination = _OTHER[source]
         with job.watch(number, source, destination):
             outcome = driver.migrate(
                 connections[source],
                 connections[destination],
+                self._rig.subject,
                 MigrationOptions(),
                 address=self._rig.pair.migration_address[destination],
                 clock=self._clock,
             )
         if not outcome.ok:
             raise SystemExit(f"the observed migration failed: {outcome.error}")
-        return _total_s(connections[destination])
+        return _total_s(connections[destination], self._rig.subject)
 
     def _scene(self) -> Scene:
         return Scene(
             hosts=self._rig.hosts,
             client=self._rig.client,
-            guest_address=self._rig.guest.endpoint.address,
+            guest=self._rig.subject,
             connections=self._rig.hypervisors.connect(),
             heartbeat_hz=HeartbeatChoice().rate_on(self._rig.accelerator),
         )
@@ -141,10 +143,10 @@ def _observers(job: JobStatistics) -> list[Observer]:
     return [job, Qmp(job.on_qemu_event), Wire(), Sampler(), Heartbeat()]
 
 
-def _total_s(destination: libvirt.virConnect) -> float:
+def _total_s(destination: libvirt.virConnect, guest: Guest) -> float:
     """libvirt's total time of the migration that just arrived."""
     flags = libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED | libvirt.VIR_DOMAIN_JOB_STATS_KEEP_COMPLETED
-    stats = destination.lookupByName(domain.DOMAIN).jobStats(flags)
+    stats = destination.lookupByName(guest.domain).jobStats(flags)
     return float(stats["time_elapsed"]) / 1000
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -20,23 +20,41 @@ _DECIDING = ("runner", "response")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """Where an attempt's evidence goes; `history` holds what the runner and the response loop said in it."""
+    """Where an attempt's evidence goes.
+
+    Attributes:
+        journal: Where events go.
+        clock: The controller's.
+        folder: Where series go.
+        trial: The trial's id.
+        attempt: The attempt's number.
+        guest: The guest that events are about, which each of them then names; None for the attempt itself.
+        history: What the runner and the response loop said in this attempt, whichever guest it is about.
+    """
 
     journal: Journal
     clock: Clock
     folder: Path
     trial: str
     attempt: int
+    guest: str | None = None
     history: list[Event] = field(default_factory=list)
 
     def add(
         self, observer: str, kind: str, data: Mapping[str, Json] | None = None, *, t_ns: int | None = None
     ) -> Event:
         """Append an event of this attempt and return it; the last of `history` may be another observer's."""
-        event = self.journal.add(observer, kind, data, trial=self.trial, attempt=self.attempt, t_ns=t_ns)
+        about: dict[str, Json] = {} if self.guest is None else {"guest": self.guest}
+        event = self.journal.add(
+            observer, kind, {**about, **(data or {})}, trial=self.trial, attempt=self.attempt, t_ns=t_ns
+        )
         if observer in _DECIDING:
             self.history.append(event)
         return event
+
+    def of(self, guest: str) -> Record:
+        """The same record for events about `guest`."""
+        return replace(self, guest=guest)
 
     def failed(self, observer: str, reason: str) -> None:
         """Record that `observer` can say nothing more in this attempt."""

@@ -16,7 +16,7 @@ from harness.clock import Clock
 from harness.migration.options import MigrationOptions
 from harness.rig import uri
 from harness.rig.contract import Hypervisor, HypervisorError, Job
-from harness.rig.guest.domain import DOMAIN
+from harness.rig.guest.guest import Guest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,28 +78,29 @@ def parameters(options: MigrationOptions, *, address: str) -> dict[str, str | in
     return values
 
 
-def prepare(source: Hypervisor, options: MigrationOptions) -> None:
+def prepare(source: Hypervisor, guest: Guest, options: MigrationOptions) -> None:
     """Set what must be set on the source before the call, so that the call is all that is timed.
 
     Raises:
         HypervisorError: The hypervisor refuses.
     """
     if options.downtime_limit_ms is not None:
-        source.domain(DOMAIN).job.limit_downtime(options.downtime_limit_ms)
+        source.domain(guest.domain).job.limit_downtime(options.downtime_limit_ms)
 
 
 def migrate(
     source: Hypervisor,
     destination: Hypervisor,
+    guest: Guest,
     options: MigrationOptions,
     *,
     address: str,
     clock: Clock,
 ) -> Outcome:
-    """Move the guest from `source` to `destination`, which listens at `address`; blocks until it is over."""
+    """Move `guest` from `source` to `destination`, which listens at `address`; blocks until it is over."""
     done = threading.Event()
     try:
-        job = source.domain(DOMAIN).job
+        job = source.domain(guest.domain).job
         if options.mode == "post-copy":
             _switch_later(job, options, clock, done)
         job.migrate(destination, parameters(options, address=address), flags(options))
@@ -133,10 +134,10 @@ def _switch_later(job: Job, options: MigrationOptions, clock: Clock, done: threa
     threading.Thread(target=watch, name="post-copy-switch", daemon=True).start()
 
 
-def cancel(source: Hypervisor) -> bool:
+def cancel(source: Hypervisor, guest: Guest) -> bool:
     """Ask the running migration to stop; whether there was one to ask."""
     try:
-        source.domain(DOMAIN).job.cancel()
+        source.domain(guest.domain).job.cancel()
     except HypervisorError:  # no domain or no job: nothing to cancel
         return False
     return True

@@ -37,7 +37,7 @@ class Flights:
     ) -> None:
         self._rig = rig
         self._options = options
-        self._record = record
+        self._record = record.of(rig.subject.name)
         self._job = job
         self._interrupt = interrupt
         self._thread: threading.Thread | None = None
@@ -46,6 +46,11 @@ class Flights:
         self._given_up = False
         self._failure: BaseException | None = None
         self._runs: tuple[str, Callable[[], None]] | None = None
+
+    @property
+    def guest(self) -> str:
+        """The name of the guest that is moved."""
+        return self._rig.subject.name
 
     def on_qemu_event(self, role: str, event: str, details: Mapping[str, Json]) -> None:
         """Told of every event of either host's QEMU (:mod:`harness.evidence.observers.qmp`)."""
@@ -79,15 +84,15 @@ class Flights:
             GuestError: The guest is not where exactly one guest should be.
             MigrationError: libvirt does not take the options, or the guest is at the destination already.
         """
-        connections = self._rig.hypervisors.connect()
-        source = domain.only_on(connections)[0] if suspended else domain.active_on(connections)
+        connections, guest = self._rig.hypervisors.connect(), self._rig.subject
+        source = domain.only_on(connections, guest)[0] if suspended else domain.active_on(connections, guest)
         goal = destination or next(role for role in connections if role != source)
         if goal == source:
             raise MigrationError(
                 "the guest is where it was to be moved to", where=f"host {source}", why=f"migration {n}"
             )
         try:
-            driver.prepare(connections[source], self._options)
+            driver.prepare(connections[source], guest, self._options)
         except HypervisorError as error:
             raise MigrationError(
                 "the migration's options cannot be set", where=f"host {source}", why=str(error)
@@ -129,6 +134,7 @@ class Flights:
                 outcome = driver.migrate(
                     connections[source],
                     connections[destination],
+                    self._rig.subject,
                     self._options,
                     address=self._rig.pair.migration_address[destination],
                     clock=self._record.clock,
@@ -171,7 +177,7 @@ class Flights:
         self._given_up = True
         data: dict[str, Json] = {"n": self._current() if n is None else n, "reason": reason}
         self._record.add("runner", "migration.aborted", data)
-        driver.cancel(self._rig.hypervisors.connect()[self._source])
+        driver.cancel(self._rig.hypervisors.connect()[self._source], self._rig.subject)
 
     def _current(self) -> int:
         started = [event for event in self._record.history if event.kind == "migration.started"]
@@ -186,7 +192,7 @@ class Flights:
             self._record.add("runner", "migration.aborted", data)
         finally:  # also where nothing can be recorded any more
             try:
-                driver.cancel(self._rig.hypervisors.connect()[self._source])
+                driver.cancel(self._rig.hypervisors.connect()[self._source], self._rig.subject)
             except SodbenchError as error:
                 self._record.failed("runner", f"the migration could not be aborted: {error}")
             finally:

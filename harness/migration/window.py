@@ -130,9 +130,13 @@ class Window:
             case Fire(n, planned_s):
                 self._flights.start(n, planned_s)
             case Skip(n, planned_s, reason):
-                record.add("runner", "migration.skipped", {"n": n, "planned_s": planned_s, "reason": reason})
+                record.of(self._flights.guest).add(
+                    "runner", "migration.skipped", {"n": n, "planned_s": planned_s, "reason": reason}
+                )
             case Delay(n, planned_s, reason):
-                record.add("runner", "migration.delayed", {"n": n, "planned_s": planned_s, "reason": reason})
+                record.of(self._flights.guest).add(
+                    "runner", "migration.delayed", {"n": n, "planned_s": planned_s, "reason": reason}
+                )
             case Abort(n, reason):
                 self._flights.abort(reason, n)
             case Provoke() | Undo():

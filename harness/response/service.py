@@ -28,7 +28,6 @@ from harness.response.act.recoverer import Recoverer
 from harness.response.decide.cause import Cause
 from harness.response.decide.hysteresis import Held, VmHistory
 from harness.rig.guest import domain
-from harness.rig.guest.domain import DOMAIN
 from harness.rig.rig import Rig
 
 _LOOK_UP_S = 0.5
@@ -118,19 +117,19 @@ class Service:
 
     def _uuid(self) -> str:
         connections = self._rig.hypervisors.connect()
-        found = domain.locate(connections)
+        found = domain.locate(connections, self._rig.subject)
         if not found:
             raise PrerequisiteError(
                 "there is no guest to guard", where="a, b", remedy="`sodbench guest launch` deploys one"
             )
-        return str(connections[next(iter(found))].domain(DOMAIN).uuid())
+        return str(connections[next(iter(found))].domain(self._rig.subject.domain).uuid())
 
     def _settle_in(self, prover: Prover) -> VmHistory:
         """The guest is where the registry has it, or its place is put right; and it is what it should be.
 
         What is remembered of it: that a response had suspended it, so that it is not what a person stopped.
         """
-        here, runs = domain.only_on(self._rig.hypervisors.connect())
+        here, runs = domain.only_on(self._rig.hypervisors.connect(), self._rig.subject)
         last = self._registry.placement(self._vm)
         epoch = last.epoch if last is not None and last.host == here else None
         if epoch is None:
@@ -167,7 +166,7 @@ class Service:
             raise GuestError(
                 "the guest is stopped, and no response stopped it",
                 where=f"host {here}",
-                remedy=f"`virsh resume {DOMAIN}` there, if it is to run",
+                remedy=f"`virsh resume {self._rig.subject.domain}` there, if it is to run",
             )
         asked = self._registry.protection.current(self._vm)
         cause = Cause(str(newest.trigger["cause"]))
@@ -180,7 +179,7 @@ class Service:
         scene = Scene(
             hosts=self._rig.hosts,
             client=self._rig.client,
-            guest_address=self._rig.guest.endpoint.address,
+            guest=self._rig.subject,
             connections=self._rig.hypervisors.connect(),
             heartbeat_hz=1,
         )

@@ -19,11 +19,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from harness.errors import InventoryError
 from harness.json_types import Json
 from harness.rig import login, uri
+from harness.rig.guest.guest import ONLY, Guest
 from harness.rig.inventory import Resolved, resolve
 from harness.rig.limits import NUMBER, Limits
 
 HOSTS = ("a", "b")
 MACHINES = ("a", "b", "client")
+
+_DOMAIN = "sodbench-guest"
+_MAC = "52:54:00:5d:be:4c"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +169,11 @@ class Pair:
     def ansible_limit_s(self) -> float:
         """How long a machine may take to let Ansible in, in s: Ansible has one such limit for all of them."""
         return max(endpoint.limits.ansible_s for endpoint in self.machines.values())
+
+    @property
+    def only_guest(self) -> Guest:
+        """The guest of a rig that has one."""
+        return Guest(name=ONLY, domain=_DOMAIN, mac=_MAC, address=self.guest_network.address)
 
     def guest(self, known_hosts: Path, key: Path | None = None) -> Endpoint:
         """The guest's endpoint; its host key is in `known_hosts`, the rig's key opens it.

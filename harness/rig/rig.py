@@ -9,6 +9,7 @@ from harness.json_types import Json
 from harness.rig.acceleration import Accelerator
 from harness.rig.contract import Hypervisors, Machine
 from harness.rig.guest.domain import GuestSpec, destroy, specify
+from harness.rig.guest.guest import Guest
 from harness.rig.pair import Pair
 
 
@@ -20,7 +21,8 @@ class Rig:
         pair: What the inventory says.
         hosts: SSH to a and b.
         client: SSH to the client.
-        guest: SSH to the guest, once it lives.
+        subject: The guest that this is about.
+        guest: SSH to that guest, once it lives.
         hypervisors: Those of both hosts.
         accelerator: ``kvm`` or ``tcg``, the same for both hosts.
         image_key: The golden image.
@@ -33,6 +35,7 @@ class Rig:
     pair: Pair
     hosts: Mapping[str, Machine]
     client: Machine
+    subject: Guest
     guest: Machine
     hypervisors: Hypervisors
     accelerator: Accelerator
@@ -47,9 +50,10 @@ class Rig:
         return {**self.hosts, "client": self.client}
 
     def specify(self, *, memory_mib: int, vcpus: int, tpm: bool = False) -> GuestSpec:
-        """A guest of this rig."""
+        """This rig's guest."""
         return specify(
             self.pair,
+            self.subject,
             memory_mib=memory_mib,
             vcpus=vcpus,
             accelerator=self.accelerator,
@@ -68,6 +72,6 @@ class Rig:
         self.hypervisors.connect()
 
     def clear(self, spec: GuestSpec) -> None:
-        """Take away whatever guest is on the hosts, and its disk."""
+        """Take the guest of `spec` away from the hosts, and its disk."""
         self.guest.close()
-        destroy(self.hypervisors.connect(), self.hosts["a"], spec.folder)
+        destroy(self.hypervisors.connect(), spec.guest, self.hosts["a"], spec.folder)

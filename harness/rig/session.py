@@ -48,6 +48,7 @@ def open_rig(pair: Pair, purpose: str, clock: Clock) -> Iterator[Rig]:
             pair=pair,
             hosts=hosts,
             client=client,
+            subject=pair.only_guest,
             guest=stack.enter_context(Host(pair.guest(known), clock)),
             hypervisors=hypervisors,
             accelerator=_accelerator(pair, hosts, key),

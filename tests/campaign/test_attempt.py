@@ -51,7 +51,8 @@ def judged(
     hypervisors = SimpleNamespace(connect=dict)
     machine = SimpleNamespace(endpoint=SimpleNamespace(address="198.18.0.1"))
     rig: Any = SimpleNamespace(
-        specify=nothing, clear=nothing, guest=machine, client=machine, hypervisors=hypervisors,
+        specify=nothing, clear=nothing, subject=SimpleNamespace(name="guest"), guest=machine,
+        client=machine, hypervisors=hypervisors,
         hosts=dict.fromkeys(("a", "b")), machines=dict.fromkeys(MACHINES),
     )  # fmt: skip
     plan: Any = SimpleNamespace(

@@ -25,7 +25,6 @@ from harness.evidence.folder import RunFolder
 from harness.evidence.journal import Event
 from harness.interrupt import Interrupt
 from harness.rig import pair as pairs
-from harness.rig.guest.domain import DOMAIN
 from harness.rig.rig import Rig
 from harness.rig.session import open_rig
 
@@ -83,7 +82,7 @@ class _Pauser:
 
     def _pause(self) -> None:
         sleep(5.0)
-        domain = self._rig.hypervisors.connect()["a"].domain(DOMAIN)
+        domain = self._rig.hypervisors.connect()["a"].domain(self._rig.subject.domain)
         asked = self._clock.now_ns()
         domain.suspend()
         stopped = self._clock.now_ns()

@@ -65,6 +65,7 @@ class Watch:
 
     def __init__(self, rig: Rig, source: str) -> None:
         self._connection = rig.hypervisors.connect()[source]
+        self._domain = rig.subject.domain
         self._thread = threading.Thread(target=self._ask, daemon=True)
         self._over = threading.Event()
         self.seen: list[Settings] = []
@@ -84,7 +85,7 @@ class Watch:
             self.seen.append(Settings(on, limits["downtime-limit"], limits["max-bandwidth"]))
 
     def _query(self, command: str) -> Any:
-        return self._connection.domain(guest.DOMAIN).job.qemu(command)
+        return self._connection.domain(self._domain).job.qemu(command)
 
     def __exit__(self, *details: object) -> None:
         self._over.set()
@@ -114,23 +115,24 @@ class Moved:
 
 def move(rig: Rig, folder: Path, options: MigrationOptions) -> Moved:
     connections = rig.hypervisors.connect()
-    source = guest.active_on(connections)
+    source = guest.active_on(connections, rig.subject)
     destination = _OTHER[source]
     clock = MonotonicClock()
     with Journal(folder / "journal.jsonl", clock) as journal, ExitStack() as stack:
         record = Record(journal=journal, clock=clock, folder=folder, trial="options", attempt=1)
         scene = Scene(
-            hosts=rig.hosts, client=rig.client, guest_address="", connections=connections, heartbeat_hz=1
+            hosts=rig.hosts, client=rig.client, guest=rig.subject, connections=connections, heartbeat_hz=1
         )
         job = JobStatistics()
         for observer in (job, Qmp(job.on_qemu_event)):
             stack.callback(observer.stop)
             observer.start(scene, record)
-        driver.prepare(connections[source], options)
+        driver.prepare(connections[source], rig.subject, options)
         with job.watch(1, source, destination), Watch(rig, source) as watch:
             outcome = driver.migrate(
                 connections[source],
                 connections[destination],
+                rig.subject,
                 options,
                 address=rig.pair.migration_address[destination],
                 clock=clock,
@@ -145,7 +147,7 @@ def test_the_guest_moves_as_it_was_told(
     options = MigrationOptions.model_validate(given)
     moved = move(rig, tmp_path, options)
     assert moved.outcome.ok, moved.outcome.error
-    assert guest.active_on(rig.hypervisors.connect()) == moved.destination
+    assert guest.active_on(rig.hypervisors.connect(), rig.subject) == moved.destination
     assert rig.guest.run("echo alive", root=False).strip() == "alive"
     assert any(expected <= one.capabilities for one in moved.settings), moved.settings
     if options.downtime_limit_ms:

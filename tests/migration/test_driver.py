@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from harness.migration.driver import cancel, flags, migrate, parameters, prepare
 from harness.migration.options import MigrationOptions
 from harness.rig.contract import HypervisorError
+from harness.rig.guest.guest import Guest
 from tests.synthetic.clocks import SteppedClock
 
+GUEST = Guest(name="guest", domain="sodbench-guest", mac="52:54:00:5d:be:4c", address="198.18.0.100")
 ALWAYS = libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_UNSAFE
 
 
@@ -122,14 +124,14 @@ def host(job: FakeJob) -> Any:
 
 def test_a_migration_is_asked_for_once_and_its_end_is_stamped() -> None:
     job, clock, there = FakeJob(), SteppedClock(now=7_000), host(FakeJob())
-    outcome = migrate(host(job), there, options(), address="10.0.0.2", clock=clock)
+    outcome = migrate(host(job), there, GUEST, options(), address="10.0.0.2", clock=clock)
     assert (outcome.ok, outcome.error, outcome.returned_ns) == (True, None, 7_000)
     assert job.calls == [("migrate", there, {"migrate_uri": "tcp://10.0.0.2"}, ALWAYS)]
 
 
 def test_a_migration_that_fails_is_an_outcome_and_is_not_tried_again() -> None:
     job = FakeJob("the other side hung up")
-    outcome = migrate(host(job), host(FakeJob()), options(), address="h", clock=SteppedClock(now=5))
+    outcome = migrate(host(job), host(FakeJob()), GUEST, options(), address="h", clock=SteppedClock(now=5))
     assert (outcome.ok, outcome.returned_ns) == (False, 5)
     assert "the other side hung up" in str(outcome.error)
     assert len(job.calls) == 1
@@ -140,7 +142,7 @@ def test_the_downtime_limit_is_set_before_the_call_and_only_when_given(
     limit_ms: int | None, calls: list[tuple[object, ...]]
 ) -> None:
     job = FakeJob()
-    prepare(host(job), options(downtime_limit_ms=limit_ms))
+    prepare(host(job), GUEST, options(downtime_limit_ms=limit_ms))
     assert job.calls == calls
 
 
@@ -148,4 +150,4 @@ def test_the_downtime_limit_is_set_before_the_call_and_only_when_given(
 def test_cancelling_says_whether_there_was_anything_to_cancel(
     failure: str | None, there_was_one: bool
 ) -> None:
-    assert cancel(host(FakeJob(failure))) is there_was_one
+    assert cancel(host(FakeJob(failure)), GUEST) is there_was_one

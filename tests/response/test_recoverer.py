@@ -19,6 +19,7 @@ from harness.registry.registry import Registry, open_registry, sqlite_url
 from harness.response.act.prover import Arrived
 from harness.response.act.recoverer import Recoverer
 from harness.rig.contract import DomainState, NoDomainError, PausedReason
+from harness.rig.guest.guest import Guest
 from tests.registry.subjects import enrolment
 from tests.synthetic.clocks import SteppedClock
 
@@ -65,12 +66,16 @@ class Host:
         self.at = PAUSED
 
 
+GUEST = Guest(name="guest", domain="sodbench-guest", mac="52:54:00:5d:be:4c", address="198.18.0.100")
+
+
 @dataclass
 class Hosts:
     """A rig as far as it is asked here."""
 
     a: Host
     b: Host
+    subject: Guest = GUEST
 
     @property
     def hypervisors(self) -> Hosts:

@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.rig.guest.domain import DOMAIN, GuestSpec, domain_xml, specify
+from harness.rig.guest.domain import GuestSpec, domain_xml, specify
+from harness.rig.guest.guest import Guest
 from harness.rig.pair import Endpoint, GuestNetwork, Pair
 
+GUEST = Guest(name="guest", domain="sodbench-guest", mac="52:54:00:5d:be:4c", address="192.0.2.9")
 SPEC = GuestSpec(
+    guest=GUEST,
     memory_mib=1024,
     vcpus=2,
     accelerator="tcg",
@@ -51,7 +54,7 @@ def attribute(root: Xml.Element, path: str, name: str) -> str | None:
 
 def test_the_domain_is_what_the_specification_says() -> None:
     root = domain(SPEC)
-    assert root.findtext("name") == DOMAIN
+    assert root.findtext("name") == "sodbench-guest"
     assert root.findtext("uuid") == SPEC.uuid
     assert (root.findtext("memory"), attribute(root, "memory", "unit")) == ("1024", "MiB")
     assert root.findtext("vcpu") == "2"
@@ -87,6 +90,11 @@ def test_nothing_but_the_workload_changes_memory() -> None:
     assert attribute(root, "devices/controller", "model") == "none"
 
 
+def test_the_only_guest_of_a_pair_is_what_it_always_was() -> None:
+    assert pair().only_guest == GUEST
+    assert attribute(domain(SPEC), "devices/interface/mac", "address") == GUEST.mac
+
+
 def test_a_guest_that_ends_stays_ended() -> None:
     root = domain(SPEC)
     assert {root.findtext(event) for event in ("on_poweroff", "on_reboot", "on_crash")} == {"destroy"}
@@ -98,15 +106,17 @@ def test_any_command_line_survives_the_xml(cmdline: str) -> None:
 
 
 def test_specify_places_the_guest_on_the_shared_storage() -> None:
-    spec = specify(pair(), memory_mib=512, vcpus=1, accelerator="kvm", image_key="feed")
+    spec = specify(pair(), GUEST, memory_mib=512, vcpus=1, accelerator="kvm", image_key="feed")
     assert spec.image == "/srv/shared/images/feed"
-    assert spec.disk == f"/srv/shared/guests/{DOMAIN}/disk.qcow2"
+    assert spec.disk == "/srv/shared/guests/sodbench-guest/disk.qcow2"
     assert (spec.memory_mib, spec.vcpus, spec.accelerator, spec.bridge) == (512, 1, "kvm", "br7")
     assert uuid.UUID(spec.uuid).version == 4
 
 
 def test_each_guest_has_a_uuid_of_its_own() -> None:
-    make = [specify(pair(), memory_mib=512, vcpus=1, accelerator="tcg", image_key="feed") for _ in "12"]
+    make = [
+        specify(pair(), GUEST, memory_mib=512, vcpus=1, accelerator="tcg", image_key="feed") for _ in "12"
+    ]
     assert make[0].uuid != make[1].uuid
 
 
@@ -119,13 +129,13 @@ def test_each_guest_has_a_uuid_of_its_own() -> None:
     ],
 )
 def test_the_kernel_is_told_its_address(network: dict[str, object], text: str) -> None:
-    spec = specify(pair(**network), memory_mib=512, vcpus=1, accelerator="tcg", image_key="feed")
+    spec = specify(pair(**network), GUEST, memory_mib=512, vcpus=1, accelerator="tcg", image_key="feed")
     assert spec.cmdline.split()[-1] == text
 
 
 @given(prefix=st.integers(0, 32))
 def test_the_netmask_is_that_of_the_prefix(prefix: int) -> None:
-    spec = specify(pair(prefix=prefix), memory_mib=512, vcpus=1, accelerator="tcg", image_key="feed")
+    spec = specify(pair(prefix=prefix), GUEST, memory_mib=512, vcpus=1, accelerator="tcg", image_key="feed")
     netmask = spec.cmdline.split()[-1].split(":")[3]
     assert netmask == str(ipaddress.ip_network(f"0.0.0.0/{prefix}").netmask)
 

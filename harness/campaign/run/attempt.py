@@ -57,7 +57,7 @@ class Attempt:
             memory_mib=plan.guest.memory_mib, vcpus=plan.guest.vcpus, tpm=plan.attest is not None
         )
         self._spec = snapshot.to_be_saved(spec) if trial.start == "snapshot" else spec
-        self._load = load_of(rig, plan, trial, record, interrupt)
+        self._load = load_of(rig, plan, trial, record.of(rig.subject.name), interrupt)
 
     def perform(self) -> Judgement:
         """Do it and judge it; the judgement is recorded as the attempt's last event.
@@ -149,7 +149,7 @@ class Attempt:
             if guarded is not None and guarded.ended:
                 # The guest was shut down, which was to be seen: only the machines are left to ask.
                 return verdict.of_output(self._restarted(began), None)
-            domain.active_on(self._rig.hypervisors.connect())
+            domain.active_on(self._rig.hypervisors.connect(), self._rig.subject)
             domain.require_answer(self._rig.guest, self._rig.hosts["a"], self._spec)
             ended_early = output.ended
             output.finish()
@@ -179,18 +179,21 @@ class Attempt:
             domain.boot(connection, host, spec)
         limit_s = self._plan.guest.boot_timeout_s
         domain.await_login(self._rig.guest, host, spec, timeout_s=limit_s, clock=self._record.clock)
-        self._say(
+        self._record.of(self._rig.subject.name).add(
+            "runner",
             "guest.started",
-            host=domain.START,
-            start=self._trial.start,
-            boot_s=(self._record.clock.now_ns() - begin) / NS_PER_S,
-            address=self._rig.guest.endpoint.address,
-            uuid=spec.uuid,
-            memory_bytes=spec.memory_mib * 1024 * 1024,
-            vcpus=spec.vcpus,
-            cpu_model=spec.cpu_model,
-            accelerator=spec.accelerator,
-            image=self._rig.image_key,
+            {
+                "host": domain.START,
+                "start": self._trial.start,
+                "boot_s": (self._record.clock.now_ns() - begin) / NS_PER_S,
+                "address": self._rig.guest.endpoint.address,
+                "uuid": spec.uuid,
+                "memory_bytes": spec.memory_mib * 1024 * 1024,
+                "vcpus": spec.vcpus,
+                "cpu_model": spec.cpu_model,
+                "accelerator": spec.accelerator,
+                "image": self._rig.image_key,
+            },
         )
 
     def _restore(self) -> None:
@@ -227,7 +230,7 @@ class Attempt:
         scene = Scene(
             hosts=self._rig.hosts,
             client=self._rig.client,
-            guest_address=self._rig.guest.endpoint.address,
+            guest=self._rig.subject,
             connections=self._rig.hypervisors.connect(),
             heartbeat_hz=self._plan.heartbeat.rate_on(self._rig.accelerator),
         )

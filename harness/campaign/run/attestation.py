@@ -122,7 +122,7 @@ def enrolled(
     try:
         yield identity
     finally:
-        _release(attending.registry, name, record)
+        _release(attending.registry, name, record.of(rig.subject.name))
 
 
 def examiner(attending: Attending, names: Mapping[str, str], record: Record) -> Examiner:
@@ -178,10 +178,10 @@ def _enrol(
         if left is None:
             raise
         attending.registry.release(left, "its controller was killed: the same saved TPM is up again")
-        record.add("attestation", "guest.released", {"name": left})
+        record.of(rig.subject.name).add("attestation", "guest.released", {"name": left})
         done = enrolment.enrol(attester, attending.registry, request, record.clock)
     phases: dict[str, Json] = dict(done.phases)
-    record.add("attestation", "guest.enrolled", {"name": name, "phases_ns": phases})
+    record.of(rig.subject.name).add("attestation", "guest.enrolled", {"name": name, "phases_ns": phases})
     return done.record
 
 

@@ -91,7 +91,7 @@ def _require_none(rig: Rig) -> None:
     from harness.errors import PrerequisiteError  # noqa: PLC0415
     from harness.rig.guest.domain import locate  # noqa: PLC0415
 
-    there = locate(rig.hypervisors.connect())
+    there = locate(rig.hypervisors.connect(), rig.subject)
     if there:
         raise PrerequisiteError(
             "there is a guest already", where=", ".join(there), remedy="`sodbench guest end` takes it away"
@@ -107,12 +107,9 @@ def status(
     from harness.rig.hypervisors import LibvirtHosts  # noqa: PLC0415
     from harness.rig.pair import load  # noqa: PLC0415
 
-    output = Output()
-    with (
-        attest_inputs.looking(registry) as kept,
-        LibvirtHosts(load(inventory_file(inventory, "lab"), programs=run_inventory)) as hosts,
-    ):
-        found = locate(hosts.connect())
+    output, pair = Output(), load(inventory_file(inventory, "lab"), programs=run_inventory)
+    with attest_inputs.looking(registry) as kept, LibvirtHosts(pair) as hosts:
+        found = locate(hosts.connect(), pair.only_guest)
         place = kept.placement(GUEST) if kept.attester(GUEST) is not None else None
         asked = kept.protection.current(GUEST)
     there = ", ".join(f"{host} (libvirt state {state})" for host, state in found.items()) or "on no host"

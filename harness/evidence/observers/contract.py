@@ -12,6 +12,7 @@ from typing import Protocol
 
 from harness.evidence.record import Record
 from harness.rig.contract import Hypervisor, Machine
+from harness.rig.guest.guest import Guest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,14 +22,14 @@ class Scene:
     Attributes:
         hosts: SSH to a and b.
         client: SSH to the client.
-        guest_address: The guest's address.
+        guest: The guest that is observed.
         connections: The hypervisors of a and b.
         heartbeat_hz: Rate of the heartbeat.
     """
 
     hosts: Mapping[str, Machine]
     client: Machine
-    guest_address: str
+    guest: Guest
     connections: Mapping[str, Hypervisor]
     heartbeat_hz: int
 

@@ -27,7 +27,8 @@ class Heartbeat:
 
     def start(self, scene: Scene, record: Record) -> None:
         """Begin to send."""
-        arguments = f"{scene.guest_address} {scene.heartbeat_hz}"
+        arguments = f"{scene.guest.address} {scene.heartbeat_hz}"
+        record = record.of(scene.guest.name)
         series = RemoteSeries(self.name, scene.client, PROGRAM, arguments, record)
         series.start(FILE, "seq,sent_ns,received_ns")
         self._series, self._record = series, record

@@ -16,7 +16,6 @@ from harness.evidence.observers.contract import Scene
 from harness.evidence.record import Record
 from harness.json_types import Json
 from harness.rig.contract import HypervisorError, Unsubscribe
-from harness.rig.guest.domain import DOMAIN
 
 PERIOD_S = 0.2
 """A reading costs the host 10 to 20 ms; five a second draw the curve and stay below the noise."""
@@ -39,7 +38,7 @@ class JobStatistics:
 
     def start(self, scene: Scene, record: Record) -> None:
         """Subscribe to completions on both hosts."""
-        self._scene, self._record = scene, record
+        self._scene, self._record = scene, record.of(scene.guest.name)
         for role, connection in scene.connections.items():
             self._subscriptions.append(connection.on_completed(partial(self._on_completed, role)))
 
@@ -52,7 +51,9 @@ class JobStatistics:
         threading.Thread(target=self._ask_qemu, args=(n, role), daemon=True).start()
 
     def _on_completed(self, role: str, domain: str, stats: Mapping[str, Json]) -> None:
-        if self._record is None or self._current is None or domain != DOMAIN:
+        if self._scene is None or self._record is None or self._current is None:
+            return
+        if domain != self._scene.guest.domain:
             return
         data: dict[str, Json] = {"n": self._current, "origin": "event", "host": role, "stats": dict(stats)}
         self._record.add(self.name, "job.completed", data)
@@ -87,7 +88,7 @@ class JobStatistics:
         assert self._scene is not None and self._record is not None
         record = self._record
         try:
-            job = self._scene.connections[source].domain(DOMAIN).job
+            job = self._scene.connections[source].domain(self._scene.guest.domain).job
         except HypervisorError as error:
             record.failed(self.name, f"migration {n}: {error}")
             return
@@ -101,7 +102,7 @@ class JobStatistics:
         """Record QEMU's own final counts while its process still lives; too late is a missing value."""
         assert self._scene is not None and self._record is not None
         try:
-            status = self._scene.connections[role].domain(DOMAIN).job.qemu("query-migrate")
+            status = self._scene.connections[role].domain(self._scene.guest.domain).job.qemu("query-migrate")
         except HypervisorError:  # libvirt was faster
             return
         if not isinstance(status, Mapping) or "total-time" not in status:
@@ -118,7 +119,11 @@ class JobStatistics:
     def _read_kept(self, n: int, destination: str) -> None:
         assert self._scene is not None and self._record is not None
         try:
-            stats = self._scene.connections[destination].domain(DOMAIN).job.statistics(completed=True)
+            stats = (
+                self._scene.connections[destination]
+                .domain(self._scene.guest.domain)
+                .job.statistics(completed=True)
+            )
         except HypervisorError:  # the migration failed: there is no domain there, or no completed job
             return
         data: dict[str, Json] = {"n": n, "origin": "kept", "host": destination, "stats": dict(stats)}

@@ -12,7 +12,7 @@ from harness.evidence.observers.contract import Scene
 from harness.evidence.record import Record
 from harness.json_types import Json
 from harness.rig.contract import Hypervisor, Unsubscribe
-from harness.rig.guest.domain import DOMAIN
+from harness.rig.guest.guest import Guest
 
 Listener = Callable[[str, str, Mapping[str, Json]], None]
 """Told the host, the event's name and its details, on the hypervisor's thread: it must not call back."""
@@ -30,8 +30,9 @@ class Qmp:
 
     def start(self, scene: Scene, record: Record) -> None:
         """Subscribe on both hosts."""
+        record = record.of(scene.guest.name)
         for role, connection in scene.connections.items():
-            self._subscriptions.append(_subscribe(role, connection, record, self._listener))
+            self._subscriptions.append(_subscribe(role, connection, scene.guest, record, self._listener))
 
     def stop(self) -> None:
         """Unsubscribe; a connection that has died has nothing left to unsubscribe."""
@@ -40,10 +41,12 @@ class Qmp:
         self._subscriptions.clear()
 
 
-def _subscribe(role: str, connection: Hypervisor, record: Record, listener: Listener) -> Unsubscribe:
+def _subscribe(
+    role: str, connection: Hypervisor, guest: Guest, record: Record, listener: Listener
+) -> Unsubscribe:
     def on_event(domain: str, event: str, realtime_us: int, details: Mapping[str, Json]) -> None:
         now = record.clock.now_ns()
-        if domain != DOMAIN:
+        if domain != guest.domain:
             return
         data: dict[str, Json] = {
             "host": role,

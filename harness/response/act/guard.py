@@ -113,7 +113,7 @@ class Guard:
 
     def tell(self, kind: str, data: Mapping[str, Json], *, t_ns: int | None = None) -> None:
         """Journal an event of the response."""
-        self._record.add("response", kind, data, t_ns=t_ns)
+        self._record.of(self._rig.subject.name).add("response", kind, data, t_ns=t_ns)
 
     @contextmanager
     def watch(self) -> Iterator[Watchtower]:

@@ -17,7 +17,6 @@ from harness.migration.flight import Flights
 from harness.response.act.responder import Moved, Tell
 from harness.rig.contract import Hypervisor, HypervisorError
 from harness.rig.guest import domain as guest
-from harness.rig.guest.domain import DOMAIN
 from harness.rig.rig import Rig
 
 _POLL_S = 0.002
@@ -77,7 +76,7 @@ class Hands:
             over.set()
 
         connections = self._rig.hypervisors.connect()
-        here, running = guest.only_on(connections)
+        here, running = guest.only_on(connections, self._rig.subject)
         source = connections[here]
         with self._lock:
             self._under_way, self._destination, self._called_off = n, destination, None
@@ -109,7 +108,7 @@ class Hands:
 
     def _await_acceptance(self, n: int, source: Hypervisor, over: threading.Event) -> None:
         try:
-            job = source.domain(DOMAIN).job
+            job = source.domain(self._rig.subject.domain).job
             while not self._clock.wait(_POLL_S, over):
                 if job.running():
                     self._tell("response.accepted", {"n": n}, t_ns=self._clock.now_ns())
@@ -132,7 +131,9 @@ class Hands:
         """Suspend the guest, or shut it down, where it is; what went wrong, or None."""
         connections = self._rig.hypervisors.connect()
         try:
-            domain = connections[guest.only_on(connections)[0]].domain(DOMAIN)
+            domain = connections[guest.only_on(connections, self._rig.subject)[0]].domain(
+                self._rig.subject.domain
+            )
             if what == "suspend":
                 domain.suspend()
             else:
@@ -144,7 +145,7 @@ class Hands:
 
     def _resume(self, host: str) -> None:
         try:
-            self._rig.hypervisors.connect()[host].domain(DOMAIN).resume()
+            self._rig.hypervisors.connect()[host].domain(self._rig.subject.domain).resume()
         except HypervisorError as error:
             raise GuestError(
                 "the suspended guest cannot be resumed", where=f"host {host}", why=str(error)

@@ -30,7 +30,7 @@ from harness.rig.contract import (
     PausedReason,
     WrongStateError,
 )
-from harness.rig.guest.domain import DOMAIN
+from harness.rig.guest.guest import Guest
 from harness.rig.rig import Rig
 
 LIMIT_S = 120.0
@@ -138,7 +138,7 @@ class Recoverer:
         connections = self._rig.hypervisors.connect()
         for host in answer.hosts:
             with contextlib.suppress(HypervisorError):
-                domain = connections[host].domain(DOMAIN)
+                domain = connections[host].domain(self._rig.subject.domain)
                 if answer.step is Step.DESTROY:
                     domain.destroy()
                 elif answer.step is Step.RESUME:
@@ -183,7 +183,7 @@ class Recoverer:
         domains: dict[str, Domain] = {}
         jobs: list[bool | None] = []
         for host, connection in self._rig.hypervisors.connect().items():
-            domains[host], job = _asked(connection, is_source=host == source)
+            domains[host], job = _asked(connection, self._rig.subject, is_source=host == source)
             jobs.append(job)
         job = True if True in jobs else None if None in jobs else False
         return _Seen(domains=domains, job=job)
@@ -211,10 +211,10 @@ class Recoverer:
         return any(one.state == "suspended" for one in list(before)[:1])
 
 
-def _asked(connection: Hypervisor, *, is_source: bool) -> tuple[Domain, bool | None]:
+def _asked(connection: Hypervisor, guest: Guest, *, is_source: bool) -> tuple[Domain, bool | None]:
     """What a host says of the guest, and whether a job of it runs there."""
     try:
-        domain = connection.domain(DOMAIN)
+        domain = connection.domain(guest.domain)
         state, reason = domain.state()
         job = domain.job.running()
     except (NoDomainError, WrongStateError):

@@ -23,15 +23,12 @@ from harness.rig.contract import (
     NoDomainError,
     WrongStateError,
 )
+from harness.rig.guest.guest import Guest
 from harness.rig.pair import Pair
-
-DOMAIN = "sodbench-guest"
-"""The one domain that the harness makes, finds and destroys on a host. It touches no other."""
 
 START: Final = "a"
 """The host on which a trial starts its guest; one that is deployed starts where its request is satisfied."""
 
-_MAC = "52:54:00:5d:be:4c"
 _CONSOLE_LINES = 8
 """Of a console's end are told."""
 
@@ -44,6 +41,7 @@ class GuestSpec:
     """A guest to be started.
 
     Attributes:
+        guest: Which one.
         memory_mib: RAM in MiB.
         vcpus: Virtual CPUs.
         accelerator: ``kvm`` or ``tcg``.
@@ -55,6 +53,7 @@ class GuestSpec:
         tpm: Whether the guest has a virtual TPM, and with it a kernel that measures what it executes.
     """
 
+    guest: Guest
     memory_mib: int
     vcpus: int
     accelerator: str
@@ -87,20 +86,28 @@ class GuestSpec:
 
 
 def specify(
-    pair: Pair, *, memory_mib: int, vcpus: int, accelerator: str, image_key: str, tpm: bool = False
+    pair: Pair,
+    guest: Guest,
+    *,
+    memory_mib: int,
+    vcpus: int,
+    accelerator: str,
+    image_key: str,
+    tpm: bool = False,
 ) -> GuestSpec:
-    """The guest of a trial on `pair`, with a new UUID."""
+    """`guest` as a trial on `pair` starts it, with a new UUID."""
     network = pair.guest_network
     route = f"{network.gateway or ''}:{_netmask(network.prefix)}"
     return GuestSpec(
+        guest=guest,
         memory_mib=memory_mib,
         vcpus=vcpus,
         accelerator=accelerator,
         image=f"{pair.storage_path}/images/{image_key}",
-        folder=f"{pair.storage_path}/guests/{DOMAIN}",
+        folder=f"{pair.storage_path}/guests/{guest.domain}",
         uuid=str(uuid.uuid4()),
         cmdline="root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet "
-        f"ip={network.address}::{route}:sodbench-guest:eth0:none" + (f" {_MEASURED}" if tpm else ""),
+        f"ip={guest.address}::{route}:sodbench-guest:eth0:none" + (f" {_MEASURED}" if tpm else ""),
         bridge=pair.bridge,
         tpm=tpm,
     )
@@ -118,7 +125,7 @@ def domain_xml(spec: GuestSpec) -> str:
     migration safety); no balloon and no USB, so that memory changes by the workload alone.
     """
     root = Xml.Element("domain", type="kvm" if spec.accelerator == "kvm" else "qemu")
-    _texts(root, name=DOMAIN, uuid=spec.uuid, vcpu=str(spec.vcpus))
+    _texts(root, name=spec.guest.domain, uuid=spec.uuid, vcpu=str(spec.vcpus))
     Xml.SubElement(root, "memory", unit="MiB").text = str(spec.memory_mib)
     system = Xml.SubElement(root, "os")
     Xml.SubElement(system, "type", arch="x86_64", machine="q35").text = "hvm"
@@ -149,7 +156,7 @@ def _devices(devices: Xml.Element, spec: GuestSpec) -> None:
     _golden_image(disk, spec)
     Xml.SubElement(disk, "target", dev="vda", bus="virtio")
     link = Xml.SubElement(devices, "interface", type="bridge")
-    Xml.SubElement(link, "mac", address=_MAC)
+    Xml.SubElement(link, "mac", address=spec.guest.mac)
     Xml.SubElement(link, "source", bridge=spec.bridge)
     Xml.SubElement(link, "model", type="virtio")
     Xml.SubElement(link, "rom", enabled="no")
@@ -180,8 +187,8 @@ def _golden_image(disk: Xml.Element, spec: GuestSpec) -> None:
     Xml.SubElement(below, "backingStore")
 
 
-def locate(connections: Mapping[str, Hypervisor]) -> dict[str, int]:
-    """On which hosts the guest is known, with its libvirt state there (virDomainState).
+def locate(connections: Mapping[str, Hypervisor], guest: Guest) -> dict[str, int]:
+    """On which hosts `guest` is known, with its libvirt state there (virDomainState).
 
     Raises:
         GuestError: A host's libvirt does not answer: then nothing is known, which is not "nowhere".
@@ -189,7 +196,7 @@ def locate(connections: Mapping[str, Hypervisor]) -> dict[str, int]:
     found = {}
     for role, connection in connections.items():
         try:
-            found[role] = connection.domain(DOMAIN).state()[0]
+            found[role] = connection.domain(guest.domain).state()[0]
         except NoDomainError:
             continue
         except HypervisorError as error:
@@ -199,13 +206,13 @@ def locate(connections: Mapping[str, Hypervisor]) -> dict[str, int]:
     return found
 
 
-def active_on(connections: Mapping[str, Hypervisor]) -> str:
-    """The one host that the guest runs on.
+def active_on(connections: Mapping[str, Hypervisor], guest: Guest) -> str:
+    """The one host that `guest` runs on.
 
     Raises:
         GuestError: It runs nowhere, or on both.
     """
-    states = locate(connections)
+    states = locate(connections, guest)
     running = [role for role, state in states.items() if state == DomainState.RUNNING]
     if len(running) != 1:
         raise GuestError(
@@ -217,14 +224,14 @@ def active_on(connections: Mapping[str, Hypervisor]) -> str:
     return running[0]
 
 
-def only_on(connections: Mapping[str, Hypervisor]) -> tuple[str, bool]:
-    """The one host that has the guest with its memory, and whether it runs there; it may be suspended.
+def only_on(connections: Mapping[str, Hypervisor], guest: Guest) -> tuple[str, bool]:
+    """The one host that has `guest` with its memory, and whether it runs there; it may be suspended.
 
     Raises:
         GuestError: No host has it, or both.
     """
     alive = {DomainState.RUNNING, DomainState.BLOCKED, DomainState.PAUSED}
-    found = {role: state for role, state in locate(connections).items() if state in alive}
+    found = {role: state for role, state in locate(connections, guest).items() if state in alive}
     if len(found) != 1:
         raise GuestError(
             "both hosts have the guest" if found else "neither host has the guest",
@@ -235,11 +242,11 @@ def only_on(connections: Mapping[str, Hypervisor]) -> tuple[str, bool]:
     return role, state != DomainState.PAUSED
 
 
-def destroy(connections: Mapping[str, Hypervisor], host: Machine, spec_folder: str) -> None:
-    """Take the guest off every host and remove its disk; fine when it is not there."""
+def destroy(connections: Mapping[str, Hypervisor], guest: Guest, host: Machine, spec_folder: str) -> None:
+    """Take `guest` off every host and remove its disk; fine when it is not there."""
     for connection in connections.values():
         try:
-            connection.domain(DOMAIN).destroy()
+            connection.domain(guest.domain).destroy()
         except (NoDomainError, WrongStateError):
             continue
         except HypervisorError as error:

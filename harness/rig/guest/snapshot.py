@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from harness.errors import GuestError
 from harness.rig.contract import Hypervisor, HypervisorError, Machine
-from harness.rig.guest.domain import DOMAIN, GuestSpec
+from harness.rig.guest.domain import GuestSpec
 
 _FIXED_UUID = "5d0be4c0-0000-4000-8000-000000000001"
 """A saved domain keeps its UUID, so that of a restorable guest is always this one."""
@@ -48,7 +48,7 @@ def save(connection: Hypervisor, host: Machine, spec: GuestSpec, folder: str) ->
     partial = shlex.quote(f"{folder}.partial")
     host.run(f"rm -rf {partial} && mkdir -p {partial}")
     try:
-        connection.domain(DOMAIN).save(f"{folder}.partial/state")
+        connection.domain(spec.guest.domain).save(f"{folder}.partial/state")
     except HypervisorError as error:
         raise GuestError("the guest cannot be saved", where=f"host {host.role}", why=str(error)) from error
     host.run(

@@ -86,9 +86,9 @@ def test_a_changed_server_is_taken_in(benchmark: BenchmarkFixture, what: str) ->
     changing, _ = fleet(SERVERS, seed=2)
     one = changing.get(HERE)
     assert one is not None
-    trusts = [replace(one.trust, expires_ns=END_NS + turn) for turn in range(2)]
+    trusts = [replace(one.verdict, expires_ns=END_NS + turn) for turn in range(2)]
     both = [
-        replace(one, running_vms=turn) if what == "VMs" else replace(one, trust=trusts[turn])
+        replace(one, running_vms=turn) if what == "VMs" else replace(one, verdict=trusts[turn])
         for turn in range(2)
     ]
     turns: Iterator[Server] = cycle(both)

@@ -31,14 +31,15 @@ from benchmarks import filter_loop, validation_figure
 from benchmarks.filter_loop import HostState, Spec
 from harness.analysis.stats import median_interval, ratio_of_medians
 from harness.attest.reasons import Reason, Tier
+from harness.attest.verdict import Verdict
 from harness.clock import realtime_ns
 from harness.policy.capability import Capability
 from harness.policy.capability_file import load_table
 from harness.policy.fleet import Fleet
 from harness.policy.request import Request, request
-from harness.policy.server import Server, Trust
+from harness.policy.server import Server
 from harness.policy.threats import Cell
-from harness.policy.validation import Verdict, deploy
+from harness.policy.validation import Validated, deploy
 
 SIZES = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
 BEST = 10
@@ -61,14 +62,14 @@ REQUESTS: Sequence[Request] = (
 )
 """One and several options, a package, one aspect, an accepted architecture, and one that few satisfy."""
 
-_GOOD = Trust(tier=Tier.AFFIRMING, reason=Reason.ACCEPTED, expires_ns=END_NS)
+_GOOD = Verdict(tier=Tier.AFFIRMING, reason=Reason.ACCEPTED, expires_ns=END_NS)
 _TRUSTS = (
     (90, _GOOD),
     (3, replace(_GOOD, expires_ns=NOW_NS)),
-    (2, Trust(tier=Tier.NONE, reason=Reason.ATTESTER_UNREACHABLE)),
-    (2, Trust(tier=Tier.CONTRAINDICATED, reason=Reason.PCR_VALUE)),
-    (2, Trust(tier=Tier.CONTRAINDICATED, reason=Reason.MEMORY_VIOLATION)),
-    (1, Trust(tier=Tier.WARNING, reason=Reason.IMA_VIOLATION, expires_ns=END_NS)),
+    (2, Verdict(tier=Tier.NONE, reason=Reason.ATTESTER_UNREACHABLE)),
+    (2, Verdict(tier=Tier.CONTRAINDICATED, reason=Reason.PCR_VALUE)),
+    (2, Verdict(tier=Tier.CONTRAINDICATED, reason=Reason.MEMORY_VIOLATION)),
+    (1, Verdict(tier=Tier.WARNING, reason=Reason.IMA_VIOLATION, expires_ns=END_NS)),
 )
 
 
@@ -105,7 +106,7 @@ class Draw:
         return Server(
             name=f"server-{number:07d}",
             architecture=name,
-            trust=trust,
+            verdict=trust,
             running_vms=self.order.randrange(MOST_VMS),
             withdrawn=less,
         )
@@ -141,8 +142,8 @@ def states(servers: Fleet) -> list[HostState]:
                 architecture=one.architecture,
                 capabilities=rows[one.architecture],
                 withdrawn=frozenset(map(str, one.withdrawn)),
-                tier=one.trust.tier.value,
-                expires_ns=one.trust.expires_ns or 0,
+                tier=one.verdict.tier.value,
+                expires_ns=one.verdict.expires_ns or 0,
                 running_vms=one.running_vms,
             )
         )
@@ -155,13 +156,13 @@ def spec(asked: Request) -> Spec:
     return Spec(columns=columns, accepted=asked.accept_removed, now_ns=NOW_NS, ignored=None)
 
 
-def chosen(asked: Request, servers: Fleet) -> tuple[Verdict, tuple[str, ...]]:
+def chosen(asked: Request, servers: Fleet) -> tuple[Validated, tuple[str, ...]]:
     """What a placement needs: the number and the best ten."""
     verdict = deploy(asked, servers, NOW_NS)
     return verdict, verdict.first(BEST)
 
 
-def answered(asked: Request, servers: Fleet) -> tuple[Verdict, tuple[str, ...]]:
+def answered(asked: Request, servers: Fleet) -> tuple[Validated, tuple[str, ...]]:
     """A whole answer: the number, the best ten, and why the others are refused."""
     verdict, best = chosen(asked, servers)
     verdict.summary()
@@ -227,7 +228,7 @@ def updates(servers: Fleet, count: int, seed: int) -> list[float]:
             [
                 {"running_vms": again.running_vms},
                 {"trust": replace(_GOOD, expires_ns=END_NS + order.randrange(1_000))},
-                {"trust": again.trust},
+                {"verdict": again.verdict},
                 {"withdrawn": again.withdrawn},
             ]
         )

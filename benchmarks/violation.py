@@ -32,11 +32,12 @@ from benchmarks.violation_sites import KEY, LabSite, LocalSite, Site, Violation
 from harness.analysis.stats import median_interval
 from harness.attest.examine.outcome import Round
 from harness.attest.examine.round import Examiner
-from harness.attest.monitor.kinds.contract import Examined, Means
+from harness.attest.monitor.kinds.contract import Means
 from harness.attest.monitor.kinds.tpm import TpmMonitor
 from harness.attest.monitor.monitor import Settings, TrustMonitor
 from harness.attest.monitor.standing import Change
 from harness.attest.monitor.watch import Watch
+from harness.attest.result import AttestationResult
 from harness.clock import NS_PER_S, Clock, MonotonicClock
 
 ANSWER_LIMIT_S = 60.0
@@ -115,10 +116,10 @@ class Bench:
             told_ns, change = self._await("contraindicated")
         return self._measured(interval_s, violation, told_ns, change)
 
-    def _examine(self, name: str) -> Examined:
+    def _examine(self, name: str) -> AttestationResult:
         found = self._examiner.examine(name, self._site.attester, key=KEY)
         self._rounds.append(found)
-        return Examined.of(found.result)
+        return found.result
 
     def _await(self, tier: str) -> tuple[int, Change]:
         while True:

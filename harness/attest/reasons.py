@@ -6,6 +6,7 @@ let a check that never runs hide behind its neighbour.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -17,24 +18,34 @@ class Tier(StrEnum):
     WARNING = "warning"
     CONTRAINDICATED = "contraindicated"
 
+    @property
+    def believed(self) -> bool:
+        """Whether the evidence was accepted, with or without a warning; :meth:`trusted` says what counts."""
+        return self is Tier.AFFIRMING or self is Tier.WARNING
 
-BELIEVED = frozenset({Tier.AFFIRMING, Tier.WARNING})
-"""Tiers of evidence that was accepted, with or without a reservation; :func:`trusted` says what counts."""
+    @property
+    def gravity(self) -> int:
+        """The place in the one order of tiers, from 0 for the most trust to 3 for the least."""
+        return _ORDER.index(self)
 
-GRAVITY = (Tier.AFFIRMING, Tier.WARNING, Tier.NONE, Tier.CONTRAINDICATED)
+    def trusted(self, *, warning_counts: bool) -> bool:
+        """Whether anything may be based on evidence of this tier.
+
+        The one answer for all who choose a server, keep a guest on it, or take an arrival for proved.
+
+        Args:
+            warning_counts: Whether a warning is good enough, as the appraisal policy says.
+        """
+        return self is Tier.AFFIRMING or (self is Tier.WARNING and warning_counts)
+
+
+_ORDER = (Tier.AFFIRMING, Tier.WARNING, Tier.NONE, Tier.CONTRAINDICATED)
 """From the most trust to the least: that nothing was learnt is worse than a warning."""
 
 
-def trusted(tier: Tier, *, warning_counts: bool) -> bool:
-    """Whether anything may be based on evidence of this tier.
-
-    The one answer for all who choose a server, keep a guest on it, or take an arrival for proved.
-
-    Args:
-        tier: Of the evidence.
-        warning_counts: Whether a reservation is good enough, as the appraisal policy says.
-    """
-    return tier is Tier.AFFIRMING or (tier is Tier.WARNING and warning_counts)
+def gravest(tiers: Iterable[Tier]) -> Tier:
+    """The tier with the least trust; ``none`` if there are no tiers."""
+    return max(tiers, key=lambda one: one.gravity, default=Tier.NONE)
 
 
 class Reason(StrEnum):

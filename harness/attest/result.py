@@ -17,7 +17,8 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.attest.evidence import KeyType
-from harness.attest.reasons import SILENT, Reason, Tier
+from harness.attest.reasons import SILENT, Reason, Tier, gravest
+from harness.attest.verdict import Verdict
 from harness.errors import RecordError
 from harness.json_types import Json
 from harness.sentence import sentence
@@ -93,6 +94,17 @@ class AttestationResult:
     policy: str
     generated_ns: int
     expires_ns: int
+
+    @property
+    def verdict(self) -> Verdict:
+        """What it says of the platform as a whole."""
+        return Verdict(
+            tier=self.tier,
+            reason=self.reason,
+            detail=self.detail,
+            generated_ns=self.generated_ns,
+            expires_ns=self.expires_ns,
+        )
 
     def expired(self, now_ns: int) -> bool:
         """Whether nothing may be based on it any more at `now_ns`, on the clock of `generated_ns`."""
@@ -178,13 +190,10 @@ def tier_of_claim(number: int) -> Tier:
     return Tier.WARNING if -96 <= number < 96 else Tier.CONTRAINDICATED
 
 
-_GRAVITY: Final = (Tier.NONE, Tier.AFFIRMING, Tier.WARNING, Tier.CONTRAINDICATED)
-
-
 def worst(vector: Mapping[str, int]) -> Tier:
-    """The tier of the gravest claim; ``none`` where nothing is claimed at all."""
+    """The tier of the gravest claim; ``none`` if nothing is claimed. What makes no claim does not count."""
     tiers = (tier_of_claim(number) for number in vector.values())
-    return max(tiers, key=_GRAVITY.index, default=Tier.NONE)
+    return gravest(tier for tier in tiers if tier is not Tier.NONE)
 
 
 def vector_of(claims: Mapping[str, int]) -> Mapping[str, int]:

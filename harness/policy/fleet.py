@@ -109,7 +109,7 @@ class Fleet:
     def update(self, server: Server) -> None:
         """Take in what is known of `server` now; it may be new."""
         before = self._held.get(server.name)
-        expires_ns = server.trust.expires_ns
+        expires_ns = server.verdict.expires_ns
         ends_ns = expires_ns if expires_ns is not None and expires_ns > self.now_ns else None
         after = _Held(server, self._offer(server), ends_ns)
         if before is None:

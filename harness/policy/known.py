@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.attest.monitor.kinds.contract import ARCHITECTURE_TYPE
 from harness.attest.monitor.watch import TRUST_TIER
-from harness.attest.reasons import BELIEVED, GRAVITY, Reason, Tier
+from harness.attest.reasons import Reason, Tier
+from harness.attest.verdict import NOTHING_KNOWN, Verdict, gravest
 from harness.json_types import Json
-from harness.policy.server import Server, Trust
+from harness.policy.server import Server
 from harness.policy.threats import CELLS, COLUMNS, Cell
 
 if TYPE_CHECKING:
@@ -35,15 +36,6 @@ _OF_ATTESTATION = "tpm"
 """The monitor that says what the attestation's result says, and nothing of its own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Said:
-    """What one source says of a server."""
-
-    tier: Tier
-    reason: Reason
-    detail: str = ""
-
-
 def servers(registry: Registry) -> tuple[Server, ...]:
     """All servers that are enrolled, by name."""
     running = Counter(
@@ -60,21 +52,16 @@ def server(registry: Registry, name: str) -> Server:
     now, stored = registry.now(), registry.properties(name)
     architecture = stored[ARCHITECTURE_TYPE].value if ARCHITECTURE_TYPE in stored else None
     latest = registry.latest(name)
-    attested = _attested(registry.attester(name), latest, now)
-    said = [attested, *_monitored(stored, latest, now)]
-    worst = max(said, key=lambda one: GRAVITY.index(one.tier))
-    good = worst.tier in BELIEVED
+    by_evidence = attested(registry.attester(name), latest, now)
+    worst = gravest([by_evidence, *_monitored(stored, latest, now)])
+    # Only an accepted result has an end: a monitor that says nothing worse adds none of its own.
+    ends_ns = by_evidence.expires_ns if worst.tier.believed else None
     return Server(
         name=name,
         architecture=architecture if isinstance(architecture, str) else None,
-        trust=Trust(
-            tier=worst.tier,
-            reason=worst.reason,
-            detail=worst.detail,
-            expires_ns=_ends_ns(latest, now) if good and latest is not None else None,
-            simulated=any(one.simulated for one in stored.values()),
-        ),
+        verdict=replace(worst, expires_ns=ends_ns),
         withdrawn=withdrawn_cells(stored),
+        simulated=any(one.simulated for one in stored.values()),
     )
 
 
@@ -102,30 +89,35 @@ def withdrawal(value: Json) -> frozenset[Cell] | None:
     return frozenset(COLUMNS[str(one)] for one in listed)
 
 
-def _attested(who: Attester | None, latest: StoredResult | None, now: Instant) -> _Said:
-    """What attestation says: the newest result while it holds, and what is known of the identity."""
+def attested(who: Attester | None, latest: StoredResult | None, now: Instant) -> Verdict:
+    """What attestation says now: the newest result while it holds, and what is known of the identity.
+
+    Args:
+        who: The identity; None if nobody is enrolled under its name.
+        latest: The newest result of the identity; None if it was never attested.
+        now: The current time.
+    """
     if who is None:
-        return _Said(tier=Tier.NONE, reason=Reason.NOT_ENROLLED)
+        return Verdict(tier=Tier.NONE, reason=Reason.NOT_ENROLLED)
     if who.revoked:
-        return _Said(tier=Tier.CONTRAINDICATED, reason=Reason.REVOKED)
+        return Verdict(tier=Tier.CONTRAINDICATED, reason=Reason.REVOKED)
+    if who.held and (latest is None or latest.tier is not Tier.CONTRAINDICATED):
+        return Verdict(tier=Tier.CONTRAINDICATED, reason=Reason.HELD_CONTRAINDICATED)
     if latest is None:
-        tier = Tier.CONTRAINDICATED if who.held else Tier.NONE
-        reason = Reason.HELD_CONTRAINDICATED if who.held else Reason.NOTHING_APPRAISED
-        return _Said(tier=tier, reason=reason)
+        return NOTHING_KNOWN
     detail = latest.body.get("detail")
-    said = _Said(
+    found = Verdict(
         tier=latest.tier,
         reason=_reason(latest.reason),
         detail=detail if isinstance(detail, str) else "",
+        expires_ns=_ends_ns(latest, now) if latest.fresh(now) else None,
     )
-    if who.held and latest.tier is not Tier.CONTRAINDICATED:
-        return _Said(tier=Tier.CONTRAINDICATED, reason=Reason.HELD_CONTRAINDICATED)
-    if latest.tier in BELIEVED and not latest.fresh(now):
-        return _Said(tier=Tier.NONE, reason=Reason.RESULT_EXPIRED)
-    return said
+    return found.at(now.monotonic_ns)
 
 
-def _monitored(stored: Mapping[str, Property], latest: StoredResult | None, now: Instant) -> Iterator[_Said]:
+def _monitored(
+    stored: Mapping[str, Property], latest: StoredResult | None, now: Instant
+) -> Iterator[Verdict]:
     """What each monitor said last of the server."""
     for name, one in stored.items():
         if _plain(name) != TRUST_TIER or _overtaken(one, latest, now):
@@ -133,7 +125,7 @@ def _monitored(stored: Mapping[str, Property], latest: StoredResult | None, now:
         value = one.value if isinstance(one.value, Mapping) else {}
         tier, reason = value.get("tier"), value.get("reason")
         known = isinstance(tier, str) and tier in set(Tier)
-        yield _Said(
+        yield Verdict(
             tier=Tier(str(tier)) if known else Tier.NONE,
             reason=_reason(reason),
             detail=f"by the monitor {one.source}{' (simulated)' if one.simulated else ''}",

@@ -11,34 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from harness.attest.reasons import BELIEVED, Reason, Tier, trusted
+from harness.attest.reasons import Tier
+from harness.attest.verdict import NOTHING_KNOWN, Verdict
 from harness.clock import NS_PER_S
 from harness.policy.capability import Capability, Table
 from harness.policy.threats import CELLS, Cell
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trust:
-    """What attestation and monitors say of a server.
-
-    Attributes:
-        tier: How far it may be trusted.
-        reason: Why.
-        detail: The same in words; may be empty.
-        expires_ns: When it ends, controller's CLOCK_MONOTONIC; a tier that anything may be based on has an
-            end. None where nothing may.
-        simulated: Whether some of it was said by a monitor that only plays its hardware.
-    """
-
-    tier: Tier
-    reason: Reason
-    detail: str = ""
-    expires_ns: int | None = None
-    simulated: bool = False
-
-    def __post_init__(self) -> None:
-        if self.tier in BELIEVED and self.expires_ns is None:
-            raise ValueError(f"the tier {self.tier} without an end")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,16 +25,22 @@ class Server:
     Attributes:
         name: Its id.
         architecture: As it states it; None where it does not.
-        trust: See :class:`Trust`.
+        verdict: What attestation and monitors say of it. A tier that anything may be based on has an end.
         running_vms: How many VMs are known to be on it.
         withdrawn: Cells in which the provider, or a monitor, no longer vouches for it.
+        simulated: Whether some of the verdict was said by a monitor that only plays its hardware.
     """
 
     name: str
     architecture: str | None
-    trust: Trust
+    verdict: Verdict
     running_vms: int = 0
     withdrawn: frozenset[Cell] = frozenset()
+    simulated: bool = False
+
+    def __post_init__(self) -> None:
+        if self.verdict.tier.believed and self.verdict.expires_ns is None:
+            raise ValueError(f"the tier {self.verdict.tier} without an end")
 
 
 class Lost(StrEnum):
@@ -98,6 +81,11 @@ class Effective:
     why: str = ""
 
 
+def believed(server: Server | None, now_ns: int) -> Verdict:
+    """What is believed of `server` at `now_ns`, controller's CLOCK_MONOTONIC; nothing of one that is gone."""
+    return NOTHING_KNOWN if server is None else server.verdict.at(now_ns)
+
+
 def doubt(server: Server, table: Table, now_ns: int, *, warning_counts: bool = False) -> Doubt | None:
     """Why nothing of `server` counts at `now_ns`; None where what it has counts.
 
@@ -107,25 +95,30 @@ def doubt(server: Server, table: Table, now_ns: int, *, warning_counts: bool = F
         now_ns: The moment, controller's CLOCK_MONOTONIC.
         warning_counts: Whether a server with a reservation is good enough.
     """
-    trust = server.trust
-    said = f"{trust.tier}: {trust.reason}"
-    why = f"{trust.reason}, {trust.detail}" if trust.detail else trust.reason.value
-    if trust.tier not in BELIEVED or trust.expires_ns is None:
-        known = "is contraindicated" if trust.tier is Tier.CONTRAINDICATED else "cannot be believed"
-        return Doubt(lost=Lost.UNTRUSTED, kind=said, why=f"{server.name} {known}: {why}")
-    if now_ns >= trust.expires_ns:
-        late_s = (now_ns - trust.expires_ns) / NS_PER_S
-        why = f"what was known of {server.name} expired {late_s:.3f} s ago"
-        return Doubt(lost=Lost.UNTRUSTED, kind=f"{Tier.NONE}: {Reason.RESULT_EXPIRED}", why=why)
-    if not trusted(trust.tier, warning_counts=warning_counts):
-        why = f"{server.name} has a warning, and that does not count: {why}"
-        return Doubt(lost=Lost.UNTRUSTED, kind=said, why=why)
+    found = believed(server, now_ns)
+    if not found.tier.trusted(warning_counts=warning_counts):
+        return Doubt(
+            lost=Lost.UNTRUSTED, kind=f"{found.tier}: {found.reason}", why=_untrusted(server, found, now_ns)
+        )
     if server.architecture not in table:
         why = f"{server.name} states no architecture"
         if server.architecture is not None:
             why = f"{server.name} states the architecture {server.architecture!r}, which is not in the table"
         return Doubt(lost=Lost.UNKNOWN, kind=Lost.UNKNOWN.value, why=why)
     return None
+
+
+def _untrusted(server: Server, found: Verdict, now_ns: int) -> str:
+    """Why a server of which that is believed is not trusted, in one sentence."""
+    ended_ns = server.verdict.expires_ns
+    if found is not server.verdict and ended_ns is not None:
+        late_s = (now_ns - ended_ns) / NS_PER_S
+        return f"what was known of {server.name} expired {late_s:.3f} s ago"
+    why = f"{found.reason}, {found.detail}" if found.detail else found.reason.value
+    if found.tier is Tier.WARNING:
+        return f"{server.name} has a warning, and that does not count: {why}"
+    known = "is contraindicated" if found.tier is Tier.CONTRAINDICATED else "cannot be believed"
+    return f"{server.name} {known}: {why}"
 
 
 def effective(server: Server, table: Table, now_ns: int, *, warning_counts: bool = False) -> Effective:

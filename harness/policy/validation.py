@@ -11,17 +11,17 @@ from harness.policy.fleet import Fleet, Offer
 from harness.policy.refusal import Refusal, refusal
 from harness.policy.request import Request
 from harness.policy.threats import mask
-from harness.policy.verdict import NoServerError, RefusedShelf, Verdict
+from harness.policy.validated import NoServerError, RefusedShelf, Validated
 
-__all__ = ["NoServerError", "Refusal", "RefusedShelf", "Verdict", "deploy", "relocate", "satisfied"]
+__all__ = ["NoServerError", "Refusal", "RefusedShelf", "Validated", "deploy", "relocate", "satisfied"]
 
 
-def deploy(request: Request, fleet: Fleet, now_ns: int) -> Verdict:
+def deploy(request: Request, fleet: Fleet, now_ns: int) -> Validated:
     """Where a new VM may start. Takes the fleet on to `now_ns`, controller's CLOCK_MONOTONIC."""
     return _validated(request, fleet, None, now_ns)
 
 
-def relocate(request: Request, fleet: Fleet, here: str, now_ns: int) -> Verdict:
+def relocate(request: Request, fleet: Fleet, here: str, now_ns: int) -> Validated:
     """Where a VM that is on `here` may go, which need not be a server that is known. As :func:`deploy`."""
     return _validated(request, fleet, here, now_ns)
 
@@ -32,7 +32,7 @@ def satisfied(request: Request, fleet: Fleet, here: str, now_ns: int) -> Refusal
     return refusal(request, fleet, here)
 
 
-def _validated(request: Request, fleet: Fleet, here: str | None, now_ns: int) -> Verdict:
+def _validated(request: Request, fleet: Fleet, here: str | None, now_ns: int) -> Validated:
     fleet.advance(now_ns)
     asked, accepted = mask(request.cells), request.accept_removed
     fitting: dict[int, list[Offer]] = {}
@@ -42,7 +42,7 @@ def _validated(request: Request, fleet: Fleet, here: str | None, now_ns: int) ->
             continue
         fitting.setdefault((offer.yes & ~asked).bit_count(), []).append(offer)
         count += size - (here is not None and fleet.offer(here) == offer)
-    return Verdict(
+    return Validated(
         request=request,
         here=here,
         fleet=fleet,

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from harness.attest.evidence import RefusedError
 from harness.attest.identity.enrolled import Issued
-from harness.attest.reasons import BELIEVED, Reason, Tier
+from harness.attest.reasons import Reason, Tier
 from harness.clock import NS_PER_S
 from harness.instant import Instant
 from harness.json_types import Json
@@ -130,7 +130,7 @@ def accept(
     """Store a result and the memory it leaves, if nothing that it was judged with has changed meanwhile."""
     checked_json(state, "a verifier's memory")
     row = identities.live(session, found.attester)
-    if row is None or row.revoked or (row.held and found.tier in BELIEVED):
+    if row is None or row.revoked or (row.held and found.tier.believed):
         return False
     current = _current(session, row, key_name)
     if current is None or not _changed_one(

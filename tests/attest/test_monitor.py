@@ -126,7 +126,7 @@ def test_a_result_that_is_not_renewed_expires_at_its_instant(clock: SteppedClock
     bench.round(10)
 
     assert bench.at(35 - 1e-9) == []
-    assert bench.standing.tier is Tier.AFFIRMING
+    assert bench.standing.verdict.tier is Tier.AFFIRMING
     (change,) = bench.at(35)
     assert (change.kind, change.reason, change.after) == ("silent", Reason.RESULT_EXPIRED, "none")
     assert store.rows["a", "trust_tier"][0] == {"tier": "none", "reason": "result-expired"}
@@ -139,7 +139,7 @@ def test_whoever_reads_sees_the_expiry_though_every_thread_is_dead(clock: Steppe
     bench.round(10)
     clock.now = 35 * S
 
-    assert (bench.standing.tier, bench.standing.reason) == (Tier.NONE, Reason.RESULT_EXPIRED)
+    assert (bench.standing.verdict.tier, bench.standing.verdict.reason) == (Tier.NONE, Reason.RESULT_EXPIRED)
 
 
 def test_who_was_never_heard_of_is_silent_too(clock: SteppedClock) -> None:
@@ -175,7 +175,7 @@ def test_a_look_that_hangs_is_told_and_its_result_never_counts(clock: SteppedClo
     clock.now = 41 * S
     bench.end()
     assert bench.new() == []
-    assert bench.standing.tier is Tier.NONE
+    assert bench.standing.verdict.tier is Tier.NONE
     assert kinds(bench.round(42)) == [("missed", "moments"), ("recovered", "tier")]
     assert bench.standing.missed == 1
 
@@ -240,7 +240,7 @@ def test_a_verifier_that_is_down_leaves_nobody_trusted(
     down = True
     (change,) = bench.round(20)
     assert (change.kind, change.before, change.after) == ("failed", "affirming", tier.value)
-    assert (bench.standing.tier, bench.standing.reason) == (tier, reason)
+    assert (bench.standing.verdict.tier, bench.standing.verdict.reason) == (tier, reason)
 
 
 def test_what_cannot_be_stored_was_not_seen(clock: SteppedClock) -> None:
@@ -249,7 +249,7 @@ def test_what_cannot_be_stored_was_not_seen(clock: SteppedClock) -> None:
 
     changes = bench.round(10)
     assert (changes[0].kind, changes[0].reason, changes[0].after) == ("failed", Reason.MONITOR_FAILED, "none")
-    assert bench.standing.tier is Tier.NONE
+    assert bench.standing.verdict.tier is Tier.NONE
     bench.new()  # the verdict itself could not be kept either, which the other listener hears of
     assert ("listener 1", "failed") in bench.of_itself
 
@@ -322,7 +322,7 @@ def test_all_results_that_expire_together_are_all_told(clock: SteppedClock) -> N
     changes = bench.at(35)
 
     assert [change.kind for change in changes] == ["silent"] * 300
-    assert {standing.tier for standing in bench.monitor.standings()} == {Tier.NONE}
+    assert {standing.verdict.tier for standing in bench.monitor.standings()} == {Tier.NONE}
 
 
 def test_a_storm_of_a_thousand_is_bounded_and_ordered_by_what_was_due(clock: SteppedClock) -> None:

@@ -83,7 +83,7 @@ def test_looks_that_hang_are_reported_and_the_others_go_on() -> None:
             deadline_ns = CLOCK.now_ns() + round(LONG_S * 1e9)
             while looks <= before + 3 and CLOCK.now_ns() < deadline_ns:
                 never.wait(0.01)
-            tiers = {one.subject: one.tier for one in monitor.standings()}
+            tiers = {one.subject: one.verdict.tier for one in monitor.standings()}
     finally:
         never.set()
 
@@ -106,7 +106,7 @@ def test_an_attester_that_falls_silent_is_reported_within_its_lifetime() -> None
         with running(watch(look, lifetime_s=0.2), hang_s=60.0) as (monitor, told):
             until(told, lambda change: change.after == "affirming")
             quiet = until(told, lambda change: change.kind == "silent")
-            tier = monitor.standings()[0].tier
+            tier = monitor.standings()[0].verdict.tier
     finally:
         never.set()
 

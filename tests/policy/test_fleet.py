@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from harness.attest.reasons import Reason, Tier
+from harness.attest.verdict import Verdict
 from harness.policy.capability import Capability
 from harness.policy.fleet import MOST_ENDS, Fleet
 from harness.policy.request import Request, RequestRefusedError, request
-from harness.policy.server import Server, Trust
+from harness.policy.server import Server
 from harness.policy.threats import COLUMNS
 from harness.policy.validation import NoServerError, deploy, relocate, satisfied
 from tests.policy.servers import BAD, END_NS, EXPIRED, GOOD, NOW_NS, SILENT, TABLE, WARNED, server
@@ -21,8 +22,8 @@ from tests.policy.servers import BAD, END_NS, EXPIRED, GOOD, NOW_NS, SILENT, TAB
 NAMES = st.sampled_from([f"s{number}" for number in range(8)])
 ENDS = st.integers(0, 40)
 TRUSTS = st.one_of(
-    st.builds(Trust, tier=st.just(Tier.AFFIRMING), reason=st.just(Reason.ACCEPTED), expires_ns=ENDS),
-    st.builds(Trust, tier=st.sampled_from(Tier), reason=st.sampled_from(Reason), expires_ns=ENDS),
+    st.builds(Verdict, tier=st.just(Tier.AFFIRMING), reason=st.just(Reason.ACCEPTED), expires_ns=ENDS),
+    st.builds(Verdict, tier=st.sampled_from(Tier), reason=st.sampled_from(Reason), expires_ns=ENDS),
     st.just(SILENT),
     st.just(BAD),
 )
@@ -30,7 +31,7 @@ SERVERS = st.builds(
     Server,
     name=NAMES,
     architecture=st.sampled_from(["HyperWall", "NoHype", "DataSafe", "TPM", "HyperSafe", "unknown", None]),
-    trust=TRUSTS,
+    verdict=TRUSTS,
     running_vms=st.integers(0, 3),
     withdrawn=st.frozensets(st.sampled_from(list(COLUMNS.values())), max_size=2),
 )
@@ -133,7 +134,7 @@ class AFleet(RuleBasedStateMachine):
         assert here not in eligible
         good = {Tier.AFFIRMING, Tier.WARNING} if self.warning_counts else {Tier.AFFIRMING}
         for name in eligible:
-            trust = self.servers[name].trust
+            trust = self.servers[name].verdict
             assert trust.tier in good
             assert trust.expires_ns is not None
             assert self.now_ns < trust.expires_ns

@@ -38,7 +38,7 @@ def eligible(registry: Registry, *options: str) -> list[str]:
 
 
 def standing(registry: Registry) -> tuple[str, str]:
-    trust = known.server(registry, "a").trust
+    trust = known.server(registry, "a").verdict
     return trust.tier.value, trust.reason.value
 
 
@@ -49,8 +49,8 @@ def test_an_accepted_result_and_a_stated_architecture_make_a_server(registry: Re
     attested(registry, "a")
     stated(registry, "a", "HyperWall", "hyperwall", simulated=True)
     one = known.server(registry, "a")
-    assert (one.architecture, one.trust.tier, one.trust.simulated) == ("HyperWall", Tier.AFFIRMING, True)
-    assert one.trust.expires_ns == 60 * NS_PER_S
+    assert (one.architecture, one.verdict.tier, one.simulated) == ("HyperWall", Tier.AFFIRMING, True)
+    assert one.verdict.expires_ns == 60 * NS_PER_S
     assert eligible(registry, "1", "2") == ["a"]
 
 
@@ -96,7 +96,7 @@ def test_a_result_of_before_a_reboot_ends_by_the_wall_clock(
 ) -> None:
     attested(registry, "a")
     present.at = moment(5, wall_s=20, boot="boot-2")
-    trust = known.server(registry, "a").trust
+    trust = known.server(registry, "a").verdict
     assert (trust.tier, trust.expires_ns) == (Tier.AFFIRMING, 45 * NS_PER_S)
     present.at = moment(5, wall_s=60, boot="boot-2")
     assert standing(registry) == ("none", "result-expired")
@@ -111,7 +111,7 @@ def test_the_newest_result_counts(registry: Registry, tier: Tier, reason: Reason
     attested(registry, "a")
     attested(registry, "a", tier, reason)
     assert standing(registry) == (tier.value, reason.value)
-    assert known.server(registry, "a").trust.expires_ns is None
+    assert known.server(registry, "a").verdict.expires_ns is None
 
 
 def test_who_was_condemned_stays_so_when_it_falls_silent(registry: Registry) -> None:
@@ -150,7 +150,7 @@ def test_the_worst_counts(registry: Registry, tier: Tier, reason: Reason, first:
     said(registry, "a", Tier.AFFIRMING, Reason.ACCEPTED, "tpm", first=not first)
     said(registry, "a", tier, reason, first=first)
     assert standing(registry) == (tier.value, reason.value)
-    assert "by the monitor hyperwall (simulated)" in known.server(registry, "a").trust.detail
+    assert "by the monitor hyperwall (simulated)" in known.server(registry, "a").verdict.detail
 
 
 def test_a_condemned_server_is_worse_than_a_silent_one(registry: Registry) -> None:

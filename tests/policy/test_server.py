@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.attest.reasons import Reason, Tier
+from harness.attest.verdict import Verdict
 from harness.policy.capability import Architecture, Capability
-from harness.policy.server import Lost, Trust, doubt, effective
+from harness.policy.server import Lost, doubt, effective
 from harness.policy.threats import CELLS, COLUMNS
 from tests.policy.servers import BAD, END_NS, EXPIRED, GOOD, NOW_NS, SILENT, TABLE, WARNED, server
 
@@ -33,7 +34,7 @@ def test_a_trusted_server_has_its_row(name: str) -> None:
         (replace(BAD, expires_ns=END_NS), "s is contraindicated: memory-violation, 3 of them"),
     ],
 )
-def test_who_is_not_trusted_has_nothing(trust: Trust, why: str) -> None:
+def test_who_is_not_trusted_has_nothing(trust: Verdict, why: str) -> None:
     found = effective(server("s", "DataSafe", trust), TABLE, NOW_NS)
     assert Capability.YES not in found.cells.values()
     assert set(found.lost) == set(TABLE["DataSafe"].having(Capability.YES))
@@ -86,11 +87,10 @@ def test_what_is_withdrawn_is_gone_and_nothing_else() -> None:
 
 
 TRUSTS = st.builds(
-    Trust,
+    Verdict,
     tier=st.sampled_from(Tier),
     reason=st.sampled_from(Reason),
     expires_ns=st.integers(0, 10),
-    simulated=st.booleans(),
 )
 
 
@@ -102,7 +102,7 @@ TRUSTS = st.builds(
     warning_counts=st.booleans(),
 )
 def test_nothing_is_ever_added_to_a_row(
-    trust: Trust, name: str | None, withdrawn: set[str], now_ns: int, warning_counts: bool
+    trust: Verdict, name: str | None, withdrawn: set[str], now_ns: int, warning_counts: bool
 ) -> None:
     one = server("s", name, trust, 0, *withdrawn)
     found = effective(one, TABLE, now_ns, warning_counts=warning_counts)
@@ -122,7 +122,7 @@ def test_nothing_is_ever_added_to_a_row(
 @pytest.mark.parametrize("tier", [Tier.AFFIRMING, Tier.WARNING])
 def test_trust_without_an_end_is_no_trust(tier: Tier) -> None:
     with pytest.raises(ValueError, match="without an end"):
-        Trust(tier=tier, reason=Reason.ACCEPTED)
+        server("s", "HyperWall", Verdict(tier=tier, reason=Reason.ACCEPTED))
 
 
 def test_an_architecture_says_something_of_every_cell() -> None:

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from harness.attest.reasons import Reason, Tier
+from harness.attest.verdict import Verdict
 from harness.clock import NS_PER_S
 from harness.policy.capability_file import load_table
 from harness.policy.fleet import Fleet
 from harness.policy.request import request
-from harness.policy.server import Server, Trust
+from harness.policy.server import Server
 from harness.policy.threats import COLUMNS, Cell
 from harness.response.decide.assessment import Vm
 from harness.response.decide.hysteresis import ServerHistory, VmHistory
@@ -30,26 +31,26 @@ def s(seconds: float) -> int:
     return round(seconds * NS_PER_S)
 
 
-def good(expires_ns: int = LATER_NS) -> Trust:
-    return Trust(tier=Tier.AFFIRMING, reason=Reason.ACCEPTED, expires_ns=expires_ns)
+def good(expires_ns: int = LATER_NS) -> Verdict:
+    return Verdict(tier=Tier.AFFIRMING, reason=Reason.ACCEPTED, expires_ns=expires_ns)
 
 
-def accused(reason: Reason = Reason.PCR_VALUE) -> Trust:
-    return Trust(tier=Tier.CONTRAINDICATED, reason=reason, detail="not what it was")
+def accused(reason: Reason = Reason.PCR_VALUE) -> Verdict:
+    return Verdict(tier=Tier.CONTRAINDICATED, reason=reason, detail="not what it was")
 
 
-def silent() -> Trust:
-    return Trust(tier=Tier.NONE, reason=Reason.ATTESTER_UNREACHABLE, detail="no answer")
+def silent() -> Verdict:
+    return Verdict(tier=Tier.NONE, reason=Reason.ATTESTER_UNREACHABLE, detail="no answer")
 
 
-def warned(expires_ns: int = LATER_NS) -> Trust:
-    return Trust(tier=Tier.WARNING, reason=Reason.CLOCK_NOT_SAFE, expires_ns=expires_ns)
+def warned(expires_ns: int = LATER_NS) -> Verdict:
+    return Verdict(tier=Tier.WARNING, reason=Reason.CLOCK_NOT_SAFE, expires_ns=expires_ns)
 
 
 def server(
     name: str,
     architecture: str | None = "HyperWall",
-    trust: Trust | None = None,
+    trust: Verdict | None = None,
     *,
     running_vms: int = 0,
     withdrawn: Iterable[Cell] = (),
@@ -57,7 +58,7 @@ def server(
     return Server(
         name=name,
         architecture=architecture,
-        trust=good() if trust is None else trust,
+        verdict=good() if trust is None else trust,
         running_vms=running_vms,
         withdrawn=frozenset(withdrawn),
     )

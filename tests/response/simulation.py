@@ -24,9 +24,9 @@ from tests.response.fleets import TABLE
 
 def satisfies(server: Server | None, vm: Vm, now_ns: int) -> bool:
     """Whether the server gives what the VM asks for: every cell of it, on evidence that counts."""
-    if server is None or server.trust.tier is not Tier.AFFIRMING or server.architecture is None:
+    if server is None or server.verdict.tier is not Tier.AFFIRMING or server.architecture is None:
         return False
-    if server.trust.expires_ns is None or server.trust.expires_ns <= now_ns:
+    if server.verdict.expires_ns is None or server.verdict.expires_ns <= now_ns:
         return False
     cells = TABLE[server.architecture].cells
     return all(cells[cell] is Capability.YES and cell not in server.withdrawn for cell in vm.request.cells)
@@ -84,7 +84,7 @@ class World:
             look_ns = self._turn(luck)
             ends = [one.ends_ns for one in self.moving]
             ends += [look_ns] if look_ns is not None else []
-            ends += [e for one in self.servers.values() if (e := one.trust.expires_ns) and e > self.now_ns]
+            ends += [e for one in self.servers.values() if (e := one.verdict.expires_ns) and e > self.now_ns]
             next_ns = min((*ends, until_ns))
             if next_ns >= until_ns:
                 self.now_ns = until_ns

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from harness.attest.reasons import Reason, Tier, tier_of, trusted
-from harness.policy.server import Trust
-from harness.response.decide.cause import FLED, Cause, tier_at, why_of
+from harness.attest.reasons import Reason, Tier, tier_of
+from harness.attest.verdict import Verdict
+from harness.policy.server import believed
+from harness.response.decide.cause import FLED, Cause, why_of
 from tests.response.fleets import accused, good, server, silent, warned
 
 CONTRAINDICATING = [reason for reason in Reason if tier_of(reason) is Tier.CONTRAINDICATED]
@@ -34,9 +35,9 @@ def test_evidence_counts_until_it_expires_and_not_at_that_moment() -> None:
 
 
 def test_an_accusation_does_not_expire() -> None:
-    old = Trust(tier=Tier.CONTRAINDICATED, reason=Reason.PCR_VALUE, expires_ns=10)
+    old = Verdict(tier=Tier.CONTRAINDICATED, reason=Reason.PCR_VALUE, expires_ns=10)
     assert why_of(server("a", trust=old), new_request=False, now_ns=11) is Cause.ATTESTATION
-    assert tier_at(old, 11) is Tier.CONTRAINDICATED
+    assert believed(server("a", trust=old), 11) == old
 
 
 def test_a_trusted_server_is_told_apart_by_the_request() -> None:
@@ -62,7 +63,7 @@ def test_a_warning_that_does_not_count_is_a_failed_attestation() -> None:
     ],
 )
 def test_what_anything_may_be_based_on(tier: Tier, counts: bool, expected: bool) -> None:
-    assert trusted(tier, warning_counts=counts) is expected
+    assert tier.trusted(warning_counts=counts) is expected
 
 
 def test_a_vm_flees_a_server_and_neither_a_request_nor_a_draw() -> None:

@@ -48,12 +48,12 @@ def changed(data: st.DataObject, one: Server, now_ns: int) -> Server:
                 accused(),
                 accused(Reason.MEMORY_VIOLATION),
                 silent(),
-                one.trust,
+                one.verdict,
             ]
         )
     )
     withdrawn = data.draw(st.sampled_from([(), (), (HYPERVISOR_C,), (OTHER_VMS_C,)]))
-    return replace(one, trust=trust, withdrawn=frozenset(withdrawn))
+    return replace(one, verdict=trust, withdrawn=frozenset(withdrawn))
 
 
 def luck(data: st.DataObject, *, fails: bool) -> Luck:

@@ -17,12 +17,13 @@ from harness.attest.examine.outcome import LinkedRound
 from harness.attest.guest.continuity import Quoted
 from harness.attest.measures.timings import Span
 from harness.attest.reasons import Reason, Tier
+from harness.attest.verdict import Verdict
 from harness.clock import MonotonicClock, sleep
 from harness.json_types import Json
 from harness.migration.driver import Outcome
 from harness.policy.fleet import Fleet
 from harness.policy.request import Request, request
-from harness.policy.server import Server, Trust
+from harness.policy.server import Server
 from harness.registry.errors import RegistryError, ResponseOpenError
 from harness.registry.registry import Registry, open_registry, sqlite_url
 from harness.registry.values import Placement
@@ -45,7 +46,7 @@ NOTHING = LinkedRound(guest=cast(Any, None), host=None, linked=None, checked_ns=
 class Outlook:
     """Servers that are what the test says."""
 
-    trusts: dict[str, Trust] = field(default_factory=lambda: {"a": good(10**19), "b": good(10**19)})
+    trusts: dict[str, Verdict] = field(default_factory=lambda: {"a": good(10**19), "b": good(10**19)})
 
     def fleet(self, running: Mapping[str, int]) -> Fleet:
         fleet = Fleet(TABLE)
@@ -275,7 +276,7 @@ def test_the_call_to_migrate_comes_after_the_decision_is_on_the_disk(stage: Stag
 def test_a_new_request_that_the_server_does_not_satisfy_moves_it(stage: Stage) -> None:
     stage.guard()
     sleep(0.1)
-    other = Server(name="b", architecture="DataSafe", trust=good(10**19))
+    other = Server(name="b", architecture="DataSafe", verdict=good(10**19))
     stage.outlook.fleet = lambda running: _fleet([server("a"), other])  # type: ignore[method-assign]
     stage.registry.protection.set(VM, request(["1", "5", "6", "7"]).to_json(), by="customer", why="more")
     (end,) = stage.await_ends(1)

@@ -9,11 +9,12 @@ import pytest
 
 from harness.attest.monitor.standing import Standing
 from harness.attest.reasons import Reason, Tier
+from harness.attest.verdict import Verdict
 from harness.campaign.scenarios.injector import Moment, bounded
 from harness.cli.attest import monitor
 from harness.response import service
 from harness.response.act import servers
-from harness.response.act.servers import Looks, Watched, trust
+from harness.response.act.servers import Looks, Watched, as_server, together
 from tests.synthetic.clocks import SteppedClock
 
 GOOD = Standing(
@@ -21,15 +22,18 @@ GOOD = Standing(
     monitor="tpm",
     simulated=False,
     lifetime_ns=10,
-    tier=Tier.AFFIRMING,
-    reason=Reason.ACCEPTED,
+    verdict=Verdict(tier=Tier.AFFIRMING, reason=Reason.ACCEPTED),
     deadline_ns=100,
     heard=True,
 )
-ACCUSED = replace(GOOD, tier=Tier.CONTRAINDICATED, reason=Reason.MEMORY_VIOLATION, simulated=True)
-SILENT = replace(GOOD, tier=Tier.NONE, reason=Reason.RESULT_EXPIRED)
-WARNED = replace(GOOD, tier=Tier.WARNING, reason=Reason.CLOCK_NOT_SAFE)
-WITHOUT = replace(GOOD, monitor="datasafe", tier=Tier.NONE, reason=Reason.NOTHING_APPRAISED, evident=False)
+ACCUSED = replace(
+    GOOD, verdict=Verdict(tier=Tier.CONTRAINDICATED, reason=Reason.MEMORY_VIOLATION), simulated=True
+)
+SILENT = replace(GOOD, verdict=Verdict(tier=Tier.NONE, reason=Reason.RESULT_EXPIRED))
+WARNED = replace(GOOD, verdict=Verdict(tier=Tier.WARNING, reason=Reason.CLOCK_NOT_SAFE))
+WITHOUT = replace(
+    GOOD, monitor="datasafe", verdict=Verdict(tier=Tier.NONE, reason=Reason.NOTHING_APPRAISED), evident=False
+)
 
 
 @pytest.mark.parametrize(
@@ -46,17 +50,17 @@ WITHOUT = replace(GOOD, monitor="datasafe", tier=Tier.NONE, reason=Reason.NOTHIN
     ],
 )
 def test_the_worst_of_them_counts(standings: list[Standing], tier: Tier, reason: Reason) -> None:
-    found = trust(standings)
+    found = together(standings)
     assert (found.tier, found.reason) == (tier, reason)
 
 
 def test_it_holds_as_long_as_the_first_of_them() -> None:
-    assert trust([GOOD, replace(GOOD, deadline_ns=40)]).expires_ns == 40
+    assert together([GOOD, replace(GOOD, deadline_ns=40)]).expires_ns == 40
 
 
 def test_one_simulated_monitor_marks_the_whole() -> None:
-    assert trust([replace(GOOD, simulated=True), GOOD]).simulated
-    assert not trust([GOOD]).simulated
+    assert as_server("a", [replace(GOOD, simulated=True), GOOD], {}, 0).simulated
+    assert not as_server("a", [GOOD], {}, 0).simulated
 
 
 @dataclass

@@ -15,16 +15,13 @@ import hashlib
 import hmac
 import uuid
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from harness.attest.evidence import Evidence, RefusedError
-from harness.attest.reasons import Reason, Tier, tier_of
+from harness.attest.reasons import Reason, Tier, gravest, tier_of
 from harness.attest.tpm.structures import Attest, parse_attest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from harness.attest.result import AttestationResult
     from harness.attest.verify.question import EnrolledKey
     from harness.attest.verify.verifier import Verification
@@ -35,10 +32,6 @@ LABEL = b"bind-v1"
 MIN_NONCE_BYTES = 16
 MAX_FIELD_BYTES = 0xFFFF
 EPOCH_BYTES = 8
-
-_WORST: Mapping[Tier, int] = MappingProxyType(
-    {Tier.AFFIRMING: 0, Tier.WARNING: 1, Tier.NONE: 2, Tier.CONTRAINDICATED: 3}
-)
 
 
 def host_nonce(
@@ -229,10 +222,9 @@ def _belong_together(guest: Proved, host: Proved, linkage: Linkage) -> None:
 
 def _linked(guest: Proved, host: Proved, linkage: Linkage, reason: Reason, why: str) -> Linked:
     results = guest.verification.result, host.verification.result
-    worst = max((tier_of(reason), *(one.tier for one in results)), key=_WORST.__getitem__)
     return Linked(
         linkage=linkage,
-        tier=worst,
+        tier=gravest((tier_of(reason), *(one.tier for one in results))),
         reason=reason,
         why=why,
         guest=results[0],

@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass, field
 
 from harness.attest.evidence import RefusedError
-from harness.attest.reasons import Reason, Tier, tier_of, trusted
+from harness.attest.reasons import Reason, Tier, tier_of
 from harness.attest.reference.policy import AppraisalPolicy
 from harness.attest.tpm.structures import ClockInfo
 from harness.clock import NS_PER_S
@@ -316,5 +316,5 @@ def bounds(policy: AppraisalPolicy, max_window_s: float = math.inf) -> Continuit
         policy: The appraisal policy of hosts.
         max_window_s: What a response policy allows at most; the shorter of the two windows holds.
     """
-    tiers = frozenset(tier for tier in Tier if trusted(tier, warning_counts=policy.warning_counts))
+    tiers = frozenset(tier for tier in Tier if tier.trusted(warning_counts=policy.warning_counts))
     return ContinuityPolicy(max_window_s=min(policy.max_window_s, max_window_s), tiers=tiers)

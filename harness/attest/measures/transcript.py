@@ -6,7 +6,7 @@ from harness.attest.evidence import Moments
 from harness.attest.examine.outcome import LinkedRound, Round
 from harness.attest.guest.continuity import Quoted, Sighting
 from harness.attest.measures import line as record
-from harness.attest.reasons import BELIEVED, Reason, Tier
+from harness.attest.reasons import Reason, Tier
 
 
 def host_line(
@@ -83,7 +83,7 @@ def _stamps(done: Round, *, op_ns: int | None, rx_ns: int | None) -> record.Stam
 
 def _expiry(done: Round) -> int | None:
     """When the result expires; a result that nobody may use has no such moment."""
-    return done.result.expires_ns if done.result.tier in BELIEVED else None
+    return done.result.expires_ns if done.result.tier.believed else None
 
 
 def _answered(machine: record.Machine, moments: Moments | None) -> record.Answered | None:

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Literal, TypeAlias
 
 from harness.attest.monitor.kinds.contract import Observation
-from harness.attest.reasons import BELIEVED, Reason, Tier, tier_of
+from harness.attest.reasons import Reason, Tier, tier_of
+from harness.attest.verdict import NOTHING_KNOWN, Verdict
 from harness.clock import NS_PER_S
 from harness.json_types import Json
 
@@ -68,9 +69,7 @@ class Standing:
         monitor: The monitor's name.
         simulated: Whether no hardware stands behind it.
         lifetime_ns: How old a result may become.
-        tier: By the last result.
-        reason: By the last result; ``nothing-appraised`` before the first.
-        detail: The same in words.
+        verdict: By the last result; ``nothing-appraised`` before the first. Its end is `deadline_ns`.
         deadline_ns: When the next result must be there, controller's CLOCK_MONOTONIC.
         silent: Whether that was said to have passed.
         heard: Whether there ever was a result that something was learnt from.
@@ -82,9 +81,7 @@ class Standing:
     monitor: str
     simulated: bool
     lifetime_ns: int
-    tier: Tier = Tier.NONE
-    reason: Reason = Reason.NOTHING_APPRAISED
-    detail: str = ""
+    verdict: Verdict = NOTHING_KNOWN
     deadline_ns: int
     silent: bool = False
     heard: bool = False
@@ -118,29 +115,33 @@ def concluded(standing: Standing, seen: Observation | None, now_ns: int) -> Step
     if seen is None:
         why = "this architecture has no evidence at run time"
         quiet = replace(
-            standing, silent=False, deadline_ns=now_ns + standing.lifetime_ns, detail=why, evident=False
+            standing,
+            verdict=replace(standing.verdict, detail=why),
+            silent=False,
+            deadline_ns=now_ns + standing.lifetime_ns,
+            evident=False,
         )
         return quiet, ()
+    found = seen.verdict
     deadline_ns = seen.generated_ns + standing.lifetime_ns
-    if seen.tier in BELIEVED and seen.expires_ns is not None:
-        deadline_ns = min(deadline_ns, seen.expires_ns)
-    learnt = seen.tier is not Tier.NONE
-    if seen.tier in BELIEVED and deadline_ns <= now_ns:
+    if found.tier.believed and found.expires_ns is not None:
+        deadline_ns = min(deadline_ns, found.expires_ns)
+    learnt = found.tier is not Tier.NONE
+    if found.tier.believed and deadline_ns <= now_ns:
         why = "the result had expired when it came"
         return silenced(replace(standing, deadline_ns=deadline_ns), Reason.RESULT_EXPIRED, why, now_ns)
     after = replace(
         standing,
-        tier=seen.tier if learnt else _lowered(standing.tier),
-        reason=seen.reason if learnt else _kept(standing, seen.reason),
-        detail=seen.detail,
+        verdict=found if learnt else standing.verdict.lost(found.reason, found.detail),
         deadline_ns=deadline_ns,
         silent=False,
         heard=standing.heard or learnt,
     )
-    if (after.tier, after.reason) == (standing.tier, standing.reason):
+    before, now = standing.verdict, after.verdict
+    if (now.tier, now.reason) == (before.tier, before.reason):
         return after, ()
-    back = standing.heard and standing.tier is Tier.NONE and after.tier in BELIEVED
-    return after, (_tier_change("recovered" if back else "tier", standing, after, now_ns, seen.reason),)
+    back = standing.heard and before.tier is Tier.NONE and now.tier.believed
+    return after, (_tier_change("recovered" if back else "tier", standing, after, now_ns, found.reason),)
 
 
 def failed(standing: Standing, reason: Reason, why: str, now_ns: int) -> Step:
@@ -149,15 +150,11 @@ def failed(standing: Standing, reason: Reason, why: str, now_ns: int) -> Step:
     Unless the reason itself says that what came was wrong.
     """
     wrong = tier_of(reason) is Tier.CONTRAINDICATED
-    after = replace(
-        standing,
-        tier=Tier.CONTRAINDICATED if wrong else _lowered(standing.tier),
-        reason=reason if wrong else _kept(standing, reason),
-        detail=why,
-        deadline_ns=now_ns + standing.lifetime_ns,
-        silent=False,
-    )
-    same = (after.tier, after.reason, after.detail) == (standing.tier, standing.reason, standing.detail)
+    found = Verdict(tier=Tier.CONTRAINDICATED, reason=reason, detail=why)
+    before = standing.verdict
+    now = found if wrong else before.lost(reason, why)
+    after = replace(standing, verdict=now, deadline_ns=now_ns + standing.lifetime_ns, silent=False)
+    same = (now.tier, now.reason, now.detail) == (before.tier, before.reason, before.detail)
     return after, () if same else (_tier_change("failed", standing, after, now_ns, reason),)
 
 
@@ -165,13 +162,7 @@ def silenced(standing: Standing, reason: Reason, why: str, now_ns: int) -> Step:
     """After nothing was heard in time; said once for each silence."""
     if standing.silent:
         return standing, ()
-    after = replace(
-        standing,
-        tier=_lowered(standing.tier),
-        reason=_kept(standing, reason),
-        detail=why,
-        silent=True,
-    )
+    after = replace(standing, verdict=standing.verdict.lost(reason, why), silent=True)
     return after, (_tier_change("silent", standing, after, now_ns, reason),)
 
 
@@ -187,7 +178,7 @@ def gave_up(standing: Standing, missed: int, now_ns: int) -> Step:
         what="moments",
         before=standing.missed,
         after=after.missed,
-        reason=standing.reason,
+        reason=standing.verdict.reason,
         detail=f"{missed} moments of the schedule passed without a look",
         at_ns=now_ns,
         simulated=standing.simulated,
@@ -195,24 +186,15 @@ def gave_up(standing: Standing, missed: int, now_ns: int) -> Step:
     return after, (told,)
 
 
-def _lowered(tier: Tier) -> Tier:
-    return Tier.CONTRAINDICATED if tier is Tier.CONTRAINDICATED else Tier.NONE
-
-
-def _kept(standing: Standing, reason: Reason) -> Reason:
-    """The reason of a standing from which nothing new was learnt: an accusation keeps its own."""
-    return standing.reason if standing.tier is Tier.CONTRAINDICATED else reason
-
-
 def _tier_change(kind: ChangeKind, before: Standing, after: Standing, now_ns: int, reason: Reason) -> Change:
     return Change(
         subject=after.subject,
         monitor=after.monitor,
         kind=kind,
-        before=before.tier.value,
-        after=after.tier.value,
+        before=before.verdict.tier.value,
+        after=after.verdict.tier.value,
         reason=reason,
-        detail=after.detail,
+        detail=after.verdict.detail,
         at_ns=now_ns,
         simulated=after.simulated,
     )

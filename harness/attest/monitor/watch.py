@@ -13,7 +13,7 @@ from typing import Protocol
 
 from harness.attest.monitor.kinds.contract import TRUST_EVIDENCE, Monitor, Observation
 from harness.attest.monitor.standing import Change, Listener
-from harness.attest.reasons import BELIEVED, Reason
+from harness.attest.reasons import Reason
 from harness.json_types import Json
 
 TRUST_TIER = "trust_tier"
@@ -104,7 +104,7 @@ class Look:
     def _state_boot(self, seen: Observation | None) -> Iterator[Change]:
         """What holds for a whole boot, stated once in it."""
         # Only what was attested may name its architecture; without any evidence the name is all there is.
-        if seen is not None and seen.tier not in BELIEVED:
+        if seen is not None and not seen.verdict.tier.believed:
             return
         boot = None if seen is None else seen.boot
         if self._stated and (boot is None or boot == self._boot):

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.attest.evidence import RefusedError
-from harness.attest.reasons import GRAVITY, Reason, Tier
+from harness.attest.reasons import Reason, Tier
 from harness.attest.result import AttestationResult, worst
 from harness.clock import NS_PER_S
 from harness.json_types import Json
@@ -124,19 +124,15 @@ def _checked(payload: Mapping[str, Json]) -> int:
         raise RefusedError(Reason.MALFORMED_EVIDENCE, f"the token: {sentence(error)}") from error
     for label, appraisal in ear.submods.items():
         found = worst(appraisal.ear_trustworthiness_vector)
-        if _ORDER.index(appraisal.ear_status) < _ORDER.index(found):
+        if appraisal.ear_status.gravity < found.gravity:
             raise RefusedError(
                 Reason.MALFORMED_EVIDENCE, f"the token: {label} is {found}, and it says better"
             )
-        if _ORDER.index(ear.ear_status) < _ORDER.index(appraisal.ear_status):
+        if ear.ear_status.gravity < appraisal.ear_status.gravity:
             raise RefusedError(
                 Reason.MALFORMED_EVIDENCE, f"the token: {label} is {appraisal.ear_status}, and it says better"
             )
     return ear.exp
-
-
-_ORDER: Final = GRAVITY
-"""From the most trust to the least: that nothing was learnt is worse than a warning."""
 
 
 class _Claims(BaseModel):

@@ -114,7 +114,7 @@ def monitor(
         _until_ended(clock, interrupt, ends_s)
         standings = running.standings()
     _show(standings, as_json=as_json)
-    if any(one.tier != "affirming" for one in standings):
+    if any(one.verdict.tier != "affirming" for one in standings):
         raise typer.Exit(RefusedError.exit_code)
 
 
@@ -193,7 +193,7 @@ def means(
         CampaignError: A policy or reference file is wrong.
     """
     from harness.attest.examine.round import Examiner  # noqa: PLC0415
-    from harness.attest.monitor.kinds.contract import Examined, Means  # noqa: PLC0415
+    from harness.attest.monitor.kinds.contract import Means  # noqa: PLC0415
     from harness.cli.attest.machines import reached  # noqa: PLC0415
 
     key, hosts, guest = judged
@@ -206,7 +206,7 @@ def means(
     examiner = Examiner(store, policies.__getitem__, references.__getitem__, clock)
     with reached(rig, names, clock) as found:
         yield Means(
-            examine=lambda name: Examined.of(examiner.examine(name, found[name].attester, key=kind).result),
+            examine=lambda name: examiner.examine(name, found[name].attester, key=kind).result,
             properties=lambda name: found[name].attester.properties(),
             accepted_violations=limits.__getitem__,
             now_ns=clock.now_ns,
@@ -293,8 +293,8 @@ def _show(standings: Sequence[Standing], *, as_json: bool) -> None:
             (
                 one.subject,
                 f"{one.monitor} (simulated)" if one.simulated else one.monitor,
-                Styled(one.tier.value, _STYLES[one.tier.value]),
-                one.reason.value,
+                Styled(one.verdict.tier.value, _STYLES[one.verdict.tier.value]),
+                one.verdict.reason.value,
                 str(one.missed),
             )
             for one in standings
@@ -308,8 +308,8 @@ def _row(one: Standing) -> dict[str, object]:
         "subject": one.subject,
         "monitor": one.monitor,
         "simulated": one.simulated,
-        "tier": one.tier.value,
-        "reason": one.reason.value,
-        "detail": one.detail,
+        "tier": one.verdict.tier.value,
+        "reason": one.verdict.reason.value,
+        "detail": one.verdict.detail,
         "missed": one.missed,
     }

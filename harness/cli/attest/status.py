@@ -13,6 +13,7 @@ from harness.cli.terminal import Output, Styled
 
 if TYPE_CHECKING:
     from harness.attest.identity.enrolled import Attester
+    from harness.attest.verdict import Verdict
     from harness.instant import Instant
     from harness.registry.registry import Registry
     from harness.registry.values import StoredResult
@@ -54,8 +55,10 @@ def status(registry: RegistryUrl = None, as_json: Json = False) -> None:
 
 
 def _standing(who: Attester, store: Registry, now: Instant) -> dict[str, object]:
+    from harness.policy.known import attested  # noqa: PLC0415
+
     latest = store.latest(who.id)
-    tier, why = _now(who, latest, now)
+    verdict = attested(who, latest, now)
     age_ns = None if latest is None else latest.generated.age_ns(now)
     return {
         "id": who.id,
@@ -66,8 +69,8 @@ def _standing(who: Attester, store: Registry, now: Instant) -> dict[str, object]
         "keys": [key.kind for key in who.keys],
         "held": who.held,
         "revoked": who.revoked,
-        "tier": tier,
-        "why": why,
+        "tier": verdict.tier.value,
+        "why": _why(who, latest, verdict),
         "last": None
         if latest is None
         else {
@@ -79,19 +82,17 @@ def _standing(who: Attester, store: Registry, now: Instant) -> dict[str, object]
     }
 
 
-def _now(who: Attester, latest: StoredResult | None, now: Instant) -> tuple[str, str]:
-    """The tier that counts now, and why: never better than what is known for certain."""
+def _why(who: Attester, latest: StoredResult | None, verdict: Verdict) -> str:
+    """Why the verdict is what it is, in words that say what to do."""
     if who.revoked:
-        return "contraindicated", "revoked"
+        return "revoked"
     if who.held:
-        return "contraindicated", "held: enrol it again once it is put right"
+        return "held: enrol it again once it is put right"
     if latest is None:
-        return "none", "never attested"
-    if latest.tier in {"affirming", "warning"} and not latest.fresh(now):
-        return "none", f"expired; was {latest.tier.value}"
-    if latest.tier == "none":
-        return "none", f"silent: {latest.reason}"
-    return latest.tier.value, latest.reason
+        return "never attested"
+    if verdict.tier is not latest.tier:
+        return f"expired; was {latest.tier.value}"
+    return f"silent: {latest.reason}" if verdict.tier == "none" else latest.reason
 
 
 def _last(one: dict[str, object]) -> str:

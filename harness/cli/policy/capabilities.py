@@ -153,15 +153,15 @@ def _architecture(one: Architecture) -> dict[str, object]:
 
 
 def _server(one: Server, fleet: Fleet) -> dict[str, object]:
-    found, trust = fleet.effective(one), one.trust
-    left_ns = None if trust.expires_ns is None else trust.expires_ns - fleet.now_ns
+    found, verdict = fleet.effective(one), one.verdict
+    left_ns = None if verdict.expires_ns is None else verdict.expires_ns - fleet.now_ns
     return {
         "name": one.name,
         "architecture": one.architecture,
-        "simulated": trust.simulated,
-        "tier": trust.tier.value,
-        "reason": trust.reason.value,
-        "detail": trust.detail,
+        "simulated": one.simulated,
+        "tier": verdict.tier.value,
+        "reason": verdict.reason.value,
+        "detail": verdict.detail,
         "expires_in_s": None if left_ns is None else left_ns / 1e9,
         "running_vms": one.running_vms,
         "withdrawn": sorted(map(str, one.withdrawn)),
@@ -186,15 +186,15 @@ def _rows_of_table(table: Table) -> list[list[Shown]]:
 def _rows_of_servers(known: Sequence[Server], fleet: Fleet) -> list[list[Shown]]:
     rows: list[list[Shown]] = []
     for one in known:
-        found, trust = fleet.effective(one), one.trust
+        found, verdict = fleet.effective(one), one.verdict
         cells = {cell: value.value for cell, value in found.cells.items()}
         cells |= dict.fromkeys(found.lost, "lost")
-        simulated = "*" if trust.simulated else ""
+        simulated = "*" if one.simulated else ""
         rows.append(
             [
                 one.name,
                 f"{one.architecture or 'not stated'}{simulated}",
-                Styled(trust.tier.value, _TIERS.get(trust.tier.value, "bold red")),
+                Styled(verdict.tier.value, _TIERS.get(verdict.tier.value, "bold red")),
                 str(one.running_vms),
                 *_pairs(cells),
             ]

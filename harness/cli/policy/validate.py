@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.policy.fleet import Fleet
     from harness.policy.refusal import Refusal
     from harness.policy.request import Request
-    from harness.policy.verdict import Verdict
+    from harness.policy.validated import Validated
     from harness.registry.registry import Registry
 
 
@@ -138,7 +138,7 @@ def _cells(asked: Request, fleet: Fleet, server: str) -> tuple[dict[str, dict[st
     return found, "" if refused is None else refused.why
 
 
-def _verdict(verdict: Verdict, stays: Refusal | None) -> dict[str, object]:
+def _verdict(verdict: Validated, stays: Refusal | None) -> dict[str, object]:
     return {
         "mode": "deployment" if verdict.here is None else "relocation",
         "request": verdict.request.to_json(),
@@ -155,7 +155,7 @@ def _refusal(one: Refusal) -> dict[str, object]:
     return {"cells": {str(cell): word for cell, word in one.cells.items()}, "why": one.why}
 
 
-def _show(verdict: Verdict, stays: Refusal | None, vm: str, most: int) -> None:
+def _show(verdict: Validated, stays: Refusal | None, vm: str, most: int) -> None:
     output = Output()
     asked = ", ".join(verdict.request.texts())
     mode = "Deployment of" if verdict.here is None else "Relocation of"
@@ -178,7 +178,7 @@ def _show(verdict: Verdict, stays: Refusal | None, vm: str, most: int) -> None:
         output.table(("refused", "why"), refused)
 
 
-def _ranked(verdict: Verdict, most: int) -> list[tuple[str, ...]]:
+def _ranked(verdict: Validated, most: int) -> list[tuple[str, ...]]:
     from harness.policy.threats import mask  # noqa: PLC0415
 
     rows: list[tuple[str, ...]] = []
@@ -187,7 +187,7 @@ def _ranked(verdict: Verdict, most: int) -> list[tuple[str, ...]]:
         one, offer = verdict.fleet.get(name), verdict.fleet.offer(name)
         if one is None or offer is None:
             continue
-        simulated = " (simulated)" if one.trust.simulated else ""
+        simulated = " (simulated)" if one.simulated else ""
         beyond = (offer.yes & ~asked).bit_count()
         rows.append((name, f"{one.architecture}{simulated}", f"{beyond} cells", str(one.running_vms)))
     return rows

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from harness.attest.reasons import Tier, trusted
+from harness.attest.reasons import Tier
 from harness.clock import NS_PER_S, Clock
 from harness.json_types import Json
 from harness.policy.fleet import Fleet
@@ -298,7 +298,7 @@ class Loop:
     def _counts(self, tier: Json) -> bool:
         """Whether a server whose verdict became this one is good."""
         known = isinstance(tier, str) and tier in set(Tier)
-        return known and trusted(Tier(str(tier)), warning_counts=self._warning_counts)
+        return known and Tier(str(tier)).trusted(warning_counts=self._warning_counts)
 
     # -- a response, beside the loop
 

@@ -22,7 +22,7 @@ from harness.attest.guest.continuity import (
 )
 from harness.attest.measures import transcript
 from harness.attest.measures.timings import Span
-from harness.attest.reasons import Reason, Tier, trusted
+from harness.attest.reasons import Reason, Tier
 from harness.clock import Clock
 from harness.response.act.arriving import Arriving
 from harness.response.act.servers import Looks
@@ -72,7 +72,7 @@ class Arrived:
     @property
     def good(self) -> bool:
         """Whether the arrival is proved."""
-        return trusted(self.tier, warning_counts=self.warning_counts)
+        return self.tier.trusted(warning_counts=self.warning_counts)
 
 
 class Prover:
@@ -141,7 +141,7 @@ class Prover:
     def _warnings_count(self, found: LinkedRound) -> bool:
         """Whether a warning of either of the two is good enough, each by its own policy."""
         hosts = found.host is None or found.host.result.tier in self._bounds.tiers
-        return hosts and trusted(found.guest.result.tier, warning_counts=self._guest_warning_counts)
+        return hosts and found.guest.result.tier.trusted(warning_counts=self._guest_warning_counts)
 
     def _remember(self, seen: Sighting | None) -> None:
         if seen is not None:
@@ -188,7 +188,7 @@ class Prover:
         quotes_ns = _quotes_ns(found, returned_ns)
         if before is None or now is None or found.host is None:
             return _unproved(found, now, quotes_ns)
-        if not trusted(found.guest.result.tier, warning_counts=self._guest_warning_counts):
+        if not found.guest.result.tier.trusted(warning_counts=self._guest_warning_counts):
             return _reserved(found, quotes_ns)
         ran_ns = returned_ns if arriving.begun_ns is None else min(arriving.begun_ns, returned_ns)
         move = Move(source=source, destination=chosen.host, began_ns=began_ns, arrived_ns=ran_ns)

@@ -10,25 +10,27 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.attest.attester.contract import Attester, Properties
 from harness.attest.evidence import KeyType
 from harness.attest.examine.outcome import LinkedRound, Round
 from harness.attest.examine.round import Examiner
 from harness.attest.monitor.kinds import get
-from harness.attest.monitor.kinds.contract import ARCHITECTURE_TYPE, Examined, Means
+from harness.attest.monitor.kinds.contract import ARCHITECTURE_TYPE, Means
 from harness.attest.monitor.monitor import Settings, TrustMonitor
 from harness.attest.monitor.schedule import LIFE_IN_INTERVALS
 from harness.attest.monitor.standing import Change, Standing
 from harness.attest.monitor.watch import Watch
-from harness.attest.reasons import GRAVITY, Reason, Tier
+from harness.attest.result import AttestationResult
+from harness.attest.verdict import NOTHING_KNOWN, Verdict, gravest
 from harness.clock import Clock
 from harness.policy.capability import Architecture
 from harness.policy.fleet import Fleet
 from harness.policy.known import withdrawn_cells
-from harness.policy.server import Server, Trust
+from harness.policy.server import Server
 from harness.registry.registry import Registry
+from harness.registry.values import Property
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +117,7 @@ class Looks:
                 guest, (server, self._attesters[server]), key=self._key, vm_uuid=vm_uuid, epoch=epoch
             )
 
-    def _examine(self, name: str) -> Examined:
+    def _examine(self, name: str) -> AttestationResult:
         found = self.once_more(name)
         stamps = found.stamps
         self._last[name, "tpm"] = Looked(
@@ -123,7 +125,7 @@ class Looks:
             evidence_ns=stamps.rg if stamps.er is None else stamps.er,
             result_ns=stamps.rg,
         )
-        return Examined.of(found.result)
+        return found.result
 
     def _properties(self, name: str) -> Properties:
         asked_ns = self._clock.now_ns()
@@ -203,43 +205,43 @@ class Servers:
         for one in self._watched:
             mine = [standing for standing in standings if standing.subject == one.name]
             stored = self._registry.properties(one.name)
-            named = stored.get(ARCHITECTURE_TYPE)
-            architecture = None if named is None else str(named.value)
-            fleet.update(
-                Server(
-                    name=one.name,
-                    architecture=architecture,
-                    trust=trust(mine),
-                    running_vms=running.get(one.name, 0),
-                    withdrawn=withdrawn_cells(stored),
-                )
-            )
+            fleet.update(as_server(one.name, mine, stored, running.get(one.name, 0)))
         return fleet
 
 
-def trust(standings: Sequence[Standing]) -> Trust:
-    """What the standings of one server come to: the worst of them, for as long as the first of them holds.
+def as_server(
+    name: str, standings: Sequence[Standing], stored: Mapping[str, Property], running_vms: int
+) -> Server:
+    """The server as policy validation takes it.
 
-    A monitor of an architecture without evidence at run time says nothing, neither good nor bad; where nobody
-    says anything there is no trust.
+    Args:
+        name: Its name in the registry.
+        standings: Where its monitors stand now.
+        stored: Its properties in the registry.
+        running_vms: How many VMs it has.
     """
-    said = [one for one in standings if one.evident]
-    worst = max(said, key=lambda one: GRAVITY.index(one.tier), default=None)
-    if worst is None:
-        return Trust(
-            tier=Tier.NONE,
-            reason=Reason.NOTHING_APPRAISED,
-            detail="nobody has evidence of it",
-            expires_ns=None,
-            simulated=any(one.simulated for one in standings),
-        )
-    return Trust(
-        tier=worst.tier,
-        reason=worst.reason,
-        detail=worst.detail,
-        expires_ns=min(one.deadline_ns for one in said),
+    named = stored.get(ARCHITECTURE_TYPE)
+    return Server(
+        name=name,
+        architecture=None if named is None else str(named.value),
+        verdict=together(standings),
+        running_vms=running_vms,
+        withdrawn=withdrawn_cells(stored),
         simulated=any(one.simulated for one in standings),
     )
+
+
+def together(standings: Sequence[Standing]) -> Verdict:
+    """What the standings of one server come to: the worst of them, for as long as the first of them holds.
+
+    A monitor of an architecture without evidence at run time says nothing, neither good nor bad. If no
+    monitor says anything, nothing is known.
+    """
+    said = [one for one in standings if one.evident]
+    if not said:
+        return replace(NOTHING_KNOWN, detail="nobody has evidence of it")
+    worst = gravest(one.verdict for one in said)
+    return replace(worst, expires_ns=min(one.deadline_ns for one in said))
 
 
 def _watch(one: Watched, monitor: str, means: Means, interval_s: float) -> Watch:

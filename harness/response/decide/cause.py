@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from harness.attest.reasons import Reason, Tier, trusted
-from harness.policy.server import Server, Trust
+from harness.attest.reasons import Reason, Tier
+from harness.policy.server import Server, believed
 
 
 class Cause(StrEnum):
@@ -43,17 +43,9 @@ def why_of(server: Server | None, *, new_request: bool, now_ns: int, warning_cou
         now_ns: The moment, on the clock that evidence expires by.
         warning_counts: Whether a server with a reservation is good enough.
     """
-    tier = Tier.NONE if server is None else tier_at(server.trust, now_ns)
-    if server is None or tier is Tier.NONE:
+    found = believed(server, now_ns)
+    if found.tier is Tier.NONE:
         return Cause.SILENCE
-    if trusted(tier, warning_counts=warning_counts):
+    if found.tier.trusted(warning_counts=warning_counts):
         return Cause.REQUEST if new_request else Cause.PROPERTIES
-    return Cause.VIOLATION if server.trust.reason is Reason.MEMORY_VIOLATION else Cause.ATTESTATION
-
-
-def tier_at(trust: Trust, now_ns: int) -> Tier:
-    """The tier as it must be read at `now_ns`: good evidence that expired is none, an accusation stays."""
-    if trust.tier is Tier.CONTRAINDICATED:
-        return trust.tier
-    lapsed = trust.expires_ns is None or trust.expires_ns <= now_ns
-    return Tier.NONE if lapsed else trust.tier
+    return Cause.VIOLATION if found.reason is Reason.MEMORY_VIOLATION else Cause.ATTESTATION

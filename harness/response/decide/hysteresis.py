@@ -14,10 +14,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 
-from harness.attest.reasons import Tier, trusted
-from harness.policy.server import Server
+from harness.attest.reasons import Tier
+from harness.policy.server import Server, believed
 from harness.policy.threats import Cell
-from harness.response.decide.cause import FLED, Cause, tier_at
+from harness.response.decide.cause import FLED, Cause
 from harness.response.policy import ResponsePolicy
 
 
@@ -52,8 +52,8 @@ def noted(
     changed makes another server of it, which has to settle as well.
     """
     before = history or ServerHistory()
-    tier = tier_at(server.trust, now_ns)
-    good = trusted(tier, warning_counts=warning_counts)
+    tier = believed(server, now_ns).tier
+    good = tier.trusted(warning_counts=warning_counts)
     lapsed = before.good_until_ns is not None and before.good_until_ns <= now_ns
     changed = before.architecture is not None and before.architecture != server.architecture
     was_bad = before.good is False or lapsed or changed
@@ -61,7 +61,7 @@ def noted(
     known = tier is not Tier.NONE or before.good is not None
     return ServerHistory(
         good=good if known else None,
-        good_until_ns=server.trust.expires_ns if good else None,
+        good_until_ns=server.verdict.expires_ns if good else None,
         good_again_ns=now_ns if good and was_bad else before.good_again_ns,
         architecture=server.architecture or before.architecture,
         withdrawn=server.withdrawn,

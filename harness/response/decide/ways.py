@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from harness.policy.threats import Cell
-from harness.policy.validation import Verdict
+from harness.policy.validation import Validated
 from harness.response.decide.assessment import Finding
 from harness.response.decide.cause import Cause
 from harness.response.decide.hysteresis import VmHistory, barred_until_ns, failed_before, settled_ns
@@ -65,7 +65,7 @@ class _Past:
         return f"{self.vm} fled {server} and stays away for {self.state.policy.return_after_s:g} s"
 
 
-def ways(state: State, found: Finding, verdict: Verdict, now_ns: int) -> Ways:
+def ways(state: State, found: Finding, verdict: Validated, now_ns: int) -> Ways:
     """Where the VM may go, best first: those it failed to reach last, a moving target in drawn order."""
     vm, history = found.vm, state.history(found.vm.name)
     past = _Past(state=state, vm=vm.name, history=history, cells=vm.request.cells)
@@ -95,7 +95,7 @@ def ways(state: State, found: Finding, verdict: Verdict, now_ns: int) -> Ways:
     )
 
 
-def refused(state: State, verdict: Verdict) -> dict[str, str]:
+def refused(state: State, verdict: Validated) -> dict[str, str]:
     """What each other server lacks, by name; in a large fleet by the first of those alike."""
     if len(state.fleet) <= MOST_NAMED:
         return {name: one.why for name, one in sorted(verdict.refused.items()) if name != verdict.here}

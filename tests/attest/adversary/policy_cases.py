@@ -10,6 +10,7 @@ from harness.attest.monitor.schedule import slot
 from harness.attest.monitor.standing import Standing, concluded, failed
 from harness.attest.reasons import Reason, Tier
 from harness.attest.reference.files import matched, policy, reference
+from harness.attest.verdict import Verdict
 from harness.clock import NS_PER_S
 from harness.errors import CampaignError
 from tests.attest.adversary.case import Case, grouped, warned
@@ -233,8 +234,11 @@ class Silence:
     def judge(self) -> str:
         """The reason as it is read at the moment."""
         read = self.standing.at(self.at_ns)
-        assert read.reason is Reason.ACCEPTED or read.tier in {Tier.NONE, Tier.CONTRAINDICATED}
-        return read.reason.value
+        assert read.verdict.reason is Reason.ACCEPTED or read.verdict.tier in {
+            Tier.NONE,
+            Tier.CONTRAINDICATED,
+        }
+        return read.verdict.reason.value
 
 
 _LIFETIME_NS = 60 * NS_PER_S
@@ -251,7 +255,8 @@ def _standing(tier: Tier | None, reason: Reason = Reason.ACCEPTED) -> Standing:
     )
     if tier is None:
         return fresh
-    seen = Observation(tier=tier, reason=reason, generated_ns=NOW_NS, simulated=False)
+    said = Verdict(tier=tier, reason=reason, generated_ns=NOW_NS)
+    seen = Observation(verdict=said, simulated=False)
     return concluded(fresh, seen, NOW_NS)[0]
 
 

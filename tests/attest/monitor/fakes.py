@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from harness.attest.monitor.kinds.contract import ARCHITECTURE_TYPE, Means, Observation
 from harness.attest.reasons import Reason, Tier
+from harness.attest.verdict import Verdict
 from harness.json_types import Json
 
 
@@ -18,9 +19,7 @@ def seen(
         tier, Reason.ACCEPTED
     )
     return Observation(
-        tier=tier,
-        reason=reason,
-        generated_ns=now_ns,
+        verdict=Verdict(tier=tier, reason=reason, generated_ns=now_ns),
         trust_evidence={"tier": tier.value},
         boot=boot,
         simulated=simulated,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from types import MappingProxyType
 
@@ -11,17 +12,27 @@ import pytest
 from harness.attest.attester.contract import AttesterError, Properties
 from harness.attest.evidence import RefusedError
 from harness.attest.monitor import kinds
-from harness.attest.monitor.kinds.contract import Examined, Means, Monitor
+from harness.attest.monitor.kinds.contract import Means, Monitor
 from harness.attest.monitor.kinds.datasafe import DatasafeMonitor
 from harness.attest.monitor.kinds.hyperwall import HyperwallMonitor
 from harness.attest.monitor.kinds.tpm import TpmMonitor
 from harness.attest.reasons import Reason, Tier
 from harness.attest.result import AttestationResult
+from harness.attest.verdict import Verdict
 from harness.errors import PrerequisiteError, UsageError
 from harness.json_types import Json
 
-GOOD = Examined(
-    tier=Tier.AFFIRMING, reason=Reason.ACCEPTED, detail="", generated_ns=5, expires_ns=50, boot="reset 3"
+GOOD = AttestationResult(
+    attester="a",
+    key="ecc-p256",
+    tier=Tier.AFFIRMING,
+    reason=Reason.ACCEPTED,
+    detail="",
+    claims={"clock": {"reset_count": 3}},
+    vector={},
+    policy="lab",
+    generated_ns=5,
+    expires_ns=50,
 )
 
 
@@ -43,7 +54,7 @@ class World:
             now_ns=lambda: 7,
         )
 
-    def examine(self, subject: str) -> Examined:
+    def examine(self, subject: str) -> AttestationResult:
         self.asked.append(subject)
         if self.fault is not None:
             raise self.fault
@@ -68,8 +79,12 @@ def test_a_tpm_is_seen_as_the_verifier_sees_it() -> None:
     found = TpmMonitor("a", world.means()).observe()
 
     assert world.asked == ["a"]
-    assert (found.tier, found.reason, found.simulated) == (Tier.AFFIRMING, Reason.ACCEPTED, False)
-    assert (found.generated_ns, found.expires_ns, found.boot) == (5, 50, "reset 3")
+    assert (found.verdict.tier, found.verdict.reason, found.simulated) == (
+        Tier.AFFIRMING,
+        Reason.ACCEPTED,
+        False,
+    )
+    assert (found.generated_ns, found.verdict.expires_ns, found.boot) == (5, 50, "reset 3")
     assert found.trust_evidence == {"tier": "affirming", "reason": "accepted"}
 
 
@@ -88,44 +103,37 @@ def test_a_tpm_that_cannot_be_asked_is_not_made_up_for() -> None:
 def test_a_result_names_its_boot_only_where_the_evidence_was_genuine(
     claims: Mapping[str, Json], boot: str | None
 ) -> None:
-    result = AttestationResult(
-        attester="a",
-        key="ecc-p256",
+    world = World()
+    world.examined = replace(
+        GOOD,
         tier=Tier.WARNING,
         reason=Reason.SOFTWARE_TPM,
         detail="so",
         claims=MappingProxyType(dict(claims)),
-        vector={},
-        policy="lab",
-        generated_ns=1,
-        expires_ns=2,
     )
+    found = TpmMonitor("a", world.means()).observe()
 
-    assert Examined.of(result) == Examined(
-        tier=Tier.WARNING,
-        reason=Reason.SOFTWARE_TPM,
-        detail="so",
-        generated_ns=1,
-        expires_ns=2,
-        boot=boot,
+    assert found.verdict == Verdict(
+        tier=Tier.WARNING, reason=Reason.SOFTWARE_TPM, detail="so", generated_ns=5, expires_ns=50
     )
+    assert found.boot == boot
 
 
 def test_more_memory_violations_than_accepted_are_a_violation_and_stay_one() -> None:
     world = World(violations=2, accepted=2)
     monitor = HyperwallMonitor("a", world.means())
-    assert monitor.observe().tier is Tier.AFFIRMING
+    assert monitor.observe().verdict.tier is Tier.AFFIRMING
 
     world.violations = 3
     found = monitor.observe()
-    assert (found.tier, found.reason) == (Tier.CONTRAINDICATED, Reason.MEMORY_VIOLATION)
+    assert (found.verdict.tier, found.verdict.reason) == (Tier.CONTRAINDICATED, Reason.MEMORY_VIOLATION)
     assert found.trust_evidence == {"memory_violations": 3, "most": 3, "accepted": 2}
-    assert "3 memory violations, 2 accepted" in found.detail
+    assert "3 memory violations, 2 accepted" in found.verdict.detail
 
     world.violations = 0  # a server cannot take back what it has admitted
-    assert monitor.observe().tier is Tier.CONTRAINDICATED
+    assert monitor.observe().verdict.tier is Tier.CONTRAINDICATED
     world.accepted = 3
-    assert monitor.observe().tier is Tier.AFFIRMING
+    assert monitor.observe().verdict.tier is Tier.AFFIRMING
 
 
 def test_everything_a_simulated_monitor_says_is_marked() -> None:

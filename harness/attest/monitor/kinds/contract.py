@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
 
-from harness.attest.reasons import Reason, Tier
+from harness.attest.verdict import Verdict
 
 if TYPE_CHECKING:
     from harness.attest.attester.contract import Properties
@@ -31,64 +31,28 @@ class Observation:
     """What one look at an attester said.
 
     Attributes:
-        tier: What follows for the attester by this monitor alone.
-        reason: Why, ``accepted`` where nothing was wrong.
-        detail: The same in words.
-        generated_ns: When the evidence was generated or the verdict made, controller's CLOCK_MONOTONIC.
-        expires_ns: When it must not be relied on any more by the verifier's own word; None where it said
-            nothing.
+        verdict: What follows for the attester by this monitor alone. It says when its evidence was generated
+            or the verdict made; its end is the verifier's own word, None if the verifier said nothing.
         trust_evidence: What is recorded as the server's property of that name.
         boot: Names the attester's boot; another one means that its boot properties are read again. None where
             it is not known.
         simulated: Whether no hardware stands behind it.
     """
 
-    tier: Tier
-    reason: Reason
-    detail: str = ""
-    generated_ns: int
-    expires_ns: int | None = None
+    verdict: Verdict
     trust_evidence: Mapping[str, Json] = field(default_factory=dict)
     boot: str | None = None
     simulated: bool
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Examined:
-    """The verdict of one attestation, whatever rounds it took.
-
-    Attributes:
-        tier: The result's tier.
-        reason: The result's reason.
-        detail: The same in words.
-        generated_ns: When the result was generated, controller's CLOCK_MONOTONIC.
-        expires_ns: When it expires, on the same clock.
-        boot: Names the boot that the evidence is of; None where the evidence was not accepted.
-    """
-
-    tier: Tier
-    reason: Reason
-    detail: str
-    generated_ns: int
-    expires_ns: int
-    boot: str | None = None
-
-    @classmethod
-    def of(cls, result: AttestationResult) -> Examined:
-        """The verdict in the verifier's `result`."""
-        clock = result.claims.get("clock")
-        resets = clock.get("reset_count") if isinstance(clock, Mapping) else None
-        return cls(
-            tier=result.tier,
-            reason=result.reason,
-            detail=result.detail,
-            generated_ns=result.generated_ns,
-            expires_ns=result.expires_ns,
-            boot=None if resets is None else f"reset {resets}",
-        )
+    @property
+    def generated_ns(self) -> int:
+        """When the verdict's evidence was generated, controller's CLOCK_MONOTONIC."""
+        if self.verdict.generated_ns is None:
+            raise ValueError("an observation says when its evidence was generated")
+        return self.verdict.generated_ns
 
 
-Examine: TypeAlias = Callable[[str], Examined]
+Examine: TypeAlias = Callable[[str], "AttestationResult"]
 """One attestation of the attester of that name: challenge, quote, verification and record."""
 
 ReadProperties: TypeAlias = Callable[[str], "Properties"]

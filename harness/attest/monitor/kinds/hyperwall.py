@@ -14,6 +14,7 @@ from typing import ClassVar
 from harness.attest.evidence import RefusedError
 from harness.attest.monitor.kinds.contract import ARCHITECTURE_TYPE, Means, Observation
 from harness.attest.reasons import Reason, Tier
+from harness.attest.verdict import Verdict
 from harness.json_types import Json
 
 
@@ -56,10 +57,12 @@ class HyperwallMonitor:
         accepted = self._means.accepted_violations(self._subject)
         violated = self._most > accepted
         return Observation(
-            tier=Tier.CONTRAINDICATED if violated else Tier.AFFIRMING,
-            reason=Reason.MEMORY_VIOLATION if violated else Reason.ACCEPTED,
-            detail=f"{self._most} memory violations, {accepted} accepted (simulated)" if violated else "",
-            generated_ns=self._means.now_ns(),
+            verdict=Verdict(
+                tier=Tier.CONTRAINDICATED if violated else Tier.AFFIRMING,
+                reason=Reason.MEMORY_VIOLATION if violated else Reason.ACCEPTED,
+                detail=f"{self._most} memory violations, {accepted} accepted (simulated)" if violated else "",
+                generated_ns=self._means.now_ns(),
+            ),
             trust_evidence={"memory_violations": counted, "most": self._most, "accepted": accepted},
             boot=found.boot_id,
             simulated=self.simulated,

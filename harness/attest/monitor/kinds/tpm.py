@@ -35,13 +35,12 @@ class TpmMonitor:
             SodbenchError: The attestation could not be made; nothing is known then.
         """
         found = self._means.examine(self._subject)
+        clock = found.claims.get("clock")
+        resets = clock.get("reset_count") if isinstance(clock, Mapping) else None
         return Observation(
-            tier=found.tier,
-            reason=found.reason,
-            detail=found.detail,
-            generated_ns=found.generated_ns,
-            expires_ns=found.expires_ns,
+            verdict=found.verdict,
             trust_evidence={"tier": found.tier.value, "reason": found.reason.value},
-            boot=found.boot,
+            # Only evidence that was found genuine has claims, and so names a boot.
+            boot=None if resets is None else f"reset {resets}",
             simulated=self.simulated,
         )

@@ -20,7 +20,7 @@ from harness.policy.request import Request
 from harness.policy.threats import mask
 
 MOST_REASONS = 5
-"""How many reasons an error tells; :meth:`Verdict.summary` has them all."""
+"""How many reasons an error tells; :meth:`Validated.summary` has them all."""
 
 
 class NoServerError(SodbenchError):
@@ -39,7 +39,7 @@ class RefusedShelf:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Verdict:
+class Validated:
     """The answer to one request at one moment; :mod:`harness.policy.validation` gives it.
 
     Everything but its attributes raises RuntimeError once the fleet has changed.
@@ -146,7 +146,7 @@ class Eligible:
     needs them; then those with the fewest VMs; then by name.
     """
 
-    def __init__(self, verdict: Verdict) -> None:
+    def __init__(self, verdict: Validated) -> None:
         self._verdict = verdict
 
     def __len__(self) -> int:
@@ -173,7 +173,7 @@ class Eligible:
 class Refused(Mapping[str, Refusal]):
     """The servers that may not be chosen, in no particular order; a refusal is made when it is asked for."""
 
-    def __init__(self, verdict: Verdict) -> None:
+    def __init__(self, verdict: Validated) -> None:
         self._verdict = verdict
 
     def __len__(self) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from harness.attest.measures import timings
 from harness.attest.measures.line import Attestation
 from harness.attest.measures.timings import Exchange, Span, Timing
+from harness.attest.reasons import Tier
 from harness.clock import NS_PER_S
 from harness.evidence.attempt import Attempt
 from harness.evidence.metric import NotMeasured
@@ -105,7 +106,7 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
 }  # fmt: skip
 """The table's columns in order: pandas type and meaning."""
 
-ACCEPTED = ("affirming", "warning")
+ACCEPTED = tuple(tier.value for tier in Tier if tier.believed)
 """The tiers of an attestation that is accepted."""
 
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.attest.monitor.schedule import LIFE_IN_INTERVALS
+from harness.cli import tiers
 from harness.cli.attest import inputs as attest_inputs
 from harness.cli.attest.inputs import GUEST, GuestPolicy, Json, Key, Machines, Policy, RegistryUrl
 from harness.cli.inputs import Inventory, RunInventory, inventory_file
-from harness.cli.terminal import Output, Styled
+from harness.cli.terminal import Output
 from harness.clock import NS_PER_S
 from harness.errors import UsageError
 
@@ -59,8 +60,6 @@ Ends = Annotated[
 
 _LOOK_UP_S = 3600.0
 """A wait has to have an end; nothing happens then."""
-
-_STYLES = {"affirming": "green", "warning": "yellow", "contraindicated": "bold red", "none": "bold red"}
 
 
 def monitor(
@@ -114,7 +113,7 @@ def monitor(
         _until_ended(clock, interrupt, ends_s)
         standings = running.standings()
     _show(standings, as_json=as_json)
-    if any(one.verdict.tier != "affirming" for one in standings):
+    if not all(one.verdict.tier.trusted(warning_counts=False) for one in standings):
         raise typer.Exit(RefusedError.exit_code)
 
 
@@ -293,7 +292,7 @@ def _show(standings: Sequence[Standing], *, as_json: bool) -> None:
             (
                 one.subject,
                 f"{one.monitor} (simulated)" if one.simulated else one.monitor,
-                Styled(one.verdict.tier.value, _STYLES[one.verdict.tier.value]),
+                tiers.shown(one.verdict.tier),
                 one.verdict.reason.value,
                 str(one.missed),
             )

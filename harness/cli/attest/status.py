@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from harness.attest.reasons import Tier
+from harness.cli import tiers
 from harness.cli.attest import inputs as attest_inputs
 from harness.cli.attest.inputs import Json, RegistryUrl
-from harness.cli.terminal import Output, Styled
+from harness.cli.terminal import Output
 
 if TYPE_CHECKING:
     from harness.attest.identity.enrolled import Attester
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
     from harness.instant import Instant
     from harness.registry.registry import Registry
     from harness.registry.values import StoredResult
-
-_STYLES = {"affirming": "green", "warning": "yellow"}
 
 
 def status(registry: RegistryUrl = None, as_json: Json = False) -> None:
@@ -45,7 +45,7 @@ def status(registry: RegistryUrl = None, as_json: Json = False) -> None:
                 str(one["kind"]),
                 f"{one['tpm']}{' (software)' if one['software_tpm'] else ''}",
                 " ".join(map(str, one["keys"] if isinstance(one["keys"], list) else [])),
-                Styled(str(one["tier"]), _STYLES.get(str(one["tier"]), "bold red")),
+                tiers.shown(Tier(str(one["tier"]))),
                 str(one["why"]),
                 _last(one),
             )

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli import tiers
 from harness.cli.attest import inputs as attest_inputs
 from harness.cli.attest.inputs import GuestPolicy, Json, Key, Machines, OneMachine, Policy, RegistryUrl
 from harness.cli.inputs import Inventory, RunInventory, inventory_file
-from harness.cli.terminal import Output, Styled
+from harness.cli.terminal import Output
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues
     from harness.registry.registry import Registry
     from harness.rig.pair import Pair
-
-_STYLES = {"affirming": "green", "warning": "yellow", "contraindicated": "bold red", "none": "bold red"}
 
 
 def quote(
@@ -106,7 +105,7 @@ def verify(
     if ear is not None:
         _write_tokens(rounds, ear)
     _show(rounds, as_json=as_json)
-    if any(one.result.tier != "affirming" for one in rounds):
+    if not all(one.result.tier.trusted(warning_counts=False) for one in rounds):
         raise typer.Exit(RefusedError.exit_code)
 
 
@@ -200,7 +199,7 @@ def _show(rounds: Sequence[Round], *, as_json: bool) -> None:
             (
                 one.name,
                 one.key,
-                Styled(one.result.tier.value, _STYLES[one.result.tier.value]),
+                tiers.shown(one.result.tier),
                 one.result.reason.value,
                 *("" if ms is None else f"{ms:.1f}" for ms in _spent_ms(one).values()),
             )

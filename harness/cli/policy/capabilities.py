@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli import tiers
 from harness.cli.attest import inputs as attest_inputs
 from harness.cli.attest.inputs import Json, RegistryUrl
 from harness.cli.policy import inputs as policy_inputs
@@ -35,7 +36,6 @@ CellNames = Annotated[
 _STYLES = {"yes": "green", "no": "dim", "n-a": "dim", "removed": "yellow", "lost": "bold red"}
 _TITLES = ("same app", "other apps", "same OS", "other VMs", "hypervisor", "hardware", "cloud mgr.")
 """The entities in the tables' order."""
-_TIERS = {"affirming": "green", "warning": "yellow"}
 
 
 def capabilities(
@@ -194,7 +194,7 @@ def _rows_of_servers(known: Sequence[Server], fleet: Fleet) -> list[list[Shown]]
             [
                 one.name,
                 f"{one.architecture or 'not stated'}{simulated}",
-                Styled(verdict.tier.value, _TIERS.get(verdict.tier.value, "bold red")),
+                tiers.shown(verdict.tier),
                 str(one.running_vms),
                 *_pairs(cells),
             ]

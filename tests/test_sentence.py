@@ -7,7 +7,6 @@ import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harness import resources
-from harness.attest.result import AttestationResult
 from harness.attest.verify.memory import Memory
 from harness.errors import RecordError
 from harness.sentence import sentence
@@ -38,10 +37,9 @@ def test_a_sentence_names_the_first_mistake_and_how_many_there_are(value: object
     assert sentence(caught.value) == said
 
 
-@pytest.mark.parametrize("read", [AttestationResult.from_json, Memory.from_json])
-def test_a_damaged_value_is_told_in_one_line(read: object) -> None:
+def test_a_damaged_value_is_told_in_one_line() -> None:
     with pytest.raises(RecordError) as caught:
-        read({"unknown": "SECRET"})  # type: ignore[operator]
+        Memory.from_json({"unknown": "SECRET"})
     assert "\n" not in caught.value.why
     assert "SECRET" not in caught.value.why
     assert "http" not in caught.value.why

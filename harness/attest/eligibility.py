@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from harness.attest.evidence import RefusedError
 from harness.attest.reasons import Reason, Tier
 from harness.attest.result import AttestationResult
+from harness.attest.verdict import NOTHING_KNOWN
 
 AFFIRMING = frozenset({Tier.AFFIRMING})
 
@@ -39,8 +40,9 @@ def destinations(
         raise ValueError("a guest goes only where something good is known")
     found, refused = [], []
     for host, result in results.items():
-        tier, why = (Tier.NONE, "there is no result") if result is None else result.status_at(now_ns)
-        if host != leaving and tier in tiers:
+        verdict = NOTHING_KNOWN if result is None else result.verdict.at(now_ns)
+        why = "there is no result" if result is None else verdict.reason
+        if host != leaving and verdict.tier in tiers:
             found.append(host)
         else:
             refused.append(f"{host}: {'the guest is on it' if host == leaving else why}")

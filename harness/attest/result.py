@@ -12,16 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import Final
 
 from harness.attest.evidence import KeyType
 from harness.attest.reasons import SILENT, Reason, Tier, gravest
 from harness.attest.verdict import Verdict
-from harness.errors import RecordError
 from harness.json_types import Json
-from harness.sentence import sentence
 
 TRUSTWORTHINESS: Final = (
     "instance-identity",
@@ -106,18 +102,8 @@ class AttestationResult:
             expires_ns=self.expires_ns,
         )
 
-    def expired(self, now_ns: int) -> bool:
-        """Whether nothing may be based on it any more at `now_ns`, on the clock of `generated_ns`."""
-        return now_ns >= self.expires_ns
-
-    def status_at(self, now_ns: int) -> tuple[Tier, Reason]:
-        """The tier that counts at `now_ns`, and why: ``none`` once expired, but never better than found."""
-        if self.expired(now_ns) and self.tier is not Tier.CONTRAINDICATED:
-            return Tier.NONE, Reason.RESULT_EXPIRED
-        return self.tier, self.reason
-
     def to_json(self) -> dict[str, Json]:
-        """The result as JSON values; :meth:`from_json` reads it back equal."""
+        """The result as JSON values, all fields."""
         return {
             "attester": self.attester,
             "key": self.key,
@@ -130,49 +116,6 @@ class AttestationResult:
             "generated_ns": self.generated_ns,
             "expires_ns": self.expires_ns,
         }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Json]) -> AttestationResult:
-        """The result that :meth:`to_json` wrote.
-
-        Raises:
-            RecordError: A field is missing, of another kind or unknown, or the vector is none.
-        """
-        try:
-            stored = _Stored.model_validate(dict(value))
-        except ValidationError as error:
-            raise RecordError("a stored attestation result is damaged", why=sentence(error)) from error
-        if set(stored.vector) != set(TRUSTWORTHINESS):
-            raise RecordError(
-                "a stored attestation result is damaged", why=f"vector of {sorted(stored.vector)}"
-            )
-        return cls(
-            attester=stored.attester,
-            key=stored.key,
-            tier=stored.tier,
-            reason=stored.reason,
-            detail=stored.detail,
-            claims=stored.claims,
-            vector=stored.vector,
-            policy=stored.policy,
-            generated_ns=stored.generated_ns,
-            expires_ns=stored.expires_ns,
-        )
-
-
-class _Stored(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    attester: str
-    key: KeyType
-    tier: Tier = Field(strict=False)
-    reason: Reason = Field(strict=False)
-    detail: str
-    claims: dict[str, Any]
-    vector: dict[str, int]
-    policy: str
-    generated_ns: int
-    expires_ns: int
 
 
 def tier_of_claim(number: int) -> Tier:

@@ -14,7 +14,7 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session, selectinload
 
 from harness.attest.evidence import KeyType, RefusedError
-from harness.attest.identity.enrolled import Attester, Enrolment, Kind, KnownKey, TpmFacts
+from harness.attest.identity.enrolled import Attester, EnrolledKey, Enrolment, Kind, TpmFacts
 from harness.attest.reasons import Reason
 from harness.instant import Instant
 from harness.json_types import Json
@@ -240,7 +240,7 @@ def _attester(row: AttesterRow) -> Attester:
         ek_certificate=row.ek_certificate,
         tpm=TpmFacts(**row.tpm),
         keys=tuple(
-            KnownKey(
+            EnrolledKey(
                 attester=row.id,
                 kind=cast(KeyType, key.kind),
                 public=key.public,

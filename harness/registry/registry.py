@@ -13,7 +13,7 @@ from types import TracebackType
 
 from harness import clock
 from harness.attest.evidence import KeyType, RefusedError
-from harness.attest.identity.enrolled import Attester, Enrolment, Issued, KnownKey
+from harness.attest.identity.enrolled import Attester, EnrolledKey, Enrolment, Issued
 from harness.attest.reasons import Reason
 from harness.instant import Instant
 from harness.json_types import Json
@@ -196,7 +196,7 @@ class Registry(AbstractContextManager["Registry"]):
         with self._database.reading() as session:
             return identities.find(session)
 
-    def key(self, attester: str, kind: KeyType) -> KnownKey | None:
+    def key(self, attester: str, kind: KeyType) -> EnrolledKey | None:
         """The attester's key of this kind; one that was revoked says so."""
         found = self.attester(attester)
         return next((key for key in found.keys if key.kind == kind), None) if found else None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.attest.attester.contract import Answer, Ask, AttesterError, CreatedKey, Identity, Properties
 from harness.attest.evidence import Evidence, KeyType, Moments
-from harness.attest.identity.enrolled import Enrolment, Kind, NewKey, TpmFacts
+from harness.attest.identity.enrolled import EnrolledKey, Enrolment, Kind, TpmFacts
 from harness.attest.reasons import Reason
 from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues, Require
 from harness.clock import Clock
@@ -81,7 +81,9 @@ class SoftwareAttester:
 
 def enrol(registry: Registry, name: str, tpm: SoftwareTpm, kind: Kind = "host") -> None:
     """Put the TPM into the registry as if it had been enrolled."""
-    key = NewKey(kind=tpm.kind, public=tpm.ak_public, name=tpm.name, qualified_name=tpm.qualified_name)
+    key = EnrolledKey(
+        attester=name, kind=tpm.kind, public=tpm.ak_public, name=tpm.name, qualified_name=tpm.qualified_name
+    )
     registry.enrol(
         Enrolment(
             attester=name,

@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.attest.evidence import Evidence, KeyType
+from harness.attest.identity.enrolled import EnrolledKey
 from harness.attest.reasons import Reason, Tier
 from harness.attest.reference.policy import AppraisalPolicy, ImaReference, ReferenceValues, Require
 from harness.attest.result import worst
 from harness.attest.tpm.structures import ClockInfo
 from harness.attest.verify.memory import Memory
-from harness.attest.verify.question import Challenge, EnrolledKey, Question
+from harness.attest.verify.question import Challenge, Question
 from harness.attest.verify.verifier import Verification, verify
 from tests.attest import logs
 from tests.attest.logs import Line, Measured
@@ -130,6 +131,7 @@ def require(pcr_values: str = "check", event_log: str = "check", ima: str = "che
 def challenge(**changes: object) -> Challenge:
     """What the platform was asked."""
     usual = Challenge(
+        key="ecc-p256",
         nonce=NONCE,
         bank="sha256",
         pcrs=PCRS,

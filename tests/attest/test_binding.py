@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from harness.attest.evidence import KeyType, RefusedError
 from harness.attest.guest.binding import Linkage, Linked, Proved, host_nonce, verify_linked
+from harness.attest.identity.enrolled import EnrolledKey
 from harness.attest.reasons import Reason, Tier
 from harness.attest.result import AttestationResult
 from harness.attest.verify.memory import Memory
-from harness.attest.verify.question import EnrolledKey
 from harness.attest.verify.verifier import Verification
 from tests.attest.software_tpm import CLOCK, FIRMWARE, SoftwareTpm, changed
 

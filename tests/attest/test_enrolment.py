@@ -28,7 +28,7 @@ from harness.attest.examine.round import Examiner
 from harness.attest.identity import authorities, enrolment
 from harness.attest.identity.authorities import NOBODY
 from harness.attest.identity.endorsement import Endorsement, check
-from harness.attest.identity.enrolled import NewKey
+from harness.attest.identity.enrolled import EnrolledKey
 from harness.attest.identity.enrolment import Request, check_place, enrol
 from harness.attest.reasons import Reason, Tier
 from harness.attest.reference.files import load_policy
@@ -394,7 +394,8 @@ def placed(signer: SoftwareTpm, **overrides: object) -> None:
     if overrides:
         attest, signature = signer.quote(_NONCE, _PCRS, **overrides)  # type: ignore[arg-type]
         evidence = evidence.model_copy(update={"attest": attest, "signature": signature})
-    key = NewKey(
+    key = EnrolledKey(
+        attester="host-a",
         kind=signer.kind,
         public=signer.ak_public,
         name=signer.name,
@@ -426,8 +427,12 @@ def test_a_first_quote_must_say_where_the_key_is(
 
 
 def test_a_first_quote_over_another_nonce_is_refused(signer: SoftwareTpm) -> None:
-    key = NewKey(
-        kind=signer.kind, public=signer.ak_public, name=signer.name, qualified_name=signer.qualified_name
+    key = EnrolledKey(
+        attester="host-a",
+        kind=signer.kind,
+        public=signer.ak_public,
+        name=signer.name,
+        qualified_name=signer.qualified_name,
     )
     with pytest.raises(RefusedError) as caught:
         check_place(signer.evidence(_NONCE, _PCRS), key, _NONCE[:-1])

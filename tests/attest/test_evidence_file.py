@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from harness.attest.evidence import KeyType, RefusedError
 from harness.attest.examine import evidence_file
 from harness.attest.examine.evidence_file import EvidenceFile, answerable
 from harness.attest.examine.outcome import Asked
+from harness.attest.identity.enrolled import Issued
 from harness.attest.reasons import Reason
 from harness.attest.verify.question import Challenge
 from harness.clock import NS_PER_S
@@ -25,25 +25,22 @@ ISSUED = Instant(realtime_ns=10**18, monotonic_ns=5 * NS_PER_S, boot_id="this")
 EXPIRES = ISSUED.later(30 * NS_PER_S)
 
 
-@dataclass(frozen=True)
-class Issue:
-    attester: str = "a"
-    issued: Instant = ISSUED
-    expires: Instant = EXPIRES
-    used: bool = False
+def issued(attester: str = "a", *, used: bool = False) -> Issued:
+    return Issued(attester=attester, issued=ISSUED, expires=EXPIRES, used=used)
 
 
 @pytest.fixture
 def asked(tpms: dict[KeyType, SoftwareTpm]) -> Asked:
     evidence = tpms["ecc-p256"].evidence(NONCE, event_log=b"log", ima=excerpt(running_system(3)))
     challenge = Challenge(
+        key="ecc-p256",
         nonce=NONCE,
         bank="sha256",
         pcrs=(0, 4, 7, 10),
         issued_ns=ISSUED.monotonic_ns,
         expires_ns=ISSUED.monotonic_ns + 30 * NS_PER_S,
-        used=False,
         ima_from=0,
+        event_log=True,
     )
     return Asked(name="a", challenge=challenge, answer=Answer(evidence=evidence, sent_ns=1, received_ns=2))
 
@@ -101,25 +98,26 @@ def test_a_missing_file_is_told_by_its_name(tmp_path: Path) -> None:
     assert caught.value.where == str(tmp_path / "none.json")
 
 
-def test_an_answer_in_time_may_be_judged(kept: EvidenceFile) -> None:
-    issue = Issue()
-    assert answerable(kept, issue, ISSUED.later(29 * NS_PER_S)) is issue
+def test_an_answer_in_time_may_be_judged_by_the_question_that_was_asked(
+    kept: EvidenceFile, asked: Asked
+) -> None:
+    assert answerable(kept, issued(), ISSUED.later(29 * NS_PER_S)) == asked.challenge
 
 
 @pytest.mark.parametrize(
     ("issue", "now", "reason"),
     [
         (None, ISSUED, Reason.NONCE_MISMATCH),
-        (Issue(attester="b"), ISSUED, Reason.NONCE_MISMATCH),
-        (Issue(used=True), ISSUED, Reason.NONCE_REUSED),
-        (Issue(), EXPIRES, Reason.NONCE_EXPIRED),
+        (issued("b"), ISSUED, Reason.NONCE_MISMATCH),
+        (issued(used=True), ISSUED, Reason.NONCE_REUSED),
+        (issued(), EXPIRES, Reason.NONCE_EXPIRED),
         (
-            Issue(),
+            issued(),
             Instant(realtime_ns=10**18, monotonic_ns=6 * NS_PER_S, boot_id="next"),
             Reason.NONCE_EXPIRED,
         ),
         (
-            Issue(),
+            issued(),
             Instant(realtime_ns=10**18, monotonic_ns=4 * NS_PER_S, boot_id="this"),
             Reason.NONCE_EXPIRED,
         ),
@@ -127,7 +125,7 @@ def test_an_answer_in_time_may_be_judged(kept: EvidenceFile) -> None:
     ids=["never issued", "for another", "used", "too late", "after a boot", "from the future"],
 )
 def test_an_answer_that_counts_no_more_is_not_judged(
-    kept: EvidenceFile, issue: Issue | None, now: Instant, reason: Reason
+    kept: EvidenceFile, issue: Issued | None, now: Instant, reason: Reason
 ) -> None:
     with pytest.raises(RefusedError) as caught:
         answerable(kept, issue, now)

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from harness.attest.evidence import Evidence, KeyType
+from harness.attest.identity.enrolled import EnrolledKey
 from harness.attest.reasons import Reason, Tier
 from harness.attest.reference.policy import ReferenceValues
 from harness.attest.reference.values import record
 from harness.attest.verify.memory import Memory
-from harness.attest.verify.question import EnrolledKey, Question
+from harness.attest.verify.question import Question
 from harness.attest.verify.verifier import Verification, verify
 from tests.attest.local_tpm import LocalTpm, running
 from tests.attest.questions import KINDS, NONCE, NOW_NS, challenge, policy, require, ticking

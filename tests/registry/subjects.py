@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 from harness.attest.evidence import KeyType
-from harness.attest.identity.enrolled import Enrolment, Kind, NewKey, TpmFacts
+from harness.attest.identity.enrolled import EnrolledKey, Enrolment, Kind, TpmFacts
 from harness.attest.reasons import Reason, Tier
 from harness.clock import NS_PER_S
 from harness.instant import Instant
@@ -20,9 +20,15 @@ def name(of: str) -> bytes:
     return b"\x00\x0b" + hashlib.sha256(of.encode()).digest()
 
 
-def key(tpm: str, kind: KeyType = "ecc-p256", turn: int = 1) -> NewKey:
+def key(tpm: str, kind: KeyType = "ecc-p256", turn: int = 1) -> EnrolledKey:
     made = f"{tpm}/{kind}/{turn}"
-    return NewKey(kind=kind, public=made.encode(), name=name(made), qualified_name=name("qualified " + made))
+    return EnrolledKey(
+        attester="host-a",
+        kind=kind,
+        public=made.encode(),
+        name=name(made),
+        qualified_name=name("qualified " + made),
+    )
 
 
 def enrolment(attester: str = "host-a", tpm: str = "", kind: Kind = "host", turn: int = 1) -> Enrolment:

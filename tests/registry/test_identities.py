@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from harness.attest.evidence import RefusedError
-from harness.attest.identity.enrolled import Enrolment, NewKey
+from harness.attest.identity.enrolled import EnrolledKey, Enrolment
 from harness.attest.reasons import Reason
 from harness.registry.errors import RegistryError
 from harness.registry.registry import Registry, open_registry
@@ -89,7 +89,7 @@ def test_an_id_has_one_spelling(registry: Registry, attester: str) -> None:
 
 
 @pytest.mark.parametrize("keys", [(), (key("one"), key("one", turn=2))], ids=["none", "two of a kind"])
-def test_an_enrolment_has_one_key_of_a_kind(registry: Registry, keys: tuple[NewKey, ...]) -> None:
+def test_an_enrolment_has_one_key_of_a_kind(registry: Registry, keys: tuple[EnrolledKey, ...]) -> None:
     with pytest.raises(RegistryError, match="needs an EK name and one key"):
         registry.enrol(replace(enrolment(), keys=keys))
 

@@ -8,22 +8,25 @@ was asked for, which the quote must match.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Protocol, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from harness.attest.evidence import MAX_LINE_BYTES, Bank, Base64, Evidence, RefusedError
 from harness.attest.examine.outcome import Asked
+from harness.attest.identity.enrolled import Issued
 from harness.attest.reasons import Reason
 from harness.attest.reference.policy import Pcrs
+from harness.attest.verify.question import Challenge
 from harness.errors import RecordError
 from harness.evidence import folder as store
 from harness.files import write_json
 from harness.instant import Instant, expired
 from harness.sentence import sentence
+from harness.strict import Strict
 
 
-class EvidenceFile(BaseModel):
+class EvidenceFile(Strict):
     """One answer and its question.
 
     Attributes:
@@ -35,8 +38,6 @@ class EvidenceFile(BaseModel):
         ima_from: The IMA entry from which the list was asked for; None where it was not.
         evidence: The answer.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     version: Literal[1]
     attester: str
@@ -66,35 +67,8 @@ def write(path: Path, asked: Asked) -> None:
     write_json(path, content.model_dump(mode="json"))
 
 
-class Issue(Protocol):
-    """What the registry knows of a nonce."""
-
-    @property
-    def attester(self) -> str:
-        """Whom it was issued for."""
-        ...
-
-    @property
-    def issued(self) -> Instant:
-        """When."""
-        ...
-
-    @property
-    def expires(self) -> Instant:
-        """Until when it may be answered."""
-        ...
-
-    @property
-    def used(self) -> bool:
-        """Whether an answer was judged."""
-        ...
-
-
-IssueT = TypeVar("IssueT", bound=Issue)
-
-
-def answerable(kept: EvidenceFile, issue: IssueT | None, now: Instant) -> IssueT:
-    """The registry's word on the nonce in a file, if the answer may be judged at all.
+def answerable(kept: EvidenceFile, issue: Issued | None, now: Instant) -> Challenge:
+    """The question that a file answers, if the registry says that its answer may still be judged.
 
     An answer that comes too late says nothing of the machine and must not be held against it, as it would be
     by a verifier that was asked.
@@ -112,7 +86,16 @@ def answerable(kept: EvidenceFile, issue: IssueT | None, now: Instant) -> IssueT
         raise RefusedError(
             Reason.NONCE_EXPIRED, where=kept.attester, remedy=f"sodbench attest quote {kept.attester}"
         )
-    return issue
+    return Challenge(
+        key=kept.evidence.key,
+        nonce=kept.nonce,
+        pcrs=kept.pcrs,
+        bank=kept.bank,
+        ima_from=kept.ima_from,
+        event_log=kept.evidence.event_log is not None,
+        issued_ns=issue.issued.monotonic_ns,
+        expires_ns=issue.expires.monotonic_ns,
+    )
 
 
 def read(path: Path) -> EvidenceFile:

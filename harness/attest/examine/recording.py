@@ -7,17 +7,14 @@ while new ones are taken.
 
 from __future__ import annotations
 
-import secrets
-
-from harness.attest.attester.contract import Ask, Attester
+from harness.attest.attester.contract import Attester
 from harness.attest.evidence import Evidence, KeyType, RefusedError
-from harness.attest.examine.round import NONCE_BYTES, as_enrolled
 from harness.attest.identity.ports import Identities
 from harness.attest.reasons import Reason
 from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues
-from harness.attest.verify.question import Challenge, Question
+from harness.attest.verify.question import Question, challenge
 from harness.attest.verify.verifier import GENUINE, verify
-from harness.clock import NS_PER_S, Clock
+from harness.clock import Clock
 
 
 def genuine(
@@ -41,30 +38,14 @@ def genuine(
         raise RefusedError(
             Reason.NOT_ENROLLED, f"{name} has no key of type {key}", remedy=f"sodbench attest enrol {name}"
         )
-    now_ns = clock.now_ns()
-    challenge = Challenge(
-        nonce=secrets.token_bytes(NONCE_BYTES),
-        bank=policy.bank,
-        pcrs=tuple(policy.pcrs),
-        issued_ns=now_ns,
-        expires_ns=now_ns + round(policy.nonce_lifetime_s * NS_PER_S),
-        used=False,
-        ima_from=None if policy.require.ima == "ignore" else 0,
-    )
-    ask = Ask(
-        key=key,
-        nonce=challenge.nonce,
-        pcrs=challenge.pcrs,
-        bank=challenge.bank,
-        ima_from=challenge.ima_from,
-        event_log=policy.require.event_log == "check",
-    )
-    evidence = attester.quote(ask).evidence
+    nothing = ReferenceValues(version=1)
+    asked = challenge(key, policy, nothing, memory=None, now_ns=clock.now_ns())
+    evidence = attester.quote(asked).evidence
     question = Question(
-        key=as_enrolled(known),
-        challenge=challenge,
+        key=known,
+        challenge=asked,
         memory=None,
-        reference=ReferenceValues(version=1),
+        reference=nothing,
         policy=policy,
         now_ns=clock.now_ns(),
         software_tpm=record.tpm.software,

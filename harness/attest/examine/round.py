@@ -6,27 +6,24 @@ verify, record. It decides nothing: the verifier does, and the registry keeps wh
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from harness.attest.attester.contract import Ask, Attester, AttesterError
+from harness.attest.attester.contract import Attester, AttesterError
 from harness.attest.evidence import Evidence, KeyType, RefusedError
 from harness.attest.examine.outcome import Asked, LinkedRound, Round, Stamps
 from harness.attest.guest.binding import Linkage, Proved, host_nonce, verify_linked
-from harness.attest.identity.enrolled import KnownKey
+from harness.attest.identity.enrolled import EnrolledKey
 from harness.attest.identity.ports import Findings
 from harness.attest.reasons import Reason, tier_of
 from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues
 from harness.attest.result import AttestationResult
 from harness.attest.tpm.structures import parse_attest
 from harness.attest.verify.memory import Memory
-from harness.attest.verify.question import Challenge, EnrolledKey, Question, ima_from
+from harness.attest.verify.question import Challenge, Question, challenge
 from harness.attest.verify.verifier import Verification, verify
-from harness.clock import NS_PER_S, Clock
+from harness.clock import Clock
 from harness.json_types import Json
-
-NONCE_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,36 +106,32 @@ class Examiner:
             RegistryError: The registry does not answer.
         """
         memory = self._known(name, key).memory
-        challenge = self._challenge(name, secrets.token_bytes(NONCE_BYTES), memory)
+        asked = self._challenge(name, key, memory)
         now = self._registry.now()
-        lifetime_ns = challenge.expires_ns - challenge.issued_ns
-        self._registry.issue(challenge.nonce, attester=name, issued=now, expires=now.later(lifetime_ns))
-        return Asked(
-            name=name, challenge=challenge, answer=attester.quote(self._to_ask(name, challenge, key))
-        )
+        lifetime_ns = asked.expires_ns - asked.issued_ns
+        self._registry.issue(asked.nonce, attester=name, issued=now, expires=now.later(lifetime_ns))
+        return Asked(name=name, challenge=asked, answer=attester.quote(asked))
 
-    def judge(self, name: str, challenge: Challenge, evidence: Evidence) -> Round:
+    def judge(self, name: str, asked: Challenge, evidence: Evidence) -> Round:
         """The verdict on evidence that was asked for earlier, maybe by another process.
 
         Raises:
             RegistryError: The registry does not answer.
         """
         now_ns = self._clock.now_ns()
-        if not self._registry.consume(challenge.nonce):
-            challenge = replace(challenge, used=True)
-        elif self._overtaken(name, challenge):
+        if not self._registry.consume(asked.nonce):
+            asked = replace(asked, used=True)
+        elif self._overtaken(name, asked):
             why = "newer evidence was judged since the question: ask again"
-            return self._silent(
-                name, evidence.key, challenge.issued_ns, Reason.STATE_CONFLICT, why, challenge
-            )
+            return self._silent(name, evidence.key, asked.issued_ns, Reason.STATE_CONFLICT, why, asked)
         known = self._known(name, evidence.key)
-        return self._judged(name, challenge, evidence, known, sent_ns=challenge.issued_ns, received_ns=now_ns)
+        return self._judged(name, asked, evidence, known, sent_ns=asked.issued_ns, received_ns=now_ns)
 
-    def _overtaken(self, name: str, challenge: Challenge) -> bool:
+    def _overtaken(self, name: str, asked: Challenge) -> bool:
         latest, now = self._registry.latest(name), self._registry.now()
         if latest is None or latest.generated.boot_id != now.boot_id:
             return False
-        return latest.generated.monotonic_ns > challenge.issued_ns
+        return latest.generated.monotonic_ns > asked.issued_ns
 
     def _round(self, name: str, attester: Attester, key: KeyType, nonce: bytes | None = None) -> Round:
         """A round over `nonce`, or over one of its own."""
@@ -147,28 +140,23 @@ class Examiner:
         if known.key is None:
             why = f"{name} is not enrolled with a key of type {key}"
             return self._silent(name, key, begin_ns, Reason.NOT_ENROLLED, why)
-        challenge = self._challenge(name, nonce or secrets.token_bytes(NONCE_BYTES), memory)
+        asked = self._challenge(name, key, memory, nonce)
         try:
-            answer = attester.quote(self._to_ask(name, challenge, key))
-            if memory is not None and _began_anew(memory, challenge, answer.evidence):
+            answer = attester.quote(asked)
+            if memory is not None and _began_anew(memory, asked, answer.evidence):
                 # A tail was asked for and the machine has a new list: the whole of it is another question.
-                challenge = self._challenge(name, nonce or secrets.token_bytes(NONCE_BYTES), None)
-                answer = attester.quote(self._to_ask(name, challenge, key))
+                asked = self._challenge(name, key, None, nonce)
+                answer = attester.quote(asked)
         except AttesterError as error:
-            return self._silent(name, key, challenge.issued_ns, error.reason, error.summary, challenge)
+            return self._silent(name, key, asked.issued_ns, error.reason, error.summary, asked)
         return self._judged(
-            name,
-            challenge,
-            answer.evidence,
-            known,
-            sent_ns=answer.sent_ns,
-            received_ns=answer.received_ns,
+            name, asked, answer.evidence, known, sent_ns=answer.sent_ns, received_ns=answer.received_ns
         )
 
     def _judged(
         self,
         name: str,
-        challenge: Challenge,
+        asked: Challenge,
         evidence: Evidence,
         known: _Known,
         *,
@@ -182,7 +170,7 @@ class Examiner:
         """
         question = Question(
             key=known.key,
-            challenge=challenge,
+            challenge=asked,
             memory=known.memory,
             reference=self._reference_for(name),
             policy=self._policy_for(name),
@@ -202,7 +190,7 @@ class Examiner:
             stamps=Stamps(
                 ns=sent_ns, er=received_ns, rg=generated_ns, rr=relayed_ns, ra=self._clock.now_ns()
             ),
-            challenge=challenge,
+            challenge=asked,
             proof=Proved(evidence=evidence, verification=verification, key=known.key),
         )
 
@@ -237,7 +225,7 @@ class Examiner:
         sent_ns: int,
         reason: Reason,
         why: str,
-        challenge: Challenge | None = None,
+        asked: Challenge | None = None,
     ) -> Round:
         result = self._unknown(name, key, reason, why)
         generated_ns = self._clock.now_ns()
@@ -249,7 +237,7 @@ class Examiner:
             result=result,
             steps=(),
             stamps=Stamps(ns=sent_ns, er=None, rg=generated_ns, rr=relayed_ns, ra=self._clock.now_ns()),
-            challenge=challenge,
+            challenge=asked,
             proof=None,
         )
 
@@ -276,52 +264,29 @@ class Examiner:
             return _Known(key=None, memory=None, version=0, held=False, software_tpm=False)
         stored, version = self._registry.memory(name, found.name)
         return _Known(
-            key=as_enrolled(found),
+            key=found,
             memory=Memory.from_json(stored) if isinstance(stored, Mapping) else None,
             version=version,
             held=record.held,
             software_tpm=record.tpm.software,
         )
 
-    def _challenge(self, name: str, nonce: bytes, memory: Memory | None) -> Challenge:
-        policy = self._policy_for(name)
-        now_ns = self._clock.now_ns()
-        return Challenge(
+    def _challenge(
+        self, name: str, key: KeyType, memory: Memory | None, nonce: bytes | None = None
+    ) -> Challenge:
+        return challenge(
+            key,
+            self._policy_for(name),
+            self._reference_for(name),
+            memory=memory,
+            now_ns=self._clock.now_ns(),
             nonce=nonce,
-            bank=policy.bank,
-            pcrs=tuple(policy.pcrs),
-            issued_ns=now_ns,
-            expires_ns=now_ns + int(policy.nonce_lifetime_s * NS_PER_S),
-            used=False,
-            ima_from=ima_from(memory, policy, self._reference_for(name)),
-        )
-
-    def _to_ask(self, name: str, challenge: Challenge, key: KeyType) -> Ask:
-        return Ask(
-            key=key,
-            nonce=challenge.nonce,
-            bank=challenge.bank,
-            pcrs=challenge.pcrs,
-            ima_from=challenge.ima_from,
-            event_log=self._policy_for(name).require.event_log == "check",
         )
 
 
-def as_enrolled(key: KnownKey) -> EnrolledKey:
-    """The registry's key as the verifier takes it."""
-    return EnrolledKey(
-        attester=key.attester,
-        kind=key.kind,
-        public=key.public,
-        name=key.name,
-        qualified_name=key.qualified_name,
-        revoked=key.revoked,
-    )
-
-
-def _began_anew(memory: Memory, challenge: Challenge, evidence: Evidence) -> bool:
+def _began_anew(memory: Memory, asked: Challenge, evidence: Evidence) -> bool:
     """Whether the quote says that the TPM was reset since: a hint of what to ask, which nothing believes."""
-    if not challenge.ima_from:
+    if not asked.ima_from:
         return False
     try:
         return parse_attest(evidence.attest).clock.reset_count != memory.clock.reset_count

@@ -22,8 +22,8 @@ from harness.attest.reasons import Reason, Tier, gravest, tier_of
 from harness.attest.tpm.structures import Attest, parse_attest
 
 if TYPE_CHECKING:
+    from harness.attest.identity.enrolled import EnrolledKey
     from harness.attest.result import AttestationResult
-    from harness.attest.verify.question import EnrolledKey
     from harness.attest.verify.verifier import Verification
 
 LABEL = b"bind-v1"

@@ -32,20 +32,24 @@ class TpmFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewKey:
+class EnrolledKey:
     """An attestation key whose place under the EK was proved by a credential.
 
     Attributes:
-        kind: The key's algorithm and size.
-        public: TPMT_PUBLIC as the TPM marshalled it.
+        attester: Whose key it is.
+        kind: Its algorithm and size.
+        public: TPMT_PUBLIC as the TPM marshalled it, without a size before it.
         name: nameAlg and digest of `public`.
-        qualified_name: nameAlg and digest over the names of all its parents.
+        qualified_name: nameAlg and digest over the names of all its parents, so that it says the hierarchy.
+        revoked: Whether it was revoked with its attester.
     """
 
+    attester: str
     kind: KeyType
     public: bytes
     name: bytes
     qualified_name: bytes
+    revoked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,19 +70,7 @@ class Enrolment:
     ek_name: bytes
     ek_certificate: bytes | None
     tpm: TpmFacts
-    keys: tuple[NewKey, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownKey:
-    """A key that may sign for an attester now, or that was revoked with it."""
-
-    attester: str
-    kind: KeyType
-    public: bytes
-    name: bytes
-    qualified_name: bytes
-    revoked: bool
+    keys: tuple[EnrolledKey, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +95,7 @@ class Attester:
     ek_name: bytes
     ek_certificate: bytes | None
     tpm: TpmFacts
-    keys: tuple[KnownKey, ...]
+    keys: tuple[EnrolledKey, ...]
     held: bool
     revoked: bool
     released: bool

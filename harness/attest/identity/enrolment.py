@@ -20,7 +20,7 @@ from harness.attest.evidence import EkType, Evidence, KeyType, RefusedError
 from harness.attest.identity.authorities import NOBODY, Authorities
 from harness.attest.identity.endorsement import Endorsement, check, pinned, split
 from harness.attest.identity.enrolled import Attester as Record
-from harness.attest.identity.enrolled import Enrolment, Kind, NewKey, TpmFacts
+from harness.attest.identity.enrolled import EnrolledKey, Enrolment, Kind, TpmFacts
 from harness.attest.identity.ports import Identities
 from harness.attest.reasons import Reason
 from harness.attest.tpm import structures
@@ -110,7 +110,7 @@ def enrol(attester: Attester, registry: Identities, request: Request, clock: Clo
     _check_free(registry, request, structures.name_of(ek_public))
     keys = []
     for kind in request.keys:
-        keys.append(_made(attester, kind, ek, ek_public, watch))
+        keys.append(_made(attester, request.name, kind, ek, ek_public, watch))
         _prove_place(attester, keys[-1])
         watch.done(f"first quote {kind}")
     enrolment = Enrolment(
@@ -184,7 +184,9 @@ def _check_free(registry: Identities, request: Request, ek_name: bytes) -> None:
             )
 
 
-def _made(attester: Attester, kind: KeyType, ek: EkType, ek_public: bytes, watch: _Watch) -> NewKey:
+def _made(
+    attester: Attester, name: str, kind: KeyType, ek: EkType, ek_public: bytes, watch: _Watch
+) -> EnrolledKey:
     """A new attestation key that is proved to be in the TPM that has the endorsement key.
 
     Raises:
@@ -203,7 +205,9 @@ def _made(attester: Attester, kind: KeyType, ek: EkType, ek_public: bytes, watch
         raise RefusedError(Reason.QUALIFIED_SIGNER, "the key is not right under the endorsement key")
     _check_held(attester, key, ek, ek_public)
     watch.done(f"activate {kind}")
-    return NewKey(kind=kind, public=created.public, name=key.name, qualified_name=qualified)
+    return EnrolledKey(
+        attester=name, kind=kind, public=created.public, name=key.name, qualified_name=qualified
+    )
 
 
 def _check_held(attester: Attester, key: AttestationKey, ek: EkType, ek_public: bytes) -> None:
@@ -220,7 +224,7 @@ def _check_held(attester: Attester, key: AttestationKey, ek: EkType, ek_public: 
         raise RefusedError(Reason.CREDENTIAL, "the TPM that has the endorsement key has not this key")
 
 
-def _prove_place(attester: Attester, key: NewKey) -> None:
+def _prove_place(attester: Attester, key: EnrolledKey) -> None:
     """Have the TPM say where the key is, by the qualified name in a quote: so far only the program said it.
 
     Raises:
@@ -232,7 +236,7 @@ def _prove_place(attester: Attester, key: NewKey) -> None:
     check_place(answer.evidence, key, nonce)
 
 
-def check_place(evidence: Evidence, key: NewKey, nonce: bytes) -> None:
+def check_place(evidence: Evidence, key: EnrolledKey, nonce: bytes) -> None:
     """Check the first quote of a new key; pure, and says nothing of any PCR."""
     signature = structures.parse_signature(evidence.signature)
     attest = structures.parse_attest(evidence.attest)

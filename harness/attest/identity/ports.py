@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from harness.attest.evidence import KeyType
-from harness.attest.identity.enrolled import Attester, Enrolment, KnownKey
+from harness.attest.identity.enrolled import Attester, EnrolledKey, Enrolment
 from harness.instant import Instant
 from harness.json_types import Json
 
@@ -31,7 +31,7 @@ class Identities(Protocol):
     def attesters(self) -> tuple[Attester, ...]:
         """All identities that were not released, by id."""
 
-    def key(self, attester: str, kind: KeyType) -> KnownKey | None:
+    def key(self, attester: str, kind: KeyType) -> EnrolledKey | None:
         """The attester's key of this kind; one that was revoked says so."""
 
     def enrol(self, enrolment: Enrolment) -> Attester:

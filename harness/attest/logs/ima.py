@@ -20,9 +20,11 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, NamedTuple, TypeAlias
+from typing import Annotated, Final, NamedTuple, TypeAlias
 
-from harness.attest.evidence import Bank, ImaExcerpt, RefusedError
+from pydantic import Field, WrapSerializer
+
+from harness.attest.evidence import Bank, Base64, ImaExcerpt, RefusedError
 from harness.attest.logs import ima_templates
 from harness.attest.logs.ima_templates import MalformedError, digest_of_text
 from harness.attest.reasons import Reason
@@ -117,8 +119,8 @@ class ImaState:
             by bank, colon and index.
     """
 
-    entries: int
-    values: Mapping[str, bytes]
+    entries: Annotated[int, Field(ge=0)]
+    values: Annotated[Mapping[str, Base64], WrapSerializer(lambda values, stored: stored(dict(values)))]
 
     @classmethod
     def start(cls, *banks: Bank) -> ImaState:

@@ -12,6 +12,9 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Annotated
+
+from pydantic import Field
 
 from harness.attest.evidence import RefusedError
 from harness.attest.reasons import Reason
@@ -52,9 +55,9 @@ class ClockInfo:
         safe: False: a higher `clock_ms` may have been reported before, and lost when power went.
     """
 
-    clock_ms: int
-    reset_count: int
-    restart_count: int
+    clock_ms: Annotated[int, Field(ge=0)]
+    reset_count: Annotated[int, Field(ge=0)]
+    restart_count: Annotated[int, Field(ge=0)]
     safe: bool
 
 

@@ -6,19 +6,20 @@ accepted is ever kept here: evidence that was refused must leave no trace in it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
+from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from harness.attest.evidence import Base64
 from harness.attest.logs.ima import ImaState
 from harness.attest.reasons import Reason
 from harness.attest.tpm.structures import ClockInfo
 from harness.errors import RecordError
 from harness.json_types import Json
 from harness.sentence import sentence
+from harness.strict import STRICT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,27 +47,17 @@ class Memory:
         findings: Warnings about entries that will not be sent again in this boot, and so have to be kept.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
     clock: ClockInfo
-    firmware_version: int
+    firmware_version: Annotated[int, Field(ge=0)]
     ima: ImaState | None
     basis: str = ""
     findings: tuple[Finding, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
         """The memory as JSON values; :meth:`from_json` reads it back equal."""
-        stored = _Memory(
-            clock=_Clock(
-                clock_ms=self.clock.clock_ms,
-                reset_count=self.clock.reset_count,
-                restart_count=self.clock.restart_count,
-                safe=self.clock.safe,
-            ),
-            firmware_version=self.firmware_version,
-            ima=_Ima(entries=self.ima.entries, values=dict(self.ima.values)) if self.ima else None,
-            basis=self.basis,
-            findings=tuple(_Finding(reason=one.reason, why=one.why) for one in self.findings),
-        )
-        return {**stored.model_dump(mode="json")}
+        return {**_STORED.dump_python(self, mode="json")}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Json]) -> Memory:
@@ -76,48 +67,9 @@ class Memory:
             RecordError: A field is missing, of another kind or unknown.
         """
         try:
-            stored = _Memory.model_validate(dict(value))
+            return _STORED.validate_json(json.dumps(dict(value)))
         except ValidationError as error:
             raise RecordError("what was kept of an attester is damaged", why=sentence(error)) from error
-        ima = stored.ima
-        return cls(
-            clock=ClockInfo(
-                clock_ms=stored.clock.clock_ms,
-                reset_count=stored.clock.reset_count,
-                restart_count=stored.clock.restart_count,
-                safe=stored.clock.safe,
-            ),
-            firmware_version=stored.firmware_version,
-            ima=None if ima is None else ImaState(entries=ima.entries, values=MappingProxyType(ima.values)),
-            basis=stored.basis,
-            findings=tuple(Finding(reason=one.reason, why=one.why) for one in stored.findings),
-        )
 
 
-class _Stored(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class _Clock(_Stored):
-    clock_ms: int = Field(ge=0)
-    reset_count: int = Field(ge=0)
-    restart_count: int = Field(ge=0)
-    safe: bool
-
-
-class _Ima(_Stored):
-    entries: int = Field(ge=0)
-    values: dict[str, Base64]
-
-
-class _Finding(_Stored):
-    reason: Reason = Field(strict=False)
-    why: str
-
-
-class _Memory(_Stored):
-    clock: _Clock
-    firmware_version: int = Field(ge=0)
-    ima: _Ima | None
-    basis: str
-    findings: tuple[_Finding, ...] = Field(strict=False)
+_STORED = TypeAdapter(Memory)

@@ -6,55 +6,34 @@ asks it gets every part from the registry or from files, and never from the atte
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 
-from harness.attest.evidence import Bank, KeyType
+from harness.attest.attester.contract import Ask
+from harness.attest.evidence import KeyType
+from harness.attest.identity.enrolled import EnrolledKey
 from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues, ima_basis
 from harness.attest.verify.memory import Memory
+from harness.clock import NS_PER_S
+
+NONCE_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Challenge:
-    """What an attester was asked to sign.
+class Challenge(Ask):
+    """What an attester was asked, and until when its answer counts.
+
+    The nonce has at least 16 random bytes, or is the hash that binds a guest's quote to its host.
 
     Attributes:
-        nonce: At least 16 random bytes, or the hash that binds a guest's quote to its host.
-        bank: The PCR bank.
-        pcrs: The PCRs, in any order.
         issued_ns: When it was made, on the clock of :attr:`Question.now_ns`.
         expires_ns: The last moment at which an answer counts.
         used: Whether an answer to it was judged before.
-        ima_from: The IMA entry from which the list was asked for; None where it was not.
     """
 
-    nonce: bytes
-    bank: Bank
-    pcrs: tuple[int, ...]
     issued_ns: int
     expires_ns: int
-    used: bool
-    ima_from: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnrolledKey:
-    """An attestation key as it was enrolled.
-
-    Attributes:
-        attester: Whose key it is.
-        kind: Its type.
-        public: TPMT_PUBLIC, without a size before it.
-        name: Its Name.
-        qualified_name: Its qualified name, which says the hierarchy too.
-        revoked: Whether it was taken back.
-    """
-
-    attester: str
-    kind: KeyType
-    public: bytes
-    name: bytes
-    qualified_name: bytes
-    revoked: bool = False
+    used: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +59,37 @@ class Question:
     now_ns: int
     software_tpm: bool
     held: bool
+
+
+def challenge(
+    key: KeyType,
+    policy: AppraisalPolicy,
+    reference: ReferenceValues,
+    *,
+    memory: Memory | None,
+    now_ns: int,
+    nonce: bytes | None = None,
+) -> Challenge:
+    """The question that evidence has to answer for `policy` to judge it.
+
+    Args:
+        key: The key that is to sign.
+        policy: What is going to be checked, and how long the nonce lives.
+        reference: What it is going to be checked by.
+        memory: What was accepted last of the key; None to ask for everything.
+        now_ns: The moment, on the clock of :attr:`Question.now_ns`.
+        nonce: What is to be signed; None for fresh random bytes.
+    """
+    return Challenge(
+        key=key,
+        nonce=secrets.token_bytes(NONCE_BYTES) if nonce is None else nonce,
+        pcrs=tuple(policy.pcrs),
+        bank=policy.bank,
+        ima_from=ima_from(memory, policy, reference),
+        event_log=policy.require.event_log == "check",
+        issued_ns=now_ns,
+        expires_ns=now_ns + round(policy.nonce_lifetime_s * NS_PER_S),
+    )
 
 
 def ima_from(memory: Memory | None, policy: AppraisalPolicy, reference: ReferenceValues) -> int | None:

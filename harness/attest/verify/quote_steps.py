@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
 from harness.attest.evidence import Evidence, RefusedError
+from harness.attest.identity.enrolled import EnrolledKey
 from harness.attest.logs.eventlog import EventLog
 from harness.attest.logs.ima import Followed, ImaEntry, ImaState
 from harness.attest.reasons import Reason
@@ -35,7 +36,7 @@ from harness.attest.tpm.structures import (
     parse_signature,
 )
 from harness.attest.verify.memory import Finding
-from harness.attest.verify.question import EnrolledKey, Question
+from harness.attest.verify.question import Question
 
 MIN_NONCE_BYTES: Final = 16
 

@@ -16,33 +16,15 @@ from typing import Final
 
 from harness.attest.evidence import Evidence, RefusedError
 from harness.attest.reasons import Reason, Tier, tier_of
-from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues, ima_basis
+from harness.attest.reference.policy import ima_basis
 from harness.attest.result import AttestationResult, refused_vector
 from harness.attest.verify import appraisal_step, log_steps
 from harness.attest.verify import quote_steps as steps
 from harness.attest.verify.appraisal_step import claims, trust
-from harness.attest.verify.memory import Finding, Memory
-from harness.attest.verify.question import Challenge, EnrolledKey, Question, ima_from
-from harness.attest.verify.quote_steps import Boot, Work
+from harness.attest.verify.memory import Memory
+from harness.attest.verify.question import Question
+from harness.attest.verify.quote_steps import Work
 from harness.clock import NS_PER_S
-
-__all__ = [
-    "STEPS",
-    "AppraisalPolicy",
-    "AttestationResult",
-    "Boot",
-    "Challenge",
-    "EnrolledKey",
-    "Finding",
-    "Memory",
-    "Question",
-    "ReferenceValues",
-    "Step",
-    "StepTime",
-    "Verification",
-    "ima_from",
-    "verify",
-]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -148,25 +148,15 @@ def _stored(path: Path, store: Registry, rig: Pair, judged_by: Callable[[str], A
     """The verdict on evidence in a file; whether its nonce may still be answered is the registry's word."""
     from harness.attest.examine import evidence_file  # noqa: PLC0415
     from harness.attest.examine.round import Examiner  # noqa: PLC0415
-    from harness.attest.verify.question import Challenge  # noqa: PLC0415
     from harness.clock import MonotonicClock  # noqa: PLC0415
 
     kept = evidence_file.read(path)
-    issued = evidence_file.answerable(kept, store.issued(kept.nonce), store.now())
+    asked = evidence_file.answerable(kept, store.issued(kept.nonce), store.now())
     policies = {kept.attester: judged_by(kept.attester)}
     examiner = Examiner(
         store, policies.__getitem__, _references(rig, policies, needed=True), MonotonicClock()
     )
-    challenge = Challenge(
-        nonce=kept.nonce,
-        bank=kept.bank,
-        pcrs=kept.pcrs,
-        issued_ns=issued.issued.monotonic_ns,
-        expires_ns=issued.expires.monotonic_ns,
-        used=False,
-        ima_from=kept.ima_from,
-    )
-    return examiner.judge(kept.attester, challenge, kept.evidence)
+    return examiner.judge(kept.attester, asked, kept.evidence)
 
 
 def _write_tokens(rounds: Sequence[Round], path: Path) -> None:

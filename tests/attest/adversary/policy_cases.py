@@ -218,9 +218,9 @@ class Expired:
         for scene in self.scenes:
             result = scene.verify().result
             moment = result.expires_ns + round(self.after_s * NS_PER_S)
-            tier, reason = result.status_at(moment)
-            assert reason is Reason.ACCEPTED or tier in {Tier.NONE, Tier.CONTRAINDICATED}
-            said.add(reason.value)
+            read = result.verdict.at(moment)
+            assert read.reason is Reason.ACCEPTED or read.tier in {Tier.NONE, Tier.CONTRAINDICATED}
+            said.add(read.reason.value)
         return "+".join(sorted(said))
 
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from harness.attest.evidence import Evidence, ImaExcerpt, KeyType
+from harness.attest.identity.enrolled import EnrolledKey
 from harness.attest.reasons import Tier
 from harness.attest.reference.policy import AppraisalPolicy, ImaReference, ReferenceValues, Require
 from harness.attest.tpm.structures import ClockInfo
 from harness.attest.verify.memory import Memory
-from harness.attest.verify.question import Challenge, EnrolledKey, Question
+from harness.attest.verify.question import Challenge, Question
 from harness.attest.verify.verifier import Verification, verify
 from harness.clock import NS_PER_S
 from tests.attest import logs
@@ -165,6 +166,7 @@ class Stage:
 
     def challenge(self, nonce: bytes = NONCE) -> Challenge:
         return Challenge(
+            key="ecc-p256",
             nonce=nonce,
             bank="sha256",
             pcrs=PCRS,

@@ -20,7 +20,7 @@ def section(title: str) -> str:
 
 
 def test_every_cause_is_explained_and_in_the_order_in_which_they_count() -> None:
-    named = re.findall(r"^\| `([a-z-]+)` \|", section("What sets it off"), re.MULTILINE)
+    named = re.findall(r"^\| `([a-z-]+)` \|", section("Causes"), re.MULTILINE)
     assert named == [cause.value for cause in Cause]
 
 
@@ -60,7 +60,7 @@ def test_what_the_table_after_a_crash_closes_a_response_as_is_what_there_is() ->
         Step.SUSPEND: "suspend it",
         Step.VERIFY: "advance to `arrived`",
         Step.CLOSE: "close as",
-        Step.ASK: "ask a person",
+        Step.ASK: "ask an operator",
     }
     assert set(words) == set(Step)
     assert all(word in text for word in words.values())

@@ -7,6 +7,7 @@ import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 from harness import resources
 from harness.attest.attester.channel import CLOSE_S, PYTHON, Conversation, Inbox, Line
@@ -55,11 +56,7 @@ class _Process:
     """A program of this machine, its lines stamped as they arrive."""
 
     def __init__(self, command: list[str], inbox: Inbox, clock: Clock) -> None:
-        pipe = subprocess.PIPE
-        try:
-            self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
-        except OSError as error:
-            raise UnreachableError("the attester cannot be started", why=str(error)) from error
+        self._process, self._input, self._output, self._complaints = _started(command)
         self.pid = self._process.pid
         self._inbox = inbox
         self._clock = clock
@@ -67,8 +64,7 @@ class _Process:
         self._reader.start()
 
     def _read(self) -> None:
-        assert self._process.stdout is not None and self._process.stderr is not None
-        with self._process.stdout as output, self._process.stderr as complaints:
+        with self._output as output, self._complaints as complaints:
             while line := output.readline(MAX_LINE_BYTES + 2):
                 self._inbox.on_line(self._clock.now_ns(), line.decode(errors="replace").rstrip("\n"))
             said_last = complaints.read().decode(errors="replace").strip().rpartition("\n")[2]
@@ -77,18 +73,16 @@ class _Process:
 
     def send(self, line: str) -> None:
         """Send one line to the program."""
-        assert self._process.stdin is not None
         try:
-            self._process.stdin.write(line.encode() + b"\n")
-            self._process.stdin.flush()
+            self._input.write(line.encode() + b"\n")
+            self._input.flush()
         except (OSError, ValueError) as error:
             raise UnreachableError("the attester does not listen any more", why=str(error)) from error
 
     def close(self, *, wait_s: float = CLOSE_S) -> bool:
         """End the program: its input first, and after `wait_s` by force."""
-        assert self._process.stdin is not None
         with contextlib.suppress(OSError):  # it has ended already
-            self._process.stdin.close()
+            self._input.close()
         try:
             self._process.wait(wait_s)
             ended = True
@@ -97,3 +91,15 @@ class _Process:
             ended = False
         self._reader.join(CLOSE_S)
         return ended
+
+
+def _started(command: list[str]) -> tuple[subprocess.Popen[bytes], IO[bytes], IO[bytes], IO[bytes]]:
+    """The program, its input, its output and its complaints."""
+    pipe = subprocess.PIPE
+    try:
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
+    except OSError as error:
+        raise UnreachableError("the attester cannot be started", why=str(error)) from error
+    if process.stdin is None or process.stdout is None or process.stderr is None:
+        raise ValueError("a program that is started with pipes has all three")
+    return process, process.stdin, process.stdout, process.stderr

@@ -35,6 +35,7 @@ class Kept:
 KEPT = {
     "paper-lab": Kept(7, 35),
     "paper-short": Kept(28, 42),
+    "paper-kits": Kept(6, 15, frozenset({"mail", "app", "web"})),
     "attest": Kept(7, 21),
     "respond": Kept(15, 160, frozenset({"idle", "file", "web"})),
     # A guest that is suspended stands still before its migration and after it: nothing is cut off by it.

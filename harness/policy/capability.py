@@ -21,9 +21,9 @@ class Capability(StrEnum):
     YES = "yes"
     NO = "no"
     NOT_APPLICABLE = "n-a"
-    """The architecture knows no such entity, being older than clouds; it protects from none."""
+    """The architecture has no such entity, because it is older than clouds; it protects against none."""
     REMOVED = "removed"
-    """No protection, as the entity is not there while the VM runs (No* of Table III). Satisfies nothing but a
+    """No protection, because the entity is absent while the VM runs (No* of Table III). Satisfies only a
     request that accepts it by the architecture's name."""
 
 
@@ -64,7 +64,7 @@ Table: TypeAlias = Mapping[str, Architecture]
 
 
 def near(name: str, table: Table) -> str:
-    """A hint at the architecture that is spelt most like `name`; empty where none is."""
+    """A hint at the known architecture that is nearest to `name`; empty where no name is near."""
     lowered = {one.lower(): one for one in table}
     found = difflib.get_close_matches(name.lower(), lowered, n=1)
     return f"did you mean {lowered[found[0]]!r}?" if found else ""

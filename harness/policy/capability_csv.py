@@ -1,8 +1,8 @@
-"""Capabilities as CSV, with the columns of the paper's Table III; each row with its line.
+"""Capabilities as CSV, with the columns of the paper's Table III; each row carries its line.
 
-The columns may stand in any order, and all have to be there. A line that begins with ``#`` is no comment: a
-file means what any reader of CSV takes it to mean. What spreadsheets write in its place (other separators, a
-line ``sep=;``, an empty column at the end, no-break spaces) is refused by its cause, not by what follows.
+The columns may be in any order, and all are required. A line that begins with ``#`` is no comment: a file
+means what any reader of CSV takes it to mean. The variants that spreadsheets write (other separators, a line
+``sep=;``, an empty last column, no-break spaces) are refused with their cause, not with its consequences.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _VALUES = tuple(one.value for one in Capability)
 
 
 def from_csv(text: str) -> tuple[Sequence[Row], Sequence[Problem]]:
-    """The rows in `text`, and all that is wrong with it; no rows where anything is."""
+    """The rows in `text`, and all mistakes in it; no rows if there is a mistake."""
     cause = _spreadsheet(text)
     if cause is not None:
         return [], [cause]
@@ -55,7 +55,7 @@ def from_csv(text: str) -> tuple[Sequence[Row], Sequence[Problem]]:
 
 
 def _spreadsheet(text: str) -> Problem | None:
-    """The one cause why no line of a file that a spreadsheet wrote can be read; None where there is none."""
+    """The one cause why no line of a spreadsheet's file can be read; None without such a cause."""
     lines = text.splitlines()
     number, header = next(((number, line) for number, line in enumerate(lines, 1) if line.strip()), (1, ""))
     if re.fullmatch(r'"?sep=.?"?\s*', header, re.IGNORECASE):

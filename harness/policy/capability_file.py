@@ -1,8 +1,8 @@
 """Capability tables as files: the paper's Table III, and the rows that a provider adds to it.
 
-A provider's file is YAML, or CSV with the columns of the shipped table. Either becomes architectures, or one
-error with everything that is wrong in it. No file may say anew what an architecture is that is there already,
-in whatever spelling: a server that states that name would silently be able to do something else.
+A provider's file is YAML, or CSV with the columns of the shipped table. It becomes either architectures, or
+one error that lists every mistake in it. A file must not redefine an existing architecture, in any spelling:
+a server that states that name would silently gain or lose capabilities.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _add(found: dict[str, Architecture], path: Path, source: str) -> None:
 
 
 def _twice(rows: Iterable[Row], found: Mapping[str, Architecture], where: str) -> list[Problem]:
-    """The rows whose architecture is there already, in the file or before it."""
+    """The rows whose architecture is already defined, in the file or before it."""
     known = {name.lower(): f"{name} of {one.source}" for name, one in found.items()}
     problems = []
     for row in rows:

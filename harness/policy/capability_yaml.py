@@ -1,6 +1,6 @@
 """A provider's capabilities in YAML: the form of the file as models, and its rows with their lines.
 
-Every row names all fourteen cells: what a provider forgot to say must not be taken for a no, let alone a yes.
+Every row names all fourteen cells: a cell that a provider forgot must not count as a no, let alone as a yes.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class CapabilityFile(_Model):
 
 
 def from_yaml(text: str) -> tuple[Sequence[Row], Sequence[Problem]]:
-    """The rows in `text`, and all that is wrong with it; no rows where anything is."""
+    """The rows in `text`, and all mistakes in it; no rows if there is a mistake."""
     source = parse(text)
     found, problems = validated(CapabilityFile, source)
     if found is None:

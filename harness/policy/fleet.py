@@ -1,11 +1,10 @@
-"""All servers, kept so that the cost of a question does not depend on how many there are.
+"""All servers, stored so that the cost of a question does not depend on their number.
 
-Servers that offer the same lie on one shelf, ordered as they are ranked, and a question looks at shelves.
-There are few: one for each reason to doubt, and of an architecture one for each set of cells withdrawn.
-What changes on a server moves that server and nothing else; so does time, when what is known of a server
-ends.
+Servers with the same capabilities share a shelf, in ranked order, and a question examines shelves. Shelves
+are few: one for each reason to doubt a server, and for each architecture one per set of withdrawn cells. A
+change of a server moves only that server; so does the expiry of what is known of it.
 
-A fleet is changed by one thread at a time. It decides nothing: :mod:`harness.policy.validation` does.
+One thread at a time changes a fleet. The fleet decides nothing: :mod:`harness.policy.validation` does.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from harness.policy.server import Effective, Server, doubt, effective
 from harness.policy.threats import mask
 
 MOST_ENDS = 8
-"""How many ends of one server are kept on average, before those that were put off are forgotten."""
+"""How many ends of one server are kept on average before superseded ends are removed."""
 
 
 class Offer(NamedTuple):
@@ -41,13 +40,13 @@ class Offer(NamedTuple):
     doubt: str
 
     def counting(self, accepted: Set[str]) -> int:
-        """Mask of the cells that count for who accepts what these architectures remove."""
+        """Mask of the cells that count for a request that accepts what these architectures remove."""
         return self.yes | self.removed if self.architecture in accepted else self.yes
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A server and where it lies."""
+    """A server and its shelf."""
 
     server: Server
     offer: Offer
@@ -55,7 +54,7 @@ class _Held:
 
 
 class _Shelf:
-    """The servers that offer the same, by how many VMs they have and then by name."""
+    """The servers with the same capabilities, by their number of VMs and then by name."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -107,7 +106,7 @@ class Fleet:
             self.update(server)
 
     def update(self, server: Server) -> None:
-        """Take in what is known of `server` now; it may be new."""
+        """Record what is known of `server` now; the server may be new."""
         before = self._held.get(server.name)
         expires_ns = server.verdict.expires_ns
         ends_ns = expires_ns if expires_ns is not None and expires_ns > self.now_ns else None
@@ -123,7 +122,7 @@ class Fleet:
         self.revision += 1
 
     def remove(self, name: str) -> None:
-        """Forget the server `name`, which may be unknown."""
+        """Remove the server `name`, which may be unknown."""
         before = self._held.pop(name, None)
         if before is None:
             return
@@ -131,7 +130,7 @@ class Fleet:
         self.revision += 1
 
     def advance(self, now_ns: int) -> None:
-        """Go on to `now_ns`: what has ended by then no longer counts. An earlier moment changes nothing."""
+        """Advance to `now_ns`: expired results no longer count. An earlier moment changes nothing."""
         self.now_ns = max(self.now_ns, now_ns)
         while self._ends and self._ends[0][0] <= self.now_ns:
             ends_ns, name = heapq.heappop(self._ends)
@@ -166,7 +165,7 @@ class Fleet:
         return ((offer, shelf.size) for offer, shelf in self._shelves.items())
 
     def shelf(self, offer: Offer) -> Iterator[tuple[int, str]]:
-        """Running VMs and name of every server that offers this, those with the fewest first."""
+        """The number of VMs and the name of every server that offers this, fewest VMs first."""
         return iter(self._shelves.get(offer, ()))
 
     def _offer(self, server: Server) -> Offer:
@@ -192,7 +191,7 @@ class Fleet:
             del self._shelves[held.offer]
 
     def _note_end(self, ends_ns: int, name: str) -> None:
-        """Remember an end. One that was put off stays in the heap until its time, and is nobody's then."""
+        """Store an end. A superseded end stays in the heap until its time and then has no effect."""
         if len(self._ends) > MOST_ENDS * len(self._held):
             self._ends = [(one.ends_ns, key) for key, one in self._held.items() if one.ends_ns is not None]
             heapq.heapify(self._ends)

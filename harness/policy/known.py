@@ -1,8 +1,8 @@
 """What the registry knows of the servers, as values for policy validation.
 
-A server is believed as far as the worst that is said of it, by its newest attestation result and by each of
-its monitors, and only on the strength of an accepted result that has not expired: what a simulated monitor
-says can take trust away and mark a server, never give it any. Reads the registry and changes nothing in it.
+A server is trusted only as far as the worst statement about it, by its newest attestation result and by each
+of its monitors, and only if an accepted result has not expired. A simulated monitor can remove trust and mark
+a server; it never adds trust. This module reads the registry and changes nothing in it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from harness.registry.values import Property, StoredResult
 
 WITHDRAWN = "withdrawn_cells"
-"""The server property with the cells that are not vouched for any more.
+"""The server property with the withdrawn cells.
 
-Their names in a list, or that list as ``cells`` beside the reason as ``why``.
+Their names in a list, or that list as ``cells`` next to the reason as ``why``.
 """
 
 _OF_ATTESTATION = "tpm"
@@ -66,9 +66,9 @@ def server(registry: Registry, name: str) -> Server:
 
 
 def withdrawn_cells(stored: Mapping[str, Property]) -> frozenset[Cell]:
-    """The cells withdrawn by anybody, from a server's properties by name.
+    """The cells that any monitor or provider withdrew, from a server's properties by name.
 
-    What cannot be read withdraws all of them: it was meant to withdraw something.
+    An unreadable property withdraws all of them: it was meant to withdraw something.
     """
     found: set[Cell] = set()
     for name, one in stored.items():
@@ -93,7 +93,7 @@ def attested(who: Attester | None, latest: StoredResult | None, now: Instant) ->
     """What attestation says now: the newest result while it holds, and what is known of the identity.
 
     Args:
-        who: The identity; None if nobody is enrolled under its name.
+        who: The identity; None if no machine is enrolled under its name.
         latest: The newest result of the identity; None if it was never attested.
         now: The current time.
     """
@@ -133,7 +133,7 @@ def _monitored(
 
 
 def _overtaken(one: Property, latest: StoredResult | None, now: Instant) -> bool:
-    """Whether a monitor of attestations spoke of an older result than the newest there is."""
+    """Whether a monitor of attestations referred to an older result than the newest one."""
     if one.source != _OF_ATTESTATION or latest is None:
         return False
     said_ns, found_ns = one.since.age_ns(now), latest.generated.age_ns(now)
@@ -156,5 +156,5 @@ def _plain(name: str) -> str:
 
 
 def _reason(value: Json) -> Reason:
-    """The reason of that code; where a later program wrote one that is not known here, nothing was learnt."""
+    """The reason with that code; a later program's code that is unknown here means that nothing is known."""
     return Reason(value) if isinstance(value, str) and value in set(Reason) else Reason.NOTHING_APPRAISED

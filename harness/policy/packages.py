@@ -1,7 +1,7 @@
-"""Packages: protection by the name of a purpose, each a set of options. This is all there is to a package.
+"""Packages: protection under the name of a purpose, each a set of options.
 
-Options and aspects are written as a customer would give them. A package is spelt out into options when it is
-asked for, so that one that is changed here later alters no request of before.
+Options and aspects are written as on the command line. A package is expanded into options when it is
+requested, so a later change of a package here does not alter earlier requests.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ class Package:
 
 PACKAGES: Final[Mapping[str, Package]] = MappingProxyType(
     {
-        "basic": Package(options=("1",), meaning="a VM beside strangers' VMs (VM-A of the paper's Table II)"),
+        "basic": Package(
+            options=("1",),
+            meaning="a VM on a server with other customers' VMs (VM-A of the paper's Table II)",
+        ),
         "public-service": Package(
             options=("1:i",), meaning="everything may be read, and nothing may be altered by other VMs"
         ),

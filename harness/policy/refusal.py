@@ -1,7 +1,7 @@
 """What a server lacks for a request: cell by cell, and in one sentence.
 
-An explanation is made from what is known of the server, not from how the fleet is kept, so that the two can
-be held against each other.
+An explanation follows from what is known of the server, not from how the fleet stores it, so that the two can
+be compared.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Refusal:
 
 
 def lacking(request: Request, effective: Effective, architecture: str | None) -> Mapping[Cell, str]:
-    """The cells that are asked for and do not count, and why each does not, in the tables' order."""
+    """The requested cells that do not count, and why each does not, in the tables' order."""
     asked, found = request.cells, {}
     accepts = architecture in request.accept_removed
     for cell in CELLS:

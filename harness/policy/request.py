@@ -1,7 +1,7 @@
 """What a customer asks for: options and packages become a row of the request matrix, or a refusal.
 
-A request that cannot be kept is refused when it is made, never weakened. It says whom the customer does not
-trust; what a server would have to be is not its concern.
+A request that cannot be kept is refused when it is made, never weakened. It states whom the customer does not
+trust, and nothing about servers.
 
 Source: Security on Demand, sections III-B (options, Table II), III-E (introspection) and V (cloud manager).
 """
@@ -24,7 +24,7 @@ from harness.policy.threats import BOTH, CELLS, OPTIONS, Aspect, Cell
 CLOUD_MANAGER_OPTION = 4
 HYPERVISOR_OPTION = 2
 INTROSPECTED_OPTIONS = (5, 6)
-"""Protection from within the VM takes introspection, and that a hypervisor that is trusted."""
+"""Protection from within the VM needs introspection, which needs a trusted hypervisor."""
 
 
 class RequestReason(StrEnum):
@@ -56,7 +56,7 @@ class Request:
     """The protection of one VM. Made by :func:`request` or :meth:`from_json`, which refuse what cannot be.
 
     Attributes:
-        options: The options with the aspects asked for, packages spelt out.
+        options: The options with the aspects asked for, packages expanded.
         packages: The packages that were named, for the record.
         accept_removed: Architectures whose `removed` cells the customer takes for protection.
         cells: The cells in which protection is asked for; they follow from the options.
@@ -69,7 +69,7 @@ class Request:
 
     def __post_init__(self) -> None:
         asked = {Cell(OPTIONS[number], one) for number, aspects in self.options.items() for one in aspects}
-        object.__setattr__(self, "cells", frozenset(asked))  # it is frozen for everybody else
+        object.__setattr__(self, "cells", frozenset(asked))  # it is frozen for all other code
 
     def matrix(self) -> Mapping[Cell, bool]:
         """The VM's row of Table II."""
@@ -124,7 +124,7 @@ def request(
             named twice is asked for with the aspects of both.
         packages: Names of packages.
         accept_removed: Names of architectures whose `removed` cells are accepted.
-        table: The architectures there are. Without it `accept_removed` is not looked up; a name that is none
+        table: The known architectures. Without it `accept_removed` is not looked up; an unknown name
             accepts nothing.
 
     Raises:

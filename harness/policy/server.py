@@ -1,8 +1,8 @@
-"""A server as it is known now, and what of its architecture's capabilities may be relied on.
+"""A server as it is known now, and which of its architecture's capabilities count.
 
-A capability counts only while there is evidence for it. A server that was found wrong, that was not heard of
-in time, or whose architecture nobody knows has none at all, whatever its row in the table says; and nothing
-but evidence adds a capability.
+A capability counts only while there is evidence for it. A server that was found wrong, was silent for too
+long, or states an unknown architecture has no capability, in spite of its row in the table. Only evidence
+adds a capability.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Server:
         verdict: What attestation and monitors say of it. A tier that anything may be based on has an end.
         running_vms: How many VMs are known to be on it.
         withdrawn: Cells in which the provider, or a monitor, no longer vouches for it.
-        simulated: Whether some of the verdict was said by a monitor that only plays its hardware.
+        simulated: Whether some of the verdict was said by a monitor that simulates its hardware.
     """
 
     name: str
@@ -82,7 +82,7 @@ class Effective:
 
 
 def believed(server: Server | None, now_ns: int) -> Verdict:
-    """What is believed of `server` at `now_ns`, controller's CLOCK_MONOTONIC; nothing of one that is gone."""
+    """The verdict on `server` at `now_ns`, controller's CLOCK_MONOTONIC; nothing for an unknown server."""
     return NOTHING_KNOWN if server is None else server.verdict.at(now_ns)
 
 
@@ -109,7 +109,7 @@ def doubt(server: Server, table: Table, now_ns: int, *, warning_counts: bool = F
 
 
 def _untrusted(server: Server, found: Verdict, now_ns: int) -> str:
-    """Why a server of which that is believed is not trusted, in one sentence."""
+    """Why a server with that verdict is not trusted, in one sentence."""
     ended_ns = server.verdict.expires_ns
     if found is not server.verdict and ended_ns is not None:
         late_s = (now_ns - ended_ns) / NS_PER_S

@@ -1,8 +1,8 @@
-"""Who may attack a VM and what is to be kept from them: the columns of the paper's Tables II and III.
+"""Who may attack a VM and what must be protected: the columns of the paper's Tables II and III.
 
-A request and a capability speak of the same fourteen cells, an entity and an aspect each. Everything else
-here follows from their one order: the tables' columns, and the bits of a mask. Which cells a customer may ask
-for is not decided here (:mod:`harness.policy.request`).
+A request and a capability use the same fourteen cells, each an entity and an aspect. Everything else here
+follows from their one order: the tables' columns, and the bits of a mask. :mod:`harness.policy.request`
+decides which cells a customer may request.
 
 Source: Security on Demand, sections II and III-B.
 """

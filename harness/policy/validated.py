@@ -1,7 +1,8 @@
-"""An answer of policy validation, made as it is read.
+"""An answer of policy validation, computed as it is read.
 
-How many servers are eligible is known at once; the rest costs what is read of it. An answer belongs to one
-state of the fleet and refuses to be read once that has changed: a stale answer must not send a VM anywhere.
+The number of eligible servers is known at once; everything else costs what the caller reads of it. An answer
+belongs to one state of the fleet and cannot be read once that has changed: a stale answer must not send a VM
+anywhere.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from harness.policy.request import Request
 from harness.policy.threats import mask
 
 MOST_REASONS = 5
-"""How many reasons an error tells; :meth:`Validated.summary` has them all."""
+"""How many reasons an error lists; :meth:`Validated.summary` has them all."""
 
 
 class NoServerError(SodbenchError):
-    """No server satisfies the request now; the message says what they lack."""
+    """No server satisfies the request now; the message states what they lack."""
 
     exit_code: ClassVar[int] = 20
     kind: ClassVar[str] = "no-server"
@@ -32,7 +33,7 @@ class NoServerError(SodbenchError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusedShelf:
-    """Servers that are refused for alike reasons: how many, and one of them."""
+    """Servers that are refused for the same reasons: how many, and one of them."""
 
     count: int
     example: Refusal
@@ -62,7 +63,7 @@ class Validated:
 
     @property
     def reason(self) -> Reason | None:
-        """Why there is nowhere to go; None where there is somewhere."""
+        """Why no server is eligible; None where one is."""
         return None if self.count else Reason.NO_ELIGIBLE_HOST
 
     @property
@@ -83,7 +84,7 @@ class Validated:
         """The best server.
 
         Raises:
-            NoServerError: There is none; with what the servers lack.
+            NoServerError: No server is eligible; the message states what they lack.
         """
         for name in self.eligible:
             return name
@@ -108,12 +109,12 @@ class Validated:
         return name != self.here and self.fits(self.fleet.offer(name))
 
     def fits(self, offer: Offer | None) -> bool:
-        """Whether who offers this satisfies the request."""
+        """Whether a server that offers this satisfies the request."""
         wanted = mask(self.request.cells)
         return offer is not None and not wanted & ~offer.counting(self.request.accept_removed)
 
     def summary(self) -> tuple[RefusedShelf, ...]:
-        """What the refused servers lack, those of one architecture and one lack together, the most first."""
+        """What the refused servers lack, grouped by architecture and lack, the largest group first."""
         self.check()
         asked, accepted = mask(self.request.cells), self.request.accept_removed
         found: dict[tuple[str, int, str], tuple[int, str]] = {}

@@ -1,8 +1,8 @@
 """Policy validation: which servers satisfy a request.
 
-Two modes, as in Security on Demand, section III-D: where a new VM may start, and where a running one may go.
-A server is eligible if every cell that is asked for counts on it now, and for no other reason; the one that a
-VM is to leave never is. Nothing here asks a machine or acts on an answer.
+It has two modes, as in Security on Demand, section III-D: where a new VM may start, and where a running VM
+may go. A server is eligible if and only if every requested cell counts on it now; the server that a VM must
+leave never is. Nothing here asks a machine or acts on an answer.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ __all__ = ["NoServerError", "Refusal", "RefusedShelf", "Validated", "deploy", "r
 
 
 def deploy(request: Request, fleet: Fleet, now_ns: int) -> Validated:
-    """Where a new VM may start. Takes the fleet on to `now_ns`, controller's CLOCK_MONOTONIC."""
+    """Where a new VM may start. Advances the fleet to `now_ns`, controller's CLOCK_MONOTONIC."""
     return _validated(request, fleet, None, now_ns)
 
 
 def relocate(request: Request, fleet: Fleet, here: str, now_ns: int) -> Validated:
-    """Where a VM that is on `here` may go, which need not be a server that is known. As :func:`deploy`."""
+    """Where a VM that is on `here` may go; `here` may be an unknown server. As :func:`deploy`."""
     return _validated(request, fleet, here, now_ns)
 
 
 def satisfied(request: Request, fleet: Fleet, here: str, now_ns: int) -> Refusal | None:
-    """Why a VM must not stay on `here`; None where it may. Takes the fleet on to `now_ns`."""
+    """Why a VM must not stay on `here`; None where it may. Advances the fleet to `now_ns`."""
     fleet.advance(now_ns)
     return refusal(request, fleet, here)
 

@@ -2,7 +2,7 @@
 
 There is one writer at a time. SQLite has it so; on PostgreSQL a transaction-scoped advisory lock does it, so
 that what a writing transaction has read stays true until it commits. A reader sees one snapshot and waits
-for nobody.
+for no writer.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _TRANSACTION = "registry_transaction"
 
 
 def sqlite_url(path: Path) -> str:
-    """The URL of a registry in the file `path`, whatever characters its name has.
+    """The URL of a registry in the file `path`, with any characters in its name.
 
     Raises:
         RegistryError: It is not UTF-8, as SQLite wants it.
@@ -54,7 +54,7 @@ class Database:
             look: Whether nothing is written, so that the right to read is enough.
 
         Raises:
-            RegistryError: The URL is none, or its driver is not installed.
+            RegistryError: The URL is invalid, or its driver is not installed.
         """
         parsed = _parsed(url)
         self.place = parsed.render_as_string(hide_password=True)
@@ -113,7 +113,7 @@ class Database:
             yield connection
 
     def close(self) -> None:
-        """Close all connections; twice does no harm."""
+        """Close all connections; may be called twice."""
         self.engine.dispose()
 
 
@@ -186,7 +186,7 @@ def _engine(url: URL, wait_s: float, *, look: bool) -> Engine:
 
 
 def _is_settled(url: URL) -> bool:
-    """Whether the file is all there is of the registry, and SQLite cannot make its other files beside it.
+    """Whether the file is the whole registry, and SQLite cannot create its other files next to it.
 
     A file in write-ahead mode is read through a ``-shm`` file, which SQLite makes; where it cannot, it
     refuses to open (sqlite.org/wal.html, "Read-only databases"). Without a ``-wal`` file all that was
@@ -200,7 +200,7 @@ def _is_settled(url: URL) -> bool:
 
 
 def _as_it_lies(file: Path, wait_s: float) -> sqlite3.Connection:
-    """A connection to a file that is read as it is, without a lock and without files beside it."""
+    """A connection to a file that is read without a lock and without further files."""
     uri = f"file:{quote(str(file))}?mode=ro&immutable=1"
     return sqlite3.connect(uri, uri=True, timeout=wait_s, check_same_thread=False)
 

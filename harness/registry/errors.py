@@ -1,4 +1,4 @@
-"""What can go wrong with the registry itself; a refused identity is a :class:`RefusedError` instead."""
+"""Errors of the registry itself; a refused identity is a :class:`RefusedError` instead."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from harness.errors import SodbenchError
 class RegistryError(SodbenchError):
     """The registry cannot be opened, read or written, or what it was handed has no place in it.
 
-    Whatever was under way is not in the registry, not even in part.
+    The current change is not in the registry, not even in part.
     """
 
     exit_code = 16
@@ -31,4 +31,4 @@ class ResponseOpenError(SodbenchError):
 
 
 class ResponseOwnerError(ResponseOpenError):
-    """Somebody else adopted the response; who had it must do nothing more in its name."""
+    """Another controller adopted the response; the former owner must not act on it any more."""

@@ -71,7 +71,7 @@ def finding(result: Mapping[str, Json], generated: Instant, expires: Instant | N
 def issue(
     session: Session, nonce: bytes, attester: str, issued: Instant, expires: Instant, now: Instant
 ) -> None:
-    """Store a nonce before it is sent, and forget old ones that nobody answered; a known one fails the flush.
+    """Store a nonce before it is sent, and delete old unanswered ones; a known one fails the flush.
 
     Raises:
         RefusedError: ``not-enrolled``; ``nonce-short``: a nonce without bytes.
@@ -115,7 +115,7 @@ def issued(session: Session, nonce: bytes) -> Issued | None:
 
 
 def memory(session: Session, attester: str, key_name: bytes) -> tuple[Json, int]:
-    """What was accepted last of a key, and its version; version 0 where the key is nobody's."""
+    """What was accepted last of a key, and its version; version 0 for an unknown key."""
     row = session.scalar(
         select(MemoryRow)
         .join(AttesterRow, AttesterRow.number == MemoryRow.attester_number)

@@ -61,7 +61,7 @@ def add(session: Session, enrolment: Enrolment, now: Instant) -> AttesterRow:
 
 
 def renew(session: Session, enrolment: Enrolment, now: Instant) -> AttesterRow:
-    """The same TPM with new keys: the hold ends and the verifier's memory starts anew.
+    """The same TPM with new keys: the hold ends and the verifier's memory starts again, empty.
 
     Raises:
         RefusedError: ``not-enrolled``; ``identity-taken``: the id is another TPM's, or of another kind;

@@ -173,7 +173,7 @@ class MemoryRow(Base):
 
 
 class ChallengeRow(Base):
-    """A nonce that was sent. A used one stays for ever: its being there is what refuses it."""
+    """A nonce that was sent. A used one stays forever, so that it is refused."""
 
     __tablename__ = "challenges"
     __table_args__ = (
@@ -194,7 +194,7 @@ class ChallengeRow(Base):
 
 
 class ResultRow(Base):
-    """An attestation result. Append-only; one of somebody who is not enrolled names no identity."""
+    """An attestation result. Append-only; a result of a machine that is not enrolled names no identity."""
 
     __tablename__ = "results"
     __table_args__ = (

@@ -1,7 +1,7 @@
 """Where guests are, inside one transaction: one host an epoch, and epochs that only grow.
 
 Every function works in the session it is handed and commits nothing. The place belongs to the guest's
-virtual TPM, so to every key in it, under whatever id it is enrolled.
+virtual TPM, so to every key in it, under any id.
 """
 
 from __future__ import annotations

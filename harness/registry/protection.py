@@ -94,7 +94,7 @@ class Protection:
             return tuple(_request(row) for row in rows)
 
     def latest(self) -> int:
-        """The greatest number of all requests, 0 where there is none: it grows with every change."""
+        """The greatest number of all requests, 0 without any: it grows with every change."""
         with self._database.reading() as session:
             return session.scalar(select(func.max(RequestRow.number))) or 0
 

@@ -57,8 +57,8 @@ def open_registry(
         create: Whether a registry that is not there is made; else that is an error.
 
     Raises:
-        RegistryError: The URL is none; the file is not a registry, or a newer program's; it cannot be
-            written; somebody else is writing and does not end; the server does not answer.
+        RegistryError: The URL is invalid; the file is not a registry, or a newer program's; it cannot be
+            written; another process is writing and does not end; the server does not answer.
     """
     database = Database(url, wait_s=wait_s)
     try:
@@ -75,7 +75,7 @@ def look(url: str, *, wait_s: float = 5.0, now: Callable[[], Instant] = present)
     One of an older version is upgraded first, which needs the right to write. Methods that store raise.
 
     Raises:
-        NoRegistryError: There is none.
+        NoRegistryError: There is no registry.
         RegistryError: As :func:`open_registry`.
     """
     database = Database(url, wait_s=wait_s, look=True)
@@ -109,7 +109,7 @@ class Registry(AbstractContextManager["Registry"]):
         self.close()
 
     def close(self) -> None:
-        """Close all connections; twice does no harm."""
+        """Close all connections; may be called twice."""
         self._database.close()
 
     @property
@@ -124,7 +124,7 @@ class Registry(AbstractContextManager["Registry"]):
 
     @property
     def audit(self) -> Audit:
-        """The log that shows any change made behind the registry's back."""
+        """The log that shows any change that bypassed the registry."""
         return self._audit
 
     # who may attest
@@ -143,7 +143,7 @@ class Registry(AbstractContextManager["Registry"]):
             raise self._identity_taken(enrolment) from error
 
     def re_enrol(self, enrolment: Enrolment) -> Attester:
-        """Give an identity new keys of the same TPM. Its hold ends, its memory starts anew, history stays.
+        """Give an identity new keys of the same TPM. Its hold ends, its memory is emptied, its history stays.
 
         Raises:
             RefusedError: ``not-enrolled``; ``revoked``; ``identity-taken``: the id is another TPM's, or one
@@ -266,7 +266,7 @@ class Registry(AbstractContextManager["Registry"]):
             first, or the attester was held, revoked, released or enrolled again meanwhile.
 
         Raises:
-            RegistryError: `result` is none.
+            RegistryError: `result` is not a result.
         """
         found = findings.finding(result, generated, expires)
         with self._database.writing() as session:
@@ -287,10 +287,10 @@ class Registry(AbstractContextManager["Registry"]):
             generated: When it was generated.
             expires: When it ends.
             judged_by: The name of the enrolled key that it was judged by: where that was replaced meanwhile,
-                nobody is held for it.
+                no attester is held for it.
 
         Raises:
-            RegistryError: `result` is none, or is affirming, which only :meth:`accept` takes.
+            RegistryError: `result` is not a result, or is affirming, which only :meth:`accept` takes.
         """
         found = findings.finding(result, generated, expires)
         with self._database.writing() as session:

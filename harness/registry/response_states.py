@@ -13,17 +13,17 @@ class ResponseState(StrEnum):
     """Where a response stands."""
 
     BEGUN = "begun"
-    """Decided; nothing was asked of a machine yet, as far as is known."""
+    """Decided; as far as is known, no machine was asked to act yet."""
     MIGRATING = "migrating"
-    """The migration is asked for."""
+    """The migration was requested."""
     ARRIVED = "arrived"
     """The VM runs on its destination; whether it is the same VM is not known yet."""
     COMPLETED = "completed"
     """It arrived, and its continuity was confirmed."""
     FAILED = "failed"
-    """What was decided did not succeed."""
+    """The decided action did not succeed."""
     CALLED_OFF = "called-off"
-    """The decision was taken back before the VM moved."""
+    """The decision was cancelled before the VM moved."""
     HELD = "held"
     """The VM can go nowhere and stays, under alarm."""
     SUSPENDED = "suspended"
@@ -31,7 +31,7 @@ class ResponseState(StrEnum):
     SHUT_DOWN = "shut-down"
     """The VM can go nowhere and was ended."""
     ABANDONED = "abandoned"
-    """Its controller died before anything was done, or nobody can tell what became of it; decided anew."""
+    """Its controller died before any action, or its outcome is unknown; a new decision follows."""
 
 
 _S = ResponseState

@@ -1,7 +1,7 @@
-"""Responses: what is being done for a VM, so that whoever comes back after a crash knows where it stands.
+"""Responses: what is being done for a VM, so that a controller can continue after a crash.
 
-A VM has one open response, and a response one owner. Every step is stored before the caller goes on, so a
-program that is killed leaves the last thing it knew.
+A VM has one open response, and a response one owner. Every step is stored before the caller continues, so a
+program that is killed leaves the last state it knew.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class Responses:
         """Store that a response has reached `state`; a final one closes it.
 
         Raises:
-            ResponseOwnerError: Somebody else adopted it; nothing more may be done in its name.
+            ResponseOwnerError: Another controller adopted it; this one must not act on it any more.
             RegistryError: There is no such response or state, or the state does not follow on the present.
         """
         with self._database.writing() as session:
@@ -147,7 +147,7 @@ class Responses:
             return place
 
     def adopt(self, number: int, *, owner: str, why: str) -> StoredResponse:
-        """Take over an open response; who had it can advance it no more.
+        """Adopt an open response; the former owner can no longer advance it.
 
         Raises:
             RegistryError: There is no such response, or it is closed.
@@ -169,7 +169,7 @@ class Responses:
             return tuple(_response(row) for row in rows)
 
     def get(self, number: int) -> StoredResponse | None:
-        """The response of this number; None where there is none."""
+        """The response of this number; None if it does not exist."""
         with self._database.reading() as session:
             row = session.scalar(_ALL.where(ResponseRow.number == number))
             return None if row is None else _response(row)

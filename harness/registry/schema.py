@@ -41,7 +41,7 @@ def bring_up(database: Database, now: Callable[[], Instant], *, create: bool = T
     Args:
         database: Where it is.
         now: Tells the present, for the audit log's first entry.
-        create: Whether to make one where there is none.
+        create: Whether to create a missing registry.
 
     Raises:
         RegistryError: It belongs to another program or to a newer version of this one; it is left as it is.
@@ -57,7 +57,7 @@ def bring_up(database: Database, now: Callable[[], Instant], *, create: bool = T
     if database.is_sqlite:
         _write_ahead(database)
     with database.sole_connection() as connection:
-        if _is_current(connection, database.place):  # somebody else was first
+        if _is_current(connection, database.place):  # another program was first
             return
         config = _config()
         config.attributes["connection"] = connection
@@ -71,7 +71,7 @@ def is_current(database: Database) -> bool:
     """Whether the database is a registry of this program's schema; it is only looked at.
 
     Raises:
-        NoRegistryError: There is none.
+        NoRegistryError: There is no registry.
         RegistryError: It belongs to another program or to a newer version of this one, or cannot be read.
     """
     if database.is_missing_file:
@@ -121,7 +121,7 @@ def _is_current(connection: Connection, place: str) -> bool:
 
 
 def _write_ahead(database: Database) -> None:
-    """Switch a new file to write-ahead logging, which lets readers read while somebody writes.
+    """Switch a new file to write-ahead logging, which lets readers read during a write.
 
     SQLite does not wait when two programs switch at once, so this does (sqlite.org/wal.html).
     """

@@ -1,4 +1,4 @@
-"""What a database says when it fails, in words that a person can act on.
+"""A database's failures in words that an operator can act on.
 
 SQLite names its result codes (sqlite.org/rescode.html), PostgreSQL has SQLSTATE (PostgreSQL manual, appendix
 A). Nothing here decides whether the failed transaction counted: it never does.

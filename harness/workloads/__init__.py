@@ -1,8 +1,8 @@
-"""Which workloads there are: whatever is registered under the entry points ``sodbench.workloads``.
+"""The installed workloads: everything that is registered under the entry points ``sodbench.workloads``.
 
-The registry is read anew on every call, so that an installed package adds a workload without touching this
-project and nothing global has to be kept in step. A workload that cannot be imported is an error with its
-name, never a workload that silently does not exist.
+The registry is read on every call, so that an installed package adds a workload without a change of this
+project and without global state. A workload that cannot be imported is an error with its name, never a
+workload that silently does not exist.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def get(name: str) -> type[Workload]:
     """The class of the workload `name`; only that one is imported.
 
     Raises:
-        UsageError: There is none of that name; the message has the nearest ones.
+        UsageError: There is no workload of that name; the message has the nearest ones.
         PrerequisiteError: It is registered and cannot be imported.
     """
     points = {point.name: point for point in entry_points(group=GROUP)}
@@ -52,7 +52,7 @@ def make(name: str, options: Mapping[str, object]) -> Workload:
     """The workload `name` as it was chosen.
 
     Raises:
-        UsageError: There is none of that name.
+        UsageError: There is no workload of that name.
         PrerequisiteError: It is registered and cannot be imported.
         pydantic.ValidationError: It has no such options.
     """

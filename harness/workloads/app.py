@@ -1,7 +1,7 @@
-"""The application server: GlassFish, or Tomcat, runs a small shop, asked by Faban or locust.
+"""The application server: GlassFish, or Tomcat, runs a small shop, loaded by Faban or locust.
 
-Visitors search a catalogue (a query and allocation a request) and put items into the cart of their session.
-The shop is the same in both servers; it was deployed and warmed when the image was made.
+Visitors search a catalogue (a query and an allocation per request) and put items into the cart of their
+session. The shop is the same in both servers; it was deployed and warmed when the image was made.
 """
 
 from __future__ import annotations

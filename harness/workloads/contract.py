@@ -1,9 +1,9 @@
-"""What a workload is: a load on the guest that knows nothing of migrations.
+"""The contract of a workload: a load on the guest that knows nothing of migrations.
 
-A workload names what must be started where, says when the load is steady, and parses the stored output. A
-new one is one file here and one line under ``sodbench.workloads`` in pyproject.toml; ``docs/new-workload.md``
-walks through it. It touches no machine itself: commands out, lines in. Parsing is pure: lines in, samples and
-validity out.
+A workload states which processes must be started and where, judges when the load is steady, and parses the
+stored output. A new one is one file here and one line under ``sodbench.workloads`` in pyproject.toml;
+``docs/new-workload.md`` walks through it. It touches no machine: commands out, lines in. Parsing is pure:
+lines in, samples and validity out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from harness.workloads import problems
 
 Machine: TypeAlias = Literal["guest", "client"]
-"""Where a part of a workload runs: in the guest, or on the client over the network."""
+"""The machine of a part of a workload: the guest, or the client on the network."""
 
 GENERATOR = "generator"
 """The source of the lines of the process that makes the load, unless it says otherwise."""
@@ -144,11 +144,11 @@ class Workload(Protocol):
     """A load on the guest, made with its options: an instance of :attr:`Options`.
 
     Attributes:
-        name: The campaign's word for it.
-        title: What reports call it.
+        name: Its name in a campaign.
+        title: Its name in reports.
         steady_test: The test that :meth:`steady` makes, in words.
         Options: A pydantic model; ``extra="forbid"``, frozen, strict, every field with a default and a
-            description. What a campaign names is never converted to it: ``true`` is no 1.
+            description. A campaign's values are never converted to it: ``true`` is no 1.
         generator: The tool that makes the load.
         substitutes: The paper's generator that this one stands in for, or None where it is the paper's own.
         needs: Tools that the client must have, by their names in the facts of ``verify.yml``.
@@ -169,15 +169,15 @@ class Workload(Protocol):
     def needs(self) -> Sequence[str]: ...  # noqa: D102
 
     def version(self) -> Step | None:
-        """What prints the generator's version on its first line, or None where there is no generator."""
+        """The command that prints the generator's version on its first line, or None without a generator."""
         ...
 
     def preparation(self, site: Site) -> Sequence[Step]:
-        """What has to be done first, in this order; the attempt is invalid when one of them fails."""
+        """The steps before the load, in this order; the attempt is invalid when one of them fails."""
         ...
 
     def processes(self, site: Site) -> Sequence[Process]:
-        """What then runs until the window closes, started in this order; none for the idle guest."""
+        """The processes that then run until the window closes, in starting order; none for the idle guest."""
         ...
 
     def steady(self, lines: Sequence[Line]) -> bool:
@@ -185,5 +185,5 @@ class Workload(Protocol):
         ...
 
     def parse(self, lines: Sequence[Line]) -> Timeline:
-        """The stored output as a timeline. Never raises for bad output: says so in `problems`."""
+        """The stored output as a timeline. Never raises for bad output: reports it in `problems`."""
         ...

@@ -37,10 +37,10 @@ REPORT = re.compile(
 )
 UNREAD = re.compile(r"\[\s*\d+s\s*\](?!\s*q).*", re.ASCII)
 """Begin of a report that cannot be read: torn, or with a rate that no counter can have, such as one that
-ran over. A line about the queue begins so as well and is none."""
+ran over. A line about the queue has this prefix too and is no report."""
 
 SCALE_END_MS = 100_000.0
-"""sysbench's histogram of latencies ends here; whatever took longer is reported as this."""
+"""sysbench's histogram of latencies ends here; everything that took longer is reported as this value."""
 
 TOTAL = re.compile(r"(transactions|ignored errors|reconnects):\s+(\d{1,15})\s+\(.*", re.ASCII)
 FAILURE = re.compile(r"^FATAL:|\binvalid option\b|not found|cannot open", re.IGNORECASE)

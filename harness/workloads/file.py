@@ -2,7 +2,7 @@
 
 dbench runs inside the guest and prints a line a second. Its lines are read by their shape, never by column
 position: versions differ in whether they print latencies. Work is counted in operations, the second number
-of a line, which counts up exactly; the MB/s beside it is a mean since the phase began over seconds that are
+of a line, which counts up exactly; the MB/s next to it is a mean since the phase began over seconds that are
 printed without a fraction, so that differences of it are mostly rounding.
 
 dbench calls a fifth of its time warm-up, however long that is. The load is the same then and the operations
@@ -32,7 +32,7 @@ REPORT = re.compile(
     re.ASCII,
 )
 UNREAD = re.compile(r"\d+\s+\d+(?:\s.*)?|.*\bMB/sec\b.*", re.ASCII)
-"""What is left of a report that cannot be read: torn, or with a number that cannot be."""
+"""The prefix of a report that cannot be read: torn, or with an impossible number."""
 
 THROUGHPUT = re.compile(
     rf"Throughput\s+(?P<rate>{NUMBER})\s+MB/sec(?:.*max_latency=(?P<latency_ms>{NUMBER})\s+ms)?.*", re.ASCII
@@ -74,7 +74,7 @@ class File:
         self._options = FileOptions.model_validate(options.model_dump())
 
     def version(self) -> Step | None:
-        """Dbench names its version first, whatever it is told to do."""
+        """Dbench prints its version first, with any arguments."""
         command = "dbench --help 2>&1 | sed -n 's/.*version \\([0-9.]*\\).*/\\1/p'"
         return Step(what="ask dbench for its version", machine="guest", command=command)
 
@@ -126,9 +126,9 @@ class _Report:
 
 
 def _read(lines: Sequence[Line]) -> _Read:
-    """What was done between one report and the next, and between which two one is missing.
+    """The work between each report and the next, and the pairs between which a report is missing.
 
-    Where count or time run back, it begins anew.
+    Where count or time run back, the count starts again.
     """
     read, last, unread = _Read(), None, False
     for line in lines:
@@ -145,7 +145,7 @@ def _read(lines: Sequence[Line]) -> _Read:
 
 
 def _between(last: _Report, report: _Report, latency_ms: str | None, unread: bool, read: _Read) -> None:
-    """Add to `read` what two consecutive reports say of the stretch between them."""
+    """Add to `read` what two consecutive reports say of the time between them."""
     began_anew = report.done < last.done
     if began_anew or unread or (last.phase, report.phase) == ("warmup", "execute"):
         read.unobserved.append((last.t_ns, report.t_ns))

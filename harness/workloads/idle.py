@@ -1,7 +1,7 @@
-"""The idle guest: no load at all, the floor every other workload is compared with.
+"""The idle guest: no load, the floor with which every other workload is compared.
 
-There is no generator, hence no output and no timeline; the heartbeat alone observes it, and what the guest
-dirties by itself is in the job's dirty rate.
+There is no generator, hence no output and no timeline; only the heartbeat observes it, and the memory that
+the guest dirties without load is in the job's dirty rate.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The mail server: smtp-sink in the guest takes what mstone, or locust in its place, sends.
+"""The mail server: smtp-sink in the guest receives what mstone, or locust in its place, sends.
 
-smtp-sink (Postfix) takes every message and throws it away, so that what is measured is the guest's network
-and CPU and not a spool on its disk. One message is one connection: HELO, MAIL, RCPT, DATA, QUIT.
+smtp-sink (Postfix) discards every message, so that the measurement covers the guest's network and CPU and not
+a spool on its disk. One message is one connection: HELO, MAIL, RCPT, DATA, QUIT.
 """
 
 from __future__ import annotations

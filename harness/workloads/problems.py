@@ -1,7 +1,7 @@
-"""What a tool complained of, bounded: a tool that says one thing 20,000 times fills no journal and no report.
+"""A tool's complaints, bounded: a tool that says one thing 20,000 times fills no journal and no report.
 
-A load generator decides how much it prints, so that whatever quotes it is bounded here, once for all
-workloads. Nothing is lost: the attempt's ``workload.log`` has every line.
+A load generator decides how much it prints, so every quotation of it is bounded here, once for all workloads.
+Nothing is lost: the attempt's ``workload.log`` has every line.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 KEPT = 8
 """So many different problems are kept of one output; further ones are counted. An attempt may have reasons of
-other kinds beside them (:mod:`harness.evidence.verdict`), which must not push that count out."""
+other kinds as well (:mod:`harness.evidence.verdict`), which must not push that count out."""
 
 LENGTH = 400
 """A longer text is cut and ends with an ellipsis; characters. A test of steadiness fits."""

@@ -5,8 +5,8 @@ that clock is to the controller's: dumpcap hands packets on four times a second.
 packet, so that the outage is the gap between two of them and never the loss. A packet that was captured twice
 is one packet.
 
-When the clip begins anew, VLC sends what it has queued at once: a second with up to twice the packets, with
-some clips a gap of 0.2 s beside it, and no change of source or sequence.
+When the clip starts again, VLC sends its queue at once: a second with up to twice the packets, with
+some clips a gap of 0.2 s next to it, and no change of source or sequence.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The web server: Apache in the guest, its files and pages that PHP computes, asked for by Faban or locust.
+"""The web server: Apache in the guest, with files and pages that PHP computes, loaded by Faban or locust.
 
-The static files are 1 to 64 KiB, made with the image; a page takes PHP some work. Both are asked for over
-connections that are kept.
+The static files are 1 to 64 KiB, made with the image; a page takes PHP some work. Both are requested over
+connections that are kept open.
 """
 
 from __future__ import annotations

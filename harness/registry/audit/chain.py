@@ -1,7 +1,7 @@
 """The audit log as a chain: every entry carries the digest of the one before it (pure).
 
-Whoever changes, removes, adds or swaps entries breaks a digest. Whoever writes the whole chain anew does not,
-and is found by somebody who noted an earlier head. Nothing here knows a database or a clock.
+An entry that is changed, removed, added or swapped breaks a digest. A rewrite of the whole chain does not; an
+earlier head that was noted elsewhere detects it. Nothing here knows a database or a clock.
 """
 
 from __future__ import annotations

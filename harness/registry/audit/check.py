@@ -1,8 +1,8 @@
-"""The audit log against the tables it speaks of, inside one transaction that reads.
+"""The audit log against the tables that it covers, inside one transaction that reads.
 
-The chain itself is checked by :mod:`harness.registry.audit.chain`. Here every row that an entry names is read
-again, and every row of those tables must be named: none edited, none deleted, none added. What the registry
-says of the present must follow from them (:mod:`harness.registry.audit.state`).
+:mod:`harness.registry.audit.chain` checks the chain itself. This module reads every row that an entry names
+again, and requires an entry for every row of those tables: none edited, none deleted, none added. The
+registry's present state must follow from the rows (:mod:`harness.registry.audit.state`).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def read(row: RowMapping) -> AuditEntry:
     """A row of the log as an entry.
 
     Raises:
-        AuditError: It is none.
+        AuditError: The row is not an entry.
     """
     number = row["number"]
     types = {name: int if name in _INTEGERS else str for name in row}
@@ -136,7 +136,7 @@ class _Named:
 
 
 class _Rows:
-    """Every table's rows beside the entries that name them, both in the order they were written in."""
+    """Every table's rows with the entries that name them, both in the order in which they were written."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

@@ -1,7 +1,7 @@
 """The audit log as a file of its own, which can be checked without the registry it came from (pure).
 
 The first line is the head, each further line an entry, all in canonical JSON. A line that is not byte for
-byte what its own content spells is refused, so that no edit of the file passes.
+byte the canonical form of its content is refused, so that no edit of the file passes.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _told(found: object) -> AuditEntry:
     """The entry that a line's JSON is.
 
     Raises:
-        TypeError: It is none.
+        TypeError: The JSON is not an entry.
     """
     fields = _checked(found, _FIELDS)
     at = _checked(fields["at"], _CLOCKS)

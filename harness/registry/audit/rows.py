@@ -1,7 +1,7 @@
-"""The rows that audit entries speak of: which tables they are in, and what stands for a row in the chain.
+"""The rows that audit entries cover: their tables, and what represents a row in the chain.
 
-A row's digest is made of what the database says of it, read back after it was written. So a value that the
-database stores in a spelling of its own has one digest, and any later edit another.
+A row's digest is made of what the database returns for it after it was written. So a value that the database
+stores in a form of its own has one digest, and any later edit another.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What the registry says of the present, against the history that the audit log speaks of.
+"""The registry's present state against the history that the audit log covers.
 
-Flags of identities, keys, properties and the states of responses may change, so no digest in the chain stands
-for them. Each follows from rows that the chain does speak of, and is computed from those again here.
+Flags of identities, keys, properties and the states of responses may change, so no digest in the chain covers
+them. Each follows from rows that the chain does cover, and is computed from those again here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What the server itself has counted, once a second: the test of steadiness for generators that are silent.
+"""The server's own count, once a second: the test of steadiness for generators that are silent.
 
-One small Python program in the guest reads a file and prints a number. It forks nothing, for a fork costs an
-emulated guest about 20 ms.
+One small Python program in the guest reads a file and prints a number. It does not fork, because a fork costs
+an emulated guest about 20 ms.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def messages(path: str) -> Process:
 
 
 def size(path: str) -> Process:
-    """The size of a log that has a line a request."""
+    """The size of a log that has one line per request."""
     return _process("size", path)
 
 

@@ -73,7 +73,7 @@ _SPURIOUS = re.compile(r"ERROR: (?:Think time deviation is too high|Missed targe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """So many clients; each thinks so long that all together ask at most `rate` times a second."""
+    """This many clients, each with a pause so that all together make at most `rate` requests a second."""
 
     clients: int
     rate: float
@@ -91,7 +91,7 @@ def version() -> Step:
 
 
 def steady_s(site: Site) -> int:
-    """The run's steady state: it cannot be made longer later."""
+    """The run's steady state, which cannot be extended later."""
     return SETTLE_S + ceil(site.baseline_s) + ceil(site.window_s) + MARGIN_S
 
 
@@ -132,7 +132,7 @@ def run_file(site: Site, load: Load, port: int, targets: Sequence[Target]) -> st
 
 
 def _operation(base: str, target: Target) -> str:
-    """One kind of request; ``kbps`` is a number for every kit that knows it, and -1 is no limit."""
+    """One kind of request; every kit that knows ``kbps`` needs a number there, and -1 means no limit."""
     number = "" if target.low is None else f"@@faban.getRandomInt({target.low},{target.high})@@"
     url, request = f"{base}{_path(target.before)}", f"{number}{_path(target.after)}"
     return (
@@ -204,7 +204,7 @@ def parse(lines: Sequence[Line], *, work_unit: str, error_limit: float) -> Timel
 
 
 def _samples(rows: Sequence[Second], begin: int) -> Iterator[Sample]:
-    """Each row at its end, but for the last: Faban is then already ending its threads."""
+    """Each row at its end, except the last, during which Faban already ends its threads."""
     for row in rows[:-1]:
         yield Sample(t_ns=begin + (row.number + 1) * NS_PER_S, work=row.done, latency_s=row.mean_s)
 
@@ -228,7 +228,7 @@ def _begin(lines: Sequence[Line], summary: Summary) -> _Begin | None:
 
 
 def _run_problems(lines: Sequence[Line], found: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """What went wrong with the run, the cause first: what Faban complained of, then how it ended."""
+    """The problems of the run, the cause first: Faban's complaints, then how it ended."""
     said = [line.text for line in lines if line.source == GENERATOR]
     own = found.get("started", ())
     ended = marks.rest_of(lines, "ended")
@@ -247,7 +247,7 @@ def _run_problems(lines: Sequence[Line], found: Mapping[str, Sequence[str]]) -> 
 
 
 def _complaints(texts: Sequence[str]) -> Iterator[str]:
-    """Each different complaint with the line that says more of it, and how many more there are."""
+    """Each different complaint with the line that explains it, and how many more there are."""
     told: dict[str, None] = {}
     for text, following in pairwise([*texts, ""]):
         if _LITTLE.fullmatch(text) or (_ERROR.match(text) and not _SPURIOUS.match(text)):

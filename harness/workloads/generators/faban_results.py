@@ -94,7 +94,7 @@ def _largest(elements: Sequence[ET.Element | None]) -> float | None:
 
 
 def number(text: str | None) -> float | None:
-    """The figure in `text`, or None where it is none that Faban can have counted."""
+    """The figure in `text`, or None where Faban cannot have counted it."""
     try:
         value = float(text or "")
     except ValueError:

@@ -1,6 +1,6 @@
-"""locust as the generator: one program on the client, and what its lines mean.
+"""locust as the generator: one program on the client, and the meaning of its lines.
 
-locust is used as a library, for its own statistics are means over several seconds; see
+locust is used as a library, because its own statistics are means over several seconds; see
 :mod:`harness.workloads.generators.locust_program`, whose lines are read here by their keys.
 """
 
@@ -36,7 +36,7 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """How many users ask, and how often all of them together (a second)."""
+    """How many users there are, and how many requests a second all of them make together."""
 
     users: int
     rate: float
@@ -51,14 +51,14 @@ def version() -> Step:
 
 
 def http(site: Site, load: Load, port: int, targets: Sequence[Target]) -> Process:
-    """Users that ask the guest's `port` for `targets`."""
+    """Users that request `targets` from the guest's `port`."""
     return _process(
         site, load, {"kind": "http", "port": port, "targets": [each.as_json() for each in targets]}
     )
 
 
 def smtp(site: Site, load: Load, port: int, size_kib: float) -> Process:
-    """Users that send messages of `size_kib` KiB to the guest's `port`, one a connection."""
+    """Users that send messages of `size_kib` KiB to the guest's `port`, one per connection."""
     return _process(site, load, {"kind": "smtp", "port": port, "size_kib": size_kib})
 
 
@@ -147,10 +147,10 @@ def _read(lines: Sequence[Line]) -> _Read:
 
 
 def _gap(report: _Report, last_second: int, apart_ns: int | None) -> Iterator[str]:
-    """What is wrong between this report and the one before.
+    """Problems of the time between this report and the previous one.
 
-    A report that arrives late and says so was held up on the client; one that arrives late and was printed in
-    time was held up on its way, which harms only its stamp.
+    A report that arrives late and says so was delayed on the client; one that arrives late and was printed in
+    time was delayed on its way, which affects only its stamp.
     """
     missing = report.second - last_second - 1
     if report.late_s > PERIOD_S:
@@ -177,7 +177,7 @@ def _entry(text: str) -> dict[str, Json] | None:
 
 
 def _report(entry: Mapping[str, Json], t_ns: int) -> _Report | None:
-    """The report in `entry`, or None where a figure is missing or is no number that can be."""
+    """The report in `entry`, or None where a figure is missing or is an impossible number."""
     second, late_s = _number(entry, "second"), _number(entry, "late_s", least=-_LARGEST)
     completed, failed = _number(entry, "completed"), _number(entry, "failed")
     if second is None or late_s is None or completed is None or failed is None:

@@ -59,7 +59,7 @@ class Tally:
         self.last = now
 
     def take(self) -> dict[str, float | int | None]:
-        """The figures since the last call; begins anew. None where nothing was completed."""
+        """The figures since the last call; starts counting again. None where no request was completed."""
         ordered = sorted(self.latencies)
         figures: dict[str, float | int | None] = {
             "completed": len(ordered),

@@ -61,7 +61,7 @@ def last_words(texts: Iterable[str]) -> str:
 
 
 def rest_of(lines: Sequence[Line], name: str, source: str = GENERATOR) -> tuple[int, str] | None:
-    """When the first mark `name` arrived and what stands after its name; None where there is none."""
+    """When the first mark `name` arrived, and the text after its name; None without such a mark."""
     for line in lines:
         if line.source == source and (mark := MARK.fullmatch(line.text.rstrip())) and mark["name"] == name:
             return line.t_ns, mark["rest"] or ""

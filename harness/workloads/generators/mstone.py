@@ -2,7 +2,7 @@
 
 Read are mstone 4.9's files: ``results.txt`` (totals), ``time-SMTP.csv`` (a row an interval) and
 ``clients-*.csv``, all by their headers. mstone is silent while it runs, so that steadiness is judged by the
-server's own count, and its result comes only when it ends: it is told how long to run before anybody knows
+server's own count, and its result comes only when it ends: it must be told how long to run before it is known
 how long settling takes, and is awaited after the window.
 
 Rows of ``time-SMTP.csv`` are whole seconds of the client's wall clock, counted from the client process's
@@ -59,7 +59,7 @@ _UNIT_S = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """So many clients send so many messages a second, all of them together, of `size_kib` KiB each."""
+    """This many clients that together send this many messages a second, of `size_kib` KiB each."""
 
     clients: int
     rate: float
@@ -73,7 +73,7 @@ def version() -> Step:
 
 
 def duration_s(site: Site) -> int:
-    """What mstone is told to run: it cannot be told later."""
+    """The run's length, which mstone must know at its start."""
     return RAMP_S + SETTLE_S + ceil(site.baseline_s) + ceil(site.window_s) + MARGIN_S
 
 
@@ -247,7 +247,7 @@ def _series(texts: Sequence[str]) -> tuple[Sequence[_Second], Sequence[str]]:
 
 
 def _samples(rows: Sequence[_Second], begin: int, duration_s: int | None) -> Iterator[Sample]:
-    """Each row at its end; the last second and what is after it are mstone's own shutting down."""
+    """Each row at its end; mstone shuts down in the last second and after it."""
     for row in rows:
         if duration_s is not None and row.number >= duration_s - 1:
             return
@@ -267,7 +267,7 @@ def _begin(lines: Sequence[Line]) -> int | None:
 def _run_problems(
     lines: Sequence[Line], found: Mapping[str, Sequence[str]], begin: int | None
 ) -> Iterator[str]:
-    """What went wrong with the run, the cause first: how it ended, then what was said last."""
+    """The problems of the run, the cause first: how it ended, then what was said last."""
     ended = marks.rest_of(lines, "ended")
     if begin is None:
         yield "mstone was not started"
@@ -281,7 +281,7 @@ def _run_problems(
 
 
 def _complaints(found: Mapping[str, Sequence[str]]) -> Sequence[str]:
-    """What mstone's clients said of themselves, each different complaint once, without their greeting."""
+    """The complaints of mstone's clients, each different one once, without their greeting."""
     said = [matched[1] for text in found.get(ERRORS, ()) if (matched := _CLIENT_SAID.fullmatch(text))]
     return [
         f"mstone's client said: {text[:200]}" for text in dict.fromkeys(said) if not _GREETING.match(text)

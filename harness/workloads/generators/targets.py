@@ -1,4 +1,4 @@
-"""What HTTP generators ask for, said once, so that locust and Faban load a server with the same mix."""
+"""The requests of HTTP generators, defined once, so that locust and Faban load a server with the same mix."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Target:
         after: End of the path.
         low: Smallest number, or None for a fixed path.
         high: Largest number.
-        weight: How often it is asked for, beside the other targets' weights.
+        weight: How often it is requested, relative to the other targets' weights.
     """
 
     name: str
@@ -26,5 +26,5 @@ class Target:
     weight: float = 1.0
 
     def as_json(self) -> dict[str, str | int | float | None]:
-        """As locust's program takes it."""
+        """In the form that locust's program reads."""
         return asdict(self)

@@ -1,7 +1,7 @@
-"""Visitors of a site, the same for every workload that is asked over HTTP: by locust or the paper's Faban.
+"""Visitors of a site, the same for every workload over HTTP: made by locust or by the paper's Faban.
 
 A workload of this kind has a server of its own, a list of targets, and something that the guest counts while
-Faban, which is silent until it ends, is at work. The rest is here.
+Faban, which is silent until it ends, runs. The rest is here.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ class Visitors:
 
     @property
     def name(self) -> str:
-        """The tool that asks."""
+        """The tool that makes the requests."""
         return faban.NAME if self._paper else locust.NAME
 
     @property
     def substitutes(self) -> str | None:
-        """Faban, where locust asks."""
+        """Faban, where locust makes the requests."""
         return None if self._paper else "Faban"
 
     def version(self) -> Step:
-        """What prints the tool's version."""
+        """The command that prints the tool's version."""
         return faban.version() if self._paper else locust.version()
 
     def processes(self, site: Site, targets: Sequence[Target]) -> Sequence[Process]:

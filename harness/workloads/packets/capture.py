@@ -81,7 +81,7 @@ def _cells(header: Sequence[str], row: Sequence[str]) -> Mapping[str, str]:
 
 
 def _foreign(cells: Mapping[str, str]) -> bool:
-    """Whether it is a packet that tshark does not take for RTP."""
+    """Whether it is a packet that tshark does not recognise as RTP."""
     return STAMP.fullmatch(cells[TIME]) is not None and not cells[SOURCE]
 
 

@@ -16,10 +16,10 @@ from harness.workloads.contract import Sample
 
 SEQUENCE = 1 << 16
 MAX_DROPOUT = 3000
-"""RFC 3550, A.1: a sequence number that jumps further ahead is that of a sender that began anew."""
+"""RFC 3550, A.1: a sequence number that jumps further ahead comes from a sender that started again."""
 
 MAX_MISORDER = 100
-"""RFC 3550, A.1: a packet that is at most so many behind came late or twice."""
+"""RFC 3550, A.1: a packet that is at most this far behind came late or twice."""
 
 MAX_CLOCK_CHANGE_NS = 50_000_000
 _PARTS = 4
@@ -47,7 +47,7 @@ class Packet:
 
 
 def losses(numbers: Sequence[int]) -> tuple[list[int], list[str]]:
-    """How many packets are missing right before each one and never came, and where the sender began anew.
+    """How many packets are missing right before each one and never came, and where the sender started again.
 
     Args:
         numbers: The sequence numbers in the order of the capture; they wrap at 65536.
@@ -70,7 +70,7 @@ def losses(numbers: Sequence[int]) -> tuple[list[int], list[str]]:
 
 
 def repeats(numbers: Sequence[int]) -> list[bool]:
-    """Which packets came before: captured on two interfaces, or sent twice on their way.
+    """Which packets came before: captured on two interfaces, or sent twice.
 
     Args:
         numbers: The sequence numbers in the order of the capture; they wrap at 65536.

@@ -62,7 +62,7 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
     "uncertainty": ("float64", "The value is certain within ± this, in `unit`; empty where not known."),
     "note": ("string", "What the value is where its metric leaves that to the tool; empty elsewhere."),
     "reason": ("string", "Why there is no value; always there then, and only then."),
-    "rig": ("string", "`lab` or `pair`."),
+    "rig": ("string", "`lab` or `pair`; `played` where no machine exists and nothing was measured."),
     "accelerator": ("string", "`kvm` or `tcg`: what the guest ran under."),
 }  # fmt: skip
 """The table's columns in order: pandas type and meaning."""

@@ -19,11 +19,13 @@ from harness.cli.inputs import (
     campaign_file,
     inventory_file,
 )
+from harness.cli.rigs import RigName, ScriptPath, asked_to_play, played, real
 from harness.cli.terminal import Output
 from harness.errors import IncompleteRunError
 
 if TYPE_CHECKING:
     from harness.campaign.plan import Plan
+    from harness.clock import Clock
     from harness.evidence.folder import RunFolder
     from harness.rig.rig import Rig
 
@@ -44,6 +46,8 @@ def run(
     run_inventory: RunInventory = False,
     results: Results = Path("results"),
     registry: RegistryUrl = None,
+    rig: RigName = None,
+    script: ScriptPath = None,
 ) -> None:
     """Carry a campaign out: every trial of its plan, each journalled as it happens.
 
@@ -53,7 +57,11 @@ def run(
     from harness.yaml_source import read_bytes  # noqa: PLC0415
 
     path = campaign_file(campaign)
-    carry(read_bytes(path), path.name, inventory, results, registry, path=path, programs=run_inventory)
+    text = read_bytes(path)
+    if asked_to_play(rig, script, inventory):
+        play(text, str(path), results, script)
+    else:
+        carry(text, path.name, inventory, results, registry, path=path, programs=run_inventory)
 
 
 def carry(
@@ -70,30 +78,49 @@ def carry(
     from harness.campaign import file as files  # noqa: PLC0415
     from harness.campaign import plan as plans  # noqa: PLC0415
     from harness.campaign.run import runner  # noqa: PLC0415
-    from harness.clock import MonotonicClock  # noqa: PLC0415
     from harness.registry import places  # noqa: PLC0415
-    from harness.rig import pair as pairs  # noqa: PLC0415
-    from harness.rig.session import open_rig  # noqa: PLC0415
     from harness.yaml_source import decoded  # noqa: PLC0415
 
     where = name if path is None else str(path)
     asked = files.loads(decoded(text, where), where)
     plan = plans.expand(asked)
-    pair = pairs.load(inventory_file(inventory, plan.rig, path), programs=programs)
-    clock = MonotonicClock()
+    place = inventory_file(inventory, plan.rig, path)
     output = Output()
     output.say("Looking at the machines.")
-    with open_rig(pair, f"sodbench run {name}", clock) as rig:
+    with real(place, f"sodbench run {name}", programs=programs) as (rig, clock):
         provenance = runner.Provenance(
             campaign_text=text,
             command_line=_command_line(),
             commit=_commit(),
-            inventory=pair.inventory,
+            inventory=rig.pair.inventory,
             registry=places.registry_url(registry),
         )
         folder = runner.begin(results, plan, rig, provenance)
         output.say(f"Run folder: {folder.root}")
-        _carry_out(folder, plan, rig, output, registry)
+        _carry_out(folder, plan, rig, clock, output, registry)
+
+
+def play(text: bytes, where: str, results: Path, script: Path | None) -> None:
+    """Carry the campaign in `text`, which is called `where` in messages, out on a rig that plays `script`."""
+    from harness.campaign import file as files  # noqa: PLC0415
+    from harness.campaign import plan as plans  # noqa: PLC0415
+    from harness.campaign.run import runner  # noqa: PLC0415
+    from harness.evidence.played import SAYS  # noqa: PLC0415
+    from harness.yaml_source import decoded, read_bytes  # noqa: PLC0415
+
+    plan = plans.expand(files.loads(decoded(text, where), where))
+    rig, clock = played(plan, script)
+    provenance = runner.Provenance(
+        campaign_text=text,
+        command_line=_command_line(),
+        commit=_commit(),
+        inventory=None,
+        script=None if script is None else read_bytes(script),
+    )
+    output = Output()
+    folder = runner.begin(results, plan, rig, provenance)
+    output.say(f"{SAYS}.", f"Run folder: {folder.root}")
+    _carry_out(folder, plan, rig, clock, output, None)
 
 
 def resume(
@@ -109,6 +136,7 @@ def resume(
     ] = None,
     run_inventory: RunInventory = False,
     registry: RegistryUrl = None,
+    script: ScriptPath = None,
 ) -> None:
     """Go on with a run that was interrupted or killed: finished trials are neither lost nor run again."""
     from harness.campaign import plan as plans  # noqa: PLC0415
@@ -117,9 +145,8 @@ def resume(
     from harness.clock import MonotonicClock  # noqa: PLC0415
     from harness.evidence import folder as store  # noqa: PLC0415
     from harness.evidence import journal, seal  # noqa: PLC0415
+    from harness.evidence.played import SAYS, by_manifest  # noqa: PLC0415
     from harness.files import read_json  # noqa: PLC0415
-    from harness.rig import pair as pairs  # noqa: PLC0415
-    from harness.rig.session import open_rig  # noqa: PLC0415
 
     folder = store.find(run)
     seal.require(folder)
@@ -130,19 +157,25 @@ def resume(
         output.say(f"Nothing remains of {folder.root}.")
         return
     manifest = read_json(folder.manifest)
-    pair = pairs.load(inventory or Path(str(manifest.get("inventory"))), programs=run_inventory)
+    if asked_to_play("played" if by_manifest(manifest) else None, script, inventory):
+        playing, played_clock = played(plan, script, folder)
+        output.say(f"{SAYS}.")
+        _carry_out(folder, plan, playing, played_clock, output, None)
+        return
+    place = inventory or Path(str(manifest.get("inventory")))
     recorded = manifest.get("registry")
     url = registry or (recorded if isinstance(recorded, str) else None)
-    with open_rig(pair, f"sodbench resume {folder.root.name}", MonotonicClock()) as rig:
-        _carry_out(folder, plan, rig, output, url)
+    with real(place, f"sodbench resume {folder.root.name}", programs=run_inventory) as (rig, clock):
+        _carry_out(folder, plan, rig, clock, output, url)
 
 
-def _carry_out(folder: RunFolder, plan: Plan, rig: Rig, output: Output, registry_url: str | None) -> None:
+def _carry_out(
+    folder: RunFolder, plan: Plan, rig: Rig, clock: Clock, output: Output, registry_url: str | None
+) -> None:
     from harness.campaign import state  # noqa: PLC0415
     from harness.campaign.estimate import estimate  # noqa: PLC0415
     from harness.campaign.run import runner  # noqa: PLC0415
     from harness.cli.progress import RunProgress  # noqa: PLC0415
-    from harness.clock import MonotonicClock  # noqa: PLC0415
     from harness.evidence import journal  # noqa: PLC0415
     from harness.interrupt import Interrupt, on_signals  # noqa: PLC0415
     from harness.registry import places  # noqa: PLC0415
@@ -158,9 +191,7 @@ def _carry_out(folder: RunFolder, plan: Plan, rig: Rig, output: Output, registry
         nullcontext(None) if plan.attest is None else open_registry(url) as registry,
     ):
         try:
-            runner.carry_out(
-                folder, rig, MonotonicClock(), interrupt, registry=registry, listener=progress.on_event
-            )
+            runner.carry_out(folder, rig, clock, interrupt, registry=registry, listener=progress.on_event)
         except IncompleteRunError:
             output.say(f"Results: {folder.root}")
             raise

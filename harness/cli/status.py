@@ -28,7 +28,7 @@ def status(
     from harness.campaign import plan as plans  # noqa: PLC0415
     from harness.campaign import state  # noqa: PLC0415
     from harness.evidence import folder as store  # noqa: PLC0415
-    from harness.evidence import journal, seal  # noqa: PLC0415
+    from harness.evidence import journal, played, seal  # noqa: PLC0415
     from harness.files import read_json  # noqa: PLC0415
 
     folder = store.find(run)
@@ -38,6 +38,8 @@ def status(
     standing = state.fold(events, plan)
     output = Output()
     output.say(f"{folder.root}: {standing.status}{f' ({standing.reason})' if standing.reason else ''}")
+    if played.by_manifest(store.read_manifest(folder)) or played.by_journal(events):
+        output.say(f"{played.SAYS}.")
     rows = []
     for one in standing.trials:
         counted = one.counted

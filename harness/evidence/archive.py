@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from harness import sums
 from harness.errors import AlteredError, RecordError, UsageError
-from harness.evidence import seal
+from harness.evidence import played, seal
 from harness.evidence.folder import PACKED_SUFFIXES, RunFolder, require_schema
 from harness.files import json_object, write_atomic
 from harness.legible import legible
@@ -45,8 +45,8 @@ def pack(run: RunFolder, out: Path) -> int:
 
     Raises:
         AlteredError: The evidence is not what it was when the run ended.
-        RecordError: The run has no sums (it has not ended), a table is not what it was when computed, or it
-            takes more than :data:`MAX_BYTES`.
+        RecordError: The run has no sums (it has not ended), was played, a table is not what it was when
+            computed, or it takes more than :data:`MAX_BYTES`.
         StorageError: `out` cannot be written.
         UsageError: `out` exists.
     """
@@ -59,6 +59,7 @@ def pack(run: RunFolder, out: Path) -> int:
             why=f"its evidence has no sums ({seal.EVIDENCE_SUMS}), which are written when a run ends",
             remedy="`sodbench resume` brings a run to its end",
         )
+    played.refuse(run)
     differs = seal.derived_differences(run)
     if differs:
         raise RecordError(

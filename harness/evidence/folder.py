@@ -63,6 +63,11 @@ class RunFolder:
         return self.root / "plan.json"
 
     @property
+    def script(self) -> Path:
+        """What was played, for a run that was (:mod:`harness.rig.played`)."""
+        return self.root / "script.yml"
+
+    @property
     def journal(self) -> Path:
         """The evidence."""
         return self.root / "journal.jsonl"

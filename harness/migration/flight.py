@@ -41,6 +41,7 @@ class Flights:
         self._job = job
         self._interrupt = interrupt
         self._thread: threading.Thread | None = None
+        self._over = threading.Event()
         self._source = ""
         self._fired_ns = 0
         self._given_up = False
@@ -108,10 +109,10 @@ class Flights:
         self._source, self._given_up = source, False
         self._runs = None if runs is None else (goal, runs)
         # Its own: the last migration's thread may still be setting the one before.
-        journalled = threading.Event()
+        journalled, self._over = threading.Event(), threading.Event()
         self._thread = threading.Thread(
             target=self._migrate,
-            args=(connections, data, journalled, report),
+            args=(connections, data, journalled, self._over, report),
             name=f"migration-{n}",
             daemon=True,
         )
@@ -123,6 +124,7 @@ class Flights:
         connections: Mapping[str, Hypervisor],
         data: Mapping[str, Json],
         journalled: threading.Event,
+        over: threading.Event,
         report: Report | None,
     ) -> None:
         n, source, destination = int(str(data["n"])), str(data["source"]), str(data["destination"])
@@ -149,6 +151,7 @@ class Flights:
         finally:
             self._runs = None
             journalled.set()
+            over.set()
             self._interrupt.wake.set()
 
     def check(self) -> None:
@@ -159,6 +162,8 @@ class Flights:
     def settle(self) -> None:
         """Wait until the last migration's final counts are in: they come shortly after its return."""
         if self._thread is not None:
+            while not self._record.clock.wait(_LAST_WAIT_S, self._over):
+                continue
             self._thread.join()
 
     def watch_limit(self, limit_s: float) -> None:
@@ -196,4 +201,4 @@ class Flights:
             except SodbenchError as error:
                 self._record.failed("runner", f"the migration could not be aborted: {error}")
             finally:
-                self._thread.join(timeout=_LAST_WAIT_S)
+                self._record.clock.wait(_LAST_WAIT_S, self._over)

@@ -42,7 +42,7 @@ def document(material: Material) -> Document:
         [figure for _, figure in zip(some, drawn, strict=False) if figure] for some in jobs
     )
     return Document(
-        title=f"Live migration measured: {material.campaign}",
+        title=f"Live migration {'played' if material.played else 'measured'}: {material.campaign}",
         subtitle=f"run {material.run}",
         banner=answers.banner(material),
         sections=[

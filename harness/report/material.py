@@ -22,7 +22,7 @@ from harness.analysis import series
 from harness.analysis import table as results
 from harness.errors import RecordError
 from harness.evidence import folder as store
-from harness.evidence import journal, seal, wall_time
+from harness.evidence import journal, played, seal, wall_time
 from harness.evidence.folder import RunFolder
 from harness.evidence.journal import Event
 from harness.evidence.metric import Metric
@@ -97,6 +97,7 @@ class Material:
         periodic: What attesting at intervals costs a workload, where a file was given.
         unsealed: Whether the run has ended and its evidence has no sums all the same.
         unchecked: Whether the run went on after an end that had left no sums, or whose sums were gone.
+        played: Whether no machine of the run exists, so that nothing in it was measured.
     """
 
     run: str
@@ -123,6 +124,7 @@ class Material:
     periodic: Periodic | None = None
     unsealed: bool = False
     unchecked: bool = False
+    played: bool = False
 
     @property
     def campaign(self) -> str:
@@ -193,6 +195,7 @@ def read(
         attempts=story.attempts(events),
         unsealed=not sealed and _ended(events),
         unchecked=seal.went_on_unchecked(events),
+        played=played.by_manifest(manifest) or played.by_journal(events),
         finished=any(event.kind == "run.finished" for event in events),
         wall_time=wall_time.of(events),
         metrics=results.compute(run, evidence),

@@ -209,6 +209,7 @@ def _commands(material: Material) -> str:
     # A campaign names its inventory from where it lay, and the copy in the run lies elsewhere.
     inventory = material.manifest.get("inventory") if material.manifest.get("rig") != "lab" else None
     rig = f" --inventory {shlex.quote(inventory)}" if isinstance(inventory, str) else ""
+    rig = " --rig played" if material.played else rig
     return f"sodbench run {run}/campaign.yml{rig}\nsodbench report {run}"
 
 

@@ -36,8 +36,8 @@ from harness.errors import (
     StorageError,
 )
 from harness.evidence import folder as store
-from harness.evidence import journal, seal
-from harness.evidence.folder import RunFolder
+from harness.evidence import journal, played, seal
+from harness.evidence.folder import RunFolder, read_manifest
 from harness.evidence.journal import Event, Journal
 from harness.evidence.record import Record
 from harness.files import read_json, write_atomic, write_json
@@ -61,8 +61,9 @@ class Provenance:
     campaign_text: bytes
     command_line: Sequence[str]
     commit: str | None
-    inventory: Path
+    inventory: Path | None
     registry: str | None = None
+    script: bytes | None = None
 
 
 def begin(root: Path, plan: Plan, rig: Rig, provenance: Provenance) -> RunFolder:
@@ -79,6 +80,8 @@ def begin(root: Path, plan: Plan, rig: Rig, provenance: Provenance) -> RunFolder
     _need_space(run.root, plan, rig)
     write_atomic(run.campaign, provenance.campaign_text)
     write_json(run.plan, plan.to_json())
+    if provenance.script is not None:
+        write_atomic(run.script, provenance.script)
     appraisal_files.keep(run, files)
     write_json(run.manifest, _manifest(run, plan, rig, provenance))
     _write_facts(run, facts, "before")
@@ -146,12 +149,13 @@ def _manifest(run: RunFolder, plan: Plan, rig: Rig, provenance: Provenance) -> d
         "rig": rig.pair.rig,
         "accelerator": rig.accelerator,
         "link_bit_s": rig.pair.link_bit_s,
-        "inventory": str(provenance.inventory.resolve()),
+        "inventory": None if provenance.inventory is None else str(provenance.inventory.resolve()),
         "image_key": rig.image_key,
         "controller": socket.gethostname(),
         "started_utc": datetime.fromtimestamp(realtime_ns() / NS_PER_S, tz=UTC).isoformat(timespec="seconds"),
         "python": sys.version.split()[0],
         **registry,
+        **({played.KEY: True} if rig.played else {}),
     }
 
 
@@ -176,6 +180,7 @@ def carry_out(
 
     Raises:
         AlteredError: The evidence is not what it was when the run was interrupted; nothing was done.
+        PrerequisiteError: The run was played and the rig is not, or the other way round; nothing was done.
         InterruptedRunError: The user asked to stop; what was finished is kept.
         IncompleteRunError: Every trial was tried and some are not valid.
         RigLockedError: Another process carries this run out.
@@ -183,6 +188,12 @@ def carry_out(
         StorageError: The results disk is full; what was finished is kept.
     """
     plan = plans.from_json(read_json(run.plan), where=str(run.plan))
+    if played.is_played(run) != rig.played:
+        raise PrerequisiteError(
+            "a played run goes on played, and a measured one on its machines",
+            where=str(run.root),
+            remedy="leave --inventory and --script to runs that they belong to",
+        )
     with seal.held(run):
         checked = seal.reopen(run)
         try:
@@ -233,14 +244,15 @@ def _opened(run: RunFolder, plan: Plan, clock: Clock, listener: Listener, *, che
     next_seq = journal.repair_tail(run.journal) if run.journal.exists() else 0
     writer = Journal(run.journal, clock, next_seq=next_seq, listener=listener)
     try:
-        _open(writer, plan, {"sums": checked} if next_seq > 0 else None)
+        about: dict[str, Json] = {played.KEY: True} if played.by_manifest(read_manifest(run)) else {}
+        _open(writer, plan, about, {"sums": checked} if next_seq > 0 else None)
     except BaseException:
         writer.close()
         raise
     return writer
 
 
-def _open(writer: Journal, plan: Plan, resumed: Mapping[str, Json] | None) -> None:
+def _open(writer: Journal, plan: Plan, about: Mapping[str, Json], resumed: Mapping[str, Json] | None) -> None:
     data: dict[str, Json] = {
         "plan_hash": plan.hash,
         "seed": plan.seed,
@@ -248,6 +260,7 @@ def _open(writer: Journal, plan: Plan, resumed: Mapping[str, Json] | None) -> No
         "boot_id": boot_id(),
         "realtime_ns": realtime_ns(),
         "controller": socket.gethostname(),
+        **about,
     }
     kind = "run.started" if resumed is None else "run.resumed"
     writer.add("runner", kind, {**data, **(resumed or {})}, durable=True)

@@ -24,7 +24,10 @@ class _OfMigration(OfMigration):
 
 
 class Opening(_Runner):
-    """How a process of the controller begins to write: its plan, its version, its boot and its wall clock."""
+    """How a process of the controller begins to write: its plan, its version, its boot and its wall clock.
+
+    `played` says that no machine of the run exists; absent where they do.
+    """
 
     plan_hash: str
     seed: int
@@ -32,6 +35,7 @@ class Opening(_Runner):
     boot_id: str
     realtime_ns: int
     controller: str
+    played: bool = False
 
 
 class RunStarted(Opening):

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from harness.analysis.stats import summary
+from harness.evidence import played
 from harness.report.document import quantity
 from harness.report.document.model import MISSING, Answer, Block, Callout, Cell, Column, Paragraph, Table
 from harness.report.material import Material
@@ -37,6 +38,8 @@ COMPARED = ("total_time", "blackout", "data_sent")
 
 def banner(material: Material) -> str:
     """Rig and accelerator, and what they forbid to conclude."""
+    if material.played:
+        return played.SAYS
     rig = str(material.manifest.get("rig") or "unknown rig")
     seen = {str(name) for attempt in material.attempts if (name := attempt.guest.get("accelerator"))}
     names = sorted(seen) or [str(material.manifest.get("accelerator") or "unknown accelerator")]

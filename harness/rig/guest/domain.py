@@ -7,13 +7,14 @@ hosts, never remembered: five migrations leave it on the other one.
 from __future__ import annotations
 
 import shlex
+import threading
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 from xml.etree import ElementTree as Xml
 
-from harness.clock import Clock, sleep
+from harness.clock import Clock
 from harness.errors import GuestError, SodbenchError
 from harness.rig.contract import (
     DomainState,
@@ -289,7 +290,7 @@ def await_login(guest: Machine, host: Machine, spec: GuestSpec, *, timeout_s: fl
                 why=f"end of its console:\n{_console_tail(host, spec)}",
                 remedy="raise guest.boot_timeout_s, or boot the image by hand",
             )
-        sleep(0.25)
+        clock.wait(0.25, threading.Event())
     # Until its own start-up is over the guest dirties memory by itself.
     guest.attempt("systemctl is-system-running --wait", timeout_s=max(5.0, timeout_s - elapsed_s()))
     return elapsed_s()

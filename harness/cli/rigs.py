@@ -1,0 +1,84 @@
+"""Opens what a campaign is carried out on: the machines of an inventory, or a rig that is played."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.campaign.plan import Plan
+    from harness.clock import Clock
+    from harness.evidence.folder import RunFolder
+    from harness.rig.rig import Rig
+
+RigName = Annotated[
+    str | None,
+    typer.Option(
+        "--rig",
+        metavar="played",
+        help="`played`: carry the campaign out on machines that are played, in seconds and without root. "
+        "Nothing is measured then.",
+    ),
+]
+ScriptPath = Annotated[
+    Path | None,
+    typer.Option("--script", help="What a played rig plays: a YAML file (docs/played.md)."),
+]
+
+
+def asked_to_play(rig: str | None, script: Path | None, inventory: Path | None) -> bool:
+    """Whether the rig is to be played.
+
+    Raises:
+        UsageError: There is no such rig, or the options contradict each other.
+    """
+    if rig is None and script is not None:
+        raise UsageError("a script is played, and this rig is not", remedy="add --rig played")
+    if rig is None:
+        return False
+    if rig != "played":
+        raise UsageError(
+            "no such rig", where=f"--rig {rig}", remedy="--rig played; a real rig is named by its --inventory"
+        )
+    if inventory is not None:
+        raise UsageError("a played rig has no inventory", remedy="leave out --rig or --inventory")
+    return True
+
+
+@contextmanager
+def real(inventory: Path, purpose: str, *, programs: bool) -> Iterator[tuple[Rig, Clock]]:
+    """The rig of an inventory, and the clock that its runs go by."""
+    from harness.clock import MonotonicClock  # noqa: PLC0415
+    from harness.rig import pair as pairs  # noqa: PLC0415
+    from harness.rig.session import open_rig  # noqa: PLC0415
+
+    pair, clock = pairs.load(inventory, programs=programs), MonotonicClock()
+    with open_rig(pair, purpose, clock) as rig:
+        yield rig, clock
+
+
+def played(plan: Plan, script: Path | None, run: RunFolder | None = None) -> tuple[Rig, Clock]:
+    """A rig that plays `script`, and its clock; for a `run` that goes on, after its last event.
+
+    Raises:
+        CampaignError: The script is wrong.
+        PrerequisiteError: The campaign cannot be played.
+    """
+    from harness.clock import NS_PER_S  # noqa: PLC0415
+    from harness.evidence import journal  # noqa: PLC0415
+    from harness.rig.played import script as scripts  # noqa: PLC0415
+    from harness.rig.played import session  # noqa: PLC0415
+    from harness.rig.played.clock import PlayedClock  # noqa: PLC0415
+
+    session.require([trial.workload for trial in plan.trials], attests=plan.attest is not None)
+    kept = script if script is not None or run is None or not run.script.exists() else run.script
+    events = journal.read(run.journal) if run is not None and run.journal.exists() else []
+    last_ns = max((event.t_ns for event in events), default=session.BEGIN_NS - NS_PER_S)
+    clock = PlayedClock(last_ns + NS_PER_S)
+    return session.open_rig(scripts.Script() if kept is None else scripts.load(kept), clock), clock

@@ -1,0 +1,118 @@
+"""Time that is played: it stands still while anything runs, and leaps to the next moment when all wait.
+
+So a minute of a campaign takes as long as its decisions do, and every stamp is the same in every run.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from harness.clock import NS_PER_S
+
+_POLL_S = 0.0002
+_PATIENCE_POLLS = 300_000
+"""About a minute: after that a thread waits for something else than this clock, and for ever."""
+
+Happening = Callable[[], None]
+
+_SERVANTS = frozenset({"interrupt"})
+"""Threads of the program that wait for the user, not for time."""
+
+
+@dataclass(order=True, slots=True)
+class _Due:
+    t_ns: int
+    number: int
+    happening: Happening = field(compare=False)
+
+
+class PlayedClock:
+    """A clock for one run: :class:`harness.clock.Clock`, and the schedule of what is played.
+
+    Time passes for the thread that makes it and for the threads started after it. When each of them waits
+    for this clock, it goes on to the earliest moment that one of them waits for or that something is
+    scheduled at. A thread that waits for anything else holds time still, so that nothing of what it waits for
+    may need time.
+    """
+
+    def __init__(self, begin_ns: int) -> None:
+        self._now_ns = begin_ns
+        self._lock = threading.RLock()
+        self._maker = threading.current_thread()
+        self._before = frozenset(threading.enumerate())
+        self._waiting: dict[threading.Thread, tuple[int, threading.Event]] = {}
+        self._due: list[_Due] = []
+        self._number = 0
+
+    def now_ns(self) -> int:
+        """The moment, in ns."""
+        return self._now_ns
+
+    def wait(self, seconds: float, wake: threading.Event) -> bool:
+        """Wait until `seconds` have been played or `wake` is set; True when woken."""
+        me = threading.current_thread()
+        deadline_ns = self._now_ns + max(0, round(seconds * NS_PER_S))
+        with self._lock:
+            self._waiting[me] = (deadline_ns, wake)
+        try:
+            for _ in range(_PATIENCE_POLLS):
+                if wake.is_set():
+                    return True
+                with self._lock:
+                    if self._now_ns >= deadline_ns:
+                        return False
+                    self._go_on()
+                    passed = self._now_ns >= deadline_ns
+                if not passed and not wake.is_set():
+                    wake.wait(_POLL_S)
+        finally:
+            with self._lock:
+                del self._waiting[me]
+        raise RuntimeError(f"played time stands still: {', '.join(self._busy())}")
+
+    def at(self, t_ns: int, happening: Happening) -> None:
+        """Have `happening` called at `t_ns`, by whichever thread lets time pass; it must not wait."""
+        with self._lock:
+            self._number += 1
+            heapq.heappush(self._due, _Due(max(t_ns, self._now_ns), self._number, happening))
+
+    def every(self, period_s: float, happening: Happening) -> Happening:
+        """Have `happening` called once a period from now on; what is returned ends that."""
+        over = threading.Event()
+        period_ns = max(1, round(period_s * NS_PER_S))
+
+        def turn() -> None:
+            if not over.is_set():
+                happening()
+                self.at(self._now_ns + period_ns, turn)
+
+        self.at(self._now_ns + period_ns, turn)
+        return over.set
+
+    def _go_on(self) -> None:
+        """Go to the next moment at which anything is due, if all wait for it."""
+        while not self._busy():
+            deadlines = [deadline_ns for deadline_ns, _ in self._waiting.values()]
+            next_ns = min([*deadlines, *(one.t_ns for one in self._due[:1])])
+            self._now_ns = max(self._now_ns, next_ns)
+            while self._due and self._due[0].t_ns <= self._now_ns:
+                heapq.heappop(self._due).happening()
+
+    def _busy(self) -> list[str]:
+        """The threads for which time passes and that do not wait for it to pass."""
+        return [one.name for one in threading.enumerate() if self._counts(one) and not self._waits(one)]
+
+    def _counts(self, thread: threading.Thread) -> bool:
+        if thread is self._maker:
+            return True
+        # Others than plain threads belong to libraries: a progress bar's, a test runner's.
+        return (
+            type(thread) is threading.Thread and thread not in self._before and thread.name not in _SERVANTS
+        )
+
+    def _waits(self, thread: threading.Thread) -> bool:
+        deadline_ns, wake = self._waiting.get(thread, (0, None))
+        return wake is not None and not wake.is_set() and deadline_ns > self._now_ns

@@ -1,0 +1,98 @@
+"""Opens a played rig: the same value that an opened real one is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from harness.errors import PrerequisiteError
+from harness.json_types import Json
+from harness.rig.pair import HOSTS, MACHINES, Endpoint, GuestNetwork, Pair
+from harness.rig.played import streams
+from harness.rig.played.clock import PlayedClock
+from harness.rig.played.hypervisor import PlayedHosts
+from harness.rig.played.machines import PlayedMachine
+from harness.rig.played.script import Script
+from harness.rig.played.world import World
+from harness.rig.rig import Rig
+
+NAME = "played"
+"""What the inventory's place says on the command line, and the rig's name in every result."""
+
+BEGIN_NS = 1_000_000_000_000
+"""When played time begins, so that the same campaign has the same stamps."""
+
+_ADDRESSES = {"a": "192.0.2.1", "b": "192.0.2.2", "client": "192.0.2.3"}
+"""Addresses that are nobody's (RFC 5737)."""
+
+_FREE_BYTES = 10**13
+
+
+def pair() -> Pair:
+    """The machines, as an inventory would describe them."""
+    machines = {role: Endpoint(role=role, address=_ADDRESSES[role], user="root") for role in MACHINES}
+    return Pair(
+        inventory=Path(NAME),
+        rig=NAME,
+        machines=machines,
+        migration_address={role: _ADDRESSES[role] for role in HOSTS},
+        link_bit_s=10**9,
+        storage_path="/srv/played",
+        bridge="br0",
+        guest_network=GuestNetwork(address="192.0.2.9"),
+        image_options={},
+        tpm=dict.fromkeys(HOSTS, "none"),
+    )
+
+
+def open_rig(script: Script, clock: PlayedClock) -> Rig:
+    """A rig that plays `script`, by `clock`."""
+    described = pair()
+    world = World(clock, script, described.only_guest.domain)
+    hosts = {role: PlayedMachine(world, described.machines[role]) for role in HOSTS}
+    client = PlayedMachine(world, described.machines["client"])
+    return Rig(
+        pair=described,
+        hosts=hosts,
+        client=client,
+        subject=described.only_guest,
+        guest=PlayedMachine(world, described.guest(Path("known_hosts"))),
+        hypervisors=PlayedHosts(world),
+        accelerator="tcg",
+        image_key="played",
+        image={"image": "played: there is no image"},
+        facts=facts,
+        played=True,
+    )
+
+
+def facts() -> Mapping[str, Mapping[str, Json]]:
+    """What the machines say of themselves: two hosts that are alike."""
+    host: dict[str, Json] = {
+        "cpu_model": "played",
+        "cpu_flags_hash": "played",
+        "kernel": "played",
+        "qemu_version": "played",
+        "libvirt_version": "played",
+        "storage_id": "played",
+        "storage_free_bytes": _FREE_BYTES,
+    }
+    return {**{role: {**host, "hostname": f"played-{role}"} for role in HOSTS}, "client": {"generators": {}}}
+
+
+def require(workloads: Sequence[str], *, attests: bool) -> None:
+    """Refuse a campaign that cannot be played.
+
+    Raises:
+        PrerequisiteError: A workload is not played, or machines are to be attested.
+    """
+    unknown = sorted(set(workloads) - set(streams.WORKLOADS))
+    problems = [f"the workload {name} is not played" for name in unknown]
+    problems += ["attestation is not played: the machines have no TPM"] if attests else []
+    if problems:
+        raise PrerequisiteError(
+            "the played rig cannot carry this campaign",
+            where=NAME,
+            why="; ".join(problems),
+            remedy=f"played are the workloads {', '.join(streams.WORKLOADS)}, without `attest`",
+        )

@@ -1,0 +1,208 @@
+"""What is true on a played rig: where the guest is, what it executes, which hosts live, what is on the wire.
+
+Machines and hypervisors only look at this and change it; nothing is remembered elsewhere.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from types import MappingProxyType
+
+from harness.clock import NS_PER_S
+from harness.rig.contract import CompletionHandler, DomainState, QemuHandler
+from harness.rig.played.clock import PlayedClock
+from harness.rig.played.script import FailingMigration, Script
+
+HOSTS = ("a", "b")
+REALTIME_OFFSET_NS = 1_700_000_000 * NS_PER_S
+"""What a played machine's wall clock shows when its other one shows 0."""
+
+MONOTONIC_OFFSET_NS: Mapping[str, int] = MappingProxyType(
+    {"a": 5_000_000_000, "b": 70_000_000_000, "client": 11_000_000_000, "guest": 40_000_000_000}
+)
+"""By how much each machine's monotonic clock is behind the controller's: none shares it."""
+
+
+def ns(seconds: float) -> int:
+    """Seconds as nanoseconds."""
+    return round(seconds * NS_PER_S)
+
+
+@dataclass(slots=True)
+class Transfer:
+    """A migration under way.
+
+    Attributes:
+        source: Where from.
+        destination: Where to.
+        began_ns: When it was asked for.
+        fails: How it fails, or None.
+        over: Set when it is cancelled, or a host of it dies.
+        why: Why it was ended early.
+    """
+
+    source: str
+    destination: str
+    began_ns: int
+    fails: FailingMigration | None
+    over: threading.Event = field(default_factory=threading.Event)
+    why: str = ""
+
+    def end(self, why: str) -> None:
+        """End it early."""
+        self.why = self.why or why
+        self.over.set()
+
+
+@dataclass(slots=True)
+class Guest:
+    """The guest that lives, on one host or, while it moves, on two.
+
+    Attributes:
+        number: Which of the process it is, from 1.
+        uuid: The domain's.
+        host: Where it runs.
+        began_ns: When it was started.
+        state: As libvirt has it.
+        moves: How many migrations of it were asked for.
+        hung: Whether it executes nothing any more without being stopped.
+        stopped_ns: Since when it executes nothing; None while it runs.
+        freezes: When it executed nothing, from and to.
+        transfer: Its migration under way.
+    """
+
+    number: int
+    uuid: str
+    host: str
+    began_ns: int
+    state: DomainState = DomainState.RUNNING
+    moves: int = 0
+    hung: bool = False
+    stopped_ns: int | None = None
+    freezes: list[tuple[int, int]] = field(default_factory=list)
+    transfer: Transfer | None = None
+
+
+class World:
+    """The played rig's one truth."""
+
+    def __init__(self, clock: PlayedClock, script: Script, domain: str) -> None:
+        self.clock = clock
+        self.script = script
+        self.domain = domain
+        self.dead: set[str] = set()
+        self.guest: Guest | None = None
+        self.saved_uuid: str | None = None
+        self.completed: dict[str, int] = {}
+        self.sent_bytes = dict.fromkeys(HOSTS, 0)
+        self.completions: dict[str, list[CompletionHandler]] = {host: [] for host in HOSTS}
+        self.qemu_events: dict[str, list[QemuHandler]] = {host: [] for host in HOSTS}
+        self.on_death: list[Callable[[str], None]] = []
+        self._guests = 0
+
+    # -- the guest
+
+    def start(self, host: str, uuid: str) -> None:
+        """A guest comes to life on `host`; what the script has in store for it is scheduled."""
+        self._guests += 1
+        now_ns = self.clock.now_ns()
+        guest = Guest(number=self._guests, uuid=uuid, host=host, began_ns=now_ns)
+        self.guest = guest
+        for death in self.script.die:
+            if death.guest == guest.number:
+                self.clock.at(now_ns + ns(death.after_s), partial(self._die, death.host, guest))
+        for hang in self.script.hang:
+            if hang.guest in (None, guest.number):
+                self.clock.at(now_ns + ns(hang.after_s), partial(self._hang, guest))
+
+    def end(self) -> None:
+        """The guest is gone."""
+        if self.guest is not None and self.guest.transfer is not None:
+            self.guest.transfer.end("operation aborted: the domain was destroyed")
+        self.guest = None
+
+    def stop(self, guest: Guest, state: DomainState = DomainState.PAUSED) -> None:
+        """The guest's processors stop."""
+        guest.state = state
+        if guest.stopped_ns is None:
+            guest.stopped_ns = self.clock.now_ns()
+
+    def resume(self, guest: Guest) -> None:
+        """The guest runs on."""
+        guest.state = DomainState.RUNNING
+        if guest.stopped_ns is not None and not guest.hung:
+            guest.freezes.append((guest.stopped_ns, self.clock.now_ns()))
+            guest.stopped_ns = None
+
+    def up(self) -> bool:
+        """Whether a guest has come up and executes something."""
+        guest = self.guest
+        if guest is None or guest.hung or guest.state != DomainState.RUNNING:
+            return False
+        return self.clock.now_ns() >= guest.began_ns + ns(self.script.boot_s)
+
+    def answered(self, t_ns: int) -> bool:
+        """Whether the guest executed something at `t_ns`, a moment that has been."""
+        guest = self.guest
+        if guest is None or t_ns < guest.began_ns + ns(self.script.boot_s):
+            return False
+        if guest.stopped_ns is not None and t_ns >= guest.stopped_ns:
+            return False
+        return not any(first <= t_ns < last for first, last in guest.freezes)
+
+    def executed_s(self, since_ns: int) -> float:
+        """For how long the guest has executed something since then, in s."""
+        guest, now_ns = self.guest, self.clock.now_ns()
+        if guest is None:
+            return 0.0
+        stopped = [*guest.freezes, *([(guest.stopped_ns, now_ns)] if guest.stopped_ns is not None else [])]
+        lost_ns = sum(max(0, last - max(first, since_ns)) for first, last in stopped)
+        return max(0.0, (now_ns - since_ns - lost_ns) / NS_PER_S)
+
+    # -- events of hosts
+
+    def _hang(self, guest: Guest) -> None:
+        if self.guest is guest and guest.stopped_ns is None:
+            guest.hung = True
+            guest.stopped_ns = self.clock.now_ns()
+
+    def _die(self, host: str, during: Guest) -> None:
+        if self.guest is during:
+            self.die(host)
+
+    def die(self, host: str) -> None:
+        """The host is gone, and so is what runs there."""
+        self.dead.add(host)
+        guest = self.guest
+        if guest is not None and guest.transfer is not None:
+            guest.transfer.end(f"unable to connect to server at '{host}': No route to host")
+        if guest is not None and guest.host == host:
+            guest.stopped_ns = guest.stopped_ns or self.clock.now_ns()
+            self.guest = None
+        for told in tuple(self.on_death):
+            told(host)
+
+    # -- what hypervisors and counters say
+
+    def sent(self, host: str) -> int:
+        """Bytes that migrations from `host` have sent so far."""
+        guest = self.guest
+        transfer = None if guest is None else guest.transfer
+        moving = self.share(transfer) if transfer is not None and transfer.source == host else 0.0
+        return self.sent_bytes[host] + round(self.script.sent_bytes * moving)
+
+    def share(self, transfer: Transfer) -> float:
+        """How much of a transfer is sent, 0 to 1."""
+        copying_ns = max(1, ns(self.script.migration_s - self.script.blackout_s))
+        return min(1.0, (self.clock.now_ns() - transfer.began_ns) / copying_ns)
+
+    def realtime_us(self, machine: str) -> int:
+        """A machine's wall clock, in microseconds."""
+        return (self.monotonic_ns(machine) + REALTIME_OFFSET_NS) // 1000
+
+    def monotonic_ns(self, machine: str, t_ns: int | None = None) -> int:
+        """A machine's monotonic clock at `t_ns` of the controller's, by default now."""
+        return (self.clock.now_ns() if t_ns is None else t_ns) - MONOTONIC_OFFSET_NS[machine]

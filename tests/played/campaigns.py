@@ -1,0 +1,72 @@
+"""Small campaigns, carried out on a played rig in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from harness.analysis import table as results
+from harness.campaign import file as files
+from harness.campaign import plan as plans
+from harness.campaign.plan import Plan
+from harness.campaign.run import runner
+from harness.campaign.state import RunState
+from harness.cli import rigs
+from harness.errors import IncompleteRunError
+from harness.evidence.folder import RunFolder
+from harness.evidence.journal import Event
+from harness.interrupt import Interrupt
+
+SMALL = """\
+name: small
+workloads: [idle, file]
+repetitions: 1
+schedule: {window_s: 8, baseline_s: 2, points_s: [0, 4]}
+heartbeat: {rate_hz: 10}
+"""
+
+BRIEF = "boot_s: 0.5\nmigration_s: 0.7\nblackout_s: 0.1\n"
+"""A script of good weather in which nothing takes long."""
+
+Listener = Callable[[Event], None]
+
+
+def begin(root: Path, text: str = SMALL, script: str = BRIEF) -> RunFolder:
+    """The folder of a run that has not begun."""
+    place = root / "script.yml"
+    place.write_text(script)
+    plan = plan_of(text)
+    rig, _ = rigs.played(plan, place)
+    provenance = runner.Provenance(
+        campaign_text=text.encode(),
+        command_line=["sodbench", "run", "--rig", "played"],
+        commit=None,
+        inventory=None,
+        script=script.encode(),
+    )
+    return runner.begin(root, plan, rig, provenance)
+
+
+def plan_of(text: str) -> Plan:
+    return plans.expand(files.loads(text, "small.yml"))
+
+
+def carry_out(
+    run: RunFolder,
+    text: str = SMALL,
+    script: Path | None = None,
+    listener: Listener = lambda _event: None,
+) -> RunState | None:
+    """Carry out what remains of the run; None where some trials are not valid then."""
+    rig, clock = rigs.played(plan_of(text), script, run)
+    try:
+        return runner.carry_out(run, rig, clock, Interrupt(), listener=listener)
+    except IncompleteRunError:
+        return None
+
+
+def figures(run: RunFolder) -> pd.DataFrame:
+    """The run's metrics without its name and the numbers of attempts, which differ between any two runs."""
+    return results.read(run).drop(columns=["run", "attempt"])

@@ -1,7 +1,7 @@
 """Every column and every metric in words, as ``results/README.md`` shows them.
 
-The README's tables are made from the declarations, so that they cannot tell another story than the code;
-a test holds them together. ``python -m harness.analysis.glossary`` writes them anew.
+The README's tables are generated from the declarations; a test checks that they agree. ``python -m
+harness.analysis.glossary`` generates them again.
 """
 
 from __future__ import annotations

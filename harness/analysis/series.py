@@ -1,7 +1,7 @@
 """The series behind figures: one tidy table each of gaps, pauses, pre-copy curves, reports and replies.
 
-Functions of attempts that were read already, so that who needs several reads the evidence once. An attempt
-without the evidence has no rows; the table of metrics has the reason.
+The functions take attempts that were read already, so that a caller who needs several reads the evidence
+once. An attempt without the evidence has no rows; the table of metrics has the reason.
 """
 
 from __future__ import annotations

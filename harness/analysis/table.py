@@ -1,8 +1,8 @@
 """A run's numbers: every metric of every finished attempt as one tidy table.
 
-The table is computed from the evidence alone and can be computed anew at any time; writing it twice gives the
-same bytes. Nothing is summarised and nothing left out here: an attempt that is not valid is in the table with
-its verdict, and a metric that could not be had is a row with its reason. Half-finished attempts do not count.
+The table is computed from the evidence alone and can be computed again at any time with the same bytes.
+Nothing is summarised and nothing left out: an attempt that is not valid is in the table with its verdict, and
+a metric that could not be measured is a row with its reason. Unfinished attempts do not count.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Registry:
 
     @property
     def of_migrations(self) -> tuple[Metric[Migration], ...]:
-        """What is read of every migration: its own metrics, and those of its interval."""
+        """The metrics of every migration: its own, and those of its interval."""
         return (*self.migration, *self.interval)
 
 
@@ -128,7 +128,7 @@ def parse_output(workload: str, options: Mapping[str, Json], lines: Sequence[Lin
     """The timeline of a workload's stored output, read by the workload as it was chosen.
 
     Raises:
-        NotMeasured: This installation does not know the workload or its options, so that nobody can read its
+        NotMeasured: This installation does not know the workload or its options, so it cannot read its
             output.
     """
     try:
@@ -274,7 +274,7 @@ def responses(run: RunFolder, read: Iterable[Attempt] | None = None) -> pd.DataF
 def write(run: RunFolder) -> pd.DataFrame:
     """Compute the table and store it as metrics.parquet and metrics.csv; the same evidence, the same bytes.
 
-    Where anything was attested, that table is stored likewise beside it, as attestations.parquet and .csv; so
+    Where anything was attested, that table is stored as well, as attestations.parquet and .csv; so
     are responses, as responses.parquet and .csv.
 
     Raises:

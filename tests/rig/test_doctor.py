@@ -305,7 +305,7 @@ LOCKS = (
     ("inode", "text", "holder"),
     [
         (42, "ada, since noon\n", "ada, since noon"),
-        (42, "", "somebody who gave no name"),
+        (42, "", "a holder that gave no name"),
         (43, "killed holder's leftover\n", None),
         (9, "posix lock only\n", None),
     ],

@@ -1,4 +1,4 @@
-"""Statistics of repeated measurements: what is shown is always n, a centre, a spread and an interval.
+"""Statistics of repeated measurements: always n, a centre, a spread and an interval.
 
 Pure functions of numbers, each with its source. They never drop a value and never invent a spread: one
 measurement has no interval. Resampling uses a fixed seed, so that the same numbers give the same report.

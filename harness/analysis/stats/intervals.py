@@ -37,7 +37,7 @@ class Summary:
         std: Standard deviation with n - 1 in the denominator, or None for one value.
         interval_low: Lower end of the 95 % confidence interval, or None for one value.
         interval_high: Its upper end, or None.
-        method: How the interval was made, in words, or why there is none.
+        method: How the interval was made, in words, or why there is no interval.
     """
 
     n: int

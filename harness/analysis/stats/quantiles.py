@@ -1,11 +1,10 @@
-"""Quantiles that say how far the sample carries them, with distribution-free intervals.
+"""Quantiles where the sample is large enough for them, with distribution-free intervals.
 
 A p99 of twenty values is their maximum under another name. Here it is None with that as the reason.
 
-Sources:
-    R. J. Hyndman and Y. Fan, Sample quantiles in statistical packages, Am. Stat. 50, 1996: definition 7.
-    H. A. David and H. N. Nagaraja, Order Statistics, 3rd ed., 2003, section 7.1: the interval between two
-    order statistics, which assumes nothing of the distribution.
+Sources: R. J. Hyndman and Y. Fan, Sample quantiles in statistical packages, Am. Stat. 50, 1996: definition 7.
+H. A. David and H. N. Nagaraja, Order Statistics, 3rd ed., 2003, section 7.1: the interval between two order
+statistics, which assumes nothing of the distribution.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def reference(
         ),
     ] = None,
     add: Annotated[
-        bool, typer.Option("--add", help="Accept the recorded values beside those that are in the file.")
+        bool, typer.Option("--add", help="Accept the recorded values in addition to those in the file.")
     ] = False,
     key: Key = "ecc-p256",
     policy: Policy = None,

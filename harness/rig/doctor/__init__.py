@@ -1,4 +1,4 @@
-"""Checks what a machine lacks, and names the remedy.
+"""Checks a machine's prerequisites, and names the remedy for each missing one.
 
 ``facts.py`` gathers, ``checks.py`` judges and is pure.
 """

@@ -1,8 +1,7 @@
-"""What a controller and its rig need before anything is started, judged from facts, each with its remedy.
+"""The prerequisites of a controller and its rig, judged from facts, each with its remedy.
 
-Pure: facts in, checks out; `harness/rig/doctor/facts.py` gathers the facts and changes nothing. A fact that
-could not be had is a warning that says so, never taken for a yes; only what is known to be missing is
-``missing``.
+Pure: facts in, checks out; `harness/rig/doctor/facts.py` gathers the facts and changes nothing. An unknown
+fact is a warning that says so and never counts as a yes; only what is known to be missing is ``missing``.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ MIN_DISK_BYTES = 10 * 10**9
 MIN_MEMORY_BYTES = 6 * GIB
 MIN_CORES = 2
 RESERVED_SHARE = 0.06
-"""What firmware and kernel keep of a machine's memory: one sold with 6 GiB shows up to so much less."""
+"""Memory that firmware and kernel reserve: a machine sold with 6 GiB shows up to this much less."""
 
 PROGRAMS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -41,7 +40,7 @@ PROGRAMS: Mapping[str, tuple[str, str]] = MappingProxyType(
 """Programs the controller itself calls: Debian package and what for. The hosts' own are provisioning's."""
 
 ALWAYS = frozenset({"ssh", "ssh-keygen"})
-"""What a controller of a real pair needs as well; the rest is the lab's alone."""
+"""Further needs of a controller of a real pair; the rest is the lab's alone."""
 
 FEATURES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -94,7 +93,7 @@ class ControllerFacts:
         cores: That this process may use.
         addresses: (interface, address with prefix) of every interface.
         package_errors: By Python package, why it cannot be imported, or None where it can.
-        ansible_playbook: Whether ansible-playbook is beside this Python.
+        ansible_playbook: Whether ansible-playbook is next to this Python.
         apt_sources: Number of usable Debian sources, or 0.
         apt_error: Why there is none.
     """
@@ -120,17 +119,7 @@ class ControllerFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineFacts:
-    """What one machine of a rig answers.
-
-    Attributes:
-        address: How it was asked.
-        unreachable: Why it could not be reached over ssh; empty when it was.
-        remedy: The remedy for that.
-        provisioned: ``current``, ``older`` (by other playbooks or inventory), ``never``; None when not asked.
-        libvirt_error: Why libvirt does not answer; empty when it does; None when not asked (the client).
-        accelerator: What a boot has proved on a host since it started (``kvm``, ``tcg``), or None.
-        holder: Who holds the rig's lock (host a), or None.
-    """
+    """The answers of one machine of a rig."""
 
     address: str
     unreachable: str = ""
@@ -177,7 +166,7 @@ def nothing_missing(found: Sequence[Check]) -> bool:
 
 
 def _check(name: str, fine: bool | None, found: str, why: str, remedy: str) -> Check:
-    """A check that is ok, missing, or (None) could not be told, which is a warning."""
+    """A check that is ok, missing, or (None) unknown, which is a warning."""
     level: Level = "warning" if fine is None else ("ok" if fine else "missing")
     return Check(name=name, level=level, found=found, why=why, remedy="" if fine else remedy)
 
@@ -232,7 +221,7 @@ def _python(here: ControllerFacts) -> Iterator[Check]:
     yield _check(
         "ansible-playbook",
         here.ansible_playbook,
-        "beside this Python" if here.ansible_playbook else "not beside this Python",
+        "next to this Python" if here.ansible_playbook else "not next to this Python",
         "it provisions the hosts, the client and the guest image",
         "in the environment sodbench runs in: pip install ansible-core",
     )
@@ -251,7 +240,7 @@ def _size(here: ControllerFacts) -> Iterator[Check]:
         "memory",
         None if memory is None else memory >= MIN_MEMORY_BYTES * (1 - RESERVED_SHARE),
         "unknown" if memory is None else f"{memory / GIB:.1f} GiB",
-        f"a migrating guest of 1 GiB is there twice, beside three machines: {MIN_MEMORY_BYTES // GIB} GiB",
+        f"a migrating guest of 1 GiB exists twice, next to three machines: {MIN_MEMORY_BYTES // GIB} GiB",
         "use a machine with more memory",
     )
     # One core is enough to work, and not enough to measure: that is the reader's to weigh.
@@ -358,7 +347,7 @@ def _lock(host: MachineFacts) -> Check:
 
 
 def _acceleration(facts: Facts) -> Check:
-    """What is known of KVM. That its device is there is not taken for an answer."""
+    """The known facts about KVM. The presence of its device is no proof."""
     name = "acceleration"
     why = "an emulated guest is many times slower, and its numbers are those of an emulated CPU"
     proved = {role: one.accelerator for role, one in facts.machines.items() if one.accelerator}

@@ -198,7 +198,7 @@ def feature_presence(
         return "present"
     if config_known and config_value is None:
         return "absent"
-    # Configured as a module that modprobe does not find: not installed. Without modprobe nobody knows.
+    # Configured as a module that modprobe does not find: not installed. Without modprobe this is unknown.
     return "unknown" if loadable is None else "absent"
 
 
@@ -269,7 +269,7 @@ def _ask(endpoint: Endpoint, *, wanted_mark: str, libvirt_uri: str | None) -> Ma
 
 
 def standing(mark: str, wanted: str) -> Literal["current", "older", "never"]:
-    """How a machine with that mark stands to the one that provisioning would write now."""
+    """How the machine with that mark compares with what provisioning would write now."""
     if not mark.strip():
         return "never"
     return "current" if mark.strip() == wanted else "older"
@@ -291,7 +291,7 @@ def lock_holder_of(answer: str) -> str | None:
     text, _, locks = f"\n{rest}".partition("\n\n")
     place = f"{os.major(device):02x}:{os.minor(device):02x}:{inode}"
     held = any(" FLOCK " in line and place in line.split() for line in locks.splitlines())
-    return (text.strip() or "somebody who gave no name") if held else None
+    return (text.strip() or "a holder that gave no name") if held else None
 
 
 def _libvirt_error(uri: str) -> str:

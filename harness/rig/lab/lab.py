@@ -1,9 +1,9 @@
-"""The lab: two KVM hosts and a client on one Linux machine, made from nothing and taken away again.
+"""The lab: two KVM hosts and a client on one Linux machine, built from nothing and removed again.
 
-`up` builds machines and writes an inventory. From there on nothing knows that it is a lab: provisioning and
-measuring see only the inventory. What `up` makes is named after the lab and found again by name, so leftovers
-of a crashed lab are reused or cleared. `down` leaves nothing but the cache (``/var/cache/sodbench``), which
-makes the next `up` quick and goes with `purge`.
+`up` builds machines and writes an inventory. From then on no other code knows that it is a lab: provisioning
+and measuring see only the inventory. Everything that `up` makes is named after the lab and found again by
+name, so leftovers of a crashed lab are reused or removed. `down` leaves only the cache
+(``/var/cache/sodbench``), which makes the next `up` quick; `purge` removes the cache too.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _CODENAMES = ("bookworm", "trixie")
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where a lab lies on the controller: `cache` outlives it, `state` and `run` do not."""
+    """The lab's folders on the controller: `cache` outlives the lab, `state` and `run` do not."""
 
     cache: Path = Path("/var/cache/sodbench/lab")
     state: Path = Path("/var/lib/sodbench/lab")
@@ -77,7 +77,7 @@ class Places:
 
     @property
     def variables(self) -> Path:
-        """What a person added to the inventory, kept until `down`; see :mod:`harness.rig.lab.variables`."""
+        """A user's additions to the inventory, kept until `down`; see :mod:`harness.rig.lab.variables`."""
         return self.state / "variables.yml"
 
     @property
@@ -175,7 +175,7 @@ def up(
 
 
 def down(places: Places, *, purge: bool = False) -> None:
-    """Stop and remove the lab, whatever state it is in; with `purge` its cache as well."""
+    """Stop and remove the lab in any state; with `purge` its cache as well."""
     for machine in places.machines():
         lab_machine.stop(machine)
     network.down(places.kept_settings)
@@ -194,7 +194,7 @@ def _remove_if_empty(folder: Path) -> None:
 
 
 def status(places: Places) -> list[MachineStatus]:
-    """How each machine is; touches nothing."""
+    """The state of each machine; touches nothing."""
     return [
         MachineStatus(
             role=machine.role,
@@ -207,7 +207,7 @@ def status(places: Places) -> list[MachineStatus]:
 
 
 def _forget_layers(machine: Machine) -> None:
-    """Throw a stopped machine's own layer away: it starts from the bare base."""
+    """Delete a stopped machine's own layer: it starts from the bare base."""
     if machine.layers.is_dir():
         shutil.rmtree(machine.layers)
 

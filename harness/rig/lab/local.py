@@ -1,4 +1,4 @@
-"""Commands on the controller itself, for the rooms that build machines: run, or say clearly what failed."""
+"""Commands on the controller, for the rooms that build machines: run, or state clearly what failed."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Machine:
 
 
 def mount(machine: Machine, base: Path) -> None:
-    """Lay the machine's own layer over `base`; fine when that is done already."""
+    """Mount the machine's own layer over `base`; a mounted layer stays as it is."""
     if os.path.ismount(machine.root):
         return
     for folder in (machine.layers / "upper", machine.layers / "work", machine.root):
@@ -70,7 +70,7 @@ def mount(machine: Machine, base: Path) -> None:
 
 
 def personalise(machine: Machine, *, host_key: Path, authorized_key: str) -> None:
-    """Write what makes this machine itself: name, address, ssh keys."""
+    """Write the machine's identity: name, address, ssh keys."""
     root = machine.root
     (root / "etc/hostname").write_text(f"{machine.name}\n")
     (root / "etc/hosts").write_text(f"127.0.0.1 localhost\n{machine.address} {machine.name}\n")
@@ -165,7 +165,7 @@ def leader_pid(machine: Machine) -> int | None:
 
 
 def stop(machine: Machine, *, timeout_s: float = 20.0) -> None:
-    """Shut the machine down in order, or by force after `timeout_s`; fine when it does not run."""
+    """Shut the machine down in order, or by force after `timeout_s`; a stopped machine stays as it is."""
     leader, outer = leader_pid(machine), container_pid(machine)
     if outer is not None:
         os.kill(outer, signal.SIGTERM)  # systemd-nspawn passes it on as an orderly shutdown
@@ -196,7 +196,7 @@ def _wait(done: Callable[[], bool], timeout_s: float) -> bool:
 
 
 def unmount(machine: Machine) -> None:
-    """Take the machine's file system away; fine when it is not there."""
+    """Unmount the machine's file system; does nothing if it is not mounted."""
     while os.path.ismount(machine.root):
         run(["umount", "--recursive", "--lazy", str(machine.root)])
     if machine.root.is_dir():

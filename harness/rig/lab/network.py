@@ -45,7 +45,7 @@ def up(kept: Path) -> None:
 
 
 def _nat_rules() -> str:
-    """An own table, replaced whole: the rules of others are neither read nor touched (nft(8))."""
+    """A table of its own, replaced as a whole: the rules of others are neither read nor changed (nft(8))."""
     return f"""
 table ip {_NFT_TABLE} {{}}
 delete table ip {_NFT_TABLE}
@@ -59,7 +59,7 @@ table ip {_NFT_TABLE} {{
 
 
 def down(kept: Path) -> None:
-    """Remove what :func:`up` made and put the controller's settings back; fine when nothing is there."""
+    """Remove what :func:`up` made and restore the controller's settings; does nothing if there is no lab."""
     if exists():
         run(["ip", "link", "delete", BRIDGE])
     if succeeds(["nft", "list", "table", "ip", _NFT_TABLE]):

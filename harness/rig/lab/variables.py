@@ -1,8 +1,7 @@
-"""What a person adds to the lab's inventory: archives of load generators, and what is in the guest's image.
+"""A user's additions to the lab's inventory: archives of load generators, and contents of the guest's image.
 
-`lab up` writes the inventory each time, so that an edit of it is lost. A file of variables is read, checked
-on the controller before any machine is touched, and kept beside the inventory, in which it is included until
-`lab down`.
+`lab up` writes the inventory each time, so an edit of it is lost. A file of variables is read, checked on the
+controller before any machine is touched, and kept next to the inventory, which includes it until `lab down`.
 """
 
 from __future__ import annotations
@@ -43,12 +42,12 @@ class Archive(_Given):
 
 
 class Variables(_Given):
-    """The inventory's variables that a lab leaves to the person; all others follow from how it is built."""
+    """The inventory's variables that a lab leaves to the user; all others follow from how it is built."""
 
     sodbench_mstone_archive: Archive | None = Field(default=None, description="mstone's archive")
     sodbench_faban_archive: Archive | None = Field(default=None, description="Faban's archive")
     sodbench_image_extra_packages: list[str] | None = Field(
-        default=None, description="packages of the guest beside the basic ones"
+        default=None, description="packages of the guest in addition to the basic ones"
     )
     sodbench_image_size: str | None = Field(
         default=None, pattern=r"^[1-9][0-9]{0,4}[MG]$", description="the guest's disk, such as 4G"
@@ -78,7 +77,7 @@ def read(path: Path) -> Mapping[str, Json]:
 
 
 def keep(path: Path, variables: Mapping[str, Json]) -> None:
-    """Write `variables` to `path` whole or not at all; none at all means that there is no such file."""
+    """Write `variables` to `path` atomically; without variables the file is removed."""
     if not variables:
         path.unlink(missing_ok=True)
         return
@@ -94,7 +93,7 @@ def _line(source: Source, name: str) -> Sequence[int]:
 
 
 def _checked(archive: Archive, path: Path, lines: Sequence[int]) -> Path:
-    """The archive's file, which is there and has the sum that is said of it."""
+    """The archive's file, which exists and has the stated sum."""
     of_source, of_sum = lines
     file = (path.parent / Path(archive.source).expanduser()).resolve()
     try:

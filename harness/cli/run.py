@@ -188,7 +188,7 @@ def _carry_out(
     with (
         on_signals(Interrupt()) as interrupt,
         RunProgress(output, plan, total_s=total_s, finished=finished) as progress,
-        nullcontext(None) if plan.attest is None else open_registry(url) as registry,
+        nullcontext(None) if plan.attest is None else open_registry(url, pair=rig.pair.name) as registry,
     ):
         try:
             runner.carry_out(folder, rig, clock, interrupt, registry=registry, listener=progress.on_event)

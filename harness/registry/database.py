@@ -23,7 +23,9 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from harness.pair_name import DEFAULT_PAIR
 from harness.registry.errors import RegistryError
+from harness.registry.models import PAIR
 from harness.registry.translation import translated
 
 _WRITER_LOCK = 0x5_0D_BE_9C
@@ -45,13 +47,14 @@ def sqlite_url(path: Path) -> str:
 class Database:
     """An engine, and the two kinds of transaction."""
 
-    def __init__(self, url: str, *, wait_s: float, look: bool = False) -> None:
+    def __init__(self, url: str, *, wait_s: float, look: bool = False, pair: str = DEFAULT_PAIR) -> None:
         """Prepare connections; none is made yet.
 
         Args:
             url: ``sqlite:///FILE``, or ``postgresql+psycopg://USER@HOST/DATABASE``.
             wait_s: How long to wait for another writer, in s.
             look: Whether nothing is written, so that the right to read is enough.
+            pair: The pair whose machines and guests are named without it.
 
         Raises:
             RegistryError: The URL is invalid, or its driver is not installed.
@@ -62,6 +65,7 @@ class Database:
             self.place = str(parsed.database)
         self.wait_s = wait_s
         self.engine = _engine(parsed, wait_s, look=look)
+        setattr(self.engine.dialect, PAIR, pair)
         self._writing = self.engine.execution_options(**{_TRANSACTION: "write"})
 
     @property

@@ -14,18 +14,21 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
+    Dialect,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
     MetaData,
     Text,
+    TypeDecorator,
     UniqueConstraint,
     text,
 )
 from sqlalchemy.orm import Composite, DeclarativeBase, Mapped, composite, mapped_column, relationship
 
 from harness.instant import Instant
+from harness.pair_name import DEFAULT_PAIR, full_id, name_in
 from harness.registry.response_states import FINAL, FOLLOWING
 
 APPEND_ONLY = (
@@ -38,6 +41,31 @@ APPEND_ONLY = (
     "audit",
 )
 """Tables whose rows are never changed and never deleted."""
+
+PAIR = "sodbench_pair"
+"""The attribute of an engine's dialect that says whose names are used without their pair."""
+
+
+class Id(TypeDecorator[str]):
+    """The id of a machine or a guest: ``<pair>/<role>`` in the database, the role alone in its own pair."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """The id as it is stored."""
+        return full_id(value, pair_of(dialect)) if isinstance(value, str) else value
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        """The id as the pair calls it."""
+        # What is no text was put there by hand; it is handed on, so that the audit's check meets it.
+        return name_in(value, pair_of(dialect)) if isinstance(value, str) else value
+
+
+def pair_of(dialect: Dialect) -> str:
+    """The pair whose names are used without it."""
+    return str(getattr(dialect, PAIR, DEFAULT_PAIR))
+
 
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
 _NOT_RELEASED = text("NOT released")
@@ -107,7 +135,7 @@ class AttesterRow(Base):
     )
 
     number: Mapped[int] = mapped_column(_NUMBER, primary_key=True)
-    id: Mapped[str]
+    id: Mapped[str] = mapped_column(Id)
     kind: Mapped[str]
     ek_name: Mapped[str]
     ek_certificate: Mapped[bytes | None]
@@ -205,7 +233,7 @@ class ResultRow(Base):
 
     number: Mapped[int] = mapped_column(_NUMBER, primary_key=True)
     attester_number: Mapped[int | None] = mapped_column(ForeignKey("attesters.number"))
-    attester: Mapped[str]
+    attester: Mapped[str] = mapped_column(Id)
     key: Mapped[str | None]
     tier: Mapped[str]
     reason: Mapped[str]
@@ -219,7 +247,7 @@ class PropertyRow(Base):
 
     __tablename__ = "properties"
 
-    server: Mapped[str] = mapped_column(primary_key=True)
+    server: Mapped[str] = mapped_column(Id, primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[Any] = mapped_column(JSON)
     source: Mapped[str]
@@ -238,7 +266,7 @@ class PropertyChangeRow(Base):
     )
 
     number: Mapped[int] = mapped_column(_NUMBER, primary_key=True)
-    server: Mapped[str]
+    server: Mapped[str] = mapped_column(Id)
     name: Mapped[str]
     value: Mapped[Any] = mapped_column(JSON)
     source: Mapped[str]
@@ -273,7 +301,7 @@ class RequestRow(Base):
     __table_args__ = (Index("ix_requests_vm_number", "vm", "number"), {"sqlite_autoincrement": True})
 
     number: Mapped[int] = mapped_column(_NUMBER, primary_key=True)
-    vm: Mapped[str]
+    vm: Mapped[str] = mapped_column(Id)
     body: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
     by: Mapped[str]
     why: Mapped[str]
@@ -293,7 +321,7 @@ class ResponseRow(Base):
     )
 
     number: Mapped[int] = mapped_column(_NUMBER, primary_key=True)
-    vm: Mapped[str]
+    vm: Mapped[str] = mapped_column(Id)
     owner: Mapped[str]
     state: Mapped[str]
     closed: Mapped[bool]

@@ -17,6 +17,7 @@ from harness.attest.identity.enrolled import Attester, EnrolledKey, Enrolment, I
 from harness.attest.reasons import Reason
 from harness.instant import Instant
 from harness.json_types import Json
+from harness.pair_name import DEFAULT_PAIR
 from harness.registry import findings, identities, placements, properties, schema
 from harness.registry.audit.audit import Audit
 from harness.registry.database import Database, sqlite_url
@@ -46,7 +47,12 @@ def present() -> Instant:
 
 
 def open_registry(
-    url: str, *, wait_s: float = 5.0, now: Callable[[], Instant] = present, create: bool = True
+    url: str,
+    *,
+    wait_s: float = 5.0,
+    now: Callable[[], Instant] = present,
+    create: bool = True,
+    pair: str = DEFAULT_PAIR,
 ) -> Registry:
     """Open the registry at `url`; one that is not there is created, an older one is upgraded.
 
@@ -55,12 +61,13 @@ def open_registry(
         wait_s: How long a call waits for another process that writes, in s.
         now: Tells the present; tests hand in their own.
         create: Whether a registry that is not there is made; else that is an error.
+        pair: The pair whose machines and guests are named without it; all others by ``<pair>/<role>``.
 
     Raises:
         RegistryError: The URL is invalid; the file is not a registry, or a newer program's; it cannot be
             written; another process is writing and does not end; the server does not answer.
     """
-    database = Database(url, wait_s=wait_s)
+    database = Database(url, wait_s=wait_s, pair=pair)
     try:
         schema.bring_up(database, now, create=create)
     except BaseException:
@@ -69,7 +76,9 @@ def open_registry(
     return Registry(database, now)
 
 
-def look(url: str, *, wait_s: float = 5.0, now: Callable[[], Instant] = present) -> Registry:
+def look(
+    url: str, *, wait_s: float = 5.0, now: Callable[[], Instant] = present, pair: str = DEFAULT_PAIR
+) -> Registry:
     """Open the registry at `url` to look at it: nothing is made, and the right to read is enough.
 
     One of an older version is upgraded first, which needs the right to write. Methods that store raise.
@@ -78,7 +87,7 @@ def look(url: str, *, wait_s: float = 5.0, now: Callable[[], Instant] = present)
         NoRegistryError: There is no registry.
         RegistryError: As :func:`open_registry`.
     """
-    database = Database(url, wait_s=wait_s, look=True)
+    database = Database(url, wait_s=wait_s, look=True, pair=pair)
     try:
         current = schema.is_current(database)
         if not current:

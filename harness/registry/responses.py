@@ -109,7 +109,12 @@ class Responses:
                 row = _begun(vm, owner, now)
                 session.add(row)
                 session.flush()
-                _step(session, row, {"vm": vm, "trigger": dict(trigger), "decision": dict(decision)}, now)
+                _step(
+                    session,
+                    row,
+                    {"vm": audit_log.told(session, vm), "trigger": dict(trigger), "decision": dict(decision)},
+                    now,
+                )
                 if migrating is not None:
                     row.state = _following(row, ResponseState.MIGRATING).value
                     _step(session, row, migrating, now)

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from harness.errors import InventoryError
 from harness.json_types import Json
+from harness.pair_name import DEFAULT_PAIR
 from harness.rig import login, uri
 from harness.rig.guest.guest import ONLY, Guest
 from harness.rig.inventory import Resolved, resolve
@@ -115,6 +116,7 @@ class _Variables(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True, coerce_numbers_to_str=True)
 
+    sodbench_pair: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")] = DEFAULT_PAIR
     sodbench_known_hosts: Path | None = None
     sodbench_limits: Limits = Limits()
     sodbench_migration_address: str | None = None
@@ -138,6 +140,7 @@ class Pair:
 
     Attributes:
         inventory: Where it was read from.
+        name: Its name in the registry, which several pairs may share.
         rig: ``lab`` or ``pair``; named in every report.
         machines: Endpoint by role (a, b, client).
         migration_address: By host, the address the migration connects to.
@@ -164,6 +167,7 @@ class Pair:
     tpm: Mapping[str, str] = field(default_factory=dict)
     attest_roots: Path | None = None
     programs: bool = False
+    name: str = DEFAULT_PAIR
 
     @property
     def ansible_limit_s(self) -> float:
@@ -237,6 +241,7 @@ def load(inventory: Path, *, programs: bool = False) -> Pair:
         tpm={role: variables[role].sodbench_tpm for role in HOSTS},
         attest_roots=folder / first.sodbench_attest_roots if first.sodbench_attest_roots else None,
         programs=programs,
+        name=first.sodbench_pair,
     )
 
 

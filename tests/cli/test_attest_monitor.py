@@ -83,7 +83,8 @@ class Lab:
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     made = Lab(tmp_path)
     monkeypatch.setattr(machines, "reached", made.reached)
-    monkeypatch.setattr("harness.rig.pair.load", lambda _path, **_: SimpleNamespace(rig="lab"))
+    rig = SimpleNamespace(rig="lab", name="default")
+    monkeypatch.setattr("harness.rig.pair.load", lambda _path, **_: rig)
     monkeypatch.setattr(attest_inputs, "policy", lambda *_asked: POLICY)
     monkeypatch.setattr(attest_inputs, "reference", lambda *_asked: GOOD)
     monkeypatch.setattr(attest_inputs, "reference_place", lambda name, _pair: tmp_path / name)

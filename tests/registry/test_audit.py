@@ -504,7 +504,7 @@ def test_a_deletion_from_the_present_is_found(filled: Database, table: str) -> N
 
 def test_a_hold_that_somebody_lifted_is_named(filled: Database) -> None:
     with unguarded(filled) as session:
-        session.execute(text("UPDATE attesters SET held = false WHERE id = 'host-b'"))
+        session.execute(text("UPDATE attesters SET held = false WHERE id = 'default/host-b'"))
         found = broken(session)
     assert "host-b" in found.where
     assert "held: False" in found.why

@@ -80,8 +80,8 @@ def test_the_database_itself_gives_a_virtual_tpm_one_place_in_an_epoch(registry:
     database = Database(url, wait_s=5)
     copied = text(
         "INSERT INTO placements (guest_number, host_number, ek_name, epoch, at_realtime_ns, at_monotonic_ns,"
-        " at_boot_id) SELECT guest_number, (SELECT number FROM attesters WHERE id = 'host-b'), ek_name,"
-        " epoch, at_realtime_ns, at_monotonic_ns, at_boot_id FROM placements"
+        " at_boot_id) SELECT guest_number, (SELECT number FROM attesters WHERE id = 'default/host-b'),"
+        " ek_name, epoch, at_realtime_ns, at_monotonic_ns, at_boot_id FROM placements"
     )
     try:
         with pytest.raises(ConstraintError), database.writing() as session:

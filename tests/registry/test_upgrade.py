@@ -16,6 +16,7 @@ from harness.registry.database import Database
 from harness.registry.models import (
     AttesterRow,
     Base,
+    Id,
     IdentityEventRow,
     KeyRow,
     PlacementRow,
@@ -105,14 +106,15 @@ def _rest() -> list[Base]:
 
 
 @pytest.fixture
-def old(url: str) -> Iterator[Database]:
-    """A registry as the first schema has it, with rows."""
+def old(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """A registry as the first schema has it, with rows whose ids name no pair."""
     database = Database(url, wait_s=5)
     with database.sole_connection() as connection:
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "r0001")
-    with database.writing() as session:
+    with monkeypatch.context() as before_pairs, database.writing() as session:
+        before_pairs.setattr(Id, "process_bind_param", lambda _self, value, _dialect: value)
         for rows in (_identity(1, "host-a", "host"), _identity(2, "guest-1", "guest"), _rest()):
             session.add_all(rows)
             session.flush()

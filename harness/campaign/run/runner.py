@@ -106,7 +106,7 @@ def _require_attestation(plan: Plan, rig: Rig, provenance: Provenance) -> Mappin
     if plan.attest is None or provenance.registry is None:
         return {}
     files = appraisal_files.locate(plan.attest, rig.image_key)
-    with open_registry(provenance.registry) as registry:
+    with open_registry(provenance.registry, pair=rig.pair.name) as registry:
         appraisal_files.require(plan.attest, files, registry)
     if plan.respond is None:
         return files

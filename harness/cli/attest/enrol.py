@@ -82,7 +82,7 @@ def enrol(
     rig, clock = pair.load(inventory_file(inventory, "lab"), programs=run_inventory), MonotonicClock()
     output, warned = Output(), set[str]()
     with (
-        attest_inputs.registry(registry) as store,
+        attest_inputs.registry(registry, rig.name) as store,
         Host(rig.machines["a"]) as keeper,
         lock.hold(keeper, "sodbench attest enrol"),
         reached(rig, names, clock) as found,

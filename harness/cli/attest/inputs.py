@@ -15,6 +15,7 @@ import typer
 
 from harness import disk
 from harness.errors import PrerequisiteError, UsageError
+from harness.pair_name import DEFAULT_PAIR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -91,8 +92,8 @@ def ek_type(named: str) -> EkType:
     raise UsageError(f"no type of endorsement key {named!r}", remedy=f"one of: {', '.join(TEMPLATES)}")
 
 
-def registry(url: str | None) -> AbstractContextManager[Registry]:
-    """The registry at `url`, or the user's own, opened.
+def registry(url: str | None, pair: str = DEFAULT_PAIR) -> AbstractContextManager[Registry]:
+    """The registry at `url`, or the user's own, opened for the machines of `pair`.
 
     Raises:
         RegistryError: It cannot be opened.
@@ -110,11 +111,11 @@ def registry(url: str | None) -> AbstractContextManager[Registry]:
             raise RegistryError(
                 "no place for the registry", where=where, why=why, remedy=disk.remedy(error)
             ) from error
-    return open_registry(places.registry_url(url))
+    return open_registry(places.registry_url(url), pair=pair)
 
 
 @contextmanager
-def looking(url: str | None) -> Iterator[Registry]:
+def looking(url: str | None, pair: str = DEFAULT_PAIR) -> Iterator[Registry]:
     """The registry at `url`, or the user's own, to look at; an empty one, kept nowhere, where there is none.
 
     Raises:
@@ -127,7 +128,7 @@ def looking(url: str | None) -> Iterator[Registry]:
 
     with ExitStack() as stack:
         try:
-            found = look(places.registry_url(url))
+            found = look(places.registry_url(url), pair=pair)
         except NoRegistryError as error:
             Output(error=True).say(f"There is no registry yet: {error.where}")
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="sodbench-none-")))

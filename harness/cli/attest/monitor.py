@@ -99,7 +99,7 @@ def monitor(
     listener = printer(clock.now_ns(), as_json=as_json)
     with (
         on_signals(Interrupt()) as interrupt,
-        attest_inputs.registry(registry) as store,
+        attest_inputs.registry(registry, rig.name) as store,
         means(rig, names, store, clock, (key, policy, guest_policy), limits) as given,
         TrustMonitor(
             watches(chosen, given, interval_s, life_s),

@@ -57,7 +57,7 @@ def reference(
         raise UsageError("--out is for one machine", remedy="name one, or leave --out away")
     rig, clock = load(inventory_file(inventory, "lab"), programs=run_inventory), MonotonicClock()
     output = Output()
-    with attest_inputs.registry(registry) as store:
+    with attest_inputs.registry(registry, rig.name) as store:
         for name in names:
             judged_by = attest_inputs.policy(name, rig, policy, guest_policy)
             record = _of_guest if name == GUEST else _of_host

@@ -50,7 +50,7 @@ def quote(
     kind, clock = attest_inputs.key_type(key), MonotonicClock()
     rig = load(inventory_file(inventory, "lab"), programs=run_inventory)
     judged_by = attest_inputs.policy(name, rig, policy, guest_policy)
-    with attest_inputs.registry(registry) as store, reached(rig, [name], clock) as found:
+    with attest_inputs.registry(registry, rig.name) as store, reached(rig, [name], clock) as found:
         examiner = Examiner(store, lambda _name: judged_by, _references(rig, {name: judged_by}), clock)
         asked = examiner.ask(name, found[name].attester, key=kind)
     evidence_file.write(out, asked)
@@ -96,7 +96,7 @@ def verify(
     def judged_by(name: str) -> AppraisalPolicy:
         return attest_inputs.policy(name, rig, policy, guest_policy)
 
-    with attest_inputs.registry(registry) as store:
+    with attest_inputs.registry(registry, rig.name) as store:
         if evidence is not None:
             rounds = [_stored(evidence, store, rig, judged_by)]
         else:

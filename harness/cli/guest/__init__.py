@@ -76,7 +76,10 @@ def launch(
         seed=0,
     )
     asked = request(options or (), packages or (), accept_removed or (), table=given.table)
-    with attest_inputs.registry(registry) as kept, open_rig(pair, "sodbench guest launch", clock) as rig:
+    with (
+        attest_inputs.registry(registry, pair.name) as kept,
+        open_rig(pair, "sodbench guest launch", clock) as rig,
+    ):
         _require_none(rig)
         kept.protection.set(given.vm, asked.to_json(), by="sodbench guest launch", why="deployment")
         host, stages_ns = Deployment(rig, kept, given, clock).launch(
@@ -108,7 +111,7 @@ def status(
     from harness.rig.pair import load  # noqa: PLC0415
 
     output, pair = Output(), load(inventory_file(inventory, "lab"), programs=run_inventory)
-    with attest_inputs.looking(registry) as kept, LibvirtHosts(pair) as hosts:
+    with attest_inputs.looking(registry, pair.name) as kept, LibvirtHosts(pair) as hosts:
         found = locate(hosts.connect(), pair.only_guest)
         place = kept.placement(GUEST) if kept.attester(GUEST) is not None else None
         asked = kept.protection.current(GUEST)
@@ -133,7 +136,7 @@ def end(
 
     pair = load(inventory_file(inventory, "lab"), programs=run_inventory)
     with (
-        attest_inputs.registry(registry) as kept,
+        attest_inputs.registry(registry, pair.name) as kept,
         open_rig(pair, "sodbench guest end", MonotonicClock()) as rig,
     ):
         rig.clear(rig.specify(memory_mib=1024, vcpus=1))

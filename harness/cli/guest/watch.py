@@ -77,7 +77,7 @@ def watch(
     show = _printer(output, clock.now_ns())
     with (
         on_signals(Interrupt()) as interrupt,
-        attest_inputs.registry(registry) as kept,
+        attest_inputs.registry(registry, pair.name) as kept,
         open_rig(pair, "sodbench watch", clock) as rig,
     ):
         folder = store.create(results, "watch")

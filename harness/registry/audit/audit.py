@@ -58,7 +58,7 @@ class Audit:
         """
         with self._database.reading() as session:
             question = audit_rows.plain(session, AuditRow.__tablename__).where(_ENTRIES.number > after)
-            rows = session.execute(_chosen(question, kind, subject).limit(limit)).mappings()
+            rows = session.execute(_chosen(session, question, kind, subject).limit(limit)).mappings()
             return tuple(audit_check.read(row) for row in rows)
 
     def newest(
@@ -71,7 +71,7 @@ class Audit:
         """
         with self._database.reading() as session:
             question = audit_rows.plain(session, AuditRow.__tablename__).order_by(None)
-            question = _chosen(question, kind, subject).order_by(_ENTRIES.number.desc()).limit(limit)
+            question = _chosen(session, question, kind, subject).order_by(_ENTRIES.number.desc()).limit(limit)
             rows = session.execute(question).mappings().all()
             return tuple(audit_check.read(row) for row in reversed(rows))
 
@@ -113,9 +113,9 @@ def _head(session: Session) -> AuditHead:
     return found
 
 
-def _chosen(question: Select[Any], kind: str | None, subject: str | None) -> Select[Any]:
+def _chosen(session: Session, question: Select[Any], kind: str | None, subject: str | None) -> Select[Any]:
     if kind is not None:
         question = question.where(_ENTRIES.kind == kind)
     if subject is not None:
-        question = question.where(_ENTRIES.subject == subject)
+        question = question.where(_ENTRIES.subject == audit_log.told(session, subject))
     return question

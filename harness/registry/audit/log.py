@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from harness.instant import Instant
 from harness.json_types import Json
+from harness.pair_name import DEFAULT_PAIR, full_id, name_in
 from harness.registry.audit import rows as audit_rows
 from harness.registry.audit.chain import GENESIS, AuditEntry, AuditHead, canonical, linked
 from harness.registry.errors import RegistryError
@@ -29,6 +30,7 @@ from harness.registry.models import (
     RequestRow,
     ResponseStepRow,
     ResultRow,
+    pair_of,
 )
 from harness.registry.values import checked_json, checked_name, checked_text
 
@@ -52,10 +54,15 @@ def begin(session: Session, now: Instant) -> None:
     if head(session) is None:
         tables = sorted([*_KINDS, audit_rows.IDENTITIES])
         found = {table: audit_rows.before(session, table) for table in tables}
-        told: dict[str, Json] = {
+        counted: dict[str, Json] = {
             table: {"rows": one.rows, "last": one.last, "digest": one.digest} for table, one in found.items()
         }
-        _store(session, linked(None, at=now, kind=GENESIS, subject="registry", body={"before": told}))
+        _store(session, linked(None, at=now, kind=GENESIS, subject="registry", body={"before": counted}))
+
+
+def told(session: Session, name: str) -> str:
+    """`name` of the session's pair as the log has it: as the default pair calls it."""
+    return name_in(full_id(name, pair_of(session.get_bind().dialect)), DEFAULT_PAIR)
 
 
 def head(session: Session) -> AuditHead | None:
@@ -75,7 +82,7 @@ def append(session: Session, kind: str, subject: str, body: Mapping[str, Json], 
         raise RegistryError("only the registry itself writes entries of rows", where=f"{kind}, {subject}")
     checked_name(kind, "a kind of audit entry")
     subject = checked_text(subject, "the subject of an audit entry")
-    return _append(session, kind, subject, body, now)
+    return _append(session, kind, told(session, subject), body, now)
 
 
 def note(
@@ -99,7 +106,7 @@ def note(
         }
         for one in rows
     ]
-    _append(session, _KINDS[row.__tablename__], subject, {**body, ROWS: named}, now)
+    _append(session, _KINDS[row.__tablename__], told(session, subject), {**body, ROWS: named}, now)
 
 
 def _append(session: Session, kind: str, subject: str, body: Mapping[str, Json], now: Instant) -> AuditEntry:
@@ -131,8 +138,8 @@ def _store(session: Session, entry: AuditEntry) -> None:
             "digest": entry.digest,
         },
     )
-    told = {"number": entry.number, "digest": entry.digest}
+    end = {"number": entry.number, "digest": entry.digest}
     if entry.number == 1:
-        connection.execute(_FIRST_HEAD, {"id": 1, **told})
+        connection.execute(_FIRST_HEAD, {"id": 1, **end})
     else:
-        connection.execute(_NEXT_HEAD, told)
+        connection.execute(_NEXT_HEAD, end)

@@ -18,8 +18,9 @@ from sqlalchemy.orm import Session
 from sqlalchemy.types import NullType
 
 from harness.json_types import Json
+from harness.pair_name import DEFAULT_PAIR, name_in
 from harness.registry.audit.chain import canonical, sha256
-from harness.registry.models import Base
+from harness.registry.models import Base, Id
 
 TABLES: Mapping[str, str] = {
     "result": "results",
@@ -99,8 +100,21 @@ def _pages(
 
 
 def _digest(table: str, row: RowMapping) -> str:
-    fields: dict[str, Json] = {name: _told(value) for name, value in row.items()}
+    fields = {name: _told(value) for name, value in row.items()} | _ids(table, row)
     return sha256(canonical({"table": table, "row": fields}))
+
+
+def _ids(table: str, row: RowMapping) -> dict[str, Json]:
+    """The ids in a row as the default pair calls them: so they were stored before there were pairs.
+
+    One without a pair is what the program never writes, and must equal nothing that it wrote.
+    """
+    columns = Base.metadata.tables[table].columns
+    found = {one.name: str(row[one.name]) for one in columns if isinstance(one.type, Id) and one.name in row}
+    return {
+        name: name_in(value, DEFAULT_PAIR) if "/" in value else {"without a pair": value}
+        for name, value in found.items()
+    }
 
 
 def _told(value: object) -> Json:

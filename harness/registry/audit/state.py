@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from harness.instant import Instant
 from harness.json_types import Json
+from harness.registry.audit import log as audit_log
 from harness.registry.audit.chain import AuditError, AuditHead, wrong
 from harness.registry.models import (
     AttesterRow,
@@ -122,7 +123,14 @@ def _responses(session: Session) -> Iterable[_Fault]:
         yield f"response {number}", "what it is", None, "one with steps"
     for row in session.scalars(select(ResponseRow).options(selectinload(ResponseRow.steps))):
         first, last = (row.steps[0], row.steps[-1]) if row.steps else (None, None)
-        is_now = [row.vm, row.owner, row.state, row.closed, _clocks(row.begun), _clocks(row.changed)]
+        is_now = [
+            audit_log.told(session, str(row.vm)),
+            row.owner,
+            row.state,
+            row.closed,
+            _clocks(row.begun),
+            _clocks(row.changed),
+        ]
         if first is None or last is None:
             yield f"response {row.number}", "what it is", is_now, None
             continue

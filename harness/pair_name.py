@@ -1,0 +1,20 @@
+"""The ids of a pair's machines and guests: ``<pair>/<role>``, so that two pairs can share one registry."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DEFAULT_PAIR: Final = "default"
+"""The pair of an inventory that does not name it (``sodbench_pair``), and of every older registry."""
+
+_BETWEEN = "/"
+
+
+def full_id(name: str, pair: str) -> str:
+    """The id of `name` in `pair`; a name that is an id already stays one."""
+    return name if _BETWEEN in name else f"{pair}{_BETWEEN}{name}"
+
+
+def name_in(identity: str, pair: str) -> str:
+    """What `identity` is called in `pair`: its role where it is of that pair, else its whole id."""
+    return identity.removeprefix(f"{pair}{_BETWEEN}")

@@ -1,7 +1,7 @@
 """Time: the only module that reads clocks or sleeps.
 
 All stamps in a journal are nanoseconds of the controller's ``CLOCK_MONOTONIC``. Stamps taken on another
-machine stay in that machine's clock in the evidence; a :class:`ClockOffset` beside them says how to map
+machine stay in that machine's clock in the evidence; a :class:`ClockOffset` says how to map
 them, and with what uncertainty. Wall clocks are never compared across machines.
 """
 

@@ -91,7 +91,7 @@ class ProvisionError(SodbenchError):
 
 
 class RigLockedError(SodbenchError):
-    """Somebody else is using the rig; the message names the holder."""
+    """Another controller is using the rig; the message names the holder."""
 
     exit_code = 7
     kind = "locked"

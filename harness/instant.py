@@ -1,6 +1,6 @@
 """Instants that outlive a boot: a wall clock's and a monotonic clock's reading, and the boot they belong to.
 
-A nonce and a result expire, and a registry is read again after a reboot and after somebody has set the clock.
+A nonce and a result expire, and a registry is read again after a reboot and after the clock was set.
 Nothing here reads a clock, and nothing takes an unknown age for a small one.
 """
 
@@ -52,7 +52,7 @@ class Instant:
 
 
 def expired(start: Instant, end: Instant, now: Instant) -> bool:
-    """Whether something that held from `start` to `end` no longer holds; also where nobody can tell.
+    """Whether something that held from `start` to `end` no longer holds; also where that is unknown.
 
     `start` must have been taken by a clock and `end` be :meth:`Instant.later` than it. A wall clock that went
     back over `start` leaves the age unknown, and unknown is expired.

@@ -1,6 +1,6 @@
 """Where the project's data lies: playbooks, campaigns, templates and the papers' tables.
 
-A clone keeps them in folders at its root; a wheel carries them beside the code. Everything else asks here and
+A clone keeps them in folders at its root; a wheel carries them with the code. Everything else asks here and
 never builds such a path itself, so that the installed tool works outside a clone. Nothing here reads a file.
 """
 

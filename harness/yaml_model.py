@@ -1,4 +1,4 @@
-"""A file's content as a model, or everything wrong with it in the terms of somebody who writes YAML.
+"""A file's content as a model, or all its mistakes in the terms of a writer of YAML.
 
 Every file that a person writes is refused the same way: file and line, the key's path, what is allowed and
 the nearest match, for all mistakes at once. Nothing here knows any particular file; the models do.
@@ -35,7 +35,7 @@ _KINDS = {
     "model_type": "a mapping of keys to values",
     "model_attributes_type": "a mapping of keys to values",
 }
-"""pydantic's error types in the words of somebody who writes YAML."""
+"""pydantic's error types in the words of a writer of YAML."""
 
 _OF_KEY = "[key]"
 """What pydantic puts behind a mapping's key that is itself wrong."""

@@ -301,7 +301,7 @@ def _store(frame: pd.DataFrame, parquet: Path, text: Path) -> None:
 
 
 def _encodable(row: Mapping[str, object]) -> dict[str, object]:
-    """`row` with texts that UTF-8 has, as the files want: a byte of a name that is none is escaped."""
+    """`row` with valid UTF-8 texts, as the files need: an invalid byte of a name is escaped."""
     return {
         name: value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
         for name, value in row.items()

@@ -25,7 +25,7 @@ def pack(
     ],
     out: Annotated[Path, typer.Argument(help="The archive's folder, which is made.", metavar="ARCHIVE")],
 ) -> None:
-    """Pack RUN into the folder ARCHIVE: series as Parquet, journal and logs compressed, sums beside them.
+    """Pack RUN into the folder ARCHIVE: series as Parquet, journal and logs compressed, with their sums.
 
     Evidence that was changed since the run ended is refused with 21.
     """

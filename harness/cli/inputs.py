@@ -52,7 +52,7 @@ def campaign_file(named: str) -> Path:
 
 
 def inventory_file(given: Path | None, rig: str, campaign: Path | None = None) -> Path:
-    """The inventory for a campaign's `rig`: the one given, the lab's, or a path beside the campaign."""
+    """The inventory for a campaign's `rig`: the one given, the lab's, or a path relative to the campaign."""
     if given is not None:
         return given
     if rig == "lab":

@@ -178,7 +178,7 @@ def _grid(
 def _paragraphs(rows: Sequence[Sequence[Text]]) -> Iterator[Text]:
     """Each row as lines of their own, `title: value`, with an empty line between two rows.
 
-    A row with nothing beside its first cell is a heading of those below it, and has no title.
+    A row with only a first cell is a heading of those below it, and has no title.
     """
     titles, *rest = rows
     for number, row in enumerate(rest):

@@ -235,7 +235,7 @@ def _csv(columns: bytes, most: int = MAX_BYTES) -> bytes:
     """The CSV that columns were made from.
 
     Raises:
-        ValueError: It would have more than `most` bytes, or is none.
+        ValueError: It would have more than `most` bytes, or is not CSV.
         pyarrow.ArrowException: They are no columns.
     """
     text = io.BytesIO()

@@ -1,7 +1,7 @@
 """The evidence of one attempt, read whole: events, clocks, series, and which migration is which.
 
 Metrics are functions of the values made here and touch no file themselves. Reading never judges: what is
-missing or damaged is kept as the reason why, and becomes a null with that reason where somebody asks for it.
+missing or damaged is kept as the reason why, and becomes a null with that reason where it is asked for.
 Stamps stay in the clock they were taken in until :class:`Clocks` maps them.
 """
 

@@ -27,7 +27,7 @@ class Clocks:
     def of(cls, events: Sequence[Event], near: Event) -> Clocks:
         """The samples that hold for the time of `near`.
 
-        A resumed run may go on under another boot of the controller, whose clock started anew: samples from
+        A resumed run may go on under another boot of the controller, whose clock started again: samples from
         before such a restart say nothing about stamps after it.
         """
         found: dict[str, list[tuple[int, ClockOffset]]] = {}

@@ -26,7 +26,7 @@ SCHEMA_VERSION = 2
 
 2: a machine's ``clock.sampled`` has the id of its boot. An outage is the longest gap that overlaps the
 migration, where that of schema 1 was the longest of the whole interval: a run of schema 1 has the same
-evidence, and its metrics are computed from that anew.
+evidence, and its metrics are computed from that again.
 """
 
 

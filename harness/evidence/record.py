@@ -64,7 +64,7 @@ class Record:
 class Series:
     """A CSV file of the attempt, appended and flushed row by row as rows arrive from a remote program.
 
-    Rows arrive on threads that have nobody to tell: a row that cannot be written is remembered, no row is
+    Rows arrive on threads that cannot report an error: a row that cannot be written is remembered, no row is
     written behind it, and :meth:`close` raises what happened.
 
     Raises:

@@ -9,7 +9,7 @@ was computed in ``SHA256SUMS.derived``, which may be written as often as the tab
 Older runs have one list of everything. There a line counts by its name: of a derived file until that is
 computed again, of evidence always.
 
-Sums show what was changed by accident, or by somebody who forgot about them. Whoever means to deceive writes
+Sums show what was changed by accident, or by a user who forgot about them. A forger writes
 new ones: keep a copy of ``SHA256SUMS`` where they cannot.
 """
 

@@ -56,7 +56,7 @@ class WallTime:
 def of(events: Sequence[Event]) -> WallTime | None:
     """Where the time of a finished run went; None for one that was resumed or never finished.
 
-    A resumed run's clock may be another boot's, and its pause is nobody's cost.
+    A resumed run's clock may be another boot's, and its pause is no cost.
     """
     kinds = [event.kind for event in events]
     if "run.resumed" in kinds or "run.finished" not in kinds or "run.started" not in kinds:

@@ -1,4 +1,4 @@
-"""Files that a report shows beside its run: benchmarks, attacks tried, and what attesting at intervals costs.
+"""Files that a report shows with its run: benchmarks, attacks tried, the cost of attesting at intervals.
 
 They were made elsewhere and perhaps on another machine, which the report names with their date. What a file
 does not say of itself stays unknown.
@@ -228,17 +228,17 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 def benchmarks(path: Path) -> Benchmarks:
-    """The benchmarks stored in `path`; raises RecordError where it cannot be read or is none."""
+    """The benchmarks stored in `path`; raises RecordError where it cannot be read or holds none."""
     return _read(path, Benchmarks, "the JSON of pytest-benchmark")
 
 
 def adversary(path: Path) -> Adversary:
-    """The attacks stored in `path`; raises RecordError where it cannot be read or is none."""
+    """The attacks stored in `path`; raises RecordError where it cannot be read or holds none."""
     return _read(path, Adversary, "a list of attacks")
 
 
 def periodic(path: Path) -> Periodic:
-    """The rates stored in `path`; raises RecordError where it cannot be read or is none."""
+    """The rates stored in `path`; raises RecordError where it cannot be read or holds none."""
     return _read(path, Periodic, "what attesting at intervals costs")
 
 

@@ -86,7 +86,7 @@ class Material:
         attestations: The attestations, as :func:`harness.analysis.table.attestations` gives them; empty
             without any.
         attestations_missed: How many were due and passed over, because the ones before took too long; None
-            where nobody counted.
+            where no count was made.
         attesters_restarted: How often the attester of a machine had to be started again; without those that
             never had to.
         contradictions: What the sightings of a guest, all together, showed that no single attestation did:

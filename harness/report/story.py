@@ -1,4 +1,4 @@
-"""What happened, folded from the journal: attempts, their migrations, and what failed beside them.
+"""The events of a run, folded from the journal: attempts, their migrations, and other failures.
 
 The report needs outcomes next to metrics: a migration that failed has no metrics but must be shown. Nothing
 here judges; verdicts are read as they were recorded, and an attempt without one is ``unfinished``.

@@ -93,7 +93,7 @@ def _trial(attempt: Attempt, names: Names) -> list[Cell]:
 
 
 def _further(material: Material) -> list[Block]:
-    """What is known beside the cause that the table names, each reason a line of its own."""
+    """The reasons in addition to the cause that the table names, each on a line of its own."""
     listed = [
         "\n".join(
             [f"{material.names.trial(one)}: {one.reasons[0]}", *(f"  {reason}" for reason in one.reasons[1:])]

@@ -32,7 +32,7 @@ def hold(host: Host, purpose: str) -> Iterator[None]:
     """Hold the rig for the length of the block.
 
     Raises:
-        RigLockedError: Somebody else has it; the message says who, and since when.
+        RigLockedError: Another controller has it; the message says who, and since when.
         UnreachableError: The host does not answer.
     """
     answers: queue.Queue[str] = queue.Queue()

@@ -112,7 +112,7 @@ def _absolute(path: str) -> str:
 
 
 class _Variables(BaseModel):
-    """The variables of one machine that the harness reads beside its login; the playbooks read more."""
+    """The variables of one machine that the harness reads as well as its login; the playbooks read more."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, coerce_numbers_to_str=True)
 

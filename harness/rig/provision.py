@@ -92,10 +92,10 @@ def play(
 
 
 def environment(*, programs: bool = False, limit_s: float | None = None) -> dict[str, str]:
-    """The environment of Ansible's programs; the caller's own counts beside it.
+    """The environment of Ansible's programs; the caller's own counts as well.
 
     Args:
-        programs: Whether an inventory may be a program, beside a text file.
+        programs: Whether an inventory may be a program as well as a text file.
         limit_s: How long a machine may take to let Ansible in.
     """
     own = str(Path(sys.executable).parent)
@@ -116,7 +116,7 @@ def environment(*, programs: bool = False, limit_s: float | None = None) -> dict
 
 
 def _utf_8(text: str) -> str:
-    """The text with a question mark for each byte that is none of UTF-8."""
+    """The text with a question mark for each byte that is not UTF-8."""
     return text.encode(errors="replace").decode()
 
 

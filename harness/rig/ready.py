@@ -33,7 +33,7 @@ def mark(pair: Pair) -> str:
 
 
 def _inventory_files(inventory: Path) -> list[Path]:
-    """The inventory's own files: it, or all in it, and the variables of groups and hosts beside it."""
+    """The inventory's own files: it, or all in it, and the variables of groups and hosts next to it."""
     if inventory.is_dir():
         return sorted(one for one in inventory.rglob("*") if one.is_file())
     beside = [inventory.parent / name for name in ("group_vars", "host_vars")]

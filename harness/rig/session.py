@@ -30,7 +30,7 @@ def open_rig(pair: Pair, purpose: str, clock: Clock) -> Iterator[Rig]:
 
     Raises:
         UnreachableError: A machine does not answer.
-        RigLockedError: Somebody else is using the rig.
+        RigLockedError: Another controller is using the rig.
         GuestError: The golden image is missing.
     """
     with ExitStack() as stack:

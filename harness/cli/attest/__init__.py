@@ -1,6 +1,6 @@
 """`sodbench attest`: who may attest, what machines say of themselves, and what is to be thought of it.
 
-The verbs are in files beside this one: enrolment, verification, monitoring, status, reference values.
+The other files of this folder have the verbs: enrolment, verification, monitoring, status, reference values.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The machines that attest, from an inventory: channels to them, and who vouches for their TPMs.
 
-A channel connects when it is first used, so a machine that nobody asks need not be up.
+A channel connects when it is first used, so a machine that is not asked need not be up.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def vouching(machine: Reached, pair: Pair, roots: Path | None) -> tuple[Authorit
     """Who may vouch for a machine's TPM, and what the user has to be told about that.
 
     The roots that the user names; else those of the inventory; else, for a TPM that is declared to be
-    software, its own machine's authority. A hardware TPM without configured roots has nobody.
+    software, its own machine's authority. A hardware TPM without configured roots has no authority.
 
     Raises:
         CampaignError: A file of roots is wrong.

@@ -1,6 +1,6 @@
 """`sodbench policy`: what customers ask for, what servers can do, and which servers fit. Touches no machine.
 
-The verbs are in files beside this one: requests, capabilities, validation.
+The verbs are in the other files of this folder: requests, capabilities, validation.
 """
 
 from __future__ import annotations

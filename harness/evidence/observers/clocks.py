@@ -89,7 +89,7 @@ def restarted(
     One of the `hosts` that does not answer any more is not known to have. Another machine that does not, such
     as a client whose link is down, costs its observer alone.
 
-    Boots are told by their ids; where a machine does not tell them, by its monotonic clock, which begins anew
+    Boots differ by their ids; where a machine does not tell them, by its monotonic clock, which starts again
     and else drifts by far less than a second a trial. A clock that stood still, as in a machine that was
     suspended, is found as well.
     """

@@ -1,7 +1,7 @@
 """QEMU's own events from both hosts: the only source that stamps STOP and RESUME where they happen.
 
 libvirt's events carry no time; QMP events do, in microseconds of the host's wall clock. They are recorded as
-they are; the mapping to the controller's clock is in the clock samples beside them.
+they are; the mapping to the controller's clock is in the clock samples.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ def switchover(migration: Migration) -> Switchover:
 def told_apart(span_ns: int, uncertainty_ns: int, what: str) -> Value:
     """What passed between two stamps of different clocks.
 
-    A span that is not longer than its uncertainty is none: the clocks do not even tell which stamp was first.
+    A span that is not longer than its uncertainty does not count: the order of its stamps is unknown.
     To leave out only the negative ones of such spans would make every mean of the others too long.
 
     Raises:

@@ -1,7 +1,7 @@
 """Whether the guest that arrived is the one that left, and what was refused: nothing of it averaged.
 
 The check is the verifier's own and was made when the migration was; here it is only shown. A migration after
-which nobody attested the guest is a row that says so, and in no count of those that kept their identity.
+which the guest was not attested is a row that says so, and in no count of those that kept their identity.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Passage:
     Attributes:
         attempt: Its attempt.
         move: The migration.
-        checks: The attestations with a continuity verdict; none where nobody made one.
+        checks: The attestations with a continuity verdict; empty without one.
     """
 
     attempt: Attempt

@@ -27,7 +27,7 @@ PHASES: Mapping[str, str] = MappingProxyType(
 )
 """Where in its trial an attestation lies."""
 IDLE = "idle"
-"""The workload that is none."""
+"""The workload without a load."""
 SHARES: Sequence[tuple[str, float]] = (("median", 0.5), ("p95", 0.95), ("p99", 0.99))
 """The quantiles of every table of latencies."""
 

@@ -1,6 +1,6 @@
 """What attestation costs, and whether the guest that is migrated stays who it is: the section that says so.
 
-Made only for runs in which somebody was attested; a run without has no word of it.
+Made only for runs in which a machine was attested; the report of any other run omits it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The tables of what attestation costs: by workload and migration, by part, by step, and until its use.
 
-Every number stands beside its n, its key and the TPM it is of; functions of the stored table alone.
+Every number has its n, its key and its TPM next to it; functions of the stored table alone.
 """
 
 from __future__ import annotations

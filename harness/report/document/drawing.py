@@ -33,7 +33,7 @@ EACH = (
     (MEASURED, "o"), (PAPER, "s"), (SECOND, "D"), ("#a0559a", "^"), ("#2b9fd9", "v"), ("#8a7300", "P"),
     (QUIET, "X"),
 )  # fmt: skip
-"""A colour and a mark for each of several workloads; more of them begin anew."""
+"""A colour and a mark for each of several workloads; more of them start again from the first."""
 # Blue, vermillion, green and orange after Okabe and Ito, "Color Universal Design" (2008); the vermillion is
 # darker than theirs so that small text in it is readable on white.
 

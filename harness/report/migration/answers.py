@@ -1,4 +1,4 @@
-"""The head of the report: what was run on what, one sentence a workload, and Table V beside the paper's.
+"""The head of the report: what was run on what, one sentence per workload, and Table V next to the paper's.
 
 A mean is over the valid migrations and never leaves without its n and, where n > 1, its interval.
 """
@@ -191,7 +191,7 @@ def _mean(values: pd.DataFrame, metric: str) -> float | None:
 
 
 def table_v(material: Material) -> Table:
-    """Table V measured, beside the paper's, a row a workload of either."""
+    """Table V as measured, next to the paper's, one row per workload of either."""
     names = [*material.paper, *(name for name in material.workloads if name not in material.paper)]
     columns = [Column(label="Workload", numeric=False), Column(label="n")]
     for group, metric, label in TABLE_V:

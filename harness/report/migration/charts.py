@@ -1,4 +1,4 @@
-"""The figures of single numbers: Table V measured beside the paper's, and every migration as a point.
+"""The figures of single numbers: Table V as measured and the paper's, and every migration as a point.
 
 Only values that were measured are drawn; nothing stands in for one that is missing.
 """
@@ -241,7 +241,7 @@ def _arrow(direction: object) -> str:
 
 
 def _direction_key(axes: Axes) -> None:
-    """Name the marks by words in their own colour, beside the panels rather than in a box."""
+    """Name the marks by words in their own colour, next to the panels and not in a box."""
     for at, (text, colour) in enumerate(
         (("● a→b", MEASURED), ("■ b→a", SECOND), ("○ first after boot", QUIET))
     ):

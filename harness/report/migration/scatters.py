@@ -79,7 +79,7 @@ def _paint_outages(canvas: Canvas, *, pairs: pd.DataFrame, workloads: Sequence[s
 
 
 def _paint_each(axes: Axes, pairs: pd.DataFrame, workloads: Sequence[str], names: Names) -> None:
-    """The marks, a colour and a shape for each workload, named beside the plot."""
+    """The marks, a colour and a shape for each workload, named next to the plot."""
     for at, workload in enumerate(workloads):
         mine = pairs[pairs["workload"] == workload]
         colour, mark = EACH[at % len(EACH)]
@@ -143,7 +143,7 @@ def _paint_dirtying(canvas: Canvas, *, pairs: pd.DataFrame, workloads: Sequence[
 
 
 def floor(values: pd.DataFrame, control: pd.DataFrame, order: Sequence[str], names: Names) -> Figure | None:
-    """What a migration costs beside the same measure over the slots of control trials.
+    """What a migration costs, against the same measure over the slots of control trials.
 
     Args:
         values: As for :func:`outages`.

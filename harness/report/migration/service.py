@@ -1,4 +1,4 @@
-"""What a migration costs the people who use the service, beside what the same measures show without one.
+"""What a migration costs the service's users, against the same measures without a migration.
 
 The noise floor is the control trials, cut into slots of the same length. A mean that the floor reaches too
 is shown, and said not to stand out; without a control trial nothing is said about noise but that.
@@ -37,7 +37,7 @@ SLOWED: Measures = (
     ("below_10", "Seconds below", "10\u00a0%"),
     ("latency_worst", "Latency, ms", "worst"),
 )
-"""The same of the second: what went on, and how slowly; the latency before is set beside the worst."""
+"""The same of the second: what went on, and how slowly; the latency before is next to the worst."""
 MEASURES: Measures = (*INTERRUPTED, *SLOWED)
 WITHOUT_FLOOR = frozenset({"time_to_recover", "other_gap_network", "other_gap_application"})
 """What only a migration has; the floor of the outages is that of the other gaps as well."""

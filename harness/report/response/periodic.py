@@ -1,4 +1,4 @@
-"""What attesting at intervals costs a running workload, beside how much it varies without any: from a file.
+"""What attesting at intervals costs a running workload, against its variation without it: from a file.
 
 Every rate is set against the median of the control trials of the same workload. The noise floor is how far a
 control trial lies from that median at most; a cost below it cannot be told from the workload's own swings.

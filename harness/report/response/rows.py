@@ -39,7 +39,7 @@ SUBJECTS: Mapping[str, str] = MappingProxyType(
         "shut-down": "shut down",
     }
 )
-"""What the sentences are about, in words that fit beside them; the other scenarios' names do."""
+"""The subjects of the sentences, in words that fit them; for the other scenarios their names do."""
 ENDED: Mapping[str, str] = MappingProxyType(
     {MOVE: "completed", "hold": "held", "suspend": "suspended", "shut-down": "shut-down"}
 )

@@ -93,7 +93,7 @@ def _reached(groups: Sequence[Group], names: Names) -> str:
 
 
 def _delay(groups: Sequence[Group]) -> str:
-    """The trigger delay over all of the scenario's workloads, beside the paper's."""
+    """The trigger delay over all of the scenario's workloads, next to the paper's."""
     values = [value for group in groups for value in group.values("trigger_delay")]
     if not values:
         return ""

@@ -79,7 +79,7 @@ class PlayedMachine:
         """Start a program that can be played.
 
         Raises:
-            CommandError: It is none of those.
+            CommandError: It is not one of those.
         """
         del root
         self._reach()

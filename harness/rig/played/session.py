@@ -23,7 +23,7 @@ BEGIN_NS = 1_000_000_000_000
 """When played time begins, so that the same campaign has the same stamps."""
 
 _ADDRESSES = {"a": "192.0.2.1", "b": "192.0.2.2", "client": "192.0.2.3"}
-"""Addresses that are nobody's (RFC 5737)."""
+"""Addresses that no machine has (RFC 5737)."""
 
 _FREE_BYTES = 10**13
 

@@ -1,8 +1,8 @@
-"""Evidence as it arrives from an attester: bytes and numbers that nobody has believed yet.
+"""Evidence as it arrives from an attester: bytes and numbers that are not yet trusted.
 
-These values say only what was sent. Nothing here is checked beyond its form;
-:mod:`harness.attest.verify.verifier` alone turns evidence into a statement about a machine. Bytes travel as
-base64 in one JSON object a line.
+These values say only what was sent. Nothing here is checked beyond its form; only
+:mod:`harness.attest.verify.verifier` turns evidence into a statement about a machine. Bytes travel as base64
+in one JSON object per line.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Evidence(Strict):
         attest: TPMS_ATTEST as the TPM marshalled it, without a size before it.
         signature: TPMT_SIGNATURE likewise.
         bank: The bank that `pcrs` was read from.
-        pcrs: PCR index to value as read beside the quote; not signed, the quote's pcrDigest is.
+        pcrs: PCR index to value as read with the quote; not signed, the quote's pcrDigest is.
         event_log: The TCG event log, whole; None where the attester keeps none or was not asked for it.
         ima: The IMA list from the asked entry on; None likewise.
         versions: What the attester says of itself: program, TPM, firmware, kernel. Not signed.

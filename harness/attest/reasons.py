@@ -134,7 +134,7 @@ class Reason(StrEnum):
     DESTINATION_DEGRADED = "destination-degraded"
     NO_ELIGIBLE_HOST = "no-eligible-host"
 
-    # nobody answered, or nothing can be believed any more
+    # no answer came, or no result can be relied on any more
     ATTESTER_UNREACHABLE = "attester-unreachable"
     ATTESTER_FAILED = "attester-failed"
     TPM_BUSY = "tpm-busy"

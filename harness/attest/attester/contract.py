@@ -164,7 +164,7 @@ class Ask:
 
     Attributes:
         key: The key to sign with.
-        nonce: 1 to 64 bytes that nobody could know before.
+        nonce: 1 to 64 bytes that were unpredictable.
         pcrs: The PCRs to quote, each once.
         bank: Their bank.
         ima_from: First entry wanted of the IMA list; None for no list.

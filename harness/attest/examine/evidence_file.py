@@ -1,8 +1,8 @@
-"""Evidence on disk, with the question it answers, for somebody who verifies it elsewhere or a little later.
+"""Evidence on disk, with the question it answers, to be verified elsewhere or a little later.
 
-The file is as untrusted as the evidence in it. Whom a nonce was issued for, when, and whether it was used, is
-the registry's to say and is asked of it; from the file come the nonce, which the quote must hold, and what
-was asked for, which the quote must match.
+The file is as untrusted as the evidence in it. The registry knows for whom a nonce was issued, when, and
+whether it was used, and is asked for that; the file provides the nonce, which the quote must hold, and the
+question, which the quote must match.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def answerable(kept: EvidenceFile, issue: Issued | None, now: Instant) -> Challe
 
     Raises:
         RefusedError: ``nonce-mismatch``: the nonce was never issued for this attester; ``nonce-reused``;
-            ``nonce-expired``: also where the controller has booted since, so that nobody can tell.
+            ``nonce-expired``: also where the controller has booted since, so that this is unknown.
     """
     if issue is None or issue.attester != kept.attester:
         why = f"no such nonce was issued for {kept.attester}"

@@ -98,7 +98,7 @@ def _two_places(seen: Sequence[Sighting]) -> Iterator[Finding]:
 
 
 def _epoch_back(seen: Sequence[Sighting]) -> Iterator[Finding]:
-    """One finding for each older epoch that goes on after a newer one has begun: somebody stayed behind."""
+    """One finding for each older epoch that goes on after a newer one has begun: a copy stayed behind."""
     told: set[int] = set()
     for newest, one in _against_highest(seen, lambda sighting: (sighting.epoch,)):
         if one.epoch < newest.epoch and one.epoch not in told:

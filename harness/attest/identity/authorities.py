@@ -123,7 +123,7 @@ def _content(file: Path) -> bytes:
 
 
 def _collect(content: bytes, where: str, found: list[Certificate], unread: list[str]) -> None:
-    """Add the certificates in a file's content to `found`, and what is none to `unread`."""
+    """Add the certificates in a file's content to `found`, and all other content to `unread`."""
     count = 0
     for count, one in enumerate(_encoded(content), start=1):
         try:

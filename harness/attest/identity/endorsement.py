@@ -230,7 +230,7 @@ def _describe(own: Certificate, *, root: Certificate) -> Endorsement:
 
 
 def _check_purpose(own: Certificate) -> None:
-    """The key may be used as an endorsement key and vouches for nobody (EK Credential Profile, 3.2)."""
+    """The key may be used as an endorsement key and certifies no other (EK Credential Profile, 3.2)."""
     constraints = own.extension(x509.BasicConstraints)
     if constraints is not None and constraints.ca:
         raise RefusedError(Reason.EK_CERTIFICATE, "it is an authority's")

@@ -122,7 +122,7 @@ def parse(data: bytes, *, limit_bytes: int = MAX_BYTES, limit_events: int = MAX_
     Raises:
         RefusedError: ``size-limit`` where a bound is exceeded, ``event-log-malformed`` for anything else that
             PFP section 10.2 does not allow: another first event, an algorithm that was not announced or comes
-            twice, a cut or trailing event, a PCR that does not exist, a startup locality that is none.
+            twice, a cut or trailing event, a PCR that does not exist, an invalid startup locality.
     """
     if len(data) > limit_bytes:
         raise RefusedError(Reason.SIZE_LIMIT, f"an event log of {len(data)} bytes; {limit_bytes} are allowed")
@@ -253,7 +253,7 @@ def _events(data: bytes, offset: int, ids: Mapping[int, tuple[str, int]], limit:
 
 
 class _MalformedError(Exception):
-    """Why an event is none; :func:`_events` adds which one and turns it into a refusal."""
+    """Why an event is invalid; :func:`_events` adds which one and turns it into a refusal."""
 
 
 class _TooLargeError(Exception):

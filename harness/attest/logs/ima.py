@@ -347,7 +347,7 @@ def _entry(pcr: int, template: bytes, digest: bytes, body: bytes) -> ImaEntry:
 
 
 def _name(template: bytes) -> str:
-    """The name of a template that is none of the kernel's own."""
+    """The name of a template that is not one of the kernel's own."""
     try:
         name = template.decode("ascii")
     except UnicodeDecodeError:

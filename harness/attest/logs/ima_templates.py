@@ -68,7 +68,7 @@ _U32: Final = struct.Struct("<I")
 
 
 class MalformedError(Exception):
-    """Why an entry is none; whoever reads the list adds which one and turns it into a refusal."""
+    """Why an entry is invalid; the list's reader adds which one and turns it into a refusal."""
 
 
 Measured: TypeAlias = tuple[str, str, bytes]
@@ -283,7 +283,7 @@ def digest_of_text(hexadecimal: bytes) -> bytes:
     """The template digest that a line shows.
 
     Raises:
-        MalformedError: It is none.
+        MalformedError: It is not a digest.
     """
     return _bytes(hexadecimal)
 

@@ -1,7 +1,7 @@
 """What is stored of each attestation: one line of ``attestations.jsonl`` in its attempt's folder.
 
 The lines are evidence of the harness itself: who was asked what, when, and what came of it. Nothing here
-judges or computes; a stamp that was not taken is null and the reason beside it says why. docs/journal.md
+judges or computes; a stamp that was not taken is null, with the reason. docs/journal.md
 describes the file.
 """
 
@@ -119,7 +119,7 @@ class Attestation(_Value):
         migration: Which migration, for gate and arrival.
         epoch: The guest's stay on one host that it belongs to; None where there is none.
         tier: The result's tier.
-        reason: ``accepted``, or the code of the first check that refused, or why nobody answered.
+        reason: ``accepted``, or the code of the first check that refused, or why no answer came.
         detail: The same in words.
         stamps: Moments on the controller.
         attester: Moments on the attester; None where it did not answer.

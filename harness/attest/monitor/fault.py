@@ -24,7 +24,7 @@ class Fault:
 
     Attributes:
         reason: The error's own, where it has one; else ``monitor-failed``.
-        why: Its message; for an error that nobody foresaw also its type and where it was raised.
+        why: Its message; for an unforeseen error also its type and where it was raised.
     """
 
     reason: Reason

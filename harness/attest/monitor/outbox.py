@@ -1,7 +1,7 @@
-"""Changes on their way to whoever listens: each listener has a queue and a thread of its own.
+"""Changes on their way to listeners: each listener has a queue and a thread of its own.
 
-A listener that hangs or raises holds up nobody else, and is itself something to be reported. Changes are
-handed over in the order in which they were found, each once; none is dropped.
+A listener that hangs or raises delays no other listener, and is reported. Changes are delivered in the order
+in which they were found, each once; none is dropped.
 """
 
 from __future__ import annotations

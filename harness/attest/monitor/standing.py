@@ -1,8 +1,8 @@
-"""Where a watch stands and what a change of it is: pure steps from one standing to the next.
+"""The standing of a watch and its changes: pure steps from one standing to the next.
 
-A standing is only ever as good as its last result, and only for as long as that may be relied on: whoever
-reads it late reads tier ``none``, whether or not anybody noticed in between. Nothing but a new result makes a
-standing better. What is contraindicated stays so when nobody answers any more; silence lifts no accusation.
+A standing is only as good as its last result, and only until that expires: a later reader gets tier ``none``,
+whether or not the expiry was noticed. Only a new result improves a standing. A contraindicated machine stays
+so when it no longer answers; silence lifts no accusation.
 """
 
 from __future__ import annotations

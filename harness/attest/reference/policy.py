@@ -1,6 +1,6 @@
 """What a platform is held against: reference values and the policy of an appraisal, as files say them.
 
-Both are values that a person writes, reviews and keeps beside the campaign, so their models are strict: an
+Both are values that a user writes, reviews and keeps with the campaign, so their models are strict: an
 unknown option is an error and nothing has a hidden meaning. This module must never judge evidence
 (:mod:`harness.attest.verify.appraisal_step` does) and never read a file
 (:mod:`harness.attest.reference.files` does).

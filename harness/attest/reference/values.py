@@ -1,7 +1,8 @@
-"""Reference values taken from a platform that is known to be good: nobody has to write digests by hand.
+"""Reference values taken from a platform that is known to be good, so that no digest is written by hand.
 
-What is recorded is what the platform was, not what it should be: whoever records vouches for it. This module
-must never be given evidence that was not found genuine first, and never widens what somebody wrote by itself.
+The recorded values are what the platform was, not what it should be: the user who records them vouches for
+it. This module must only be given evidence that was found genuine, and never widens hand-written values
+without being told to.
 """
 
 from __future__ import annotations

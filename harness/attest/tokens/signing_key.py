@@ -1,7 +1,7 @@
 """The key with which this verifier signs results that leave it: made once, the user's alone.
 
 A relying party that trusts the key trusts every result signed with it, so the private part is never readable
-by others and never leaves its file; the public part lies beside it to be handed out.
+by others and never leaves its file; the public part is in a file next to it.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ NAME_BYTES = 2 + SECRET_BYTES
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """What a template fixes beside the key's type: its name algorithm, and the bits of its AES key."""
+    """What a template fixes as well as the key's type: its name algorithm, and the bits of its AES key."""
 
     name_alg: int
     key_bits: int

@@ -1,8 +1,8 @@
-"""Reading big-endian structures out of bytes that nobody believes yet.
+"""Reading big-endian structures out of untrusted bytes.
 
-Every parser of what a TPM marshalled goes through a cursor, so that no length that a sender claims is ever
-believed before it is bounded. It must never read past the end, never return fewer bytes than asked for, and
-never let a structure end before its bytes do.
+Every parser of what a TPM marshalled goes through a cursor, so that no claimed length is trusted before it is
+bounded. It must never read past the end, never return fewer bytes than requested, and never let a structure
+end before its bytes do.
 """
 
 from __future__ import annotations

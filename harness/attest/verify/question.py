@@ -48,7 +48,7 @@ class Question:
         policy: What is checked.
         now_ns: The moment at which it is judged.
         software_tpm: Whether the key lives in a TPM in software, as enrolment found.
-        held: Whether the attester was found contraindicated and not enrolled anew since.
+        held: Whether the attester was found contraindicated and not enrolled again since.
     """
 
     key: EnrolledKey | None

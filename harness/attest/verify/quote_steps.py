@@ -46,7 +46,7 @@ Boot: TypeAlias = Literal["first", "same", "resume", "reboot"]
 
 @dataclass(slots=True, kw_only=True)
 class Work:
-    """What the steps have established so far; lives for one verification and is handed to nobody else.
+    """What the steps have established so far; lives for one verification and is passed to no other.
 
     Attributes:
         evidence: What came.
@@ -62,7 +62,7 @@ class Work:
         led: The signed PCRs that it leads to; events of others are the sender's word (step 10).
         ima: How far the IMA list goes, where it is checked (step 11).
         entries: The IMA entries that the quote vouches for and that are new (step 11).
-        followed: The PCRs beside 10 that the IMA list has entries of (step 11).
+        followed: The PCRs other than 10 that the IMA list has entries of (step 11).
         ahead: Entries behind them, which the quote does not cover (step 11).
         carried: Warnings about entries that were judged before (step 11).
         warnings: What the policy lets pass with a warning.
@@ -290,7 +290,7 @@ def _boot(now: ClockInfo, last: ClockInfo) -> Boot:
     """What happened since `last`.
 
     After TPM2_Shutdown(STATE) a start counts as a restart, not as a reset, whether it resumes or boots (Part
-    3, TPM2_Startup): a boot after a suspend may look like a resume here, and its logs start anew.
+    3, TPM2_Startup): a boot after a suspend may look like a resume here, and its logs start again.
 
     Raises:
         RefusedError: The counters or the clock went backwards.

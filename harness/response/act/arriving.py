@@ -1,8 +1,8 @@
-"""The look at a guest that arrives: begun when it is seen to run at its destination, or later, never twice.
+"""The look at an arriving guest: begun when it is seen to run at its destination, or later, and only once.
 
-From the guest's first moment there to the return of the call that moved it, libvirt puts its own affairs in
-order for a fifth of a second in the lab, and the guest runs meanwhile. What it says then is worth as much as
-later, for it was asked after it ran there; but it counts only once libvirt says that it arrived.
+After the guest's first moment there, libvirt needs a fifth of a second in the lab to finish the call that
+moved the guest, which runs meanwhile. The guest's answer from that time is as good as a later one, because it
+was requested after the guest ran there; but it counts only once libvirt reports the arrival.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Arriving:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing of it goes on behind the caller's back, where nobody wants the result either."""
+        """Nothing of it goes on after the caller left, because its result is not needed then."""
         with self._lock:
             self._over = True
         if self._future is not None:

@@ -9,7 +9,7 @@ What makes a step safe is the way in which libvirt migrates. The source is stopp
 may run, and the copy at the destination has run no instruction while it waits for its memory (here:
 incoming). So an incoming copy may be destroyed, and the source let run again, as long as no job runs; a
 copy that ran at the destination is the VM, and what is stopped at the source is then a leftover. Copies
-that run on two hosts never come of a migration: somebody started one. The one where the registry does not
+that run on two hosts never come of a migration: one was started by hand. The one where the registry does not
 place the VM is suspended, which stops the damage to the shared disk at once, can be taken back, and
 destroys no evidence; which of the two is right is a person's question. So is a stopped copy that no
 migration explains. Where a host does not answer, nothing is known and nothing is done.
@@ -67,7 +67,7 @@ class Step(StrEnum):
     VERIFY = "verify"
     """The VM is at its destination: advance the response to `arrived` and check the VM's continuity."""
     CLOSE = "close"
-    """Close the response as `closed`; what is to be done is decided anew."""
+    """Close the response as `closed`; a new decision follows."""
     ASK = "ask"
     """Only a person can tell; the response stays open, so that nothing else is begun."""
 

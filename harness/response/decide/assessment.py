@@ -1,7 +1,7 @@
-"""Is a VM well where it is? Asked of the present alone, so that a change nobody was told of is seen too.
+"""Whether a VM is well where it is, judged from the present alone, so that an unreported change is seen too.
 
-Nothing here remembers anything: the same VM, fleet and moment give the same answer, whatever happened
-before. What follows from it is not decided here.
+Nothing here has a memory: the same VM, fleet and moment give the same answer, regardless of what happened
+before. What follows from the answer is decided elsewhere.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Why a VM is in trouble, in one word: what a report counts by and what a customer is told first.
+"""Why a VM is in trouble, in one word: the cause by which a report counts and which a customer sees first.
 
-The cause is read off the present: what is known of the server now, and whether the request is one that the
-VM was ever satisfied with there. Where more than one thing is wrong the server's trust comes first, because
-nothing that an untrusted server says about itself counts.
+The cause follows from the present: what is known of the server now, and whether the request is one with which
+the VM was ever satisfied there. Where more than one thing is wrong the server's trust comes first, because
+the statements of an untrusted server about itself do not count.
 """
 
 from __future__ import annotations

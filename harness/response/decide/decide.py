@@ -1,11 +1,11 @@
-"""What is to be done now, about every VM that is in trouble or due: one pure function of the whole state.
+"""The decision about every VM that is in trouble or due: one pure function of the whole state.
 
-It is triggered by levels, not by edges. Each call looks at all there is and says for each VM what should
-happen at this moment, whatever was said before and whether or not it was done; whoever carries it out makes
-sure that it is done once. Nobody is forgotten, because nobody is on a list that could be lost.
+It is triggered by levels, not by edges. Each call examines the whole state and states for each VM what should
+happen at this moment, regardless of earlier answers and of whether they were carried out; the caller ensures
+that each is carried out once. No VM can be forgotten, because no list of pending VMs can be lost.
 
-A VM is never sent to a server that does not satisfy it now. Where limits of the policy forbid what would be
-possible, the answer says until when.
+A VM is never sent to a server that does not satisfy its request now. Where limits of the policy forbid a
+possible move, the answer states until when.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ class Nowhere:
         cause: Why it should go.
         finding: The same, whole.
         what: What is to be done with it.
-        alarm: What a person has to be told: what is wrong, and why each other server is none. It may tell
+        alarm: What a person has to be told: what is wrong, and why no other server is eligible. It may tell
             how long ago something was, so that it reads otherwise at each look.
         known: Whether that was done and told already; then nothing is to be done again.
         until_ns: When a limit ends that alone stands in the way; None where something has to change.
-        refused: Why each other server is none, as of :class:`Move`.
+        refused: Why no other server is eligible, as of :class:`Move`.
     """
 
     vm: str
@@ -133,7 +133,7 @@ def next_look_ns(state: State, actions: Iterable[Action], now_ns: int) -> int | 
 
 
 def _since_ns(state: State, found: Finding, now_ns: int) -> int:
-    """Since when somebody wants the link."""
+    """Since when a VM needs the link."""
     due = due_ns(state, found.vm) if found.cause is Cause.MOVING_TARGET else None
     since_ns = due if due is not None else state.history(found.vm.name).troubled_since_ns
     return now_ns if since_ns is None else since_ns

@@ -1,9 +1,8 @@
-"""When a moving target moves next, and where: drawn, yet the same after every restart.
+"""When a moving target moves next, and where: drawn, but the same after every restart.
 
-A VM that stays put can be waited for; one that moves at times nobody outside can foretell cannot (Security
-on Demand, section III-E). The draw is a hash over the seed, the VM and the number of its arrivals: no
-generator's state has to survive a crash, and a run can be repeated. Whoever has the seed can foretell every
-move.
+An attacker can wait for a VM that stays where it is, but not for one that moves at unpredictable times
+(Security on Demand, section III-E). The draw is a hash over the seed, the VM and the number of its arrivals:
+no generator's state must survive a crash, and a run can be repeated. The seed predicts every move.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ def next_move_ns(seed: int, vm: str, turn: int, since_ns: int, target: MovingTar
     Args:
         seed: The secret of this defence.
         vm: The VM's name.
-        turn: How often it has arrived somewhere; each arrival draws anew.
+        turn: How often it has arrived somewhere; each arrival draws again.
         since_ns: When it arrived where it is.
         target: The range; both ends can be drawn.
     """
@@ -29,7 +28,7 @@ def next_move_ns(seed: int, vm: str, turn: int, since_ns: int, target: MovingTar
 
 
 def shuffled(seed: int, vm: str, turn: int, servers: Sequence[str]) -> tuple[str, ...]:
-    """The servers in an order that nobody without the seed can foretell; the same for the same arguments."""
+    """The servers in an order that only the seed predicts; the same for the same arguments."""
     return tuple(sorted(servers, key=lambda name: (_draw(seed, vm, turn, f"to {name}"), name)))
 
 

@@ -1,8 +1,8 @@
-"""Which VM goes first where many have to go: a total order that nobody can be at the end of for ever.
+"""Which VM goes first where several must go: a total order in which no VM waits forever.
 
-One link carries one migration at its best, so a bad server is left one VM at a time. The policy says who
-comes first. Whoever has been in trouble for longer than the policy lets a VM wait comes before everybody
-who has not, the longest first: new arrivals at the head of the policy's order then overtake no more.
+One link carries one migration at its best, so VMs leave a bad server one at a time. The policy says which
+comes first. A VM that has been in trouble for longer than the policy lets it wait comes before all that have
+not, the longest first: new arrivals at the head of the policy's order then no longer overtake it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Key: TypeAlias = tuple[bool, int, tuple[int, ...], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Somebody who wants the link.
+    """A VM that needs the link.
 
     Attributes:
         finding: Why.

@@ -1,7 +1,7 @@
-"""All that a decision depends on, as one value: what there is, what is remembered, what is under way.
+"""Everything that a decision depends on, as one value: the servers and VMs, the history, the open responses.
 
-A state is made anew from what is true now; nothing in it says what happened last. So a decision after a
-crash, after a change that nobody reported, or after ten changes at once is the same as after one.
+A state is built from what is true now; nothing in it says what happened last. So a decision after a crash,
+after an unreported change, or after ten changes at once is the same as after one.
 """
 
 from __future__ import annotations

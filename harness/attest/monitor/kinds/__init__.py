@@ -1,8 +1,8 @@
-"""Which monitors there are: whatever is registered under the entry points ``sodbench.monitors``.
+"""The installed monitors: everything that is registered under the entry points ``sodbench.monitors``.
 
-The registry is read anew on every call, so that an installed package adds an architecture without touching
-this project. A monitor that cannot be imported is an error with its name: an attester that nobody watches
-must not pass for one that is watched.
+The registry is read on every call, so that an installed package adds an architecture without a change of this
+project. A monitor that cannot be imported is an error with its name: an attester without a monitor must not
+pass for one that is watched.
 """
 
 from __future__ import annotations

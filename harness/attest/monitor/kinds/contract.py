@@ -66,7 +66,7 @@ class Means:
     Attributes:
         examine: One attestation.
         properties: One question for the server's properties.
-        accepted_violations: How many memory violations of an attester somebody has looked at and accepted.
+        accepted_violations: How many memory violations of an attester the user has reviewed and accepted.
         now_ns: The controller's CLOCK_MONOTONIC.
     """
 

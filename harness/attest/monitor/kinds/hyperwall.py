@@ -1,9 +1,8 @@
-"""A HyperWall server, simulated: how often somebody tried to get at a guest's protected memory.
+"""A HyperWall server, simulated: how often a program tried to access a guest's protected memory.
 
 HyperWall is hardware that was never built. As in Security on Demand (section IV) a number stands for its
-trust evidence: the memory violations that the attester on the server says it has counted. The number is set
-by hand there and signed by nothing; this monitor shows what a response to such evidence does, never that
-memory was protected.
+trust evidence: the memory violations that the attester on the server reports. The number is set by hand there
+and is not signed; this monitor shows what a response to such evidence does, never that memory was protected.
 """
 
 from __future__ import annotations
@@ -35,9 +34,9 @@ class HyperwallMonitor:
         return {ARCHITECTURE_TYPE: self.architecture}
 
     def observe(self) -> Observation:
-        """Affirming while no more violations were ever counted than somebody has accepted.
+        """Affirming while no more violations were ever counted than the user has accepted.
 
-        The highest number that was seen counts: a server that starts anew, or is told to, cannot take back
+        The highest number that was seen counts: a server that restarts, or is told to, cannot take back
         what it has admitted. Only accepting the number ends it.
 
         Raises:

@@ -30,6 +30,9 @@ heartbeat: {rate_hz: 10}
 BRIEF = "boot_s: 0.5\nmigration_s: 0.7\nblackout_s: 0.1\n"
 """A script of good weather in which nothing takes long."""
 
+REAL = ("cpu_controller", "controller_cpu")
+"""Metrics of the controller's own process, which is never played."""
+
 Listener = Callable[[Event], None]
 
 
@@ -68,5 +71,6 @@ def carry_out(
 
 
 def figures(run: RunFolder) -> pd.DataFrame:
-    """The run's metrics without its name and the numbers of attempts, which differ between any two runs."""
-    return results.read(run).drop(columns=["run", "attempt"])
+    """The run's metrics without what differs between any two runs: names, and the controller's own cost."""
+    table = results.read(run).drop(columns=["run", "attempt"])
+    return table[~table["metric"].isin(REAL)].reset_index(drop=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-from harness.errors import PrerequisiteError
+from harness.errors import PrerequisiteError, UnreachableError
 from harness.json_types import Json
 from harness.rig.pair import HOSTS, MACHINES, Endpoint, GuestNetwork, Pair
 from harness.rig.played import streams
@@ -61,13 +62,21 @@ def open_rig(script: Script, clock: PlayedClock) -> Rig:
         accelerator="tcg",
         image_key="played",
         image={"image": "played: there is no image"},
-        facts=facts,
+        facts=partial(facts, world),
         played=True,
     )
 
 
-def facts() -> Mapping[str, Mapping[str, Json]]:
-    """What the machines say of themselves: two hosts that are alike."""
+def facts(world: World) -> Mapping[str, Mapping[str, Json]]:
+    """What the machines say of themselves: two hosts that are alike.
+
+    Raises:
+        UnreachableError: One has died.
+    """
+    for name in sorted(world.dead):
+        raise UnreachableError(
+            "the machine does not answer", where=f"host {name} (played)", why="it has died", retry=True
+        )
     host: dict[str, Json] = {
         "cpu_model": "played",
         "cpu_flags_hash": "played",

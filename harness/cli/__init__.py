@@ -1,40 +1,22 @@
 """The command line: one verb a file, each thin; here the verbs are named and errors become messages.
 
-Exit codes are documented in :mod:`harness.errors` and in ``sodbench --help``. Verbs import what they need
-when they run, so that ``--help`` answers at once.
+Exit codes are documented in :mod:`harness.errors` and in ``sodbench --help``. A verb is imported when it runs
+(:mod:`harness.cli.lazy`), so that ``--help`` answers at once.
 """
 
 from __future__ import annotations
 
-import inspect
 import logging
 import sys
 
 import typer
 
 from harness import __version__, errors
-from harness.cli import terminal
-from harness.cli.archive import archive
-from harness.cli.attest import attest
-from harness.cli.audit import audit
-from harness.cli.doctor import doctor
-from harness.cli.guest import guest
-from harness.cli.guest.watch import watch
-from harness.cli.lab import lab
-from harness.cli.metrics import metrics
-from harness.cli.plan import plan
-from harness.cli.policy import policy
-from harness.cli.provision import provision
-from harness.cli.report import report
-from harness.cli.respond import respond
-from harness.cli.run import resume, run
-from harness.cli.schema import schema
-from harness.cli.status import status
+from harness.cli import lazy, streams
+from harness.cli.lazy import Verb
 
 _EPILOG = """
-[bold]Exit codes[/bold]
-
-0 done · 1 unexpected · 2 wrong usage · 3 error in a campaign, inventory or other file ·
+Exit codes: 0 done · 1 unexpected · 2 wrong usage · 3 error in a campaign, inventory or other file ·
 4 something is missing · 5 a machine does not answer · 6 building or provisioning failed ·
 7 the rig is in use · 8 the guest failed · 9 the workload failed · 10 a migration cannot be asked for ·
 11 no space or not writable · 12 a stored run is damaged · 13 the run ended with trials that are not valid ·
@@ -43,22 +25,124 @@ _EPILOG = """
 19 the audit log is not as it was written · 20 no server satisfies a request ·
 21 the evidence of a run was altered · 130 interrupted
 
-[bold]First steps[/bold]
-
-sodbench doctor · sodbench lab up · sodbench provision · sodbench run demo · sodbench report results/demo
+First steps: sodbench doctor · sodbench lab up · sodbench provision · sodbench run demo ·
+sodbench report results/demo
 """
 
 
-def _paragraphs(text: str) -> str:
-    """Each paragraph on one line: rich wraps it to the terminal, and keeps line ends inside one."""
-    return "\n\n".join(" ".join(part.split()) for part in text.strip().split("\n\n"))
+class _Verbs(lazy.Root):
+    verbs = (
+        Verb(
+            "doctor",
+            "harness.cli.doctor:doctor",
+            "Check what this machine needs and say how to get what is missing. Changes nothing.",
+            "Machines",
+        ),
+        Verb(
+            "lab",
+            "harness.cli.lab:lab",
+            "Two KVM hosts and a client on this machine, built from nothing. Needs root.",
+            "Machines",
+        ),
+        Verb(
+            "provision",
+            "harness.cli.provision:provision",
+            "Install and configure what the hosts and the client need, then build the guest image "
+            "if it is missing.",
+            "Machines",
+        ),
+        Verb(
+            "attest",
+            "harness.cli.attest:attest",
+            "Whether machines are what they should be: enrolment, quotes, verification "
+            "(docs/attestation.md).",
+            "Machines",
+        ),
+        Verb(
+            "policy",
+            "harness.cli.policy:policy",
+            "Security on demand: requests, capabilities, and which servers satisfy what (docs/policy.md).",
+            "Security on demand",
+        ),
+        Verb(
+            "guest",
+            "harness.cli.guest:guest",
+            "The guest that is guarded: deployed where its request is satisfied (docs/response.md).",
+            "Security on demand",
+        ),
+        Verb(
+            "watch",
+            "harness.cli.guest.watch:watch",
+            "Guard the guest of a rig: attest its servers, validate its request, move it when that "
+            "no longer holds.",
+            "Security on demand",
+        ),
+        Verb(
+            "respond",
+            "harness.cli.respond:respond",
+            "Demonstrate responses on a guest at work: what happens, what is decided, what it costs.",
+            "Security on demand",
+        ),
+        Verb(
+            "audit",
+            "harness.cli.audit:audit",
+            "The audit log of what was found, asked, decided and done; `verify` finds every edit of "
+            "it (docs/registry.md).",
+            "Security on demand",
+        ),
+        Verb(
+            "plan",
+            "harness.cli.plan:plan",
+            "Print the trials, their migrations, and the time and disk they take. Touches nothing.",
+            "Campaigns",
+        ),
+        Verb(
+            "run",
+            "harness.cli.run:run",
+            "Carry a campaign out: every trial of its plan, each journalled as it happens.",
+            "Campaigns",
+        ),
+        Verb(
+            "resume",
+            "harness.cli.run:resume",
+            "Go on with a run that was interrupted or killed: finished trials are neither lost nor "
+            "run again.",
+            "Campaigns",
+        ),
+        Verb(
+            "status",
+            "harness.cli.status:status",
+            "Show each trial of a run, its attempts and verdict, and whether its evidence has its sums.",
+            "Campaigns",
+        ),
+        Verb(
+            "report",
+            "harness.cli.report:report",
+            "Make the report of RUN from its stored results alone.",
+            "Results",
+        ),
+        Verb(
+            "metrics",
+            "harness.cli.metrics:metrics",
+            "Compute the metrics of RUN again from its evidence, for instance with a newer sodbench.",
+            "Results",
+        ),
+        Verb(
+            "archive",
+            "harness.cli.archive:archive",
+            "Pack a run that has ended small, and unpack it to the same bytes.",
+            "Results",
+        ),
+        Verb("schema", "harness.cli.schema:schema", "Print the JSON Schema of a campaign file.", "Results"),
+    )
 
 
 app = typer.Typer(
     name="sodbench",
+    cls=_Verbs,
     help="What does it cost to move a running virtual machine to safety? "
     "Migrates a working guest between two hosts on schedule, measures it, and reports it.",
-    epilog=_paragraphs(_EPILOG),
+    epilog=lazy.paragraphs(_EPILOG),
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -81,41 +165,9 @@ def _root(
     del version
 
 
-app.command(rich_help_panel="Machines")(doctor)
-app.add_typer(lab, name="lab", rich_help_panel="Machines")
-app.command(rich_help_panel="Machines")(provision)
-app.add_typer(attest, name="attest", rich_help_panel="Machines")
-app.add_typer(policy, name="policy", rich_help_panel="Security on demand")
-app.add_typer(guest, name="guest", rich_help_panel="Security on demand")
-app.command(rich_help_panel="Security on demand")(watch)
-app.command(rich_help_panel="Security on demand")(respond)
-app.add_typer(audit, name="audit", rich_help_panel="Security on demand")
-app.command(rich_help_panel="Campaigns")(plan)
-app.command(rich_help_panel="Campaigns")(run)
-app.command(rich_help_panel="Campaigns")(resume)
-app.command(rich_help_panel="Campaigns")(status)
-app.command(rich_help_panel="Results")(report)
-app.command(rich_help_panel="Results")(metrics)
-app.add_typer(archive, name="archive", rich_help_panel="Results")
-app.command(rich_help_panel="Results")(schema)
-
-
-def _reflow(verbs: typer.Typer) -> None:
-    """Have every verb's help wrapped to the terminal, not at the ends of its docstring's lines."""
-    for command in verbs.registered_commands:
-        if command.help is None and command.callback is not None:
-            command.help = _paragraphs(inspect.getdoc(command.callback) or "")
-    for group in verbs.registered_groups:
-        if group.typer_instance is not None:
-            _reflow(group.typer_instance)
-
-
-_reflow(app)
-
-
 def main() -> None:
     """The entry point of the ``sodbench`` command: runs a verb and ends with its exit code."""
-    terminal.prepare()
+    streams.prepare()
     # What goes wrong in a library reaches the user as an error with place and remedy; without any handler
     # Python would print what the library logs as well.
     logging.getLogger().addHandler(logging.NullHandler())
@@ -136,4 +188,6 @@ def _run() -> int:
 
 
 def _show(error: errors.SodbenchError) -> None:
-    terminal.Output(error=True).error(error.kind, error.where, error.what, error.why, error.remedy)
+    from harness.cli.terminal import Output  # noqa: PLC0415 - help and completion need no terminal
+
+    Output(error=True).error(error.kind, error.where, error.what, error.why, error.remedy)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.terminal import Output
+from harness.evidence import archive as archives
 from harness.evidence import folder as store
 
 archive = typer.Typer(
@@ -29,8 +30,6 @@ def pack(
 
     Evidence that was changed since the run ended is refused with 21.
     """
-    from harness.evidence import archive as archives  # noqa: PLC0415
-
     size = archives.pack(store.find(run), out)
     Output().say(f"{out}: {size / 1e6:.2f} MB")
 
@@ -44,6 +43,4 @@ def unpack(
 
     An archive whose files were changed is refused with 21.
     """
-    from harness.evidence import archive as archives  # noqa: PLC0415
-
     Output().say(str(archives.unpack(packed, out).root))

@@ -10,17 +10,19 @@ import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from harness.cli.attest.inputs import Json, RegistryUrl
 from harness.cli.terminal import Output
 from harness.errors import UsageError
-
-if TYPE_CHECKING:
-    from harness.registry.audit.chain import AuditEntry, AuditHead
-    from harness.registry.registry import Registry
+from harness.files import write_atomic
+from harness.registry import places
+from harness.registry.audit import export as audit_export
+from harness.registry.audit.chain import AuditEntry, AuditHead
+from harness.registry.audit.chain import as_json as told
+from harness.registry.registry import Registry, look
 
 _HEAD = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})")
 
@@ -50,8 +52,6 @@ def verify(
     Note the head elsewhere: whoever can write the registry can write a whole new log, and then only a head
     noted earlier tells them apart.
     """
-    from harness.registry.audit import export as audit_export  # noqa: PLC0415
-
     noted = None if head is None else _noted(head)
     if file is not None:
         with file.open("rb") as opened:
@@ -70,8 +70,6 @@ def export(
     ] = None,
 ) -> None:
     """Write the whole log as JSON lines, the head first, for `sodbench audit verify --file`."""
-    from harness.files import write_atomic  # noqa: PLC0415
-
     with _opened(registry) as store:
         if out is None:
             sys.stdout.writelines(store.audit.export())
@@ -91,8 +89,6 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show the newest entries, oldest first. It checks nothing: that is `sodbench audit verify`."""
-    from harness.registry.audit.chain import as_json as told  # noqa: PLC0415
-
     with _opened(registry) as store:
         entries = store.audit.newest(limit, kind=kind, subject=subject)
     if as_json:
@@ -110,14 +106,11 @@ def show(
 
 
 def _opened(url: str | None) -> Registry:
-    from harness.registry import places  # noqa: PLC0415
-    from harness.registry.registry import look  # noqa: PLC0415
 
     return look(places.registry_url(url))
 
 
 def _noted(text: str) -> AuditHead:
-    from harness.registry.audit.chain import AuditHead  # noqa: PLC0415
 
     found = _HEAD.fullmatch(text.strip())
     if found is None:

@@ -6,16 +6,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from harness.cli.inputs import RunInventory
 from harness.cli.terminal import Cell, Output, Styled, number_of
 from harness.errors import PrerequisiteError
-
-if TYPE_CHECKING:
-    from harness.rig.doctor.checks import Check
+from harness.rig.doctor import facts
+from harness.rig.doctor.checks import Check, checks, nothing_missing
 
 _TITLES = ("check", "level", "found", "why it matters", "what to do")
 _STYLES = {"ok": "green", "warning": "yellow", "missing": "bold red"}
@@ -37,12 +36,9 @@ def doctor(
     of real machines what only the lab needs is left out. The exit code is 0 when nothing is missing, else 4;
     a warning is something that may be fine or could not be told.
     """
-    from harness.rig.doctor.checks import checks, nothing_missing  # noqa: PLC0415
-    from harness.rig.doctor.facts import gather  # noqa: PLC0415
-
     output = Output()
     with Output(error=True).status("looking; nothing is changed"):
-        found = checks(gather(inventory, programs=run_inventory))
+        found = checks(facts.gather(inventory, programs=run_inventory))
     if as_json:
         value = {"nothing_missing": nothing_missing(found), "checks": [asdict(check) for check in found]}
         typer.echo(json.dumps(value, indent=2))

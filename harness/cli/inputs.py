@@ -9,6 +9,7 @@ import typer
 
 from harness import resources
 from harness.errors import CampaignError
+from harness.rig.lab import lab
 
 Inventory = Annotated[
     Path | None,
@@ -56,8 +57,6 @@ def inventory_file(given: Path | None, rig: str, campaign: Path | None = None) -
     if given is not None:
         return given
     if rig == "lab":
-        from harness.rig.lab import lab  # noqa: PLC0415 - paramiko and ansible-runner take their time to import
-
         return lab.Places().inventory
     path = Path(rig)
     return path if path.is_absolute() or campaign is None else campaign.parent / path

@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from harness.cli.terminal import Output
+from harness.errors import UsageError
+from harness.rig.lab import lab as labs
 
 lab = typer.Typer(
     help="Two KVM hosts and a client on this machine, built from nothing. Needs root.", no_args_is_help=True
@@ -28,8 +30,6 @@ def up(
     ] = None,
 ) -> None:
     """Build and start what is missing, and write the inventory. A lab that is up stays as it is."""
-    from harness.rig.lab import lab as labs  # noqa: PLC0415
-
     output = Output()
     warnings: list[str] = []
     with output.status("building the lab: the first time takes about a minute"):
@@ -47,8 +47,6 @@ def down(
     ] = False,
 ) -> None:
     """Stop and remove the lab, whatever state it is in. Only its cache stays, for a quick next start."""
-    from harness.rig.lab import lab as labs  # noqa: PLC0415
-
     places = labs.Places()
     labs.down(places, purge=purge)
     kept = "" if purge or not places.cache.is_dir() else f" Kept: {places.cache} (--purge deletes it)."
@@ -58,8 +56,6 @@ def down(
 @lab.command()
 def status() -> None:
     """Show each machine of the lab: exit code 4 when the lab is not wholly up."""
-    from harness.rig.lab import lab as labs  # noqa: PLC0415
-
     found = labs.status(labs.Places())
     Output().table(
         ("machine", "address", "state"),
@@ -81,9 +77,6 @@ def ssh(
 
     Such as `sodbench lab ssh a uname -r`.
     """
-    from harness.errors import UsageError  # noqa: PLC0415
-    from harness.rig.lab import lab as labs  # noqa: PLC0415
-
     if machine not in labs.ROLES:
         raise UsageError(f"no machine {machine!r} in the lab", remedy=f"one of: {', '.join(labs.ROLES)}")
     argv = [*labs.ssh_argv(labs.Places(), machine), *context.args]

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from harness.analysis import table as results
 from harness.cli.terminal import Output
 from harness.evidence import folder as store
+from harness.evidence import seal
 
 
 def metrics(
@@ -24,9 +26,6 @@ def metrics(
     The evidence is checked first against the sums that were written when the run ended, and is refused with
     21 where it differs. The tables and SHA256SUMS.derived, their sums, are written again.
     """
-    from harness.analysis import table as results  # noqa: PLC0415
-    from harness.evidence import seal  # noqa: PLC0415 - pandas takes a second to import
-
     folder = store.find(run)
     if not seal.require(folder):
         Output(error=True).say(f"{folder.root}: its evidence has no sums, see `sodbench status`")

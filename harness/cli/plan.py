@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
+from harness import workloads
+from harness.attest.options import Attest
+from harness.campaign import file as files
+from harness.campaign import plan as plans
+from harness.campaign.estimate import estimate
+from harness.campaign.plan import Trial
 from harness.cli.inputs import CampaignPath, campaign_file
 from harness.cli.terminal import Output, number_of
-
-if TYPE_CHECKING:
-    from harness.attest.options import Attest
-    from harness.campaign.plan import Trial
-    from harness.workloads.contract import Workload
+from harness.errors import UsageError
+from harness.workloads.contract import Workload
 
 
 def plan(
@@ -24,11 +27,6 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="The whole plan as JSON.")] = False,
 ) -> None:
     """Print the trials, their migrations, and the time and disk they take. Touches nothing."""
-    from harness.campaign import file as files  # noqa: PLC0415
-    from harness.campaign import plan as plans  # noqa: PLC0415
-    from harness.campaign.estimate import estimate  # noqa: PLC0415
-    from harness.errors import UsageError  # noqa: PLC0415
-
     if accelerator not in ("kvm", "tcg"):
         raise UsageError(f"no accelerator {accelerator!r}", remedy="--accelerator kvm or --accelerator tcg")
     kind: Literal["kvm", "tcg"] = "kvm" if accelerator == "kvm" else "tcg"
@@ -62,7 +60,6 @@ def plan(
 
 
 def _row(trial: Trial) -> tuple[str, ...]:
-    from harness import workloads  # noqa: PLC0415
 
     points = ", ".join(f"{one.at_s:g}" for one in trial.migrations)
     return (

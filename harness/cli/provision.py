@@ -9,6 +9,10 @@ import typer
 
 from harness.cli.inputs import Inventory, RunInventory, inventory_file
 from harness.cli.terminal import Output
+from harness.rig import lock, ready
+from harness.rig.guest import image
+from harness.rig.host import Host
+from harness.rig.pair import load
 
 
 def provision(
@@ -21,11 +25,6 @@ def provision(
 
     Machines that were provisioned by the same playbooks and inventory are left alone.
     """
-    from harness.rig import lock, ready  # noqa: PLC0415
-    from harness.rig.guest import image  # noqa: PLC0415
-    from harness.rig.host import Host  # noqa: PLC0415
-    from harness.rig.pair import load  # noqa: PLC0415
-
     output = Output()
     pair = load(inventory_file(inventory, "lab"), programs=run_inventory)
     with output.status("looking at the machines") as show:

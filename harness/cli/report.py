@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from harness import report as reports
 from harness.cli.terminal import Output
 from harness.errors import UsageError
 from harness.evidence import folder as store
@@ -51,8 +52,6 @@ def report(
     The hardware is not needed, and the same results give the same bytes. Evidence that was changed since the
     run ended is refused with 21.
     """
-    from harness import report as reports  # noqa: PLC0415 - matplotlib takes a second to import
-
     folder = store.find(run)
     place = out if out is not None else Path("reports") / folder.root.parent.name / folder.root.name
     _require_outside(place, folder.root)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import Annotated, get_args
 
 import typer
+from ruamel.yaml import YAML
 
+from harness import workloads as known_workloads
+from harness.campaign.model import Scenario
 from harness.cli.attest.inputs import RegistryUrl
 from harness.cli.inputs import Inventory, Results, RunInventory
 from harness.cli.run import carry
 from harness.errors import UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from harness.nearest import nearest
 
 Scenarios = Annotated[
     list[str] | None,
@@ -70,12 +72,6 @@ def campaign(
     Raises:
         UsageError: There is no such scenario or workload.
     """
-    from ruamel.yaml import YAML  # noqa: PLC0415
-
-    from harness import workloads as known_workloads  # noqa: PLC0415
-    from harness.campaign.model import Scenario  # noqa: PLC0415
-    from harness.nearest import nearest  # noqa: PLC0415
-
     known = get_args(Scenario)
     for wrong in (one for one in scenarios if one not in known):
         raise UsageError(

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from harness.campaign.plan import Plan
+from harness.clock import NS_PER_S, Clock, MonotonicClock
 from harness.errors import UsageError
-
-if TYPE_CHECKING:
-    from harness.campaign.plan import Plan
-    from harness.clock import Clock
-    from harness.evidence.folder import RunFolder
-    from harness.rig.rig import Rig
+from harness.evidence import journal
+from harness.evidence.folder import RunFolder
+from harness.rig import pair as pairs
+from harness.rig.played import script as scripts
+from harness.rig.played import session
+from harness.rig.played.clock import PlayedClock
+from harness.rig.rig import Rig
+from harness.rig.session import open_rig
 
 RigName = Annotated[
     str | None,
@@ -54,10 +58,6 @@ def asked_to_play(rig: str | None, script: Path | None, inventory: Path | None) 
 @contextmanager
 def real(inventory: Path, purpose: str, *, programs: bool) -> Iterator[tuple[Rig, Clock]]:
     """The rig of an inventory, and the clock that its runs go by."""
-    from harness.clock import MonotonicClock  # noqa: PLC0415
-    from harness.rig import pair as pairs  # noqa: PLC0415
-    from harness.rig.session import open_rig  # noqa: PLC0415
-
     pair, clock = pairs.load(inventory, programs=programs), MonotonicClock()
     with open_rig(pair, purpose, clock) as rig:
         yield rig, clock
@@ -70,12 +70,6 @@ def played(plan: Plan, script: Path | None, run: RunFolder | None = None) -> tup
         CampaignError: The script is wrong.
         PrerequisiteError: The campaign cannot be played.
     """
-    from harness.clock import NS_PER_S  # noqa: PLC0415
-    from harness.evidence import journal  # noqa: PLC0415
-    from harness.rig.played import script as scripts  # noqa: PLC0415
-    from harness.rig.played import session  # noqa: PLC0415
-    from harness.rig.played.clock import PlayedClock  # noqa: PLC0415
-
     session.require([trial.workload for trial in plan.trials], attests=plan.attest is not None)
     kept = script if script is not None or run is None or not run.script.exists() else run.script
     events = journal.read(run.journal) if run is not None and run.journal.exists() else []

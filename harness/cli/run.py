@@ -7,10 +7,16 @@ import subprocess
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from harness.campaign import file as files
+from harness.campaign import plan as plans
+from harness.campaign import state
+from harness.campaign.estimate import estimate
+from harness.campaign.plan import Plan
+from harness.campaign.run import runner
 from harness.cli.inputs import (
     CampaignInventory,
     CampaignPath,
@@ -19,16 +25,21 @@ from harness.cli.inputs import (
     campaign_file,
     inventory_file,
 )
+from harness.cli.progress import RunProgress
 from harness.cli.rigs import RigName, ScriptPath, asked_to_play, played, real
 from harness.cli.terminal import Output
+from harness.clock import Clock, MonotonicClock
 from harness.errors import IncompleteRunError
-
-if TYPE_CHECKING:
-    from harness.campaign.plan import Plan
-    from harness.clock import Clock
-    from harness.evidence.folder import RunFolder
-    from harness.rig.rig import Rig
-
+from harness.evidence import folder as store
+from harness.evidence import journal, seal
+from harness.evidence.folder import RunFolder
+from harness.evidence.played import SAYS, by_manifest
+from harness.files import read_json
+from harness.interrupt import Interrupt, on_signals
+from harness.registry import places
+from harness.registry.registry import open_registry
+from harness.rig.rig import Rig
+from harness.yaml_source import decoded, read_bytes
 
 RegistryUrl = Annotated[
     str | None,
@@ -54,8 +65,6 @@ def run(
     Ctrl-C ends the current trial cleanly; a second one aborts at once. Either way the machines are put back
     and `sodbench resume` goes on.
     """
-    from harness.yaml_source import read_bytes  # noqa: PLC0415
-
     path = campaign_file(campaign)
     text = read_bytes(path)
     if asked_to_play(rig, script, inventory):
@@ -75,12 +84,6 @@ def carry(
     programs: bool = False,
 ) -> None:
     """Carry out the campaign in `text`, which a person knows by `name` and keeps at `path`, if anywhere."""
-    from harness.campaign import file as files  # noqa: PLC0415
-    from harness.campaign import plan as plans  # noqa: PLC0415
-    from harness.campaign.run import runner  # noqa: PLC0415
-    from harness.registry import places  # noqa: PLC0415
-    from harness.yaml_source import decoded  # noqa: PLC0415
-
     where = name if path is None else str(path)
     asked = files.loads(decoded(text, where), where)
     plan = plans.expand(asked)
@@ -102,12 +105,6 @@ def carry(
 
 def play(text: bytes, where: str, results: Path, script: Path | None) -> None:
     """Carry the campaign in `text`, which is called `where` in messages, out on a rig that plays `script`."""
-    from harness.campaign import file as files  # noqa: PLC0415
-    from harness.campaign import plan as plans  # noqa: PLC0415
-    from harness.campaign.run import runner  # noqa: PLC0415
-    from harness.evidence.played import SAYS  # noqa: PLC0415
-    from harness.yaml_source import decoded, read_bytes  # noqa: PLC0415
-
     plan = plans.expand(files.loads(decoded(text, where), where))
     rig, clock = played(plan, script)
     provenance = runner.Provenance(
@@ -139,15 +136,6 @@ def resume(
     script: ScriptPath = None,
 ) -> None:
     """Go on with a run that was interrupted or killed: finished trials are neither lost nor run again."""
-    from harness.campaign import plan as plans  # noqa: PLC0415
-    from harness.campaign import state  # noqa: PLC0415
-    from harness.campaign.run import runner  # noqa: PLC0415
-    from harness.clock import MonotonicClock  # noqa: PLC0415
-    from harness.evidence import folder as store  # noqa: PLC0415
-    from harness.evidence import journal, seal  # noqa: PLC0415
-    from harness.evidence.played import SAYS, by_manifest  # noqa: PLC0415
-    from harness.files import read_json  # noqa: PLC0415
-
     folder = store.find(run)
     seal.require(folder)
     plan = plans.from_json(read_json(folder.plan), where=str(folder.plan))
@@ -172,14 +160,6 @@ def resume(
 def _carry_out(
     folder: RunFolder, plan: Plan, rig: Rig, clock: Clock, output: Output, registry_url: str | None
 ) -> None:
-    from harness.campaign import state  # noqa: PLC0415
-    from harness.campaign.estimate import estimate  # noqa: PLC0415
-    from harness.campaign.run import runner  # noqa: PLC0415
-    from harness.cli.progress import RunProgress  # noqa: PLC0415
-    from harness.evidence import journal  # noqa: PLC0415
-    from harness.interrupt import Interrupt, on_signals  # noqa: PLC0415
-    from harness.registry import places  # noqa: PLC0415
-    from harness.registry.registry import open_registry  # noqa: PLC0415
 
     events = journal.read(folder.journal) if folder.journal.exists() else []
     finished = len(plan.trials) - len(state.fold(events, plan).remaining)

@@ -6,9 +6,9 @@ import json
 
 import typer
 
+from harness.campaign.file import json_schema
+
 
 def schema() -> None:
     """Print the JSON Schema of a campaign file."""
-    from harness.campaign.file import json_schema  # noqa: PLC0415
-
     typer.echo(json.dumps(json_schema(), indent=2, sort_keys=True))

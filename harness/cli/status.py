@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from harness.campaign import plan as plans
+from harness.campaign import state
+from harness.campaign.state import RunStatus
 from harness.cli.terminal import Output, number_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from harness.campaign.state import RunStatus
-    from harness.evidence.folder import RunFolder
+from harness.evidence import folder as store
+from harness.evidence import journal, played, seal
+from harness.evidence.folder import RunFolder
+from harness.files import read_json
 
 
 def status(
@@ -25,12 +27,6 @@ def status(
 
     Evidence that was changed since the run ended is refused with 21. Touches no machine.
     """
-    from harness.campaign import plan as plans  # noqa: PLC0415
-    from harness.campaign import state  # noqa: PLC0415
-    from harness.evidence import folder as store  # noqa: PLC0415
-    from harness.evidence import journal, played, seal  # noqa: PLC0415
-    from harness.files import read_json  # noqa: PLC0415
-
     folder = store.find(run)
     sealed = seal.require(folder)
     plan = plans.from_json(read_json(folder.plan), where=str(folder.plan))
@@ -66,8 +62,6 @@ def status(
 
 def _evidence(run: RunFolder, status: RunStatus, *, sealed: bool) -> Iterator[str]:
     """What is known of the run's files."""
-    from harness.evidence import seal  # noqa: PLC0415
-
     if sealed:
         yield f"Evidence: as it was when the run ended, by {seal.EVIDENCE_SUMS}."
         differs = seal.derived_differences(run)

@@ -9,10 +9,6 @@ which a test checks.
 
 from __future__ import annotations
 
-import io
-import os
-import shutil
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,7 +23,6 @@ from rich.text import Text
 from harness.legible import legible
 
 _GAP = "  "
-_HELP_WIDTH = 80
 _LONGEST_WORD = 24
 """A word up to this length is not broken by folding; a longer one, such as a path, may be."""
 
@@ -42,22 +37,6 @@ class Styled:
 
 Cell: TypeAlias = "str | Styled | Sequence[str | Styled]"
 """What stands at one place: a text, a styled one, or several of them without a gap."""
-
-
-def prepare() -> None:
-    """Make this process's environment and streams fit to print with, the help of the verbs included.
-
-    A width that is none, such as ``COLUMNS=0``, would have nothing printed at all; a character that the
-    stream's encoding lacks is written as an escape. Help has columns that are cut where they do not fit, so
-    that it is never made for less than :data:`_HELP_WIDTH`.
-    """
-    if not os.environ.get("COLUMNS", "1").strip("0").isdecimal():
-        del os.environ["COLUMNS"]
-    if shutil.get_terminal_size().columns < _HELP_WIDTH:
-        os.environ["TERMINAL_WIDTH"] = str(_HELP_WIDTH)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 class Output:

@@ -12,6 +12,7 @@ from harness.attest.attester.contract import AttesterError
 from harness.attest.evidence import RefusedError
 from harness.attest.reasons import Reason, Tier
 from harness.attest.reference.policy import AppraisalPolicy, Require
+from harness.cli import lazy
 from harness.cli.attest import attest
 from harness.registry.errors import RegistryError
 
@@ -39,11 +40,11 @@ def test_every_key_of_a_policy_is_explained() -> None:
 
 
 def _verbs() -> dict[str, set[str]]:
-    group = typer.main.get_command(attest)
-    commands = getattr(group, "commands")  # noqa: B009 - a group of Click, which typer keeps to itself
+    group = typer.main.get_group(attest)
+    assert isinstance(group, lazy.Verbs)
     return {
-        name: {option for parameter in command.params for option in parameter.opts}
-        for name, command in commands.items()
+        verb.name: {option for parameter in verb.command().params for option in parameter.opts}
+        for verb in group.verbs
     }
 
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from harness.attest.identity.authorities import NOBODY
+from harness.attest.identity.enrolment import KEYS, Enrolled, Request
+from harness.attest.identity.enrolment import enrol as enrolled
 from harness.cli.attest import inputs as attest_inputs
 from harness.cli.attest.inputs import Machines, RegistryUrl, chosen, ek_type, key_type
+from harness.cli.attest.machines import reached, vouching
 from harness.cli.inputs import Inventory, RunInventory, inventory_file
 from harness.cli.terminal import Output
+from harness.clock import MonotonicClock
 from harness.errors import UsageError
-
-if TYPE_CHECKING:
-    from harness.attest.identity.enrolment import Enrolled
+from harness.rig import lock, pair
+from harness.rig.host import Host
 
 Roots = Annotated[
     Path | None,
@@ -66,14 +70,6 @@ def enrol(
     stored for a machine before all of it holds. The rig is held meanwhile, because keys that were there are
     replaced. Ends with 14 at the first machine that is refused; those before it are enrolled.
     """
-    from harness.attest.identity.authorities import NOBODY  # noqa: PLC0415
-    from harness.attest.identity.enrolment import KEYS, Request  # noqa: PLC0415
-    from harness.attest.identity.enrolment import enrol as enrolled  # noqa: PLC0415
-    from harness.cli.attest.machines import reached, vouching  # noqa: PLC0415
-    from harness.clock import MonotonicClock  # noqa: PLC0415
-    from harness.rig import lock, pair  # noqa: PLC0415
-    from harness.rig.host import Host  # noqa: PLC0415
-
     names, pin = chosen(machines), _pin(trust_ek)
     if pin is not None and len(names) != 1:
         raise UsageError("--trust-ek names one TPM", remedy="name the one machine that has it")

@@ -6,24 +6,28 @@ be stored.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from harness import disk
+from harness.attest.evidence import EkType, KeyType
+from harness.attest.reference.files import load_policy, load_reference, matched
+from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues
+from harness.attest.tpm.credential import TEMPLATES
+from harness.cli.terminal import Output
 from harness.errors import PrerequisiteError, UsageError
 from harness.pair_name import DEFAULT_PAIR
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from harness.attest.evidence import EkType, KeyType
-    from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues
-    from harness.registry.registry import Registry
-    from harness.rig.pair import Pair
+from harness.registry import places
+from harness.registry.errors import NoRegistryError, RegistryError
+from harness.registry.places import policy_file, reference_file
+from harness.registry.registry import Registry, look, open_registry, sqlite_url
+from harness.rig.guest import image
+from harness.rig.pair import Pair
 
 HOSTS = ("a", "b")
 GUEST = "guest"
@@ -84,8 +88,6 @@ def ek_type(named: str) -> EkType:
     Raises:
         UsageError: There is no such type.
     """
-    from harness.attest.tpm.credential import TEMPLATES  # noqa: PLC0415
-
     for kind in TEMPLATES:
         if kind == named:
             return kind
@@ -98,10 +100,6 @@ def registry(url: str | None, pair: str = DEFAULT_PAIR) -> AbstractContextManage
     Raises:
         RegistryError: It cannot be opened.
     """
-    from harness.registry import places  # noqa: PLC0415
-    from harness.registry.errors import RegistryError  # noqa: PLC0415
-    from harness.registry.registry import open_registry  # noqa: PLC0415
-
     if url is None:
         try:
             places.data_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -121,11 +119,6 @@ def looking(url: str | None, pair: str = DEFAULT_PAIR) -> Iterator[Registry]:
     Raises:
         RegistryError: There is one and it cannot be read.
     """
-    from harness.cli.terminal import Output  # noqa: PLC0415
-    from harness.registry import places  # noqa: PLC0415
-    from harness.registry.errors import NoRegistryError  # noqa: PLC0415
-    from harness.registry.registry import look, open_registry, sqlite_url  # noqa: PLC0415
-
     with ExitStack() as stack:
         try:
             found = look(places.registry_url(url), pair=pair)
@@ -143,19 +136,13 @@ def policy(name: str, pair: Pair | None, hosts: str | None, guest: str) -> Appra
         UsageError: There is no such policy.
         CampaignError: Its file is wrong.
     """
-    from harness.attest.reference.files import load_policy  # noqa: PLC0415
-    from harness.registry.places import policy_file  # noqa: PLC0415
-
     of_rig = "lab" if pair is not None and pair.rig == "lab" else "default"
     return load_policy(policy_file(guest if name == GUEST else hosts or of_rig))
 
 
 def reference_place(name: str, pair: Pair) -> Path:
     """Where the reference values of a machine lie; a guest's belong to its image."""
-    from harness.registry.places import reference_file  # noqa: PLC0415
-    from harness.rig.guest.image import image_key  # noqa: PLC0415
-
-    return reference_file(f"{GUEST}-{image_key(pair)}" if name == GUEST else name)
+    return reference_file(f"{GUEST}-{image.image_key(pair)}" if name == GUEST else name)
 
 
 def reference(name: str, place: Path, policy: AppraisalPolicy) -> ReferenceValues:
@@ -165,8 +152,6 @@ def reference(name: str, place: Path, policy: AppraisalPolicy) -> ReferenceValue
         PrerequisiteError: None were recorded.
         CampaignError: The file is wrong, or does not fit the policy.
     """
-    from harness.attest.reference.files import load_reference, matched  # noqa: PLC0415
-
     if not place.is_file():
         raise PrerequisiteError(
             f"no reference values of {name}",

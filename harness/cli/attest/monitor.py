@@ -6,27 +6,30 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from harness.attest.evidence import RefusedError
+from harness.attest.examine.round import Examiner
+from harness.attest.monitor import kinds as monitors
+from harness.attest.monitor.kinds.contract import Means
+from harness.attest.monitor.monitor import Settings, TrustMonitor
 from harness.attest.monitor.schedule import LIFE_IN_INTERVALS
+from harness.attest.monitor.standing import Change, Listener, Standing
+from harness.attest.monitor.watch import Watch
 from harness.cli import tiers
 from harness.cli.attest import inputs as attest_inputs
+from harness.cli.attest import machines
 from harness.cli.attest.inputs import GUEST, GuestPolicy, Json, Key, Machines, Policy, RegistryUrl
 from harness.cli.inputs import Inventory, RunInventory, inventory_file
 from harness.cli.terminal import Output
-from harness.clock import NS_PER_S
+from harness.clock import NS_PER_S, Clock, MonotonicClock
 from harness.errors import UsageError
-
-if TYPE_CHECKING:
-    from harness.attest.monitor.kinds.contract import Means
-    from harness.attest.monitor.standing import Change, Listener, Standing
-    from harness.attest.monitor.watch import Watch
-    from harness.clock import Clock
-    from harness.interrupt import Interrupt
-    from harness.registry.registry import Registry
-    from harness.rig.pair import Pair
+from harness.interrupt import Interrupt, on_signals
+from harness.registry.registry import Registry
+from harness.rig import pair as pairs
+from harness.rig.pair import Pair
 
 Interval = Annotated[float, typer.Option("--interval", help="Seconds from one look to the next.")]
 Lifetime = Annotated[
@@ -85,17 +88,11 @@ def monitor(
     What a simulated monitor says is marked. Ctrl-C ends it; the exit code is 0 when every verdict was
     affirming then, else 14.
     """
-    from harness.attest.evidence import RefusedError  # noqa: PLC0415
-    from harness.attest.monitor.monitor import Settings, TrustMonitor  # noqa: PLC0415
-    from harness.clock import MonotonicClock  # noqa: PLC0415
-    from harness.interrupt import Interrupt, on_signals  # noqa: PLC0415
-    from harness.rig.pair import load  # noqa: PLC0415
-
     names, clock = attest_inputs.chosen(machines), MonotonicClock()
     life_s = LIFE_IN_INTERVALS * interval_s if lifetime_s is None else lifetime_s
     _check_times(interval_s, life_s, hang_s)
     chosen, limits = assigned(kinds or (), names), accepted_numbers(accepted or (), names)
-    rig = load(inventory_file(inventory, "lab"), programs=run_inventory)
+    rig = pairs.load(inventory_file(inventory, "lab"), programs=run_inventory)
     listener = printer(clock.now_ns(), as_json=as_json)
     with (
         on_signals(Interrupt()) as interrupt,
@@ -191,10 +188,6 @@ def means(
         PrerequisiteError: There are no reference values of a machine.
         CampaignError: A policy or reference file is wrong.
     """
-    from harness.attest.examine.round import Examiner  # noqa: PLC0415
-    from harness.attest.monitor.kinds.contract import Means  # noqa: PLC0415
-    from harness.cli.attest.machines import reached  # noqa: PLC0415
-
     key, hosts, guest = judged
     kind = attest_inputs.key_type(key)
     policies = {name: attest_inputs.policy(name, rig, hosts, guest) for name in names}
@@ -203,7 +196,7 @@ def means(
         for name in names
     }
     examiner = Examiner(store, policies.__getitem__, references.__getitem__, clock)
-    with reached(rig, names, clock) as found:
+    with machines.reached(rig, names, clock) as found:
         yield Means(
             examine=lambda name: examiner.examine(name, found[name].attester, key=kind).result,
             properties=lambda name: found[name].attester.properties(),
@@ -221,9 +214,6 @@ def watches(
         UsageError: There is no such monitor.
         PrerequisiteError: A monitor cannot be imported.
     """
-    from harness.attest.monitor import kinds as monitors  # noqa: PLC0415
-    from harness.attest.monitor.watch import Watch  # noqa: PLC0415
-
     return [
         Watch(
             subject=name,

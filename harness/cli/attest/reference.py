@@ -5,24 +5,36 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from harness.attest.attester import channel
+from harness.attest.evidence import KeyType
+from harness.attest.examine.recording import genuine
+from harness.attest.identity import authorities
+from harness.attest.identity.authorities import Authorities
+from harness.attest.identity.enrolment import Request, enrol
+from harness.attest.reference import files as appraisal_file
+from harness.attest.reference.files import MAX_REFERENCE_CHARS, load_reference
+from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues
+from harness.attest.reference.values import merge, record, to_yaml
+from harness.campaign.model import Guest
 from harness.cli.attest import inputs as attest_inputs
+from harness.cli.attest import machines
 from harness.cli.attest.inputs import GUEST, GuestPolicy, Key, Machines, Policy, RegistryUrl
 from harness.cli.inputs import Inventory, RunInventory, inventory_file
 from harness.cli.terminal import Output
-from harness.errors import UsageError
-
-if TYPE_CHECKING:
-    from harness.attest.evidence import KeyType
-    from harness.attest.identity.authorities import Authorities
-    from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues
-    from harness.clock import Clock
-    from harness.registry.registry import Registry
-    from harness.rig.pair import Pair
-    from harness.rig.rig import Rig
+from harness.clock import Clock, MonotonicClock
+from harness.errors import StorageError, UsageError
+from harness.files import write_atomic
+from harness.registry.places import policy_file
+from harness.registry.registry import Registry
+from harness.rig import pair as pairs
+from harness.rig import session
+from harness.rig.guest import domain
+from harness.rig.pair import Pair
+from harness.rig.rig import Rig
 
 
 def reference(
@@ -49,13 +61,10 @@ def reference(
     measured guest of a campaign's default size is booted on host a, recorded, and taken away: its values
     belong to the guest image.
     """
-    from harness.clock import MonotonicClock  # noqa: PLC0415
-    from harness.rig.pair import load  # noqa: PLC0415
-
     names, kind = attest_inputs.chosen(machines), attest_inputs.key_type(key)
     if out is not None and len(names) != 1:
         raise UsageError("--out is for one machine", remedy="name one, or leave --out away")
-    rig, clock = load(inventory_file(inventory, "lab"), programs=run_inventory), MonotonicClock()
+    rig, clock = pairs.load(inventory_file(inventory, "lab"), programs=run_inventory), MonotonicClock()
     output = Output()
     with attest_inputs.registry(registry, rig.name) as store:
         for name in names:
@@ -73,10 +82,6 @@ def reference(
 
 
 def _keep(values: ReferenceValues, place: Path, *, add: bool) -> None:
-    from harness.attest.reference.files import MAX_REFERENCE_CHARS, load_reference  # noqa: PLC0415
-    from harness.attest.reference.values import merge, to_yaml  # noqa: PLC0415
-    from harness.errors import StorageError  # noqa: PLC0415
-    from harness.files import write_atomic  # noqa: PLC0415
 
     whole = merge(load_reference(place), values) if add and place.exists() else values
     text = to_yaml(whole)
@@ -93,11 +98,8 @@ def _keep(values: ReferenceValues, place: Path, *, add: bool) -> None:
 def _of_host(
     rig: Pair, name: str, store: Registry, judged_by: AppraisalPolicy, kind: KeyType, clock: Clock
 ) -> ReferenceValues:
-    from harness.attest.examine.recording import genuine  # noqa: PLC0415
-    from harness.attest.reference.values import record  # noqa: PLC0415
-    from harness.cli.attest.machines import reached  # noqa: PLC0415
 
-    with reached(rig, [name], clock) as found:
+    with machines.reached(rig, [name], clock) as found:
         evidence = genuine(found[name].attester, store, name, key=kind, policy=judged_by, clock=clock)
     return record(evidence, judged_by)
 
@@ -106,14 +108,11 @@ def _of_guest(
     rig: Pair, name: str, store: Registry, judged_by: AppraisalPolicy, kind: KeyType, clock: Clock
 ) -> ReferenceValues:
     """A new guest is a new TPM: it is enrolled for as long as it takes, under a name of its own."""
-    from harness.attest.attester.channel import RemoteAttester  # noqa: PLC0415
-    from harness.attest.examine.recording import genuine  # noqa: PLC0415
-    from harness.attest.identity.enrolment import Request, enrol  # noqa: PLC0415
-    from harness.attest.reference.values import record  # noqa: PLC0415
-    from harness.rig.session import open_rig  # noqa: PLC0415
-
-    with open_rig(rig, "sodbench attest reference", clock) as opened, _booted(opened, clock) as authority:
-        attester = RemoteAttester(opened.guest, clock)
+    with (
+        session.open_rig(rig, "sodbench attest reference", clock) as opened,
+        _booted(opened, clock) as authority,
+    ):
+        attester = channel.RemoteAttester(opened.guest, clock)
         own = f"{name}:reference:{opened.image_key}"
         request = Request(name=own, kind="guest", authorities=authority, keys=(kind,))
         if store.attester(own) is not None:
@@ -131,10 +130,6 @@ def _of_guest(
 @contextmanager
 def _booted(rig: Rig, clock: Clock) -> Iterator[Authorities]:
     """A measured guest on host a, and who vouches for its TPM; taken away with the block."""
-    from harness.attest.identity import authorities  # noqa: PLC0415
-    from harness.campaign.model import Guest  # noqa: PLC0415
-    from harness.rig.guest import domain  # noqa: PLC0415
-
     size = Guest()
     spec = rig.specify(memory_mib=size.memory_mib, vcpus=size.vcpus, tpm=True)
     host, connection = rig.hosts["a"], rig.hypervisors.connect()["a"]
@@ -157,9 +152,6 @@ def policy(
 
     A mistake is shown with its file and line, and ends with 3.
     """
-    from harness.attest.reference import files as appraisal_file  # noqa: PLC0415
-    from harness.registry.places import policy_file  # noqa: PLC0415
-
     place = policy_file(named)
     found = appraisal_file.load_policy(place)
     output = Output()

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import typer
 
+from harness.attest.identity.enrolled import Attester
 from harness.attest.reasons import Tier
+from harness.attest.verdict import Verdict
 from harness.cli import tiers
 from harness.cli.attest import inputs as attest_inputs
 from harness.cli.attest.inputs import Json, RegistryUrl
 from harness.cli.terminal import Output
-
-if TYPE_CHECKING:
-    from harness.attest.identity.enrolled import Attester
-    from harness.attest.verdict import Verdict
-    from harness.instant import Instant
-    from harness.registry.registry import Registry
-    from harness.registry.values import StoredResult
+from harness.instant import Instant
+from harness.policy.known import attested
+from harness.registry.registry import Registry
+from harness.registry.values import StoredResult
 
 
 def status(registry: RegistryUrl = None, as_json: Json = False) -> None:
@@ -55,7 +53,6 @@ def status(registry: RegistryUrl = None, as_json: Json = False) -> None:
 
 
 def _standing(who: Attester, store: Registry, now: Instant) -> dict[str, object]:
-    from harness.policy.known import attested  # noqa: PLC0415
 
     latest = store.latest(who.id)
     verdict = attested(who, latest, now)

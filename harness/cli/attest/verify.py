@@ -5,23 +5,30 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from harness import __version__
+from harness.attest.evidence import KeyType, RefusedError
+from harness.attest.examine import evidence_file
+from harness.attest.examine.outcome import Round
+from harness.attest.examine.round import Examiner
+from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues
+from harness.attest.tokens import ear, signing_key
 from harness.cli import tiers
 from harness.cli.attest import inputs as attest_inputs
 from harness.cli.attest.inputs import GuestPolicy, Json, Key, Machines, OneMachine, Policy, RegistryUrl
+from harness.cli.attest.machines import reached
 from harness.cli.inputs import Inventory, RunInventory, inventory_file
 from harness.cli.terminal import Output
+from harness.clock import NS_PER_S, MonotonicClock, realtime_ns
 from harness.errors import UsageError
-
-if TYPE_CHECKING:
-    from harness.attest.evidence import KeyType
-    from harness.attest.examine.outcome import Round
-    from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues
-    from harness.registry.registry import Registry
-    from harness.rig.pair import Pair
+from harness.files import write_atomic
+from harness.registry import places
+from harness.registry.registry import Registry
+from harness.rig import pair as pairs
+from harness.rig.pair import Pair
 
 
 def quote(
@@ -40,15 +47,9 @@ def quote(
 
     `sodbench attest verify --evidence FILE` judges it, once, within the nonce's life as the policy has it.
     """
-    from harness.attest.examine import evidence_file  # noqa: PLC0415
-    from harness.attest.examine.round import Examiner  # noqa: PLC0415
-    from harness.cli.attest.machines import reached  # noqa: PLC0415
-    from harness.clock import MonotonicClock  # noqa: PLC0415
-    from harness.rig.pair import load  # noqa: PLC0415
-
     (name,) = attest_inputs.chosen([machine])
     kind, clock = attest_inputs.key_type(key), MonotonicClock()
-    rig = load(inventory_file(inventory, "lab"), programs=run_inventory)
+    rig = pairs.load(inventory_file(inventory, "lab"), programs=run_inventory)
     judged_by = attest_inputs.policy(name, rig, policy, guest_policy)
     with attest_inputs.registry(registry, rig.name) as store, reached(rig, [name], clock) as found:
         examiner = Examiner(store, lambda _name: judged_by, _references(rig, {name: judged_by}), clock)
@@ -86,12 +87,9 @@ def verify(
     The exit code is 0 when every result is affirming, and 14 for everything else: a warning, a refusal, and
     an attester that did not answer.
     """
-    from harness.attest.evidence import RefusedError  # noqa: PLC0415
-    from harness.rig.pair import load  # noqa: PLC0415
-
     if evidence is not None and machines:
         raise UsageError("--evidence names its machine itself", remedy="leave the machine out")
-    rig = load(inventory_file(inventory, "lab"), programs=run_inventory)
+    rig = pairs.load(inventory_file(inventory, "lab"), programs=run_inventory)
 
     def judged_by(name: str) -> AppraisalPolicy:
         return attest_inputs.policy(name, rig, policy, guest_policy)
@@ -113,8 +111,6 @@ def _references(
     rig: Pair, policies: dict[str, AppraisalPolicy], *, needed: bool = False
 ) -> Callable[[str], ReferenceValues]:
     """Reference values by name; where they are not `needed`, none are none."""
-    from harness.attest.reference.policy import ReferenceValues  # noqa: PLC0415
-
     found: dict[str, ReferenceValues] = {}
     for name, judged_by in policies.items():
         place = attest_inputs.reference_place(name, rig)
@@ -133,10 +129,6 @@ def _asked(
     kind: KeyType,
 ) -> list[Round]:
     """A whole round with each machine."""
-    from harness.attest.examine.round import Examiner  # noqa: PLC0415
-    from harness.cli.attest.machines import reached  # noqa: PLC0415
-    from harness.clock import MonotonicClock  # noqa: PLC0415
-
     clock = MonotonicClock()
     policies = {name: judged_by(name) for name in names}
     examiner = Examiner(store, policies.__getitem__, _references(rig, policies, needed=True), clock)
@@ -146,10 +138,6 @@ def _asked(
 
 def _stored(path: Path, store: Registry, rig: Pair, judged_by: Callable[[str], AppraisalPolicy]) -> Round:
     """The verdict on evidence in a file; whether its nonce may still be answered is the registry's word."""
-    from harness.attest.examine import evidence_file  # noqa: PLC0415
-    from harness.attest.examine.round import Examiner  # noqa: PLC0415
-    from harness.clock import MonotonicClock  # noqa: PLC0415
-
     kept = evidence_file.read(path)
     asked = evidence_file.answerable(kept, store.issued(kept.nonce), store.now())
     policies = {kept.attester: judged_by(kept.attester)}
@@ -160,11 +148,6 @@ def _stored(path: Path, store: Registry, rig: Pair, judged_by: Callable[[str], A
 
 
 def _write_tokens(rounds: Sequence[Round], path: Path) -> None:
-    from harness import __version__  # noqa: PLC0415
-    from harness.attest.tokens import ear, signing_key  # noqa: PLC0415
-    from harness.clock import NS_PER_S, realtime_ns  # noqa: PLC0415
-    from harness.files import write_atomic  # noqa: PLC0415
-    from harness.registry import places  # noqa: PLC0415
 
     place = places.signing_key_file()
     key = signing_key.signing_key(place)

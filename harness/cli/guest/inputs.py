@@ -6,16 +6,17 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from harness.cli.attest import inputs as attest_inputs
 from harness.cli.attest.inputs import GUEST, HOSTS
-
-if TYPE_CHECKING:
-    from harness.response.act.guard import Terms
-    from harness.rig.pair import Pair
+from harness.cli.attest.monitor import accepted_numbers, assigned
+from harness.policy.capability_file import load_table
+from harness.response import policy_file
+from harness.response.act.guard import Terms
+from harness.rig.pair import Pair
 
 ResponsePolicyName = Annotated[
     str | None,
@@ -68,11 +69,6 @@ def terms(
         PrerequisiteError: There are no reference values of a machine.
         UsageError: There is no such policy, monitor or key.
     """
-    from harness.cli.attest.monitor import accepted_numbers, assigned  # noqa: PLC0415
-    from harness.policy.capability_file import load_table  # noqa: PLC0415
-    from harness.response import policy_file  # noqa: PLC0415
-    from harness.response.act.guard import Terms  # noqa: PLC0415
-
     named = response or ("lab" if pair.rig == "lab" else "default")
     policies = {name: attest_inputs.policy(name, pair, policy, guest_policy) for name in (*HOSTS, GUEST)}
     references = {

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from harness.cli.attest import inputs as attest_inputs
 from harness.cli.attest.inputs import GuestPolicy, Key, Policy, RegistryUrl
-from harness.cli.guest.inputs import Accepted, Capabilities, Interval, Monitors, ResponsePolicyName
+from harness.cli.guest.inputs import Accepted, Capabilities, Interval, Monitors, ResponsePolicyName, terms
 from harness.cli.inputs import Inventory, Results, RunInventory, inventory_file
+from harness.cli.progress import of_response
 from harness.cli.terminal import Output
-
-if TYPE_CHECKING:
-    from harness.evidence.journal import Event
+from harness.clock import NS_PER_S, MonotonicClock
+from harness.evidence import folder as store
+from harness.evidence.journal import Event, Journal
+from harness.evidence.record import Record
+from harness.interrupt import Interrupt, on_signals
+from harness.response.service import Service
+from harness.rig.pair import load
+from harness.rig.session import open_rig
 
 Ends = Annotated[
     float | None, typer.Option("--for", min=0, help="End after so many seconds; else with Ctrl-C.")
@@ -48,18 +55,6 @@ def watch(
     refused with 7. What happens is printed, journalled under --results, and kept in the audit log. Ctrl-C
     ends the watch and leaves the guest where it is.
     """
-    import secrets  # noqa: PLC0415
-
-    from harness.cli.guest.inputs import terms  # noqa: PLC0415
-    from harness.clock import MonotonicClock  # noqa: PLC0415
-    from harness.evidence import folder as store  # noqa: PLC0415
-    from harness.evidence.journal import Journal  # noqa: PLC0415
-    from harness.evidence.record import Record  # noqa: PLC0415
-    from harness.interrupt import Interrupt, on_signals  # noqa: PLC0415
-    from harness.response.service import Service  # noqa: PLC0415
-    from harness.rig.pair import load  # noqa: PLC0415
-    from harness.rig.session import open_rig  # noqa: PLC0415
-
     clock, output = MonotonicClock(), Output()
     pair = load(inventory_file(inventory, "lab"), programs=run_inventory)
     given = terms(
@@ -89,8 +84,6 @@ def watch(
 
 def _printer(output: Output, begin_ns: int) -> Callable[[Event], None]:
     """Prints each event of the response that people should see, in s since `begin_ns`."""
-    from harness.cli.progress import of_response  # noqa: PLC0415
-    from harness.clock import NS_PER_S  # noqa: PLC0415
 
     def show(event: Event) -> None:
         text = of_response(event)

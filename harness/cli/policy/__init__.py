@@ -7,19 +7,55 @@ from __future__ import annotations
 
 import typer
 
-from harness.cli.policy import capabilities, request, validate
+from harness.cli import lazy
+from harness.cli.lazy import Verb
+
+
+class _Verbs(lazy.Verbs):
+    verbs = (
+        Verb(
+            "request",
+            "harness.cli.policy.request:request",
+            "Ask for protection of a VM, which may be running; with nothing else named, show what "
+            "is asked for.",
+        ),
+        Verb(
+            "packages",
+            "harness.cli.policy.request:packages",
+            "Show the packages and the options that each stands for.",
+        ),
+        Verb(
+            "capabilities",
+            "harness.cli.policy.capabilities:capabilities",
+            "Show the capability table (the paper's Table III) and what counts of it on each server now.",
+        ),
+        Verb(
+            "withdraw",
+            "harness.cli.policy.capabilities:withdraw",
+            "Withdraw capabilities from a server, as when a flaw was found in it. They count no "
+            "more from now on.",
+        ),
+        Verb(
+            "restore",
+            "harness.cli.policy.capabilities:restore",
+            "Give a server back what was withdrawn from it.",
+        ),
+        Verb(
+            "validate",
+            "harness.cli.policy.validate:validate",
+            "Say which servers satisfy a request now, best first, and what the others lack.",
+        ),
+        Verb(
+            "explain",
+            "harness.cli.policy.validate:explain",
+            "Say cell by cell what is asked for a VM, what a server has by design, and what counts "
+            "of it now.",
+        ),
+    )
+
 
 policy = typer.Typer(
+    cls=_Verbs,
     help="Security on demand: requests, capabilities, and which servers satisfy what (docs/policy.md).",
     no_args_is_help=True,
 )
-for _verb in (
-    request.request,
-    request.packages,
-    capabilities.capabilities,
-    capabilities.withdraw,
-    capabilities.restore,
-    validate.validate,
-    validate.explain,
-):
-    policy.command()(_verb)

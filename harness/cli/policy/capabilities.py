@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import typer
 
@@ -16,15 +16,14 @@ from harness.cli.policy.inputs import AppraisalName, Files, WarningCounts
 from harness.cli.terminal import Cell as Shown
 from harness.cli.terminal import Output, Styled
 from harness.errors import UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from harness.policy.capability import Architecture, Table
-    from harness.policy.fleet import Fleet
-    from harness.policy.server import Server
-    from harness.policy.threats import Cell
-    from harness.registry.registry import Registry
+from harness.policy.capability import Architecture, Table
+from harness.policy.capability_file import schema as form
+from harness.policy.fleet import Fleet
+from harness.policy.known import WITHDRAWN, withdrawal
+from harness.policy.server import Server
+from harness.policy.threats import CELLS, Aspect, Cell, Entity
+from harness.registry.registry import Registry
+from harness.registry.values import checked_text
 
 Why = Annotated[str, typer.Option("--why", help="The reason, for the record.")]
 ServerName = Annotated[str, typer.Argument(metavar="SERVER", help="A server that is enrolled.")]
@@ -57,8 +56,6 @@ def capabilities(
     not heard of in time or states no known architecture has nothing.
     """
     if schema:
-        from harness.policy.capability_file import schema as form  # noqa: PLC0415
-
         typer.echo(json.dumps(form(), indent=2, sort_keys=True))
         return
     table = policy_inputs.table(files)
@@ -110,10 +107,6 @@ def _change(
     server: str, less: frozenset[Cell], more: frozenset[Cell], why: str, registry: str | None
 ) -> None:
     """Change what is withdrawn from a server by its provider."""
-    from harness.policy.known import WITHDRAWN, withdrawal  # noqa: PLC0415
-    from harness.policy.threats import CELLS  # noqa: PLC0415
-    from harness.registry.values import checked_text  # noqa: PLC0415
-
     reason = checked_text(why, "a reason")
     with attest_inputs.registry(registry) as store:
         policy_inputs.servers(store, [server])
@@ -135,7 +128,6 @@ def _change(
 
 
 def _fleet(store: Registry, table: Table, known: Sequence[Server], warning_counts: bool) -> Fleet:
-    from harness.policy.fleet import Fleet  # noqa: PLC0415
 
     fleet = Fleet(table, known, warning_counts=warning_counts)
     fleet.advance(store.now().monotonic_ns)
@@ -204,8 +196,6 @@ def _rows_of_servers(known: Sequence[Server], fleet: Fleet) -> list[list[Shown]]
 
 def _pairs(cells: Mapping[Cell, str]) -> list[Shown]:
     """One text for each entity: the value, or confidentiality's and integrity's where they differ."""
-    from harness.policy.threats import Aspect, Cell, Entity  # noqa: PLC0415
-
     found: list[Shown] = []
     for entity in Entity:
         values = dict.fromkeys(cells[Cell(entity, aspect)] for aspect in Aspect)

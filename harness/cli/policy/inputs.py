@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from harness.attest.reference.files import load_policy
 from harness.errors import UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from harness.policy.capability import Table
-    from harness.policy.request import Request
-    from harness.policy.server import Server
-    from harness.policy.threats import Cell
-    from harness.registry.registry import Registry
+from harness.nearest import nearest
+from harness.policy.capability import Table
+from harness.policy.capability_file import load_table
+from harness.policy.known import servers as known
+from harness.policy.request import Request, request
+from harness.policy.server import Server
+from harness.policy.threats import CELLS, COLUMNS, Cell, Entity
+from harness.registry.places import policy_file
+from harness.registry.registry import Registry
 
 Vm = Annotated[str, typer.Argument(metavar="VM", help="The VM, as the registry names it, such as guest.")]
 Options = Annotated[
@@ -72,9 +74,6 @@ def warning_counts(said: bool | None, policy: str) -> bool:
         UsageError: There is no such policy.
         CampaignError: Its file is wrong.
     """
-    from harness.attest.reference.files import load_policy  # noqa: PLC0415
-    from harness.registry.places import policy_file  # noqa: PLC0415
-
     return load_policy(policy_file(policy)).warning_counts if said is None else said
 
 
@@ -84,15 +83,11 @@ def table(files: Sequence[Path] | None) -> Table:
     Raises:
         CampaignError: A file cannot be read, or something in it is wrong.
     """
-    from harness.policy.capability_file import load_table  # noqa: PLC0415
-
     return load_table(files or ())
 
 
 def stored(registry: Registry, vm: str) -> Request | None:
     """What is asked for `vm` in the registry; None where nothing is."""
-    from harness.policy.request import Request  # noqa: PLC0415
-
     current = registry.protection.current(vm)
     if current is None or current.body is None:
         return None
@@ -111,8 +106,6 @@ def wanted(
         RequestRefusedError: What is named cannot be kept.
         UsageError: Nothing is named, and nothing is stored.
     """
-    from harness.policy.request import request  # noqa: PLC0415
-
     options, packages, accepted = named
     if options or packages or accepted:
         return request(options or (), packages or (), accepted or (), table=table)
@@ -131,8 +124,6 @@ def servers(registry: Registry, named: Sequence[str] | None) -> tuple[Server, ..
     Raises:
         UsageError: One is not enrolled.
     """
-    from harness.policy.known import servers as known  # noqa: PLC0415
-
     found = {one.name: one for one in known(registry)}
     for name in named or ():
         if name not in found:
@@ -150,9 +141,6 @@ def cells(named: Sequence[str]) -> frozenset[Cell]:
     Raises:
         UsageError: There is none of that name.
     """
-    from harness.nearest import nearest  # noqa: PLC0415
-    from harness.policy.threats import CELLS, COLUMNS, Entity  # noqa: PLC0415
-
     known = (*COLUMNS, *Entity)
     for name in named:
         if name not in known:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import getpass
 import json
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -16,12 +17,11 @@ from harness.cli.policy import inputs as policy_inputs
 from harness.cli.policy.inputs import Accepted, Files, Options, Packages, Vm
 from harness.cli.terminal import Output
 from harness.errors import UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from harness.policy.request import Request
-    from harness.registry.protection import StoredRequest
+from harness.policy.packages import PACKAGES
+from harness.policy.request import Request
+from harness.policy.request import request as made_of
+from harness.policy.threats import MEANINGS, OPTIONS
+from harness.registry.protection import StoredRequest
 
 Why = Annotated[str | None, typer.Option("--why", help="The reason, for the record. Storing needs one.")]
 By = Annotated[str | None, typer.Option("--by", help="Who asks; by default you.")]
@@ -78,15 +78,12 @@ def _user() -> str:
 
 
 def _made(options: Options, packages: Packages, accepted: Accepted, files: Files) -> Request:
-    from harness.policy.request import request as made_of  # noqa: PLC0415
 
     return made_of(options or (), packages or (), accepted or (), table=policy_inputs.table(files))
 
 
 def packages(as_json: Json = False) -> None:
     """Show the packages and the options that each stands for."""
-    from harness.policy.packages import PACKAGES  # noqa: PLC0415
-
     if as_json:
         found = {
             name: {"options": list(one.options), "meaning": one.meaning} for name, one in PACKAGES.items()
@@ -98,7 +95,6 @@ def packages(as_json: Json = False) -> None:
 
 
 def _read(one: StoredRequest) -> Request | None:
-    from harness.policy.request import Request  # noqa: PLC0415
 
     return None if one.body is None else Request.from_json(one.body)
 
@@ -130,7 +126,6 @@ def _show(vm: str, shown: Sequence[StoredRequest], *, history: bool) -> None:
 
 
 def _show_one(output: Output, one: StoredRequest) -> None:
-    from harness.policy.threats import MEANINGS, OPTIONS  # noqa: PLC0415
 
     asked = _read(one)
     said = f"Request {one.number} by {one.by}, {_when(one)}: {one.why}"

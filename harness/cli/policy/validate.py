@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,14 +12,14 @@ from harness.cli.attest.inputs import Json, RegistryUrl
 from harness.cli.policy import inputs as policy_inputs
 from harness.cli.policy.inputs import Accepted, AppraisalName, Files, Options, Packages, Vm, WarningCounts
 from harness.cli.terminal import Output, Styled
-
-if TYPE_CHECKING:
-    from harness.policy.capability import Table
-    from harness.policy.fleet import Fleet
-    from harness.policy.refusal import Refusal
-    from harness.policy.request import Request
-    from harness.policy.validated import Validated
-    from harness.registry.registry import Registry
+from harness.policy.capability import Table
+from harness.policy.fleet import Fleet
+from harness.policy.refusal import Refusal, refusal
+from harness.policy.request import Request
+from harness.policy.threats import CELLS, mask
+from harness.policy.validated import Validated
+from harness.policy.validation import NoServerError, deploy, relocate, satisfied
+from harness.registry.registry import Registry
 
 
 def validate(
@@ -47,8 +47,6 @@ def validate(
     of what is stored. Without a VM: where a new one with these options may start. Ends with 20 where there is
     no such server.
     """
-    from harness.policy.validation import NoServerError, deploy, relocate, satisfied  # noqa: PLC0415
-
     table = policy_inputs.table(files)
     counts = policy_inputs.warning_counts(warning_counts, policy)
     with attest_inputs.looking(registry) as store:
@@ -106,7 +104,6 @@ def explain(
 
 
 def _fleet(store: Registry, table: Table, named: list[str] | None, warning_counts: bool) -> Fleet:
-    from harness.policy.fleet import Fleet  # noqa: PLC0415
 
     return Fleet(table, policy_inputs.servers(store, named), warning_counts=warning_counts)
 
@@ -119,9 +116,6 @@ def _place(store: Registry, vm: str | None) -> str | None:
 
 def _cells(asked: Request, fleet: Fleet, server: str) -> tuple[dict[str, dict[str, object]], str]:
     """Each cell in the tables' order, and why the server does not satisfy the request; empty if it does."""
-    from harness.policy.refusal import refusal  # noqa: PLC0415
-    from harness.policy.threats import CELLS  # noqa: PLC0415
-
     one, refused = fleet.get(server), refusal(asked, fleet, server)
     row = None if one is None or one.architecture is None else fleet.table.get(one.architecture)
     counts = None if one is None else fleet.effective(one)
@@ -179,7 +173,6 @@ def _show(verdict: Validated, stays: Refusal | None, vm: str, most: int) -> None
 
 
 def _ranked(verdict: Validated, most: int) -> list[tuple[str, ...]]:
-    from harness.policy.threats import mask  # noqa: PLC0415
 
     rows: list[tuple[str, ...]] = []
     asked = mask(verdict.request.cells)

@@ -13,6 +13,9 @@ BIN := $(VENV)/bin
 LOCUST := $(VENV)/locust
 LOCUST_PINS := playbooks/roles/locust/files/requirements.txt
 
+# A file's tests share what it made, so that they stay in one process.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --durations=20
+
 # What the controller itself needs of Debian; the machines of the rig get theirs from the playbooks.
 PACKAGES := python3-venv python3-dev gcc pkg-config libvirt-dev openssh-client iproute2 nftables \
             systemd-container mmdebstrap debian-archive-keyring util-linux maven default-jdk-headless
@@ -42,12 +45,20 @@ demo: setup ## Build the lab, run campaigns/demo.yml in it, and write the report
 	@echo "The lab is still up: $(BIN)/sodbench lab down takes it away."
 
 .PHONY: test
-test: unit ## Everything: style, types, unit tests, and the tests in the lab
+test: unit programs ## Everything: style, types, unit tests, tests of programs, and the tests in the lab
 	$(BIN)/python -m pytest -m lab --durations=20
 
 .PHONY: unit
-unit: setup lint ## Style, types, and the tests that need no machines, on all cores
-	$(BIN)/python -m pytest -m "not lab" --numprocesses auto --durations=20
+unit: setup ## Style, types, and the tests that need neither programs nor machines, on all cores
+	$(MAKE) --no-print-directory --jobs=2 lint in-process
+
+.PHONY: in-process
+in-process: setup
+	$(PYTEST) -m "not programs and not lab"
+
+.PHONY: programs
+programs: setup ## Tests with software TPMs, PostgreSQL, Ansible, LaTeX and fuzzers of this machine
+	$(PYTEST) -m "programs and not lab"
 
 .PHONY: lint
 lint: setup ## Style, types, and which room imports which

@@ -34,6 +34,8 @@ from tests.attest import ek_certificates
 from tests.attest.attesting import AK_HANDLES, KINDS, ask, attesting, configured, left_behind, with_library
 from tests.attest.local_tpm import LocalTpm, running
 
+pytestmark = pytest.mark.programs
+
 
 @pytest.fixture
 def attester(swtpm: LocalTpm) -> Iterator[LocalAttester]:

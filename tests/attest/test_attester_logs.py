@@ -20,6 +20,8 @@ from tests.attest import logs
 from tests.attest.attesting import ask, attesting, configured, conversation, with_library
 from tests.attest.local_tpm import LocalTpm
 
+pytestmark = pytest.mark.programs
+
 Form = Literal["binary", "ascii"]
 FORMS: tuple[Form, ...] = ("binary", "ascii")
 SAMPLES = Path(__file__).parent / "samples/guest-seabios-1.16"

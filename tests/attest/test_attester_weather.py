@@ -23,6 +23,8 @@ from harness.attest.tpm.structures import parse_attest, parse_signature
 from tests.attest.attesting import FILES, PROGRAM, PYTHON, ask, attesting, configured, left_behind
 from tests.attest.local_tpm import LocalTpm
 
+pytestmark = pytest.mark.programs
+
 LIMIT_S = 2.0
 
 

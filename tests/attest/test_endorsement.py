@@ -406,6 +406,7 @@ def _pem(path: Path) -> Certificate:
     return Certificate.of(x509.load_pem_x509_certificate(path.read_bytes()))
 
 
+@pytest.mark.programs
 def test_a_real_software_tpm_is_vouched_for_by_its_own_authority_alone(
     machine: tuple[LocalTpm, Path], tmp_path: Path
 ) -> None:

@@ -44,6 +44,8 @@ from tests.attest.logs import Line
 from tests.attest.machine import Machine, machine
 from tests.attest.software_tpm import AK_ATTRIBUTES, SoftwareTpm
 
+pytestmark = pytest.mark.programs
+
 if TYPE_CHECKING:
     from harness.attest.evidence import EkType
 

@@ -14,6 +14,8 @@ from harness.attest.logs import eventlog
 from tests.attest import logs
 from tests.attest.logs import Measured
 
+pytestmark = pytest.mark.programs
+
 BANKS = ("sha1", "sha256", "sha384")
 HCRTM = Measured(pcr=0, type=logs.EV_EFI_HCRTM_EVENT, data=b"HCRTM")
 VERSION = Measured(pcr=0, type=logs.EV_S_CRTM_VERSION, data=b"1")

@@ -32,6 +32,8 @@ from tests.attest.ek_certificates import NOW, Authority, PrivateKey, pem
 from tests.attest.machine import Machine, machine
 from tests.attest.software_tpm import AK_ATTRIBUTES, SoftwareTpm
 
+pytestmark = pytest.mark.programs
+
 CLOCK = MonotonicClock()
 KEYS: tuple[KeyType, ...] = ("ecc-p256", "rsa-2048")
 EKS = ("ecc-p384", "rsa-3072")

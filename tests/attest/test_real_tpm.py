@@ -24,6 +24,8 @@ from tests.attest import marshal
 from tests.attest.local_tpm import LocalTpm, running
 from tests.attest.software_tpm import AK_ATTRIBUTES, EK_ATTRIBUTES, EK_POLICY, NONCE, PCRS, SoftwareTpm
 
+pytestmark = pytest.mark.programs
+
 SCHEMES = {"ecdsa": ("ecc", Alg.ECDSA), "rsassa": ("rsa", Alg.RSASSA), "rsapss": ("rsa", Alg.RSAPSS)}
 
 

@@ -19,6 +19,8 @@ from tests.attest.local_tpm import LocalTpm, running
 from tests.attest.questions import KINDS, NONCE, NOW_NS, challenge, policy, require, ticking
 from tests.attest.software_tpm import MOMENTS
 
+pytestmark = pytest.mark.programs
+
 HANDLE = "0x81010002"
 PCRS = (0, 4, 7, 10)
 POLICY = policy(pcrs=PCRS, require=require("check", "ignore", "ignore"), software_tpm="accept")

@@ -34,6 +34,8 @@ from tests.attest.ek_certificates import Authority, pem
 from tests.attest.logs import Line
 from tests.attest.machine import Machine, machine
 
+pytestmark = pytest.mark.programs
+
 INVENTORY = """
 all:
   vars:

@@ -79,6 +79,7 @@ def test_damaged_seeds(name: str, data: st.DataObject) -> None:
     TARGETS[name].consume(seed[:first] + middle + seed[last:])
 
 
+@pytest.mark.programs
 @with_atheris
 @pytest.mark.parametrize("name", TARGETS)
 def test_coverage_guided(name: str, tmp_path: Path) -> None:
@@ -108,6 +109,7 @@ def _faults() -> Path:
     return folder
 
 
+@pytest.mark.programs
 @with_atheris
 def test_the_fuzzer_finds_a_fault_and_keeps_its_input(tmp_path: Path) -> None:
     """Seen by a reader that was broken on purpose."""

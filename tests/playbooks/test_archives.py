@@ -29,6 +29,8 @@ from tests.playbooks.test_lint import ROOT, load, tool
 from tests.skips import as_root
 from tests.workloads.generators.stamped import SITE, run, stamped
 
+pytestmark = pytest.mark.programs
+
 
 def apply(folder: Path, role: str, **variables: object) -> subprocess.CompletedProcess[str]:
     """Apply the role to this machine with an inventory in `folder`."""

@@ -15,6 +15,8 @@ from tests.playbooks.test_lint import load
 from tests.playbooks.test_machine_facts import facts
 from tests.skips import as_root
 
+pytestmark = pytest.mark.programs
+
 VERIFY = local_plays.PLAYBOOKS / "roles/verify"
 POLICY = local_plays.PLAYBOOKS / "roles/ima/files/ima-policy"
 FIT: dict[str, Any] = {

@@ -14,6 +14,8 @@ from tests.playbooks import local_plays
 from tests.playbooks.test_lint import load
 from tests.skips import as_root
 
+pytestmark = pytest.mark.programs
+
 PROVISION = local_plays.PLAYBOOKS / "provision.yml"
 HERE = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "ansible_become": False}
 NOWHERE = {

@@ -24,6 +24,8 @@ from harness.attest.reasons import Reason
 from tests.attest import logs
 from tests.attest.local_tpm import LocalTpm, running
 
+pytestmark = pytest.mark.programs
+
 ROLE = Path(__file__).resolve().parents[2] / "playbooks/roles/tpm"
 PROGRAM = ROLE / "files/sodbench_measure.py"
 PYTHON = "/usr/bin/python3"

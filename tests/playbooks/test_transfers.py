@@ -11,6 +11,8 @@ from tests.playbooks import local_plays
 from tests.playbooks.test_lint import ROLES, load, tasks_in
 from tests.skips import as_root
 
+pytestmark = pytest.mark.programs
+
 ATTESTER = sorted((local_plays.PLAYBOOKS / "roles/attester/files").glob("*.py"))
 
 

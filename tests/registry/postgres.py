@@ -16,10 +16,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import OperationalError
 
 from harness.clock import sleep
+
+DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.programs))
+"""What a registry can be kept in; a test of the second starts a server."""
 
 GIVEN_URL = "SODBENCH_TEST_POSTGRES_URL"
 """A server to use instead: a URL of a user that may create schemas in its database."""

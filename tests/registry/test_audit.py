@@ -49,7 +49,7 @@ def fill(registry: Registry) -> None:
     registry.audit.append("alarm", "guest-1", {"what": "nowhere to go"})
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=postgres.DATABASES)
 def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """The database of a registry with a log; every test takes its edits back."""
     server = request.getfixturevalue("postgres_url") if request.param == "postgresql" else ""

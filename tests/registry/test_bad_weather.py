@@ -359,6 +359,7 @@ def test_whoever_is_killed_in_a_response_leaves_a_whole_step_and_a_whole_log(url
 # gone
 
 
+@pytest.mark.programs
 def test_a_server_that_ends_is_named_and_found_again_once_it_is_back() -> None:
     with postgres.server() as server, open_registry(server.url, wait_s=1) as registry:
         fill(registry)

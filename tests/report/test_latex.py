@@ -5,7 +5,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from harness.report import Report
+
+pytestmark = pytest.mark.programs
 
 
 def compiled(folder: Path, name: str) -> str:

@@ -28,6 +28,8 @@ from tests.attest.adversary.case import KINDS, Case
 from tests.attest.adversary.stage import Asked, Stage
 from tests.attest.local_tpm import LocalTpm
 
+pytestmark = pytest.mark.programs
+
 CASES: tuple[Case, ...] = (
     *freshness_cases.CASES,
     *key_cases.CASES,

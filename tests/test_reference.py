@@ -16,7 +16,7 @@ from harness import report
 from harness.analysis import table as results
 from harness.evidence import archive, journal
 from harness.evidence.folder import RunFolder
-from tests import reference
+from tests import reference, tables
 
 REFERENCE = reference.DATA
 WORKLOADS = {"mail", "app", "file", "web", "db", "stream", "idle"}
@@ -72,7 +72,7 @@ def test_the_report_comes_out_again(run: RunFolder, name: str, tmp_path: Path) -
 
 
 def test_every_row_of_table_v_is_filled(run: RunFolder, name: str) -> None:
-    table = results.valid(results.read(run))
+    table = results.valid(tables.read(run))
     for metric in KEPT[name].rows:
         rows = table[(table.metric == metric) & table.migration.notna() & table.value.notna()]
         assert set(rows.workload) == KEPT[name].workloads, metric

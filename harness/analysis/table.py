@@ -18,11 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from harness import disk, workloads
-from harness.analysis import series
+from harness import workloads
 from harness.attest.measures import line as record
 from harness.attest.measures import table as attestation_table
-from harness.errors import PrerequisiteError, RecordError, UsageError
+from harness.errors import PrerequisiteError, UsageError
 from harness.evidence.attempt import Attempt, Migration
 from harness.evidence.folder import RunFolder, read_manifest
 from harness.evidence.metric import Metric, NotMeasured, Value, extensions
@@ -308,33 +307,6 @@ def _encodable(row: Mapping[str, object]) -> dict[str, object]:
     }
 
 
-def read(run: RunFolder) -> pd.DataFrame:
-    """The stored table.
-
-    Raises:
-        RecordError: It is missing, damaged, or of another version.
-    """
-    try:
-        with run.metrics_parquet.open("rb") as file:  # pyarrow opens no name that is not UTF-8
-            frame: pd.DataFrame = pq.read_table(file).to_pandas()
-    except (OSError, pa.ArrowException) as error:
-        mend = disk.remedy(error) if isinstance(error, OSError) and run.metrics_parquet.exists() else ""
-        raise RecordError(
-            "the metrics cannot be read",
-            where=str(run.metrics_parquet),
-            why=str(error),
-            remedy=mend or "`sodbench metrics` computes them from the evidence again",
-        ) from error
-    if list(frame.columns) != list(COLUMNS):
-        raise RecordError(
-            "the metrics have other columns than this version writes",
-            where=str(run.metrics_parquet),
-            why=f"found: {', '.join(map(str, frame.columns))}",
-            remedy="`sodbench metrics` computes them from the evidence again",
-        )
-    return frame.astype({name: kind for name, (kind, _) in COLUMNS.items()})
-
-
 def valid(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows that count in summaries: those of valid trials that migrate."""
     return frame[frame["verdict"].eq("valid") & frame["kind"].ne("control")]
@@ -343,28 +315,3 @@ def valid(frame: pd.DataFrame) -> pd.DataFrame:
 def floor(frame: pd.DataFrame) -> pd.DataFrame:
     """The noise floor: the rows of the slots of valid control trials, in which nothing was migrated."""
     return frame[frame["verdict"].eq("valid") & frame["kind"].eq("control") & frame["migration"].notna()]
-
-
-def gaps(run: RunFolder) -> pd.DataFrame:
-    """Every heartbeat gap: :func:`harness.analysis.series.gaps`."""
-    return series.gaps(read_attempts(run))
-
-
-def pauses(run: RunFolder) -> pd.DataFrame:
-    """Every pause that is no switch-over: :func:`harness.analysis.series.pauses`."""
-    return series.pauses(read_attempts(run))
-
-
-def precopy(run: RunFolder) -> pd.DataFrame:
-    """The pre-copy curves: :func:`harness.analysis.series.precopy`."""
-    return series.precopy(read_attempts(run))
-
-
-def timelines(run: RunFolder) -> pd.DataFrame:
-    """The workloads' reports: :func:`harness.analysis.series.timelines`."""
-    return series.timelines(read_attempts(run))
-
-
-def heartbeat(run: RunFolder) -> pd.DataFrame:
-    """Every heartbeat reply: :func:`harness.analysis.series.heartbeat`."""
-    return series.heartbeat(read_attempts(run))

@@ -60,10 +60,6 @@ class Clocks:
             raise NotMeasured(f"the clock of {machine} was never compared with the controller's")
         return min(own, key=lambda pair: abs(pair[0] - t_ns))[1]
 
-    def from_realtime(self, machine: str, realtime_us: int, near_ns: int) -> int:
-        """A wall-clock stamp of `machine` in the controller's ns, by the sample nearest to `near_ns`."""
-        return realtime_us * 1000 + self.nearest(machine, near_ns).realtime_offset_ns
-
     def from_monotonic(self, machine: str, stamps_ns: NDArray[np.int64]) -> NDArray[np.int64]:
         """Monotonic stamps of `machine` in the controller's ns, each by the sample nearest to it."""
         if machine == "controller" or not len(stamps_ns):

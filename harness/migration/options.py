@@ -110,8 +110,3 @@ def _refused_together(options: MigrationOptions) -> Iterator[tuple[str, str]]:
             "parallel_connections with xbzrle: multifd sends whole pages; newer QEMU refuses the two, "
             "older QEMU ignores the cache silently",
         )
-
-
-def unsupported(options: MigrationOptions) -> list[str]:
-    """Every combination in `options` that cannot be run, named; empty when all can."""
-    return [text for _, text in conflicts(options)]

@@ -93,8 +93,3 @@ def mask(cells: Iterable[Cell]) -> int:
     for cell in cells:
         bits |= _BITS[cell]
     return bits
-
-
-def cells_in(bits: int) -> tuple[Cell, ...]:
-    """The cells of a mask, in the tables' order."""
-    return tuple(cell for cell in CELLS if bits & _BITS[cell])

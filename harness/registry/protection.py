@@ -78,15 +78,6 @@ class Protection:
             row = _newest(session, vm)
             return None if row is None or row.body is None else _request(row)
 
-    def all_current(self) -> tuple[StoredRequest, ...]:
-        """What is asked for every VM now, by name of the VM."""
-        newest = select(func.max(RequestRow.number)).group_by(RequestRow.vm)
-        with self._database.reading() as session:
-            rows = session.scalars(
-                select(RequestRow).where(RequestRow.number.in_(newest)).order_by(RequestRow.vm)
-            )
-            return tuple(_request(row) for row in rows if row.body is not None)
-
     def history(self, vm: str) -> tuple[StoredRequest, ...]:
         """What was ever asked for `vm`, oldest first; withdrawals among it."""
         with self._database.reading() as session:

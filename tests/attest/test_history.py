@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.attest.guest.continuity import Sighting
-from harness.attest.guest.history import find_clones, find_rollbacks, review
+from harness.attest.guest.history import Finding, review
 from harness.attest.reasons import Reason
 from harness.attest.tpm.structures import ClockInfo
 
@@ -38,6 +39,14 @@ def seen(
         uncertainty_ns=round(uncertainty_ms * MS),
         ima_entries=entries,
     )
+
+
+def find_clones(sightings: Iterable[Sighting]) -> tuple[Finding, ...]:
+    return tuple(one for one in review(sightings) if one.reason is Reason.GUEST_CLONED)
+
+
+def find_rollbacks(sightings: Iterable[Sighting]) -> tuple[Finding, ...]:
+    return tuple(one for one in review(sightings) if one.reason is Reason.GUEST_ROLLED_BACK)
 
 
 def test_a_guest_that_runs_reboots_suspends_and_moves_is_one_guest() -> None:

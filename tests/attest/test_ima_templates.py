@@ -123,7 +123,7 @@ UNKNOWN = [
 def test_of_other_data_nothing_is_said_and_the_list_leads_to_pcr_10_all_the_same(entry: Entry) -> None:
     entries = [NG, entry, SIGNED]
     read = ima.parse(excerpt(entries))
-    assert (read[1].known, read[1].path, read[1].file_digest, read[1].of_file) == (False, "", b"", False)
+    assert (read[1].known, read[1].path, read[1].file_digest) == (False, "", b"")
     state = ima.replay(ImaState.start("sha256"), read, bank="sha256", expected=value(entries))
     assert state.entries == 3
 

@@ -20,6 +20,7 @@ from harness.evidence.folder import RunFolder
 from harness.evidence.journal import Journal
 from harness.files import read_json, write_json
 from harness.json_types import Json
+from tests import tables
 from tests.campaign.test_state import Story
 from tests.cli.test_cli import Sodbench
 from tests.synthetic.campaigns import campaign
@@ -230,7 +231,7 @@ def test_a_name_that_is_not_utf_8_in_what_is_told_is_told_as_an_escape(
     write_json(run.manifest, {**manifest, "campaign": None})
     (run.root / "environment" / os.fsdecode(b"\xe9.before.json")).write_text("{}")
     assert sodbench("metrics", run.root).code == 0
-    assert set(results.read(run)["run"]) == {"r\\udce9sultat"}
+    assert set(tables.read(run)["run"]) == {"r\\udce9sultat"}
     said = sodbench("report", run.root, "--format", "md", "--format", "html", "--out", tmp_path / "out")
     assert said.code == 0, said
 

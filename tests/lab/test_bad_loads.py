@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from conftest import Lab
-from harness.analysis import table as results
 from harness.evidence import folder as store
 from harness.evidence import journal
 from harness.evidence.folder import RunFolder
 from harness.rig.lab import lab as labs
+from tests import tables
 from tests.lab.test_bad_weather import altered, outcome
 from tests.lab.test_interruptions import count, wait_for
 
@@ -63,7 +63,7 @@ def test_a_server_that_dies_makes_the_trial_invalid(lab: Lab, tmp_path: Path) ->
     verdict, reasons = outcome(run)
     assert verdict == "invalid"
     assert "error" in reasons or "failed" in reasons, reasons
-    table = results.read(run)
+    table = tables.read(run)
     assert set(table.verdict) == {"invalid"}
 
 

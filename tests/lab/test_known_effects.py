@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Lab
+from harness.analysis import series
 from harness.analysis import table as results
 from harness.campaign import file as campaign_file
 from harness.campaign import plan as plans
@@ -27,6 +28,7 @@ from harness.interrupt import Interrupt
 from harness.rig import pair as pairs
 from harness.rig.rig import Rig
 from harness.rig.session import open_rig
+from tests import tables
 
 pytestmark = pytest.mark.lab
 
@@ -124,7 +126,7 @@ def _true_length_s(run: RunFolder, trial: str) -> float:
 
 def metric(seen: Seen, name: str) -> tuple[float, float]:
     """The control trial's value of a metric and its resolution."""
-    table = results.read(seen.run)
+    table = tables.read(seen.run)
     row = table[(table.trial == seen.trial) & (table.metric == name)].iloc[0]
     assert row.value == row.value, row.reason
     return float(row.value), float(row.resolution)
@@ -150,7 +152,7 @@ def test_the_heartbeat_sees_it_within_two_periods(seen: Seen) -> None:
 
 
 def test_the_workload_sees_it_within_one_report(seen: Seen) -> None:
-    timeline = results.timelines(seen.run)
+    timeline = series.timelines(results.read_attempts(seen.run))
     spans = timeline[timeline.trial == seen.trial].sort_values("t_s").t_s.diff().dropna().sort_values()
     # dbench reports each second of its own time; a frozen guest's second lasts as much longer. What a report
     # may be late besides is what the latest of the others was.
@@ -160,7 +162,7 @@ def test_the_workload_sees_it_within_one_report(seen: Seen) -> None:
 
 
 def test_the_migration_of_the_other_trial_is_no_pause(seen: Seen) -> None:
-    table = results.read(seen.run)
+    table = tables.read(seen.run)
     other = table[(table.trial != seen.trial) & (table.metric == "paused")]
     assert list(other.value) == [0.0]
 

@@ -13,12 +13,12 @@ import pandas as pd
 import pytest
 
 from conftest import Lab
-from harness.analysis import table as results
 from harness.evidence import folder as store
 from harness.evidence import journal
 from harness.evidence.folder import RunFolder
 from harness.evidence.journal import Event
 from harness.registry import places
+from tests import tables
 from tests.lab.conftest import Trust
 
 pytestmark = pytest.mark.lab
@@ -61,7 +61,7 @@ def told(run: RunFolder) -> dict[str, list[Event]]:
 
 @pytest.fixture(scope="module")
 def table(run: RunFolder) -> pd.DataFrame:
-    return results.read(run)
+    return tables.read(run)
 
 
 def first(events: list[Event], kind: str) -> Event:

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 from conftest import Lab
-from harness.analysis import table as results
 from harness.campaign import plan as plans
 from harness.campaign import state
 from harness.evidence import journal
 from harness.evidence.folder import RunFolder
 from harness.files import read_json
+from tests import tables
 
 pytestmark = pytest.mark.lab
 
@@ -36,7 +36,7 @@ FILLED = (
 
 @pytest.fixture(scope="module")
 def migrations(smoke_run: RunFolder) -> pd.DataFrame:
-    table = results.read(smoke_run)
+    table = tables.read(smoke_run)
     return table[table.migration.notna()]
 
 

@@ -11,11 +11,13 @@ import pandas as pd
 import pytest
 
 from conftest import Lab
+from harness.analysis import series
 from harness.analysis import table as results
 from harness.evidence import folder as store
 from harness.evidence import journal
 from harness.evidence.folder import RunFolder
 from harness.migration.measures.switchover import switchover
+from tests import tables
 
 pytestmark = pytest.mark.lab
 
@@ -50,7 +52,7 @@ def seven(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 @pytest.fixture(scope="module")
 def table(seven: RunFolder) -> pd.DataFrame:
-    return results.read(seven)
+    return tables.read(seven)
 
 
 def values(table: pd.DataFrame, workload: str, metric: str) -> pd.Series[float]:
@@ -79,7 +81,7 @@ def test_the_heartbeat_shows_the_migration(table: pd.DataFrame, workload: str) -
 def test_its_timeline_goes_on_around_the_migration(seven: RunFolder, workload: str) -> None:
     (attempt,) = [one for one in results.read_attempts(seven) if one.trial.endswith(f"-{workload}")]
     (migration,) = attempt.migrations
-    timeline = results.timelines(seven)
+    timeline = series.timelines(results.read_attempts(seven))
     own = timeline[timeline.trial.str.endswith(f"-{workload}")]
     assert len(own) > 20
     assert own.rate.notna().sum() > 20

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.analysis import series
 from harness.analysis import table as results
 from tests.migration.runs import ONE, SMALL, reason, row, small, value
 from tests.synthetic.evidence import AttemptTruth, MigrationTruth, PauseTruth, build
@@ -41,7 +42,7 @@ def test_a_gap_that_began_right_before_the_call_belongs_to_the_migration(tmp_pat
     table = results.compute(run)
     assert value(table, "outage_network") == pytest.approx(across.seconds, abs=2 * PERIOD_S + 1e-3)
     assert value(table, "other_gap_network") < 3 * PERIOD_S
-    gaps = results.gaps(run)
+    gaps = series.gaps(results.read_attempts(run))
     assert gaps["migration"].tolist() == [1, 1]
     assert gaps["during"].tolist() == [True, True]
 
@@ -57,7 +58,7 @@ def test_a_gap_of_the_next_migration_is_no_other_gap_of_the_one_before(tmp_path:
 
 def test_every_gap_says_whether_it_overlaps_its_migration(tmp_path: Path) -> None:
     early = PauseTruth(at_s=-3.0, seconds=0.1)
-    found = results.gaps(small(tmp_path, pauses=(early, LATER)))
+    found = series.gaps(results.read_attempts(small(tmp_path, pauses=(early, LATER))))
     assert found["during"].tolist() == [False, True, False]
     assert found["migration"].isna().tolist() == [True, False, False]
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.analysis import series
 from harness.analysis import table as results
 from harness.evidence.journal import Event
 from harness.json_types import Json
@@ -86,7 +87,12 @@ def test_any_kinds_of_events_may_be_missing(place: Path, kinds: set[str]) -> Non
     run = build(place / "kinds", SHORT)
     write_journal(run, [event for event in EVENTS if event.kind not in kinds])
     _check_reasons(results.compute(run))
-    for frame in (results.gaps(run), results.precopy(run), results.timelines(run), results.pauses(run)):
+    for frame in (
+        series.gaps(results.read_attempts(run)),
+        series.precopy(results.read_attempts(run)),
+        series.timelines(results.read_attempts(run)),
+        series.pauses(results.read_attempts(run)),
+    ):
         assert (frame["trial"] == "001-file").all()
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from harness.migration.options import MigrationOptions, unsupported
+from harness.migration.options import MigrationOptions, conflicts
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from harness.migration.options import MigrationOptions, unsupported
     ],
 )
 def test_supported_combinations_name_nothing(given: dict[str, object]) -> None:
-    assert unsupported(MigrationOptions.model_validate(given)) == []
+    assert list(conflicts(MigrationOptions.model_validate(given))) == []
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_supported_combinations_name_nothing(given: dict[str, object]) -> None:
     ],
 )
 def test_each_unsupported_combination_is_named(given: dict[str, object], named: list[str]) -> None:
-    found = unsupported(MigrationOptions.model_validate(given))
+    found = [text for _, text in conflicts(MigrationOptions.model_validate(given))]
     assert len(found) == len(named)
     for text, fragment in zip(found, named, strict=True):
         assert fragment in text

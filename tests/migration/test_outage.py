@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.analysis import series
 from harness.analysis import table as results
 from harness.evidence.folder import RunFolder
 from harness.migration.measures.outage import PERIODS_OF_A_GAP, gaps
@@ -24,7 +25,7 @@ def _heartbeat(run: RunFolder) -> Path:
 
 def test_every_gap_is_listed_with_its_migration(tmp_path: Path) -> None:
     pauses = (PauseTruth(at_s=-3.0, seconds=0.1), PauseTruth(at_s=7.0, seconds=0.05))
-    found = results.gaps(small(tmp_path, pauses=pauses))
+    found = series.gaps(results.read_attempts(small(tmp_path, pauses=pauses)))
     assert len(found) == 3
     assert found["migration"].isna().tolist() == [True, False, False]
     assert found["start_s"].tolist() == sorted(found["start_s"])
@@ -37,7 +38,7 @@ def test_one_lost_reply_is_no_outage(tmp_path: Path) -> None:
     lines = _heartbeat(run).read_text().splitlines()
     lines[10] = lines[10].rsplit(",", 1)[0] + ","
     _heartbeat(run).write_text("\n".join(lines) + "\n")
-    assert len(results.gaps(run)) == 1
+    assert len(series.gaps(results.read_attempts(run))) == 1
     background = value(results.compute(run), "heartbeat_background_gap", None)
     assert background == pytest.approx(PERIOD_S, abs=1e-4), "the tenth request is before the baseline"
 
@@ -46,7 +47,7 @@ def test_an_outage_without_end_has_no_length(tmp_path: Path) -> None:
     run = small(tmp_path, MigrationTruth(planned_s=1.0, outage_s=1000.0))
     table = results.compute(run)
     assert "at least" in reason(table, "outage_network")
-    found = results.gaps(run)
+    found = series.gaps(results.read_attempts(run))
     assert not found["closed"].any()
     assert found["length_s"].iloc[0] > 5
 
@@ -78,7 +79,7 @@ def test_a_damaged_series_is_null_with_the_reason(tmp_path: Path, damage: str) -
     run = small(tmp_path)
     _heartbeat(run).write_text(damage)
     assert "heartbeat.csv" in reason(results.compute(run), "outage_network")
-    assert results.gaps(run).empty
+    assert series.gaps(results.read_attempts(run)).empty
 
 
 def test_a_torn_last_row_is_left_out(tmp_path: Path) -> None:

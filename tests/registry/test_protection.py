@@ -47,13 +47,14 @@ def test_what_was_never_asked_for_cannot_be_withdrawn(registry: Registry) -> Non
 
 
 def test_requests_are_each_vms_own(registry: Registry) -> None:
-    assert (registry.protection.all_current(), registry.protection.latest()) == ((), 0)
+    assert registry.protection.latest() == 0
     second = registry.protection.set("vm-2", BASIC, by="customer", why="new")
     registry.protection.set("vm-1", BASIC, by="customer", why="new")
     first = registry.protection.set("vm-1", MORE, by="customer", why="more")
     registry.protection.set("vm-3", BASIC, by="customer", why="new")
     registry.protection.withdraw("vm-3", by="customer", why="ended")
-    assert registry.protection.all_current() == (first, second)
+    now = [registry.protection.current(vm) for vm in ("vm-1", "vm-2", "vm-3")]
+    assert now == [first, second, None]
     assert registry.protection.latest() == 5
     assert registry.protection.history("vm-4") == ()
 

@@ -71,16 +71,6 @@ def review(sightings: Iterable[Sighting]) -> tuple[Finding, ...]:
     return tuple(sorted(found, key=lambda one: (one.second.generated_ns, one.reason, one.vak_name)))
 
 
-def find_clones(sightings: Iterable[Sighting]) -> tuple[Finding, ...]:
-    """What shows that one vTPM runs twice; empty where nothing does."""
-    return tuple(one for one in review(sightings) if one.reason is Reason.GUEST_CLONED)
-
-
-def find_rollbacks(sightings: Iterable[Sighting]) -> tuple[Finding, ...]:
-    """What shows that a vTPM's earlier state was put back; empty where nothing does."""
-    return tuple(one for one in review(sightings) if one.reason is Reason.GUEST_ROLLED_BACK)
-
-
 def _finding(reason: Twist, first: Sighting, second: Sighting, why: str) -> Finding:
     return Finding(reason=reason, vak_name=first.vak_name, first=first, second=second, why=why)
 

@@ -95,11 +95,6 @@ class ImaEntry(NamedTuple):
     known: bool = True
 
     @property
-    def of_file(self) -> bool:
-        """Whether a file was measured, and not a buffer of the kernel or the boot aggregate."""
-        return self.known and self.template != "ima-buf" and self.path != BOOT_AGGREGATE
-
-    @property
     def fields(self) -> Mapping[str, bytes]:
         """The template data's fields by the kernel's names for them; empty where these are not known."""
         return ima_templates.named(self.template.encode("ascii", "replace"), self.template_data)

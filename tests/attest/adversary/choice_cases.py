@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.attest.eligibility import destinations
-from harness.attest.evidence import RefusedError
 from harness.attest.reasons import Reason
+from harness.attest.verdict import NOTHING_KNOWN
 from harness.clock import NS_PER_S
+from harness.policy.capability_file import load_table
+from harness.policy.fleet import Fleet
+from harness.policy.request import request
+from harness.policy.server import Server
+from harness.policy.validation import relocate
 from tests.attest.adversary.case import grouped
 from tests.attest.adversary.stage import NOW_NS, Asked, Stage
+
+TABLE = load_table()
+ASKED = request(["6:c"])
+"""Something that a TPM protects, so that evidence alone decides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +34,12 @@ class Choice:
         }
         ends = [one.expires_ns for one in results.values() if one is not None]
         now_ns = (max(ends) if self.after_s else NOW_NS) + round(self.after_s * NS_PER_S)
-        try:
-            destinations(results, leaving="source", now_ns=now_ns)
-        except RefusedError as refused:
-            return refused.reason.value
-        return Reason.ACCEPTED.value
+        known = [
+            Server(name=name, architecture="TPM", verdict=NOTHING_KNOWN if one is None else one.verdict)
+            for name, one in results.items()
+        ]
+        found = relocate(ASKED, Fleet(TABLE, known), "source", now_ns)
+        return (found.reason or Reason.ACCEPTED).value
 
 
 def _bad(stage: Stage) -> Asked:

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import CodeType, FunctionType, MappingProxyType, ModuleType
 
-from harness.attest import eligibility
 from harness.attest.guest import binding, continuity
 from harness.attest.logs import eventlog, ima, ima_templates
 from harness.attest.tpm import cursor, keys, structures
@@ -27,7 +26,6 @@ MODULES: tuple[ModuleType, ...] = (
     appraisal_step,
     binding,
     continuity,
-    eligibility,
     structures,
     cursor,
     keys,

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from harness.analysis import table as results
 from harness.campaign import file as files
 from harness.campaign import plan as plans
 from harness.campaign.plan import Plan
@@ -18,6 +17,7 @@ from harness.errors import IncompleteRunError
 from harness.evidence.folder import RunFolder
 from harness.evidence.journal import Event
 from harness.interrupt import Interrupt
+from tests import tables
 
 SMALL = """\
 name: small
@@ -72,5 +72,5 @@ def carry_out(
 
 def figures(run: RunFolder) -> pd.DataFrame:
     """The run's metrics without what differs between any two runs: names, and the controller's own cost."""
-    table = results.read(run).drop(columns=["run", "attempt"])
+    table = tables.read(run).drop(columns=["run", "attempt"])
     return table[~table["metric"].isin(REAL)].reset_index(drop=True)

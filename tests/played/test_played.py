@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from harness import report
-from harness.analysis import table as results
 from harness.campaign.run import runner
 from harness.cli import rigs
 from harness.cli.run import run as run_command
@@ -20,7 +19,7 @@ from harness.evidence import archive, journal, played, seal
 from harness.evidence.folder import RunFolder, find
 from harness.interrupt import Interrupt
 from harness.rig.played import script as scripts
-from tests import reference
+from tests import reference, tables
 from tests.played import campaigns
 
 GUIDE = Path(__file__).parents[2] / "docs/played.md"
@@ -35,7 +34,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 
 def values(run: RunFolder, metric: str) -> list[float]:
-    table = results.read(run)
+    table = tables.read(run)
     return [float(one) for one in table[table["metric"].eq(metric)]["value"]]
 
 
@@ -74,7 +73,7 @@ def test_every_page_of_its_report_says_that_it_was_played(run: RunFolder, tmp_pa
 def test_manifest_journal_and_metrics_say_so(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(run.manifest.read_text())["played"] is True
     assert journal.read(run.journal)[0].data["played"] is True
-    assert set(results.read(run)["rig"]) == {"played"}
+    assert set(tables.read(run)["rig"]) == {"played"}
     status_command(run.root)
     assert MARK in capsys.readouterr().out
 

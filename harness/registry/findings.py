@@ -1,7 +1,7 @@
 """Challenges, the verifier's memory and results inside one transaction.
 
-Every function works in the session it is handed and commits nothing. A result that was accepted and the
-memory it leaves behind are stored together, and only on top of exactly the memory that it was judged with.
+Every function works in the session it is given and commits nothing. An accepted result and its new memory are
+stored together, and only on top of exactly the memory with which it was judged.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def renew(session: Session, enrolment: Enrolment, now: Instant) -> AttesterRow:
     row.ek_certificate = enrolment.ek_certificate
     row.tpm = _tpm(enrolment)
     _retire_keys(session, row)
-    # whoever judged evidence of before this moment must not store it after
+    # a verifier that judged evidence from before this moment must not store it after
     session.execute(
         update(MemoryRow)
         .where(MemoryRow.attester_number == row.number)
@@ -93,14 +93,14 @@ def renew(session: Session, enrolment: Enrolment, now: Instant) -> AttesterRow:
 
 
 def hold(session: Session, row: AttesterRow, why: str, now: Instant) -> None:
-    """Hold an identity; once is enough."""
+    """Hold an identity; holding it twice changes nothing."""
     if not row.held:
         row.held = True
         note(session, row, "held", why, now, {})
 
 
 def revoke(session: Session, attester: str, why: str, now: Instant) -> None:
-    """Revoke an identity for good; once is enough.
+    """Revoke an identity permanently; revoking it twice changes nothing.
 
     Raises:
         RefusedError: ``not-enrolled``.
@@ -112,7 +112,7 @@ def revoke(session: Session, attester: str, why: str, now: Instant) -> None:
 
 
 def release(session: Session, attester: str, why: str, now: Instant) -> None:
-    """Make an identity history.
+    """Release an identity: only its history stays.
 
     Raises:
         RefusedError: ``not-enrolled``; ``revoked``: its TPM would come back under another name.

@@ -1,7 +1,7 @@
-"""What monitors say of servers, inside one transaction: the present, and every change that led to it.
+"""Monitors' statements about servers, inside one transaction: the present, and every change that led to it.
 
-Every function works in the session it is handed and commits nothing. Nothing here believes a monitor; who
-reads a property sees who said it, when last, and whether the hardware was only played.
+Every function works in the session it is given and commits nothing. Nothing here trusts a monitor; a reader
+of a property sees its source, when it was last reported, and whether the hardware is simulated.
 """
 
 from __future__ import annotations

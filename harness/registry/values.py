@@ -1,6 +1,6 @@
-"""What goes into the registry and comes out of it, as values that know no database.
+"""The values that go into the registry and come out of it; they know no database.
 
-A value handed out is a copy of what was true when it was read.
+A value that is returned is a copy of what was true when it was read.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ class StoredResult:
 
     Attributes:
         number: Its place among all results, from 1; a greater one was stored later.
-        attester: Whom it speaks of.
-        key: The key it speaks of, as the result names it; None where it names none.
+        attester: The attester it is about.
+        key: The key it is about, as the result names it; None without one.
         tier: The result's tier.
         reason: The code of the check that decided.
         generated: When it was generated (RG of RFC 9334).
@@ -114,7 +114,7 @@ class StoredResult:
     body: Mapping[str, Json]
 
     def fresh(self, now: Instant) -> bool:
-        """Whether it has an expiry and has not reached it; False where that cannot be told."""
+        """Whether it has an expiry and has not reached it; False where that is unknown."""
         return self.expires is not None and not expired(self.generated, self.expires, now)
 
 
@@ -127,7 +127,7 @@ class Property:
         name: e.g. ``architecture_type`` (at boot) or ``trust_evidence`` (at intervals).
         value: Any JSON value.
         source: The monitor that says so.
-        simulated: The monitor only plays the hardware it speaks of.
+        simulated: The monitor simulates its hardware.
         since: When value, source or `simulated` last changed.
         seen: When it was last reported, changed or not.
     """

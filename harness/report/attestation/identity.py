@@ -1,7 +1,7 @@
-"""Whether the guest that arrived is the one that left, and what was refused: nothing of it averaged.
+"""Whether the guest that arrived is the one that left, and what was refused: nothing is averaged.
 
-The check is the verifier's own and was made when the migration was; here it is only shown. A migration after
-which the guest was not attested is a row that says so, and in no count of those that kept their identity.
+The verifier made the check at the time of the migration; the report only shows it. A migration after which
+the guest was not attested is a row that says so, and is not counted among those that kept their identity.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from harness.report.story import Attempt, Move
 BOOTS = {"first": "first quote", "same": "unchanged", "resume": "restarted", "reboot": "reset"}
 """What the TPM's counters said, in words."""
 LISTED = 60
-"""More refusals than this are counted, and listed in the stored table alone."""
+"""More refusals than this are only counted; the stored table lists them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +160,7 @@ def _window(rows: pd.DataFrame) -> Cell:
 
 
 def refusals(table: pd.DataFrame, names: Names) -> list[Table]:
-    """What was refused or not answered: each by reason, and each one where they are not too many."""
+    """What was refused or not answered: counted by reason, and listed if they are not too many."""
     lost = proofs.refused(table)
     if lost.empty:
         return []

@@ -1,4 +1,4 @@
-"""What attestation costs, and whether the guest that is migrated stays who it is: the section that says so.
+"""The report's section on what attestation costs, and whether a migrated guest keeps its identity.
 
 Made only for runs in which a machine was attested; the report of any other run omits it.
 """

@@ -1,6 +1,6 @@
-"""What each step of the verification costs by itself, from benchmarks of the pure functions.
+"""The cost of each step of the verification alone, from benchmarks of the pure functions.
 
-Made elsewhere than in the run: no attester, no way between, one step after the other on one machine.
+The benchmarks are not part of the run: no attester, no transport, one step after the other on one machine.
 """
 
 from __future__ import annotations

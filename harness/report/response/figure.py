@@ -37,7 +37,7 @@ COLOURS: Mapping[str, tuple[str, str]] = MappingProxyType(
 BEFORE = ("response_detect", "response_appraise")
 """The spans before the verdict, which is the zero of the first panel."""
 OWN = ("response_appraise", "response_decide", "response_trigger", "response_verify")
-"""The spans of the second panel: what the loop does itself."""
+"""The spans of the second panel: the loop's own work."""
 BLACKOUT = "guest stands still"
 ROW_IN = 0.50
 """Height of a bar with its lines, inches."""

@@ -42,7 +42,7 @@ class Cost:
 
     @property
     def finding(self) -> str:
-        """What can be said of it, in words."""
+        """The result in words."""
         if self.floor is None:
             return "one control trial: no noise floor"
         high = self.found.interval_high
@@ -92,7 +92,7 @@ def _costs(row: Rated, rate: float) -> list[float]:
 
 
 def section(periodic: Periodic, figures: Sequence[Figure]) -> Section:
-    """A section of its own, for a run that has no responses to tell of."""
+    """A section of its own, for a run without responses."""
     return Section(key="periodic", title=TITLE, blocks=blocks(periodic, figures))
 
 

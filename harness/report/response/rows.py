@@ -1,7 +1,7 @@
-"""The responses of a run as its report sees them: which count, what they are called, how times are written.
+"""The responses of a run in its report: which ones count, their names, and how times are written.
 
-Counted are responses of valid attempts that ended as they were decided. What failed, was called off or never
-came is in no number of time, and is always named elsewhere. Trials of different scenarios are never merged.
+Responses of valid attempts count if they ended as they were decided. Those that failed, were called off or
+never came are in no time, and are always named elsewhere. Trials of different scenarios are never merged.
 """
 
 from __future__ import annotations
@@ -73,11 +73,11 @@ class Group:
 
     @property
     def simulated(self) -> bool:
-        """Whether any of them was told by simulated hardware."""
+        """Whether simulated hardware reported any of them."""
         return bool(self.rows["simulated"].fillna(False).any())
 
     def values(self, column: str) -> list[float]:
-        """What is known of `column`, in stored units."""
+        """The known values of `column`, in stored units."""
         return [float(value) for value in self.rows[column].dropna()]
 
     def median(self, column: str) -> float | None:

@@ -1,6 +1,6 @@
-"""What it costs to respond: from something that happened to a guest in safety. The section that says so.
+"""The report's section on what a response costs, from the event that threatens a guest to its safety.
 
-Made only for runs whose trials demonstrate responses; a run without has no word of it.
+Made only for runs whose trials demonstrate responses; the report of any other run omits it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def figure(material: Material) -> Figure | None:
 
 
 def _answers(groups: Sequence[Group], names: Names) -> list[Block]:
-    """One sentence a scenario, what is simulated, and how the numbers are to be read."""
+    """One sentence per scenario, what is simulated, and how to read the numbers."""
     if not groups:
         text = "No response of a valid trial ended as it was decided: there are no times."
         return [Callout(tone="warning", text=text)]

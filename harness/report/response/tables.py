@@ -1,6 +1,7 @@
-"""The tables of responses: every span by scenario and workload, CloudMonatt's two, and what was never moved.
+"""The tables of responses: every span by scenario and workload, CloudMonatt's two, and those without a move.
 
-Medians with their intervals throughout; a dash has its reason. The paper's own figures stand below ours.
+Medians with their intervals throughout; a dash has its reason. The paper's own figures are below the measured
+ones.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class Tally:
     last: float | None = None
 
     def complete(self, now: float, latency: float) -> None:
-        """A request was answered at `now` after `latency`."""
+        """Record that a request was answered at `now` after `latency`."""
         self.latencies.append(latency)
         if self.last is not None:
             self.stall = max(self.stall or 0.0, now - self.last)
@@ -109,13 +109,13 @@ class Pace:
 
 
 def message(size_kib: float) -> bytes:
-    """A mail of about `size_kib` KiB, headers included, always the same."""
+    """A mail of about `size_kib` KiB including headers, always the same."""
     head = b"From: <sender@sodbench.test>\r\nTo: <recipient@sodbench.test>\r\nSubject: load\r\n\r\n"
     return head + LINE * max(1, round((size_kib * 1024 - len(head)) / len(LINE)))
 
 
 def path(target: dict[str, Any], draw: random.Random) -> str:
-    """The path to ask for: ``before``, a number of ``low`` to ``high`` where there are any, ``after``."""
+    """The path to request: ``before``, a number from ``low`` to ``high`` if it has them, ``after``."""
     number = "" if target.get("low") is None else str(draw.randint(target["low"], target["high"]))
     return f"{target['before']}{number}{target['after']}"
 
@@ -219,7 +219,7 @@ def _listen(events: Any, tally: Tally) -> None:  # noqa: ANN401 - locust has no 
 
 
 def _report(grid: Grid, tally: Tally, users: Callable[[], int], sleep: Callable[[float], None]) -> None:
-    """Print a report a second, for ever."""
+    """Print one report per second, forever."""
     spent = time.process_time()
     while True:
         sleep(max(0.0, grid.next_at() - time.monotonic()))

@@ -1,6 +1,6 @@
-"""Lines that a command prints of its own between a tool's: when it began, which file follows, how it ended.
+"""Lines that a command prints between a tool's own: when the tool started, which file follows, how it ended.
 
-Generators that write files are told apart from those files' text by lines ``== NAME REST``.
+Lines ``== NAME REST`` separate the tool's files from the text of generators that write files.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from harness.workloads.contract import GENERATOR, Line
 
 MARK = re.compile(r"== (?P<name>[A-Za-z0-9][\w.-]{0,99})(?: (?P<rest>.*))?", re.ASCII)
 LIMIT_BYTES = 4_000_000
-"""No result file that is worth reading is larger; the rest of one is left where it is."""
+"""No result file worth reading is larger; the rest of a larger one stays on the client."""
 
 STARTED = "== started"
 """Shell: the client's wall clock right before the tool is started, seconds since 1970."""

@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, cast
 
-from harness.errors import PrerequisiteError
+from harness import plugins
 
 GROUP = "sodbench.metrics"
 """Entry points of this group name further :class:`Metric` objects of a trial or of a migration."""
@@ -118,26 +117,5 @@ def extensions() -> tuple[Metric[Any], ...]:
     Raises:
         PrerequisiteError: One cannot be imported or is no :class:`Metric`.
     """
-    points = sorted(entry_points(group=GROUP), key=lambda point: point.name)
-    return tuple(_load(point) for point in points)
-
-
-def _load(point: EntryPoint) -> Metric[Any]:
-    remedy = (
-        "install what it needs (after an update of this clone: `make setup`), or remove the package that "
-        "registers it"
-    )
-    try:
-        found = point.load()
-    except (ImportError, AttributeError) as error:
-        raise PrerequisiteError(
-            f"the metric {point.name!r} is registered and cannot be imported",
-            where=point.value,
-            why=str(error),
-            remedy=remedy,
-        ) from error
-    if not isinstance(found, Metric):
-        raise PrerequisiteError(
-            f"{point.name!r} is registered as a metric and is none", where=point.value, remedy=remedy
-        )
-    return found
+    found = plugins.Group(GROUP, "metric", kind=Metric).load()
+    return tuple(cast("Metric[Any]", one) for one in found.values())

@@ -16,6 +16,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from harness import plugins
 from harness.attest.attester.contract import Properties
 from harness.attest.evidence import Evidence
 from harness.attest.monitor import kinds
@@ -88,7 +89,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     monkeypatch.setattr(attest_inputs, "policy", lambda *_asked: POLICY)
     monkeypatch.setattr(attest_inputs, "reference", lambda *_asked: GOOD)
     monkeypatch.setattr(attest_inputs, "reference_place", lambda name, _pair: tmp_path / name)
-    monkeypatch.setattr(kinds, "entry_points", lambda group: GROUP)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: GROUP)
     return made
 
 

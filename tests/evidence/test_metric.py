@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import harness.evidence.metric as module
+from harness import plugins
 from harness.errors import PrerequisiteError
 from harness.evidence.metric import Metric, NotApplicable, NotMeasured, Value, extensions
 
@@ -66,7 +67,7 @@ def test_a_mistake_in_a_metric_is_not_hidden() -> None:
 
 def _register(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     points = (EntryPoint(name=name, value=value, group=module.GROUP),)
-    monkeypatch.setattr(module, "entry_points", lambda group: points if group == module.GROUP else ())
+    monkeypatch.setattr(plugins, "entry_points", lambda group: points if group == module.GROUP else ())
 
 
 def test_another_package_may_register_a_metric(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,5 +80,6 @@ def test_another_package_may_register_a_metric(monkeypatch: pytest.MonkeyPatch) 
 )
 def test_a_broken_registration_is_an_error_with_its_name(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     _register(monkeypatch, "broken", value)
-    with pytest.raises(PrerequisiteError, match="broken"):
+    with pytest.raises(PrerequisiteError, match="broken") as caught:
         extensions()
+    assert caught.value.where == value

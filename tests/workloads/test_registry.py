@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-import harness.workloads
+from harness import plugins
 from harness.errors import PrerequisiteError, UsageError
 from harness.workloads import available, get
 
@@ -13,7 +13,7 @@ from harness.workloads import available, get
 def register(monkeypatch: pytest.MonkeyPatch, **points: str) -> None:
     """Pretend that these entry points are installed."""
     found = EntryPoints(EntryPoint(name, value, "sodbench.workloads") for name, value in points.items())
-    monkeypatch.setattr(harness.workloads, "entry_points", lambda group: found.select(group=group))
+    monkeypatch.setattr(plugins, "entry_points", lambda group: found.select(group=group))
 
 
 def test_workloads_come_from_the_entry_points_sorted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import pytest
 
+from harness import plugins
 from harness.attest.attester.contract import AttesterError, Properties
 from harness.attest.evidence import RefusedError
 from harness.attest.monitor import kinds
@@ -181,7 +182,7 @@ POINTS = [
 @pytest.fixture
 def points(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
     registered = list(POINTS)
-    monkeypatch.setattr(kinds, "entry_points", lambda group: registered)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: registered)
     return registered
 
 

@@ -142,7 +142,7 @@ def _table(
         key = {
             "trial": attempt.trial,
             "attempt": attempt.attempt,
-            "workload": attempt.fact("attempt.started", "workload"),
+            "workload": attempt.workload or None,
         }
         try:
             found += [{**key, **row} for row in rows(attempt)]

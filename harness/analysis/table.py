@@ -23,6 +23,7 @@ from harness.attest.measures import line as record
 from harness.attest.measures import table as attestation_table
 from harness.errors import PrerequisiteError, UsageError
 from harness.evidence.attempt import Attempt, Migration
+from harness.evidence.events import AttemptStarted
 from harness.evidence.folder import RunFolder, read_manifest
 from harness.evidence.metric import Metric, NotMeasured, Value, extensions
 from harness.evidence.reading import attempts
@@ -32,7 +33,6 @@ from harness.migration.measures import interval_metrics, intervals, metrics, tri
 from harness.migration.measures.intervals import Interval
 from harness.response.measures import metrics as response_metrics
 from harness.response.measures import table as response_table
-from harness.response.measures.evidence import scenario
 from harness.sentence import sentence
 from harness.workloads.contract import Line, Timeline
 
@@ -171,7 +171,7 @@ def _rows(
     run: RunFolder, manifest: dict[str, Json], attempt: Attempt, known: Registry
 ) -> Iterator[dict[str, object]]:
     common = _common(run, manifest, attempt)
-    responds = scenario(attempt) is not None
+    responds = attempt.scenario is not None
     of_migrations = (*known.of_migrations, *known.response) if responds else known.of_migrations
     for migration in attempt.migrations:
         which = {
@@ -192,22 +192,20 @@ def _rows(
 
 
 def _common(run: RunFolder, manifest: dict[str, Json], attempt: Attempt) -> dict[str, object]:
-    generator = attempt.fact("workload.started", "generator")
-    version = attempt.fact("workload.started", "version")
-    repetition = attempt.fact("attempt.started", "repetition")
+    started, load, guest = attempt.value(AttemptStarted), attempt.load, attempt.guest
     return {
         "campaign": manifest.get("campaign") or run.root.parent.name,
         "run": manifest.get("run") or run.root.name,
         "trial": attempt.trial,
         "attempt": attempt.attempt,
-        "verdict": attempt.fact("attempt.finished", "verdict"),
-        "kind": attempt.fact("attempt.started", "kind"),
-        "workload": attempt.fact("attempt.started", "workload"),
-        "generator": f"{generator} {version}" if generator and version else generator,
-        "substitutes": attempt.fact("workload.started", "substitutes"),
-        "repetition": repetition if isinstance(repetition, int) else None,
+        "verdict": attempt.verdict,
+        "kind": attempt.kind or None,
+        "workload": attempt.workload or None,
+        "generator": None if load is None else f"{load.generator} {load.version or ''}".rstrip(),
+        "substitutes": None if load is None else load.substitutes,
+        "repetition": None if started is None else started.repetition,
         "rig": manifest.get("rig"),
-        "accelerator": attempt.fact("guest.started", "accelerator") or manifest.get("accelerator"),
+        "accelerator": (guest and guest.accelerator) or manifest.get("accelerator"),
     }
 
 

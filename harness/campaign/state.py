@@ -8,32 +8,56 @@ unfinished is alive is the lock's to say.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, cast, get_args
+from types import MappingProxyType
+from typing import Literal, TypeAlias
 
 from harness.campaign.plan import Plan, Trial
 from harness.errors import RecordError
+from harness.evidence.events import (
+    AttemptFinished,
+    AttemptStarted,
+    BaselineOpened,
+    GuestStarted,
+    MigrationReturned,
+    MigrationStarted,
+    RunAborted,
+    RunFinished,
+    RunStarted,
+    Verdict,
+    WindowClosed,
+    WindowOpened,
+    WorkloadStarted,
+    WorkloadSteady,
+    WorkloadUnsteady,
+)
 from harness.evidence.journal import Event
 
-Verdict: TypeAlias = Literal["valid", "invalid", "unknown", "skipped"]
 RunStatus: TypeAlias = Literal["new", "running", "aborted", "finished"]
 
 FINISHING: frozenset[str] = frozenset({"valid", "invalid", "unknown"})
 """Verdicts that finish a trial; ``skipped`` is the user's abort, and the trial is to be run again."""
 
-_PHASES = {
-    "attempt.started": "starting the guest",
-    "guest.started": "starting the workload",
-    "workload.started": "waiting for a steady load",
-    "workload.steady": "steady",
-    "workload.unsteady": "not steady",
-    "baseline.opened": "baseline",
-    "window.opened": "window",
-    "migration.started": "migrating",
-    "migration.returned": "window",
-    "window.closed": "collecting",
-}
+_PHASES: Mapping[str, str] = MappingProxyType(
+    {
+        AttemptStarted.KIND: "starting the guest",
+        GuestStarted.KIND: "starting the workload",
+        WorkloadStarted.KIND: "waiting for a steady load",
+        WorkloadSteady.KIND: "steady",
+        WorkloadUnsteady.KIND: "not steady",
+        BaselineOpened.KIND: "baseline",
+        WindowOpened.KIND: "window",
+        MigrationStarted.KIND: "migrating",
+        MigrationReturned.KIND: "window",
+        WindowClosed.KIND: "collecting",
+    }
+)
+
+_STATUS: Mapping[str, RunStatus] = MappingProxyType(
+    {RunFinished.KIND: "finished", RunAborted.KIND: "aborted"}
+)
+"""Where a run's last word leaves it; every other word of the run's leaves it running."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,23 +185,22 @@ class _Fold:
             self._attempt(event, event.trial, event.attempt)
 
     def _run(self, event: Event) -> None:
-        if event.kind == "run.started" and event.data.get("plan_hash") != self.plan.hash:
+        started, aborted = event.says(RunStarted), event.says(RunAborted)
+        if event.kind == RunStarted.KIND and (started is None or started.plan_hash != self.plan.hash):
             raise self._foreign(event, "its plan has another hash")
-        self.status = cast(
-            "RunStatus", {"run.finished": "finished", "run.aborted": "aborted"}.get(event.kind, "running")
-        )
-        self.reason = str(event.data.get("reason", "")) if event.kind == "run.aborted" else ""
+        self.status = _STATUS.get(event.kind, "running")
+        self.reason = "" if aborted is None else aborted.reason
         self.current = None  # whatever was under way ended with the process that ran it
 
     def _attempt(self, event: Event, trial: str, number: int) -> None:
         if trial not in self.attempts:
             raise self._foreign(event, f"the plan has no trial {trial}")
         attempts = self.attempts[trial]
-        if event.kind == "attempt.started":
+        if event.kind == AttemptStarted.KIND:
             attempts[number] = AttemptState(number=number)
         elif number not in attempts:
             raise self._foreign(event, f"attempt {number} of {trial} was never started")
-        if event.kind == "attempt.finished":
+        if event.kind == AttemptFinished.KIND:
             attempts[number] = self._finished(event, number)
             self.current = None
         elif event.kind in _PHASES:
@@ -185,17 +208,15 @@ class _Fold:
 
     def _phase(self, event: Event, trial: str, number: int) -> None:
         phase = _PHASES[event.kind]
-        if event.kind == "migration.started":
-            phase = f"{phase} ({event.data.get('n')})"
+        if (started := event.says(MigrationStarted)) is not None:
+            phase = f"{phase} ({started.n})"
         self.current = Current(trial=trial, attempt=number, phase=phase, since_ns=event.t_ns)
 
     def _finished(self, event: Event, number: int) -> AttemptState:
-        verdict = event.data.get("verdict")
-        if verdict not in get_args(Verdict):
-            raise self._foreign(event, f"{verdict!r} is not a verdict")
-        reasons = event.data.get("reasons", ())
-        texts = tuple(str(reason) for reason in reasons) if isinstance(reasons, list | tuple) else ()
-        return AttemptState(number=number, verdict=cast("Verdict", verdict), reasons=texts)
+        said = event.says(AttemptFinished)
+        if said is None:
+            raise self._foreign(event, f"{event.data.get('verdict')!r} is not a verdict")
+        return AttemptState(number=number, verdict=said.verdict, reasons=tuple(said.reasons))
 
     def _foreign(self, event: Event, why: str) -> RecordError:
         return RecordError(

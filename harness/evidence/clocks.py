@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.clock import ClockOffset
+from harness.evidence.events import ClockSampled, Opening, RunResumed, RunStarted
 from harness.evidence.journal import Event
 from harness.evidence.metric import NotMeasured
 
@@ -33,7 +34,7 @@ class Clocks:
         found: dict[str, list[tuple[int, ClockOffset]]] = {}
         boots = _boots(events)
         for event in events:
-            if event.kind == "clock.sampled" and boots[event.seq] == boots[near.seq]:
+            if event.kind == ClockSampled.KIND and boots[event.seq] == boots[near.seq]:
                 offset = _offset(event)
                 if offset is not None:
                     found.setdefault(offset.machine, []).append((event.t_ns, offset))
@@ -94,26 +95,22 @@ def _boots(events: Sequence[Event]) -> list[str]:
     boot = ""
     boots = []
     for event in events:
-        if event.kind in ("run.started", "run.resumed"):
-            boot = str(event.data.get("boot_id") or f"unknown, from event {event.seq} on")
+        if event.kind in (RunStarted.KIND, RunResumed.KIND):
+            opening = event.says(Opening)
+            boot = (opening and opening.boot_id) or f"unknown, from event {event.seq} on"
         boots.append(boot)
     return boots
 
 
 def _offset(event: Event) -> ClockOffset | None:
     """What a ``clock.sampled`` event says, or None when it is not whole."""
-    data = event.data
-    machine, same = data.get("machine"), data.get("same_kernel")
-    monotonic, realtime = data.get("monotonic_offset_ns"), data.get("realtime_offset_ns")
-    uncertainty = data.get("uncertainty_ns")
-    if not (isinstance(machine, str) and isinstance(monotonic, int) and isinstance(realtime, int)):
-        return None
-    if not isinstance(uncertainty, int):
+    said = event.says(ClockSampled)
+    if said is None:
         return None
     return ClockOffset(
-        machine=machine,
-        monotonic_offset_ns=monotonic,
-        realtime_offset_ns=realtime,
-        uncertainty_ns=uncertainty,
-        same_kernel=same is True,
+        machine=said.machine,
+        monotonic_offset_ns=said.monotonic_offset_ns,
+        realtime_offset_ns=said.realtime_offset_ns,
+        uncertainty_ns=said.uncertainty_ns,
+        same_kernel=said.same_kernel,
     )

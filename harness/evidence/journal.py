@@ -16,12 +16,15 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from harness import disk, sums
 from harness.clock import Clock
 from harness.errors import RecordError, StorageError
 from harness.evidence.events import KINDS, Value
 from harness.json_types import Json
+
+V = TypeVar("V", bound=Value)
 
 _RESTORE = "restore the file from a copy; `sha256sum -c SHA256SUMS` shows what changed"
 
@@ -53,6 +56,10 @@ class Event:
         """What it says, typed; None where `data` is not what events of this kind say."""
         kind = KINDS.get(self.kind)
         return None if kind is None else kind.read(self.data)
+
+    def says(self, kind: type[V]) -> V | None:
+        """The same where it is of that kind, or None."""
+        return self.value if isinstance(self.value, kind) else None
 
 
 class Journal(AbstractContextManager["Journal"]):

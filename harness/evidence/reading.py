@@ -16,8 +16,10 @@ import pandas as pd
 from harness import sums
 from harness.errors import RecordError
 from harness.evidence import journal
-from harness.evidence.attempt import Attempt, _require_whole_rows
+from harness.evidence.account import Account, accounts
+from harness.evidence.attempt import Attempt
 from harness.evidence.clocks import Clocks
+from harness.evidence.events import AttemptFinished
 from harness.evidence.folder import RunFolder
 from harness.evidence.journal import Event
 from harness.evidence.metric import NotMeasured
@@ -50,26 +52,23 @@ def attempts(run: RunFolder, parse: Parse) -> Iterator[Attempt]:
 
 def attempts_of(events: Sequence[Event], run: RunFolder, parse: Parse) -> Iterator[Attempt]:
     """The same for events already read; only with ``attempt.finished`` does an attempt count."""
-    for finish in events:
-        if finish.kind == "attempt.finished" and finish.trial is not None and finish.attempt is not None:
-            yield _attempt(events, finish, run.attempt(finish.trial, finish.attempt), parse)
+    for account in accounts(events):
+        if finish := account.all(AttemptFinished):
+            yield _attempt(account, Clocks.of(events, finish[-1]), run, parse)
 
 
-def _attempt(events: Sequence[Event], finish: Event, folder: Path, parse: Parse) -> Attempt:
-    trial, attempt = str(finish.trial), int(finish.attempt or 0)
-    own = tuple(event for event in events if (event.trial, event.attempt) == (trial, attempt))
+def _attempt(account: Account, clocks: Clocks, run: RunFolder, parse: Parse) -> Attempt:
+    folder = run.attempt(account.trial, account.attempt)
     series, unread = _series(folder)
-    workload = next((event.data.get("workload") for event in own if event.kind == "attempt.started"), None)
-    chosen = next((event.data.get("options") for event in own if event.kind == "workload.started"), None)
-    options = chosen if isinstance(chosen, Mapping) else {}
+    options = {} if account.load is None else account.load.options
     return Attempt(
-        trial=trial,
-        attempt=attempt,
-        events=own,
-        clocks=Clocks.of(events, finish),
+        trial=account.trial,
+        attempt=account.attempt,
+        events=account.events,
+        clocks=clocks,
         series=series,
         unread=unread,
-        timeline=_timeline(folder / "workload.log", str(workload), options, parse),
+        timeline=_timeline(folder / "workload.log", account.workload, options, parse),
     )
 
 
@@ -104,6 +103,20 @@ def read_series(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     if np.isinf(frame.select_dtypes("float64").to_numpy(dtype=np.float64)).any():
         raise RecordError("cannot be read", where=str(path), why="a number in it has no end")
     return frame
+
+
+def _require_whole_rows(path: Path, text: str) -> None:
+    """Raise RecordError at the first row that has not as many fields as the header.
+
+    pandas reads the first so many fields of a longer row, and takes what a shorter one lacks for missing:
+    either is a row of which nothing is known.
+    """
+    rows = text.split("\n")[:-1]
+    commas = rows[0].count(",") if rows else 0
+    for number, row in enumerate(rows, start=1):
+        if row.count(",") != commas:
+            why = f"this row has {row.count(',') + 1} fields and the header has {commas + 1}"
+            raise RecordError("cannot be read", where=f"{path}:{number}", why=why)
 
 
 def _timeline(path: Path, workload: str, options: Mapping[str, Json], parse: Parse) -> Timeline | NotMeasured:

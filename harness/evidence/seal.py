@@ -25,6 +25,7 @@ from pathlib import Path
 
 from harness import disk, sums
 from harness.errors import AlteredError, RecordError, RigLockedError
+from harness.evidence.events import RunAborted, RunFinished, RunResumed
 from harness.evidence.folder import DERIVED, RunFolder
 from harness.evidence.journal import Event
 from harness.files import sync_folder, write_atomic
@@ -32,7 +33,7 @@ from harness.legible import legible
 
 EVIDENCE_SUMS = "SHA256SUMS"
 DERIVED_SUMS = "SHA256SUMS.derived"
-ENDS = frozenset({"run.finished", "run.aborted"})
+ENDS = frozenset({RunFinished.KIND, RunAborted.KIND})
 """What the journal says last of a run that has ended, and so has sums."""
 _NAMED_AT_MOST = 20
 
@@ -200,7 +201,7 @@ def went_on_unchecked(events: Sequence[Event]) -> bool:
     """
     ended = False
     for event in events:
-        if event.kind == "run.resumed" and ended and event.data.get("sums") is False:
+        if ended and (resumed := event.says(RunResumed)) is not None and resumed.sums is False:
             return True
         if event.kind.startswith("run."):
             ended = event.kind in ENDS

@@ -10,14 +10,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 from harness.clock import NS_PER_S
+from harness.evidence.account import Account, accounts
+from harness.evidence.events import (
+    AttemptFinished,
+    BaselineOpened,
+    GuestStarted,
+    RunFinished,
+    RunResumed,
+    RunStarted,
+    Value,
+    WindowClosed,
+    WindowOpened,
+)
 from harness.evidence.journal import Event
 
-_MARKS = (
-    ("boot_s", "guest.started"),
-    ("warm_up_s", "baseline.opened"),
-    ("baseline_s", "window.opened"),
-    ("window_s", "window.closed"),
-    ("collection_s", "attempt.finished"),
+_MARKS: tuple[tuple[str, type[Value]], ...] = (
+    ("boot_s", GuestStarted),
+    ("warm_up_s", BaselineOpened),
+    ("baseline_s", WindowOpened),
+    ("window_s", WindowClosed),
+    ("collection_s", AttemptFinished),
 )
 """The parts of an attempt in their order, and the event each ends with."""
 
@@ -58,31 +70,23 @@ def of(events: Sequence[Event]) -> WallTime | None:
 
     A resumed run's clock may be another boot's, and its pause is no cost.
     """
-    kinds = [event.kind for event in events]
-    if "run.resumed" in kinds or "run.finished" not in kinds or "run.started" not in kinds:
+    stamps = {event.kind: event.t_ns for event in reversed(events)}
+    begin_ns, end_ns = stamps.get(RunStarted.KIND), stamps.get(RunFinished.KIND)
+    if RunResumed.KIND in stamps or begin_ns is None or end_ns is None:
         return None
     parts = dict.fromkeys((name for name, _ in _MARKS), 0.0)
-    for attempt in _attempts(events):
-        for name, seconds in _parts(attempt):
-            parts[name] += seconds
-    begin = next(event.t_ns for event in events if event.kind == "run.started")
-    end = next(event.t_ns for event in events if event.kind == "run.finished")
-    return WallTime(**parts, between_s=(end - begin) / NS_PER_S - sum(parts.values()))
+    for account in accounts(events):
+        if account.events[-1].kind == AttemptFinished.KIND:
+            for name, seconds in _parts(account):
+                parts[name] += seconds
+    return WallTime(**parts, between_s=(end_ns - begin_ns) / NS_PER_S - sum(parts.values()))
 
 
-def _attempts(events: Sequence[Event]) -> Iterator[list[Event]]:
-    keys = dict.fromkeys((event.trial, event.attempt) for event in events if event.trial is not None)
-    for key in keys:
-        own = [event for event in events if (event.trial, event.attempt) == key]
-        if own[-1].kind == "attempt.finished":
-            yield own
-
-
-def _parts(attempt: Sequence[Event]) -> Iterator[tuple[str, float]]:
+def _parts(account: Account) -> Iterator[tuple[str, float]]:
     """Each part's seconds; an attempt that was cut short spends the rest on its collection."""
-    last_ns = attempt[0].t_ns
+    last_ns = account.events[0].t_ns
     for name, mark in _MARKS:
-        mine = next((event.t_ns for event in attempt if event.kind == mark and event.t_ns >= last_ns), None)
+        mine = next((event.t_ns for event in account.all(mark) if event.t_ns >= last_ns), None)
         if mine is not None:
             yield name, (mine - last_ns) / NS_PER_S
             last_ns = mine

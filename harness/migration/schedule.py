@@ -13,7 +13,14 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field
 
-from harness.clock import NS_PER_S
+from harness.evidence.account import Account
+from harness.evidence.events import (
+    MigrationAborted,
+    MigrationDelayed,
+    MigrationReturned,
+    MigrationSkipped,
+    MigrationStarted,
+)
 from harness.evidence.journal import Event
 from harness.migration.actions import Abort, Action, Close, Delay, Director, Fire, Skip, Wait
 from harness.strict import Strict
@@ -120,28 +127,13 @@ def _taken(n: int) -> str:
 
 
 def _past(history: Sequence[Event]) -> _Past:
-    opened_ns = next((event.t_ns for event in history if event.kind == "window.opened"), None)
-    started: dict[int, int] = {}
-    returned: dict[int, int] = {}
-    named: dict[str, set[int]] = {}
-    for event in history:
-        n = event.data.get("n")
-        if not event.kind.startswith("migration.") or not isinstance(n, int):
-            continue
-        named.setdefault(event.kind, set()).add(n)
-        if event.kind == "migration.started":
-            started[n] = event.t_ns
-        elif event.kind == "migration.returned":
-            returned[n] = event.t_ns
-    spans = (
-        (n, (started[n] - opened_ns) / NS_PER_S, (returned[n] - opened_ns) / NS_PER_S)
-        for n in started
-        if opened_ns is not None and n in returned
-    )
+    moves = Account(trial="", attempt=0, events=tuple(history)).moves
+    started = [move for move in moves if move.last(MigrationStarted) is not None]
+    spans = ((move.n, move.started_s, move.returned_s) for move in started)
     return _Past(
-        running=next((n for n in started if n not in returned), None),
-        settled=frozenset(started) | named.get("migration.skipped", set()),
-        delayed=frozenset(named.get("migration.delayed", ())),
-        aborted=frozenset(named.get("migration.aborted", ())),
-        spans_s=tuple(spans),
+        running=next((move.n for move in started if move.last(MigrationReturned) is None), None),
+        settled=frozenset(move.n for move in moves if move in started or move.last(MigrationSkipped)),
+        delayed=frozenset(move.n for move in moves if move.last(MigrationDelayed)),
+        aborted=frozenset(move.n for move in moves if move.last(MigrationAborted)),
+        spans_s=tuple((n, begin, end) for n, begin, end in spans if begin is not None and end is not None),
     )

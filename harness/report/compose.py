@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import pandas as pd
 
+from harness.evidence.account import Account
 from harness.report import provenance, validity
 from harness.report.attestation import attacks, verification_cost
 from harness.report.attestation import figures as attestation_figures
@@ -21,7 +22,6 @@ from harness.report.migration import answers, charts, curves, moves, scatters, s
 from harness.report.migration.timeline import Course
 from harness.report.response import periodic
 from harness.report.response import section as response
-from harness.report.story import Attempt
 
 Job: TypeAlias = Callable[[], Figure | None]
 """What draws one figure, or finds that there is nothing to draw; with its data, so that any process can."""
@@ -132,7 +132,7 @@ def _cost_figures(material: Material) -> list[Job]:
     return [floor, *(partial(timeline.figure, course, material.names) for course in courses)]
 
 
-def _course(material: Material, attempt: Attempt) -> Course | None:
+def _course(material: Material, attempt: Account) -> Course | None:
     rows = _of(material.timelines, attempt)
     if rows.empty:
         return None
@@ -150,18 +150,18 @@ def _course(material: Material, attempt: Attempt) -> Course | None:
     )
 
 
-def _alike(one: Attempt, other: Attempt) -> bool:
+def _alike(one: Account, other: Account) -> bool:
     mine = (one.verdict, one.workload, one.kind, one.scenario)
     return mine == ("valid", other.workload, other.kind, other.scenario)
 
 
-def _trial_value(material: Material, attempt: Attempt, metric: str) -> float | None:
+def _trial_value(material: Material, attempt: Account, metric: str) -> float | None:
     table = _of(material.metrics, attempt)
     values = table[table["metric"].eq(metric) & table["migration"].isna()]["value"].dropna()
     return float(values.iloc[0]) if len(values) else None
 
 
-def _control(material: Material, attempt: Attempt) -> pd.DataFrame:
+def _control(material: Material, attempt: Account) -> pd.DataFrame:
     """The reports of the workload's valid control trials within their windows."""
     table = material.timelines
     trials = {
@@ -175,7 +175,7 @@ def _control(material: Material, attempt: Attempt) -> pd.DataFrame:
     return table[keys.isin(trials) & table["t_s"].gt(0)]
 
 
-def _finding(material: Material, attempt: Attempt) -> str:
+def _finding(material: Material, attempt: Account) -> str:
     """Such as ``stalled for at most 380 ms, 2.4 s worth of work lost a migration``."""
     mine = _of(material.valid, attempt)
     parts = []
@@ -219,16 +219,16 @@ def _quiet(material: Material) -> dict[str, float]:
     return {str(name): float(value) for name, value in gaps.groupby("workload")["value"].max().items()}
 
 
-def _of(table: pd.DataFrame, attempt: Attempt) -> pd.DataFrame:
+def _of(table: pd.DataFrame, attempt: Account) -> pd.DataFrame:
     return table[(table["trial"] == attempt.trial) & (table["attempt"] == attempt.attempt)]
 
 
-def _drawn(material: Material) -> Sequence[Attempt]:
+def _drawn(material: Material) -> Sequence[Account]:
     """The trial that stands for each workload, in the report's order: the first valid one with migrations.
 
     Where there is none, it is the first valid control trial, or one whose responses moved nothing.
     """
-    first: dict[tuple[str, bool], Attempt] = {}
+    first: dict[tuple[str, bool], Account] = {}
     for attempt in material.attempts:
         if attempt.verdict == "valid":
             still = attempt.kind == "control" or bool(attempt.scenario and not attempt.moves)

@@ -7,7 +7,6 @@ the run's folder, and keeps what is absent absent: a missing file of facts is an
 from __future__ import annotations
 
 import csv
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,16 +22,23 @@ from harness.analysis import table as results
 from harness.errors import RecordError
 from harness.evidence import folder as store
 from harness.evidence import journal, played, seal, wall_time
+from harness.evidence.account import Account, accounts
+from harness.evidence.events import (
+    AttestationContradicted,
+    AttestationStopped,
+    AttesterRestarted,
+    ClockSampled,
+    RunFinished,
+)
 from harness.evidence.folder import RunFolder
 from harness.evidence.journal import Event
 from harness.evidence.metric import Metric
 from harness.evidence.wall_time import WallTime
 from harness.files import read_json
 from harness.json_types import Json
-from harness.report import enclosed, naming, story
+from harness.report import enclosed, naming
 from harness.report.enclosed import Adversary, Benchmarks, Periodic
 from harness.report.naming import Names
-from harness.report.story import Attempt
 
 PAPER_COLUMNS: Mapping[str, tuple[str, float]] = {
     "total_time_s": ("total_time", 1.0),
@@ -103,7 +109,7 @@ class Material:
     run: str
     manifest: Mapping[str, Json]
     campaign_text: str
-    attempts: Sequence[Attempt]
+    attempts: Sequence[Account]
     finished: bool
     wall_time: WallTime | None
     metrics: pd.DataFrame
@@ -192,11 +198,11 @@ def read(
         run=str(manifest.get("run") or run.root.resolve().name),
         manifest=manifest,
         campaign_text=store.read_text(run.campaign) if run.campaign.is_file() else "",
-        attempts=story.attempts(events),
+        attempts=accounts(events),
         unsealed=not sealed and _ended(events),
         unchecked=seal.went_on_unchecked(events),
         played=played.by_manifest(manifest) or played.by_journal(events),
-        finished=any(event.kind == "run.finished" for event in events),
+        finished=any(event.kind == RunFinished.KIND for event in events),
         wall_time=wall_time.of(events),
         metrics=results.compute(run, evidence),
         gaps=series.gaps(evidence),
@@ -258,21 +264,20 @@ def _paper_row(row: Mapping[str, str]) -> dict[str, float]:
 
 
 def _missed(events: Sequence[Event]) -> int | None:
-    counts = [event.data.get("missed") for event in events if event.kind == "attestation.stopped"]
-    known = [count for count in counts if isinstance(count, int)]
-    return sum(known) if known else None
+    counts = [said.missed for event in events if (said := event.says(AttestationStopped)) is not None]
+    return sum(counts) if counts else None
 
 
 def _restarted(events: Sequence[Event]) -> dict[str, int]:
-    restarts = (event for event in events if event.kind == "attester.restarted")
-    return dict(sorted(Counter(str(event.data.get("machine")) for event in restarts).items()))
+    restarts = (said for event in events if (said := event.says(AttesterRestarted)) is not None)
+    return dict(sorted(Counter(said.machine for said in restarts).items()))
 
 
 def _contradictions(events: Sequence[Event]) -> list[tuple[str, str, str]]:
     return [
-        (str(event.trial), str(event.data.get("reason")), str(event.data.get("why")))
+        (str(event.trial), said.reason, said.why)
         for event in events
-        if event.kind == "attestation.contradicted"
+        if (said := event.says(AttestationContradicted)) is not None
     ]
 
 
@@ -296,19 +301,17 @@ def _flat(value: Json, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _clocks(events: Sequence[Event]) -> list[ClockFact]:
-    samples = [event.data for event in events if event.kind == "clock.sampled"]
-    machines = dict.fromkeys(str(data.get("machine")) for data in samples)
+    samples = [said for event in events if (said := event.says(ClockSampled)) is not None]
     return [
-        _clock(machine, [data for data in samples if data.get("machine") == machine])
-        for machine in sorted(machines)
+        _clock(machine, [said for said in samples if said.machine == machine])
+        for machine in sorted({said.machine for said in samples})
     ]
 
 
-def _clock(machine: str, samples: Sequence[Mapping[str, Json]]) -> ClockFact:
-    widths = [width for data in samples if isinstance(width := data.get("uncertainty_ns"), (int, float))]
+def _clock(machine: str, samples: Sequence[ClockSampled]) -> ClockFact:
     return ClockFact(
         machine=machine,
         samples=len(samples),
-        same_kernel=all(data.get("same_kernel") is True for data in samples),
-        uncertainty_s=max(widths) / 1e9 if widths else math.nan,
+        same_kernel=all(said.same_kernel for said in samples),
+        uncertainty_s=max(said.uncertainty_ns for said in samples) / 1e9,
     )

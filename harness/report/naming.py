@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.report.story import Attempt
+from harness.evidence.account import Account, Move
 
 MARK = "*"
 
@@ -24,7 +24,7 @@ class Names:
         """The workload's name, with the mark where its generator is a substitute."""
         return f"{workload}{MARK}" if workload in self.substituted else workload
 
-    def trial(self, attempt: Attempt, *, numbered: bool = True) -> str:
+    def trial(self, attempt: Account, *, numbered: bool = True) -> str:
         """The trial's id with its workload's mark and its scenario, and which attempt where not the first."""
         name = f"{attempt.trial}{MARK}" if attempt.workload in self.substituted else attempt.trial
         name = f"{name}·{attempt.scenario}" if attempt.scenario else name
@@ -46,16 +46,22 @@ def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def of(attempts: Iterable[Attempt]) -> Names:
+def of(attempts: Iterable[Account]) -> Names:
     """The names for a run with these attempts."""
     found: dict[str, dict[str, None]] = {}
     for attempt in attempts:
-        if attempt.substitutes:
-            generator = f"{attempt.generator} {attempt.version}".strip()
-            found.setdefault(attempt.workload, {})[f"{generator} in place of {attempt.substitutes}"] = None
+        load = attempt.load
+        if load is not None and load.substitutes:
+            generator = f"{load.generator} {load.version or ''}".strip()
+            found.setdefault(attempt.workload, {})[f"{generator} in place of {load.substitutes}"] = None
     return Names(substituted={workload: " or ".join(texts) for workload, texts in found.items()})
 
 
 def with_note(caption: str, note: str) -> str:
     """A caption and the note after it, either of which may be empty."""
     return f"{caption} {note}".strip()
+
+
+def direction(move: Move) -> str:
+    """Such as ``a→b``; empty for a migration that never started."""
+    return (move.direction or "").replace("->", "→")

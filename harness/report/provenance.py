@@ -94,9 +94,9 @@ def _fact(value: object) -> Cell:
 
 def _generators(material: Material) -> list[Block]:
     used = {
-        (one.workload, one.generator, one.version, one.substitutes)
+        (one.workload, load.generator, load.version or "", load.substitutes or "")
         for one in material.attempts
-        if one.generator
+        if (load := one.load) is not None and load.generator
     }
     if not used:
         return []

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 
+from harness.evidence.account import Account
 from harness.report.document import quantity
 from harness.report.document.model import MISSING, Block, Callout, Cell, Code, Column, Paragraph, Table
 from harness.report.material import Material
 from harness.report.migration.answers import joined
 from harness.report.naming import Names, with_note
-from harness.report.story import Attempt
 
 WIRE_TOLERANCE = 0.03
 """How far wire bytes and the hypervisor's bytes may differ on plain TCP before it is said aloud."""
@@ -77,14 +77,14 @@ def _trials(material: Material) -> Table:
     )
 
 
-def _trial(attempt: Attempt, names: Names) -> list[Cell]:
-    done = sum(1 for move in attempt.migrations if move.outcome == "completed")
+def _trial(attempt: Account, names: Names) -> list[Cell]:
+    done = sum(1 for move in attempt.moves if move.outcome == "completed")
     moves = f"{done} of {len(attempt.moves)} completed" if attempt.moves else "none"
     return [
         Cell(text=names.trial(attempt, numbered=False)),
         Cell(text=str(attempt.attempt)),
         Cell(text=attempt.kind or MISSING),
-        Cell(text=str(attempt.guest.get("start") or MISSING)),
+        Cell(text=(attempt.guest and attempt.guest.start) or MISSING),
         Cell(text=attempt.verdict, tone="good" if attempt.verdict == "valid" else "bad"),
         Cell(text=moves),
         Cell(text="yes" if attempt.counts else "no"),
@@ -153,7 +153,7 @@ def _remarks(material: Material) -> list[Block]:
     found += [
         (attempt, f"migration {move.n} {move.outcome}: {move.detail or 'no reason recorded'}")
         for attempt in material.attempts
-        for move in attempt.migrations
+        for move in attempt.moves
         if move.outcome != "completed"
     ]
     if not found:
@@ -192,9 +192,9 @@ def _observers(material: Material) -> list[Block]:
 
 def _substitutions(material: Material) -> list[Block]:
     used = {
-        (one.workload, one.generator, one.version, one.substitutes)
+        (one.workload, load.generator, load.version or "", load.substitutes or "")
         for one in material.attempts
-        if one.generator
+        if (load := one.load) is not None and load.generator
     }
     swapped = sorted(entry for entry in used if entry[3])
     if not swapped:

@@ -13,6 +13,7 @@ from harness.errors import RecordError
 from harness.evidence.journal import Event, Journal, parse, read, repair_tail
 from harness.json_types import Json
 from tests.synthetic.campaigns import campaign
+from tests.synthetic.vocabulary import whole
 
 PLAN = expand(campaign("repetitions: 2\n"))
 FIRST, SECOND = PLAN.trials[0].id, PLAN.trials[1].id
@@ -27,7 +28,15 @@ class Story:
     def add(self, kind: str, trial: str | None = None, attempt: int | None = None, **data: Json) -> Story:
         seq = len(self.events)
         self.events.append(
-            Event(seq=seq, t_ns=seq, observer="runner", kind=kind, trial=trial, attempt=attempt, data=data)
+            Event(
+                seq=seq,
+                t_ns=seq,
+                observer="runner",
+                kind=kind,
+                trial=trial,
+                attempt=attempt,
+                data=whole(kind, data),
+            )
         )
         return self
 

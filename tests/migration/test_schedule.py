@@ -11,6 +11,7 @@ from harness.evidence.journal import Event
 from harness.json_types import Json
 from harness.migration.actions import Abort, Action, Close, Delay, Fire, Skip, Wait
 from harness.migration.schedule import Overlap, PlannedMigration, next_action
+from tests.synthetic.vocabulary import whole
 
 OPENED_S = 100.0  # the controller's clock does not start with the window
 
@@ -36,7 +37,14 @@ class Trial:
     def record(self, kind: str, data: dict[str, Json]) -> None:
         t_ns = round((OPENED_S + self.now_s) * NS_PER_S)
         self.history.append(
-            Event(seq=len(self.history), t_ns=t_ns, observer="runner", kind=kind, trial="001-x", data=data)
+            Event(
+                seq=len(self.history),
+                t_ns=t_ns,
+                observer="runner",
+                kind=kind,
+                trial="001-x",
+                data=whole(kind, data),
+            )
         )
 
     def run(self, late_s: float = 0.0) -> None:
@@ -143,8 +151,16 @@ def test_a_control_trial_waits_for_the_end_of_its_window() -> None:
 def test_a_failed_migration_does_not_stop_the_others() -> None:
     history = [
         Event(seq=0, t_ns=0, observer="runner", kind="window.opened"),
-        Event(seq=1, t_ns=0, observer="runner", kind="migration.started", data={"n": 1}),
-        Event(seq=2, t_ns=9, observer="runner", kind="migration.returned", data={"n": 1, "ok": False}),
+        Event(
+            seq=1, t_ns=0, observer="runner", kind="migration.started", data=whole("migration.started", {})
+        ),
+        Event(
+            seq=2,
+            t_ns=9,
+            observer="runner",
+            kind="migration.returned",
+            data=whole("migration.returned", {"ok": False}),
+        ),
     ]
     assert next_action(planned(0, 12), "delay", 60, 12, history) == Fire(2, 12)
 

@@ -22,6 +22,7 @@ from harness.migration.measures.switchover import pauses, switchover
 from harness.workloads.contract import Timeline
 from tests.migration.runs import ONE, SMALL, attempt_of, edited, reason, row, small, value, without
 from tests.synthetic.evidence import AttemptTruth, ClockTruth, MigrationTruth, PauseTruth
+from tests.synthetic.vocabulary import whole
 
 
 def test_a_pause_during_pre_copy_is_not_the_blackout(tmp_path: Path) -> None:
@@ -116,7 +117,7 @@ def _sampled(seq: int, t_ns: int, offset_ns: int) -> Event:
 
 
 def _boot(seq: int, t_ns: int, kind: str, boot: str) -> Event:
-    return Event(seq=seq, t_ns=t_ns, observer="runner", kind=kind, data={"boot_id": boot})
+    return Event(seq=seq, t_ns=t_ns, observer="runner", kind=kind, data=whole(kind, {"boot_id": boot}))
 
 
 def test_the_nearest_sample_of_the_same_boot_maps_a_stamp() -> None:

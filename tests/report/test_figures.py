@@ -2,16 +2,17 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ElementTree
-from dataclasses import replace
 
 import pytest
 from matplotlib.figure import Figure as Canvas
 
+from harness.evidence.events import AttemptStarted
 from harness.report import compose
 from harness.report.document import drawing
 from harness.report.document.model import Figure
 from harness.report.material import Material
 from harness.report.migration import charts, curves, scatters
+from tests.synthetic.vocabulary import changed
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -94,7 +95,7 @@ def test_inline_drawings_follow_the_pages_theme_and_share_no_id(figures: dict[st
 
 
 def test_text_with_markup_stays_text_in_a_drawing(demo: Material) -> None:
-    odd = replace(demo.attempts[0], workload="<i>&amp;</i>")
+    odd = changed(demo.attempts[0], AttemptStarted, workload="<i>&amp;</i>")
     rows = demo.gaps[demo.gaps["trial"] == odd.trial]
     figure = curves.gaps([(odd, rows)], {}, demo.names)
     assert figure is not None

@@ -5,11 +5,14 @@ from dataclasses import replace
 
 import pytest
 
+from harness.evidence.account import accounts
+from harness.evidence.events import AttemptFinished, AttemptStarted, GuestStarted, WorkloadStarted
 from harness.evidence.journal import Event
-from harness.report import compose, provenance, story, validity
+from harness.report import compose, provenance, validity
 from harness.report.document.model import MISSING, Answer, Block, Callout, Code, Paragraph, Table
 from harness.report.material import Material
 from harness.report.migration import answers, moves, service
+from tests.synthetic.vocabulary import changed
 
 
 def said(blocks: Sequence[Block]) -> str:
@@ -37,14 +40,14 @@ def with_values(demo: Material, metric: str, value: float | None, workload: str 
 def test_the_banner_names_rig_and_accelerator(
     demo: Material, rig: str, accelerator: str, banner: str
 ) -> None:
-    attempts = [replace(one, guest={**one.guest, "accelerator": accelerator}) for one in demo.attempts]
+    attempts = [changed(one, GuestStarted, accelerator=accelerator) for one in demo.attempts]
     material = replace(demo, attempts=attempts, manifest={**demo.manifest, "rig": rig})
     assert answers.banner(material) == banner
 
 
 def test_the_banner_warns_when_only_some_guests_were_emulated(demo: Material) -> None:
     first, *rest = demo.attempts
-    mixed = [replace(first, guest={**first.guest, "accelerator": "kvm"}), *rest]
+    mixed = [changed(first, GuestStarted, accelerator="kvm"), *rest]
     assert "in part: not comparable" in answers.banner(replace(demo, attempts=mixed))
 
 
@@ -69,7 +72,10 @@ def test_a_mean_over_fewer_migrations_says_so(demo: Material) -> None:
 def test_a_workload_the_paper_does_not_have_is_listed_last(demo: Material) -> None:
     renamed = demo.metrics.copy()
     renamed["workload"] = renamed["workload"].replace("file", "batch")
-    attempts = [replace(one, workload="batch") if one.workload == "file" else one for one in demo.attempts]
+    attempts = [
+        changed(one, AttemptStarted, workload="batch") if one.workload == "file" else one
+        for one in demo.attempts
+    ]
     table = answers.table_v(replace(demo, metrics=renamed, attempts=attempts))
     assert [row[0].text for row in table.rows][-1] == "batch"
     assert table.rows[-1][3].reason == "the paper has no such workload"
@@ -91,7 +97,7 @@ def test_a_ratio_that_is_missing_everywhere_is_said_to_be(demo: Material) -> Non
 
 
 def test_a_substituted_generator_is_named_with_its_version(demo: Material) -> None:
-    other = replace(demo.attempts[0], generator="wrk", version="4.1.0", substitutes="Faban")
+    other = changed(demo.attempts[0], WorkloadStarted, generator="wrk", version="4.1.0", substitutes="Faban")
     text = said(validity.blocks(replace(demo, attempts=[other])))
     assert "wrk 4.1.0 stands in for the paper's Faban" in text
 
@@ -103,7 +109,10 @@ def test_first_migrations_after_boot_are_counted_and_set_apart(demo: Material) -
 
 
 def test_rows_of_attempts_that_do_not_count_are_grey_and_marked(demo: Material) -> None:
-    attempts = [replace(one, verdict="invalid", reasons=("the clock stepped",)) for one in demo.attempts]
+    attempts = [
+        changed(one, AttemptFinished, verdict="invalid", reasons=["the clock stepped"])
+        for one in demo.attempts
+    ]
     table = moves.table(replace(demo, attempts=attempts))
     assert {cell.tone for row in table.rows for cell in row} == {"quiet"}
     assert table.rows[0][-1].text == "completed, invalid"
@@ -112,9 +121,9 @@ def test_rows_of_attempts_that_do_not_count_are_grey_and_marked(demo: Material) 
 
 def test_an_invalid_trial_is_listed_with_its_cause_and_the_rest_on_lines_of_its_own(demo: Material) -> None:
     first, *others = demo.attempts
-    reasons = ("the clock stepped", "by 3 s", "at 12:00")
+    reasons = ["the clock stepped", "by 3 s", "at 12:00"]
     blocks = validity.blocks(
-        replace(demo, attempts=[replace(first, verdict="invalid", reasons=reasons), *others])
+        replace(demo, attempts=[changed(first, AttemptFinished, verdict="invalid", reasons=reasons), *others])
     )
     (trials,) = [block for block in blocks if isinstance(block, Table) and block.key == "trials"]
     assert trials.rows[0][-1].text == "the clock stepped"
@@ -171,7 +180,7 @@ def test_every_table_has_as_many_cells_as_columns(demo: Material) -> None:
 
 def on(demo: Material, machine: str, **facts: str) -> Material:
     """The demo under KVM on a pair, of whose machine these facts were read."""
-    attempts = [replace(one, guest={**one.guest, "accelerator": "kvm"}) for one in demo.attempts]
+    attempts = [changed(one, GuestStarted, accelerator="kvm") for one in demo.attempts]
     known = {**demo.machines.get((machine, "before"), {}), **facts}
     machines = {**demo.machines, (machine, "before"): known}
     return replace(demo, attempts=attempts, manifest={**demo.manifest, "rig": "pair"}, machines=machines)
@@ -209,7 +218,7 @@ def test_thousands_of_reasons_of_an_attempt_do_not_fill_the_report(demo: Materia
         seq=1, t_ns=2, observer="runner", kind="attempt.finished", trial="001-file", attempt=1,
         data={"verdict": "invalid", "reasons": told},
     )  # fmt: skip
-    (attempt,) = story.attempts([ended])
+    (attempt,) = accounts([ended])
     assert sum(map(len, attempt.reasons)) < 10_000
     assert "19989 more" in attempt.reasons[-1]
     assert moves.table(replace(demo, attempts=[attempt])).rows == []

@@ -15,8 +15,8 @@ from harness.attest.measures.timings import Exchange, Span, Timing
 from harness.attest.reasons import Tier
 from harness.clock import NS_PER_S
 from harness.evidence.attempt import Attempt
+from harness.evidence.events import AttestationStarted, WindowClosed
 from harness.evidence.metric import NotMeasured
-from harness.json_types import Json
 
 COLUMNS: Mapping[str, tuple[str, str]] = {
     "campaign": ("string", "The campaign's name."),
@@ -116,7 +116,7 @@ def rows(
     """One row an attestation of `attempt`, under what is `common` to all of the attempt."""
     spans = migrations(attempt)
     zero_ns = _zero(attempt)
-    states = {str(event.data.get("subject")): event.data for event in attempt.all("attestation.started")}
+    states = {said.subject: said for _, said in attempt.told(AttestationStarted)}
     for record in records:
         timing = timings.of(record, attempt.clocks)
         yield {
@@ -144,7 +144,7 @@ def migrations(attempt: Attempt) -> list[Span]:
         try:
             found.append((started_ns, migration.returned_ns))
         except NotMeasured:
-            closed = attempt.all("window.closed")
+            closed = attempt.all(WindowClosed)
             found.append((started_ns, max(started_ns, closed[0].t_ns if closed else started_ns)))
     return found
 
@@ -215,14 +215,19 @@ def _continuity(record: Attestation) -> dict[str, object]:
     }
 
 
-def _state(record: Attestation, states: Mapping[str, Mapping[str, Json]]) -> dict[str, object]:
+def _state(record: Attestation, states: Mapping[str, AttestationStarted]) -> dict[str, object]:
     """What the journal says of the TPMs that quoted."""
-    own = states.get(record.subject, {})
-    named = (("tpm_manufacturer", "manufacturer"), ("tpm_firmware", "firmware"), ("access", "access"))
-    texts = {column: None if own.get(name) is None else str(own[name]) for column, name in named}
-    return {"tpm": _tpm(own), "host_tpm": _tpm(states.get(record.host or "", {})), **texts}
+    own = states.get(record.subject)
+    return {
+        "tpm": _tpm(own),
+        "host_tpm": _tpm(states.get(record.host or "")),
+        "tpm_manufacturer": own and own.manufacturer,
+        "tpm_firmware": own and own.firmware,
+        "access": own and own.access,
+    }
 
 
-def _tpm(state: Mapping[str, Json]) -> str | None:
-    software = state.get("software")
-    return ("software" if software else "hardware") if isinstance(software, bool) else None
+def _tpm(state: AttestationStarted | None) -> str | None:
+    if state is None or state.software is None:
+        return None
+    return "software" if state.software else "hardware"

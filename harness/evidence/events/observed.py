@@ -34,7 +34,7 @@ class JobCompleted(OfMigration):
     OBSERVER: ClassVar[str] = "libvirt-job"
     KIND: ClassVar[str] = "job.completed"
     origin: str
-    host: str
+    host: str | None
     stats: Facts
 
 

@@ -47,9 +47,9 @@ class ResponseDetected(_Response):
     reason: str
     detail: str | None
     simulated: bool
-    asked_ns: int | None
-    evidence_ns: int | None
-    result_ns: int | None
+    asked_ns: int
+    evidence_ns: int
+    result_ns: int
 
 
 class ResponseDecided(_Response):
@@ -63,7 +63,7 @@ class ResponseDecided(_Response):
     action: str
     candidates: Sequence[str]
     refused: Mapping[str, str]
-    validated_ns: int | None
+    validated_ns: int
     requote: Facts | None
 
 

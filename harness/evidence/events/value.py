@@ -9,7 +9,7 @@ miss it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self, TypeAlias
 
 from pydantic import GetPydanticSchema, ValidationError
 from pydantic_core import core_schema
@@ -27,12 +27,17 @@ Number = Annotated[
 ]
 """A number that stays what it is: a whole one is written and read without a fraction."""
 
-Facts = Annotated[
-    Mapping[str, object],
-    GetPydanticSchema(
-        lambda _type, _handler: core_schema.dict_schema(core_schema.str_schema(), core_schema.any_schema())
-    ),
-]
+if TYPE_CHECKING:
+    Facts: TypeAlias = Mapping[str, Json]
+else:  # pydantic would resolve the alias of JSON, which names itself
+    Facts = Annotated[
+        dict,
+        GetPydanticSchema(
+            lambda _type, _handler: core_schema.dict_schema(
+                core_schema.str_schema(), core_schema.any_schema()
+            )
+        ),
+    ]
 """What another program said, under its own names."""
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from harness.clock import NS_PER_S
 from harness.evidence.attempt import Attempt, Migration
+from harness.evidence.events import WindowOpened
 from harness.evidence.metric import NotMeasured
 
 
@@ -94,15 +95,14 @@ def slots(attempt: Attempt) -> tuple[Slot, ...]:
 
     A point at or after the window's end begins no slot.
     """
-    points = attempt.fact("window.opened", "points_s")
-    if attempt.fact("attempt.started", "kind") != "control" or not isinstance(points, list | tuple):
+    window = attempt.value(WindowOpened)
+    if attempt.kind != "control" or window is None or window.points_s is None:
         return ()
     try:
         zero_ns, closed_ns = attempt.window_ns, attempt.closed_ns
     except NotMeasured:
         return ()  # the window never closed: there is no stretch of a known length
-    known = [float(at_s) for at_s in points if isinstance(at_s, int | float) and not isinstance(at_s, bool)]
-    starts = {zero_ns + round(at_s * NS_PER_S): at_s for at_s in sorted(known)}
+    starts = {zero_ns + round(at_s * NS_PER_S): float(at_s) for at_s in sorted(window.points_s)}
     edges = [*(start_ns for start_ns in starts if zero_ns <= start_ns < closed_ns), closed_ns]
     return tuple(
         Slot(attempt=attempt, n=n, planned_s=starts[first_ns], started_ns=first_ns, until_ns=last_ns)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 
 from harness.evidence.attempt import Attempt, Migration, seconds
+from harness.evidence.events import MigrationReturned
 from harness.evidence.metric import Metric, NotMeasured, Value
 from harness.migration.measures import brownout, outage, service, transfer
 from harness.migration.measures.intervals import Beside
@@ -67,7 +68,7 @@ def start_lateness(migration: Migration) -> Value:
 def before_ns(migration: Migration) -> int:
     """Where the stretch before a migration begins: the last one's return, else the baseline's opening."""
     started_ns = migration.started_ns
-    ends = [event.t_ns for event in migration.attempt.all("migration.returned") if event.t_ns <= started_ns]
+    ends = [event.t_ns for event in migration.attempt.all(MigrationReturned) if event.t_ns <= started_ns]
     return max(ends, default=migration.attempt.baseline_ns)
 
 

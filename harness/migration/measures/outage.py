@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from harness.clock import NS_PER_S
 from harness.evidence.attempt import Attempt, Migration, seconds
+from harness.evidence.events import MigrationStarted
 from harness.evidence.metric import NotMeasured, Value
 from harness.migration.measures.intervals import Interval, Slot
 
@@ -86,7 +87,7 @@ def gaps(attempt: Attempt) -> list[Gap]:
         NotMeasured: As :func:`heartbeat`.
     """
     beat = heartbeat(attempt)
-    called = [migration for migration in attempt.migrations if migration.all("migration.started")]
+    called = [migration for migration in attempt.migrations if migration.last(MigrationStarted)]
     longer = np.flatnonzero(beat.spans_ns > PERIODS_OF_A_GAP * beat.period_ns)
     found = [_owned(_gap(beat, int(index)), beat, called) for index in longer]
     open_ns = _open_ns(beat)

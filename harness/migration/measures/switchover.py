@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from harness.evidence.attempt import Attempt, Migration, seconds
+from harness.evidence.events import AttemptStarted, MigrationReturned, MigrationStarted, QmpEvent
 from harness.evidence.metric import NotMeasured, Value
 
 
@@ -54,15 +55,15 @@ def stamps(attempt: Attempt, near_ns: int) -> list[Stamp]:
     offsets = {
         host: attempt.clocks.nearest(host, near_ns) for host in ("a", "b") if attempt.clocks.samples.get(host)
     }
-    for event in attempt.all("qmp.event"):
-        host, name, stamp_us = (event.data.get(key) for key in ("host", "event", "realtime_us"))
-        if name not in ("STOP", "RESUME") or not isinstance(host, str) or not isinstance(stamp_us, int):
-            continue
-        if host in offsets:
-            t_ns = stamp_us * 1000 + offsets[host].realtime_offset_ns
-            uncertainty_ns = 0 if offsets[host].same_kernel else offsets[host].uncertainty_ns
+    for event, said in attempt.told(QmpEvent):
+        if said.event in ("STOP", "RESUME") and said.host in offsets:
+            offset = offsets[said.host]
+            t_ns = said.realtime_us * 1000 + offset.realtime_offset_ns
+            uncertainty_ns = 0 if offset.same_kernel else offset.uncertainty_ns
             found.append(
-                Stamp(host=host, event=str(name), t_ns=t_ns, uncertainty_ns=uncertainty_ns, seq=event.seq)
+                Stamp(
+                    host=said.host, event=said.event, t_ns=t_ns, uncertainty_ns=uncertainty_ns, seq=event.seq
+                )
             )
     return sorted(found, key=lambda stamp: (stamp.t_ns, stamp.seq))
 
@@ -131,7 +132,7 @@ def pauses(attempt: Attempt) -> list[Pause]:
     Lengths are differences of one machine's own stamps and carry no clock uncertainty.
     """
     switched = {stop.seq for migration in attempt.migrations if (stop := _stop_of(migration)) is not None}
-    near_ns = attempt.first("attempt.started").t_ns
+    near_ns = attempt.first(AttemptStarted).t_ns
     found: list[Pause] = []
     for host in ("a", "b"):
         own = [stamp for stamp in stamps(attempt, near_ns) if stamp.host == host]
@@ -160,8 +161,7 @@ def _stop_of(migration: Migration) -> Stamp | None:
 
 def _under_way(attempt: Attempt, t_ns: int) -> int | None:
     for migration in attempt.migrations:
-        started = migration.all("migration.started")
-        returned = migration.all("migration.returned")
-        if started and returned and started[0].t_ns <= t_ns < returned[-1].t_ns:
+        started_ns, returned_ns = migration.last_ns(MigrationStarted), migration.last_ns(MigrationReturned)
+        if started_ns is not None and returned_ns is not None and started_ns <= t_ns < returned_ns:
             return migration.n
     return None

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.evidence.attempt import Migration, number
+from harness.evidence.events import JobCompleted, JobSampled, QemuCompleted
 from harness.evidence.metric import NotMeasured, Value
 from harness.json_types import Json
 
@@ -51,11 +52,9 @@ def completed(migration: Migration) -> Mapping[str, Json]:
         NotMeasured: Neither was seen, or none was filled.
     """
     found: dict[str, Mapping[str, Json]] = {}
-    for event in migration.all("job.completed"):
-        stats, origin = event.data.get("stats"), event.data.get("origin")
-        elsewhere = event.data.get("host", migration.source) != migration.source
-        if isinstance(stats, Mapping) and isinstance(origin, str):
-            found[f"{origin} elsewhere" if elsewhere else origin] = stats
+    for _, said in migration.told(JobCompleted):
+        elsewhere = said.host not in (None, migration.source)
+        found[f"{said.origin} elsewhere" if elsewhere else said.origin] = said.stats
     for origin in ("event", "event elsewhere", "kept", "kept elsewhere"):
         if origin in found and _filled(found[origin]):
             return found[origin]
@@ -81,10 +80,10 @@ def completed_field(migration: Migration, key: str) -> float:
 
 def qemu_field(migration: Migration, key: str) -> float:
     """The field `key` of what QEMU said when it had completed; as :func:`completed_field`."""
-    events = migration.all("qemu.completed")
-    if not events:
+    said = migration.last(QemuCompleted)
+    if said is None:
         raise NotMeasured("QEMU's own statistics were not read: it had gone, or the monitor was not open")
-    return _field(events[-1].data, key, "QEMU's statistics", "total_time_ms")
+    return _field(said.to_data(), key, "QEMU's statistics", "total_time_ms")
 
 
 def _field(stats: Mapping[str, Json], key: str, whose: str, whole: str) -> float:
@@ -110,12 +109,11 @@ def samples(migration: Migration) -> list[tuple[int, Mapping[str, Json]]]:
 
     Before QEMU has begun, libvirt fills its fields with zeros; those samples say nothing and are left out.
     """
-    found = []
-    for event in migration.all("job.sampled"):
-        stats = event.data.get("stats")
-        if isinstance(stats, Mapping) and number(stats, "memory_total") != 0:
-            found.append((event.t_ns, stats))
-    return found
+    return [
+        (event.t_ns, said.stats)
+        for event, said in migration.told(JobSampled)
+        if number(said.stats, "memory_total") != 0
+    ]
 
 
 def bytes_of(stats: Mapping[str, Json], pages_key: str) -> float | None:

@@ -6,6 +6,7 @@ They judge nothing: a verdict is in the journal. They say what the trial's other
 from __future__ import annotations
 
 from harness.evidence.attempt import Attempt, seconds
+from harness.evidence.events import QmpEvent, WindowOpened, WorkloadSteady, WorkloadUnsteady
 from harness.evidence.metric import Metric, NotApplicable, NotMeasured, Value
 from harness.migration.measures import brownout, outage, service
 from harness.migration.measures.load import cores
@@ -17,9 +18,9 @@ MACHINES = ("a", "b", "client")
 
 def steady(attempt: Attempt) -> Value:
     """1 when the load was steady before the window, 0 when it was seen not to be."""
-    if attempt.all("workload.unsteady"):
+    if attempt.all(WorkloadUnsteady):
         return Value(value=0.0)
-    attempt.first("workload.steady")
+    attempt.first(WorkloadSteady)
     return Value(value=1.0)
 
 
@@ -66,19 +67,20 @@ def completed_migrations(attempt: Attempt) -> Value:
 
 def paused(attempt: Attempt) -> Value:
     """Seconds the guest was stopped and resumed on one host, switch-overs left out."""
-    if not attempt.all("qmp.event"):
+    if not attempt.all(QmpEvent):
         raise NotMeasured("no QMP event was seen in this attempt: none happened, or none was heard")
     return Value(value=sum(pause.length_s for pause in pauses(attempt)), resolution=1e-6, uncertainty=0.0)
 
 
 def late_close(attempt: Attempt) -> Value:
     """How long the window was kept open for a migration that was still under way."""
-    if attempt.fact("attempt.started", "kind") == "control":
+    if attempt.kind == "control":
         raise NotApplicable("a control trial has no migrations")
-    window_s = attempt.first("window.opened").data.get("window_s")
-    if not isinstance(window_s, int | float):
+    attempt.first(WindowOpened)
+    window = attempt.value(WindowOpened)
+    if window is None:
         raise NotMeasured("the window's length was not recorded")
-    return Value(value=max(0.0, seconds(attempt.closed_ns - attempt.window_ns) - window_s))
+    return Value(value=max(0.0, seconds(attempt.closed_ns - attempt.window_ns) - window.window_s))
 
 
 # fmt: off

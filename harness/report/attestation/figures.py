@@ -15,6 +15,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
+from harness.evidence.account import Account
 from harness.report.attestation import rows as proofs
 from harness.report.attestation.rows import KEYS, KINDS
 from harness.report.attestation.tables import condition
@@ -23,9 +24,8 @@ from harness.report.document.model import Figure
 from harness.report.migration.charts import MANY
 from harness.report.migration.curves import shade_moves
 from harness.report.naming import Names, with_note
-from harness.report.story import Attempt
 
-Trials = Sequence[tuple[Attempt, pd.DataFrame]]
+Trials = Sequence[tuple[Account, pd.DataFrame]]
 """Attempts with their attestations, refused ones included."""
 
 FOURTH = "#a0559a"
@@ -149,7 +149,7 @@ def _paint_marks(axes: Axes, rows: pd.DataFrame) -> None:
             )
 
 
-def _title(attempt: Attempt, names: Names) -> str:
+def _title(attempt: Account, names: Names) -> str:
     name = names.of(attempt.workload)
     return f"{name}, control trial without migrations" if attempt.kind == "control" else name
 

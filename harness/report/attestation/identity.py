@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from harness.attest.measures.table import ACCEPTED
+from harness.evidence.account import Account, Move
 from harness.report.attestation import rows as proofs
 from harness.report.document.model import MISSING, Cell, Column, Table
-from harness.report.naming import MARK, Names, with_note
-from harness.report.story import Attempt, Move
+from harness.report.naming import MARK, Names, direction, with_note
 
 BOOTS = {"first": "first quote", "same": "unchanged", "resume": "restarted", "reboot": "reset"}
 """What the TPM's counters said, in words."""
@@ -34,7 +34,7 @@ class Passage:
         checks: The attestations with a continuity verdict; empty without one.
     """
 
-    attempt: Attempt
+    attempt: Account
     move: Move
     checks: pd.DataFrame
 
@@ -50,7 +50,7 @@ class Passage:
         )
 
 
-def passages(attempts: Sequence[Attempt], table: pd.DataFrame) -> list[Passage]:
+def passages(attempts: Sequence[Account], table: pd.DataFrame) -> list[Passage]:
     """The completed migrations of the valid attempts that were attested at all."""
     found = []
     for attempt in attempts:
@@ -59,7 +59,7 @@ def passages(attempts: Sequence[Attempt], table: pd.DataFrame) -> list[Passage]:
         if attempt.counts and len(mine):
             found += [
                 Passage(attempt=attempt, move=move, checks=checked[checked["migration"].eq(move.n)])
-                for move in attempt.migrations
+                for move in attempt.moves
                 if move.outcome == "completed"
             ]
     return found
@@ -123,11 +123,11 @@ def continuity(found: Sequence[Passage], names: Names) -> Table:
 
 
 def _row(one: Passage, names: Names) -> list[Cell]:
-    first = one.move.n == min(one.attempt.moves)
+    first = one.move.n == one.attempt.moves[0].n
     head = [
         Cell(text=names.trial(one.attempt) if first else ""),
         Cell(text=str(one.move.n)),
-        Cell(text=one.move.direction),
+        Cell(text=direction(one.move)),
     ]
     if not len(one.checks):
         why = "no attestation of the guest after this migration was checked for it"

@@ -41,7 +41,7 @@ def banner(material: Material) -> str:
     if material.played:
         return played.SAYS
     rig = str(material.manifest.get("rig") or "unknown rig")
-    seen = {str(name) for attempt in material.attempts if (name := attempt.guest.get("accelerator"))}
+    seen = {name for attempt in material.attempts if (name := attempt.guest and attempt.guest.accelerator)}
     names = sorted(seen) or [str(material.manifest.get("accelerator") or "unknown accelerator")]
     if "tcg" in (name.lower() for name in names):
         beside = "" if len(names) == 1 else " in part"
@@ -71,7 +71,7 @@ def headline(material: Material) -> list[Block]:
     """What was run, and the answer for each workload."""
     counted = [attempt for attempt in material.attempts if attempt.counts]
     moving = [attempt for attempt in counted if attempt.moves or not attempt.scenario]
-    moves = [move for attempt in counted for move in attempt.migrations if move.outcome == "completed"]
+    moves = [move for attempt in counted for move in attempt.moves if move.outcome == "completed"]
     blocks: list[Block] = [
         Paragraph(
             text="What does it cost to move a running virtual machine to safety? Campaign "
@@ -118,8 +118,8 @@ def headline(material: Material) -> list[Block]:
 
 def together(material: Material) -> str:
     """What must be said where migrations of different scenarios are in one mean; empty where none are."""
-    moved = [one for one in material.attempts if one.counts and one.scenario and one.moves]
-    scenarios = dict.fromkeys(one.scenario for one in moved)
+    moved = (one for one in material.attempts if one.counts and one.moves)
+    scenarios = dict.fromkeys(scenario for one in moved if (scenario := one.scenario))
     if not scenarios:
         return ""
     return (
@@ -131,9 +131,7 @@ def together(material: Material) -> str:
 def _guests(material: Material) -> str:
     """Such as ``guests of 1024 MiB and 1 vCPU``."""
     sizes = {
-        (attempt.guest.get("memory_bytes"), attempt.guest.get("vcpus"))
-        for attempt in material.attempts
-        if attempt.guest
+        (attempt.guest.memory_bytes, attempt.guest.vcpus) for attempt in material.attempts if attempt.guest
     }
     texts = [
         f"{memory / 2**20:.0f} MiB and {vcpus} vCPU"

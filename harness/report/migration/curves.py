@@ -14,17 +14,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from harness.evidence.account import Account, Move
 from harness.report.document.drawing import GROUND, INK, MEASURED, PAPER, QUIET, SECOND, draw, shade
 from harness.report.document.model import Figure
 from harness.report.migration.charts import MANY
 from harness.report.naming import Names
-from harness.report.story import Attempt, Move
 
 MB = 1e-6
 ACROSS = 4
 """So many workloads stand side by side."""
 
-Trials = Sequence[tuple[Attempt, pd.DataFrame]]
+Trials = Sequence[tuple[Account, pd.DataFrame]]
 """Attempts with their rows of a series."""
 
 
@@ -68,7 +68,7 @@ def _paint_precopy(canvas: Canvas, *, trials: Trials, names: Names, rows: int) -
             axes.set_axis_off()
             continue
         attempt, curve = trials[at]
-        for move in attempt.migrations:
+        for move in attempt.moves:
             mine = curve[curve["migration"] == move.n].sort_values("t_s")
             colour = MEASURED if move.source == "a" else SECOND
             axes.plot(mine["t_s"], mine["remaining_bytes"] * MB, color=colour, linewidth=1.2, alpha=0.85)
@@ -143,9 +143,9 @@ def _silent(length_s: float, name: str) -> str:
     return f"{name} silent for at most {length_s * 1e3:.0f}\u00a0ms" if length_s else f"{name} without a gap"
 
 
-def _overlapping(attempt: Attempt, gap: pd.Series[float]) -> int:
+def _overlapping(attempt: Account, gap: pd.Series[float]) -> int:
     """The number of the migration under way during some of `gap`, or 0."""
-    for move in attempt.migrations:
+    for move in attempt.moves:
         begun = move.started_s is not None and move.started_s <= gap["start_s"] + gap["length_s"]
         if begun and gap["start_s"] <= end_s(move):
             return move.n
@@ -169,7 +169,7 @@ def _paint_all_gaps(canvas: Canvas, *, trials: Trials, names: Names, quiet: Mapp
     panels[-1].set_xlabel("time from t = 0, s")
 
 
-def _paint_gaps(axes: Axes, attempt: Attempt, rows: pd.DataFrame) -> None:
+def _paint_gaps(axes: Axes, attempt: Account, rows: pd.DataFrame) -> None:
     moves = [_overlapping(attempt, gap) for _, gap in rows.iterrows()]
     under = pd.Series(moves, index=rows.index, dtype="int64")
     for some, colour in ((rows[under == 0], QUIET), (rows[under > 0], PAPER)):
@@ -191,14 +191,14 @@ def _label_gap(axes: Axes, gap: pd.Series[float], colour: str) -> None:
     axes.annotate(text, top, xytext=(5, -1), textcoords="offset points", color=colour)
 
 
-def _title(attempt: Attempt, names: Names) -> str:
+def _title(attempt: Account, names: Names) -> str:
     name = names.of(attempt.workload)
     return f"{name}, control trial without migrations" if attempt.kind == "control" else name
 
 
-def shade_moves(axes: Axes, attempt: Attempt, *, numbered: bool = True) -> None:
+def shade_moves(axes: Axes, attempt: Account, *, numbered: bool = True) -> None:
     """Shade, and number, the attempt's migrations on an axis of seconds from t = 0."""
-    for move in attempt.migrations:
+    for move in attempt.moves:
         if move.started_s is not None:
             shade(axes, move.started_s, end_s(move), str(move.n) if numbered else "")
     axes.grid(axis="x", visible=False)

@@ -7,12 +7,12 @@ from typing import TypeAlias
 
 import pandas as pd
 
+from harness.evidence.account import Account, Move
 from harness.report.document import quantity
 from harness.report.document.model import MISSING, Cell, Column, Table
 from harness.report.material import Material
 from harness.report.migration.answers import joined
-from harness.report.naming import Names, with_note
-from harness.report.story import Attempt, Move
+from harness.report.naming import Names, direction, with_note
 
 _Head: TypeAlias = tuple[str, str, str]
 """A measured column: metric, group, label."""
@@ -115,12 +115,12 @@ def _heads(heads: Sequence[_Head]) -> list[Column]:
     return [Column(group=group, label=label) for _, group, label in heads]
 
 
-def _rows(material: Material, heads: Sequence[_Head]) -> list[tuple[Attempt, Move, list[Cell]]]:
+def _rows(material: Material, heads: Sequence[_Head]) -> list[tuple[Account, Move, list[Cell]]]:
     readings = _readings(material.metrics)
     return [
         (attempt, move, [_value(attempt, move, metric, readings) for metric, _, _ in heads])
         for attempt in material.attempts
-        for move in attempt.migrations
+        for move in attempt.moves
     ]
 
 
@@ -137,23 +137,23 @@ def _readings(metrics: pd.DataFrame) -> Mapping[_Key, _Reading]:
     return found
 
 
-def _tone(attempt: Attempt) -> str:
+def _tone(attempt: Account) -> str:
     return "plain" if attempt.counts else "quiet"
 
 
-def _which(attempt: Attempt, move: Move, names: Names) -> list[Cell]:
+def _which(attempt: Account, move: Move, names: Names) -> list[Cell]:
     """Trial (once), number and direction."""
     tone = _tone(attempt)
     name = names.trial(attempt)
-    reason = "" if move.direction else f"{move.outcome}: {move.detail}"
+    reason = "" if direction(move) else f"{move.outcome}: {move.detail}"
     return [
-        Cell(text=name if move.n == min(attempt.moves) else "", tone=tone),
+        Cell(text=name if move.n == attempt.moves[0].n else "", tone=tone),
         Cell(text=str(move.n), tone=tone),
-        Cell(text=move.direction or MISSING, tone=tone, reason=reason),
+        Cell(text=direction(move) or MISSING, tone=tone, reason=reason),
     ]
 
 
-def _start(attempt: Attempt, move: Move) -> list[Cell]:
+def _start(attempt: Account, move: Move) -> list[Cell]:
     """Planned and actual start; a late one with the reason."""
     late_s = 0.0 if move.started_s is None or move.planned_s is None else move.started_s - move.planned_s
     late = f"started {late_s:.1f} s later than planned" if late_s >= LATE_FROM_S else ""
@@ -171,7 +171,7 @@ def _seconds(value: float | None, digits: int) -> str:
     return quantity.Shown(label="", unit="s", digits=digits).text(value)
 
 
-def _value(attempt: Attempt, move: Move, metric: str, readings: Mapping[_Key, _Reading]) -> Cell:
+def _value(attempt: Account, move: Move, metric: str, readings: Mapping[_Key, _Reading]) -> Cell:
     missing = (None, "", "")
     value, unit, reason = readings.get((attempt.trial, attempt.attempt, move.n, metric), missing)
     shown = quantity.of_metric(metric, unit)
@@ -181,7 +181,7 @@ def _value(attempt: Attempt, move: Move, metric: str, readings: Mapping[_Key, _R
     return Cell(text=MISSING, tone=_tone(attempt), reason=reason or _without_reading(attempt, move))
 
 
-def _without_reading(attempt: Attempt, move: Move) -> str:
+def _without_reading(attempt: Account, move: Move) -> str:
     """Why there is no row in the results at all."""
     if attempt.verdict == "unfinished":
         return "the attempt was not finished, so nothing of it is measured"
@@ -191,7 +191,7 @@ def _without_reading(attempt: Attempt, move: Move) -> str:
     return f"the migration {verbs.get(move.outcome, 'did not return')}"
 
 
-def _outcome(attempt: Attempt, move: Move) -> Cell:
+def _outcome(attempt: Account, move: Move) -> Cell:
     if move.outcome != "completed":
         return Cell(text=move.outcome, tone="bad", reason=f"{move.outcome}: {move.detail}")
     if not attempt.counts:

@@ -13,12 +13,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from harness.evidence.account import Account
 from harness.report.document import quantity
 from harness.report.document.drawing import INK, MEASURED, QUIET, SECOND, draw
 from harness.report.document.model import Figure
 from harness.report.migration.curves import shade_moves
 from harness.report.naming import Names
-from harness.report.story import Attempt
 
 BAND = (0.05, 0.95)
 """Quantiles of the control trials' reports that the band spans."""
@@ -40,7 +40,7 @@ class Course:
         finding: What the figure shows, in words.
     """
 
-    attempt: Attempt
+    attempt: Account
     rows: pd.DataFrame
     of: int
     control: pd.DataFrame

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
+from harness.evidence.account import Account
 from harness.report.attestation.rows import milliseconds
 from harness.report.document.model import MISSING, Block, Callout, Cell, Column, Table
 from harness.report.material import Material
 from harness.report.naming import with_note
 from harness.report.response import rows as response_rows
 from harness.report.response.rows import ENDED, seconds, thousandths
-from harness.report.story import Attempt
 from harness.response.measures.table import MISSED
 
 TIMES: Sequence[tuple[str, str, Callable[[float], str]]] = (
@@ -89,7 +89,7 @@ def _rows(material: Material, times: Sequence[tuple[str, str, Callable[[float], 
 
 def _row(
     material: Material,
-    attempt: Attempt,
+    attempt: Account,
     one: pd.Series[str],
     *,
     first: bool,

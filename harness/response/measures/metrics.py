@@ -15,11 +15,14 @@ from dataclasses import replace
 from functools import partial
 
 from harness.evidence.attempt import Attempt, Migration, seconds
+from harness.evidence.events import ResponseDecided
 from harness.evidence.metric import Metric, NotMeasured, Value
 from harness.migration.measures.metrics import OWN, unobserved
 from harness.migration.measures.switchover import resume_of, told_apart
-from harness.response.measures.evidence import MOVE, OBSERVER, STAGES, Response, stages
+from harness.response.measures.evidence import MOVE, STAGES, Response, stages
 
+OBSERVER = ResponseDecided.OBSERVER
+"""Who says so in the journal."""
 SECTION_VI = (
     "Jamkhedkar et al., A Framework for Realizing Security on Demand in Cloud Computing, section VI: 2.33 s "
     "on average until OpenStack triggered a migration"

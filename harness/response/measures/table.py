@@ -10,10 +10,17 @@ import json
 from collections.abc import Iterator, Mapping
 
 from harness.evidence.attempt import Attempt, Migration, number, seconds
+from harness.evidence.events import (
+    ResponseArrived,
+    ResponseClosed,
+    ResponseDecided,
+    ResponseDetected,
+    ResponseMissed,
+    ResponseProvoked,
+)
 from harness.evidence.metric import Metric, NotMeasured, Value
-from harness.json_types import Json
 from harness.migration.measures import metrics as migration_metrics
-from harness.response.measures.evidence import Response, names, responses
+from harness.response.measures.evidence import Response, responses
 from harness.response.measures.metrics import EVERY, measure
 
 COLUMNS: Mapping[str, tuple[str, str]] = {
@@ -109,40 +116,43 @@ def _missing(readings: Mapping[str, Value]) -> str | None:
 
 
 def _words(response: Response) -> dict[str, object]:
-    requote = response.said("decided", "requote")
-    asked = requote if isinstance(requote, Mapping) else {}
+    provoked, detected = response.said(ResponseProvoked), response.said(ResponseDetected)
+    decided, arrived = response.said(ResponseDecided), response.said(ResponseArrived)
+    begun = decided or response.said(ResponseClosed)
+    asked = (decided and decided.requote) or {}
     return {
-        "response": _integer(response.said("decided", "response") or response.said("closed", "response")),
-        "provoked": response.text("provoked", "what"),
-        **{name: response.text("detected", name) for name in ("cause", "server", "monitor", "reason")},
-        "simulated": _flag(response.said("detected", "simulated")),
+        "response": begun and begun.response,
+        "provoked": provoked and provoked.what,
+        "cause": detected and detected.cause,
+        "server": detected and detected.server,
+        "monitor": detected and detected.monitor,
+        "reason": detected and detected.reason,
+        "simulated": detected and detected.simulated,
         "action": response.action,
-        "requote_tier": _text(asked.get("tier")),
-        "requote_reason": _text(asked.get("reason")),
-        "arrival_tier": response.text("arrived", "tier"),
-        "arrival_reason": response.text("arrived", "reason"),
-        "same_key": _flag(response.said("arrived", "same_key")),
-        "window_s": _seconds(response.said("arrived", "window_ns")),
+        "requote_tier": asked.get("tier"),
+        "requote_reason": asked.get("reason"),
+        "arrival_tier": arrived and arrived.tier,
+        "arrival_reason": arrived and arrived.reason,
+        "same_key": arrived and arrived.same_key,
+        "window_s": None if arrived is None else _seconds(arrived.window_ns),
     }
 
 
 def _hosts(response: Response) -> dict[str, object]:
-    refused = response.said("decided", "refused")
-    reasons = dict(refused) if isinstance(refused, Mapping) else {}
-    decided = response.last("decided") is not None
-    candidates = list(names(response.said("decided", "candidates")))
+    decided = response.said(ResponseDecided)
     return {
-        "source": response.text("decided", "source"),
-        "destination": response.text("decided", "destination"),
-        "candidates": _json(candidates) if decided else None,
-        "refused": _json(reasons) if decided else None,
+        "source": decided and decided.source,
+        "destination": decided and decided.destination,
+        "candidates": None if decided is None else _json(decided.candidates),
+        "refused": None if decided is None else _json(decided.refused),
     }
 
 
 def _end(response: Response) -> dict[str, object]:
-    if response.last("missed") is not None:
-        return {"state": MISSED, "why": response.text("missed", "reason")}
-    return {"state": response.text("closed", "state"), "why": response.text("closed", "reason")}
+    missed, closed = response.said(ResponseMissed), response.said(ResponseClosed)
+    if missed is not None:
+        return {"state": MISSED, "why": missed.reason}
+    return {"state": closed and closed.state, "why": closed and closed.reason}
 
 
 def _offset(response: Response) -> float | None:
@@ -157,8 +167,10 @@ def _offset(response: Response) -> float | None:
 
 
 def _requote_s(response: Response) -> float | None:
-    requote = response.said("decided", "requote")
-    return _seconds(requote.get("latency_ns")) if isinstance(requote, Mapping) else None
+    decided = response.said(ResponseDecided)
+    if decided is None or decided.requote is None:
+        return None
+    return _seconds(number(decided.requote, "latency_ns"))
 
 
 def _quotes_s(response: Response) -> float | None:
@@ -168,23 +180,10 @@ def _quotes_s(response: Response) -> float | None:
         return None
 
 
-def _seconds(value: Json) -> float | None:
-    span_ns = number({"": value}, "")
+def _seconds(span_ns: float | None) -> float | None:
     return None if span_ns is None else seconds(span_ns)
 
 
-def _json(value: Json) -> str:
+def _json(value: object) -> str:
     """A list in its order, an object by its keys."""
     return json.dumps(value, separators=(",", ":"), sort_keys=True)
-
-
-def _text(value: Json) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _flag(value: Json) -> bool | None:
-    return value if isinstance(value, bool) else None
-
-
-def _integer(value: Json) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None

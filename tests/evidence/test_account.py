@@ -1,19 +1,18 @@
 from __future__ import annotations
 
-from harness.report import story
-from harness.report.story import Attempt
+from harness.evidence.account import Account, accounts
 from tests.synthetic.evidence import AttemptTruth, Journalist, MigrationTruth, Truths, events_of
 
 
-def told(*truths: AttemptTruth) -> list[Attempt]:
-    return story.attempts(events_of(Truths(attempts=truths)))
+def told(*truths: AttemptTruth) -> list[Account]:
+    return accounts(events_of(Truths(attempts=truths)))
 
 
 def test_five_migrations_go_back_and_forth() -> None:
     (attempt,) = told(AttemptTruth())
-    assert [move.direction for move in attempt.migrations] == ["a→b", "b→a", "a→b", "b→a", "a→b"]
-    assert [move.outcome for move in attempt.migrations] == ["completed"] * 5
-    assert attempt.migrations[1].started_s == 12.003
+    assert [move.direction for move in attempt.moves] == ["a->b", "b->a", "a->b", "b->a", "a->b"]
+    assert [move.outcome for move in attempt.moves] == ["completed"] * 5
+    assert attempt.moves[1].started_s == 12.003
     assert attempt.counts
 
 
@@ -26,10 +25,10 @@ def test_a_failed_and_a_skipped_migration_are_outcomes_with_their_reasons() -> N
             )
         )
     )
-    failed, skipped = attempt.migrations
+    failed, skipped = attempt.moves
     assert (failed.outcome, failed.detail) == ("failed", "no route to host")
     assert (skipped.outcome, skipped.detail, skipped.started_s) == ("skipped", "its slot was taken", None)
-    assert skipped.direction == ""
+    assert skipped.direction is None
 
 
 def test_an_abort_is_told_from_a_failure() -> None:
@@ -47,10 +46,10 @@ def test_an_abort_is_told_from_a_failure() -> None:
     )
     book.add(3_000_000_000, "runner", "migration.aborted", n=1, reason="interrupted")
     book.add(4_000_000_000, "runner", "migration.returned", n=1, ok=False, error=None)
-    (attempt,) = story.attempts(book.events())
-    assert attempt.moves[1].outcome == "aborted"
-    assert attempt.moves[1].detail == "interrupted"
-    assert (attempt.moves[1].started_s, attempt.moves[1].returned_s) == (1.0, 3.0)
+    (attempt,) = accounts(book.events())
+    assert attempt.moves[0].outcome == "aborted"
+    assert attempt.moves[0].detail == "interrupted"
+    assert (attempt.moves[0].started_s, attempt.moves[0].returned_s) == (1.0, 3.0)
 
 
 def test_a_delay_is_told_with_its_reason() -> None:
@@ -58,9 +57,9 @@ def test_a_delay_is_told_with_its_reason() -> None:
     book.add(0, "runner", "window.opened", window_s=60.0)
     book.add(1, "runner", "migration.delayed", n=1, planned_s=12.0, reason="the one before was under way")
     book.add(2, "runner", "migration.started", n=1, planned_s=12.0, source="a", destination="b", options={})
-    (attempt,) = story.attempts(book.events())
-    assert attempt.moves[1].detail == "delayed: the one before was under way"
-    assert attempt.moves[1].outcome == "not returned"
+    (attempt,) = accounts(book.events())
+    assert attempt.moves[0].detail == "delayed: the one before was under way"
+    assert attempt.moves[0].outcome == "not returned"
 
 
 def test_an_attempt_without_an_end_is_unfinished_and_does_not_count() -> None:

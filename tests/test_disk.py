@@ -12,6 +12,7 @@ import pytest
 from harness import sums
 from harness.clock import MonotonicClock
 from harness.errors import RecordError, StorageError
+from harness.evidence.events import RunFinished
 from harness.evidence.folder import create
 from harness.evidence.journal import Journal
 from harness.evidence.record import Series
@@ -59,7 +60,7 @@ def test_a_cause_without_a_remedy_of_its_own_is_told_as_it_is(tmp_path: Path) ->
     with Journal(tmp_path / "journal.jsonl", MonotonicClock()) as journal:
         pass
     with pytest.raises(StorageError) as caught:
-        journal.add("runner", "note")
+        journal.add(RunFinished())
     assert "free space" not in caught.value.remedy
 
 

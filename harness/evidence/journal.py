@@ -26,6 +26,9 @@ from harness.json_types import Json
 
 V = TypeVar("V", bound=Value)
 
+_SHOWN = 60
+"""How many characters of a kind that does not exist a message shows."""
+
 _RESTORE = "restore the file from a copy; `sha256sum -c SHA256SUMS` shows what changed"
 
 
@@ -87,9 +90,7 @@ class Journal(AbstractContextManager["Journal"]):
 
     def add(
         self,
-        observer: str,
-        kind: str,
-        data: Mapping[str, Json] | None = None,
+        value: Value,
         *,
         trial: str | None = None,
         attempt: int | None = None,
@@ -99,9 +100,7 @@ class Journal(AbstractContextManager["Journal"]):
         """Append one event and return it.
 
         Args:
-            observer: See :class:`Event`.
-            kind: See :class:`Event`.
-            data: See :class:`Event`.
+            value: What it says.
             trial: See :class:`Event`.
             attempt: See :class:`Event`.
             t_ns: The arrival stamp where it was taken before the call; now otherwise.
@@ -109,17 +108,17 @@ class Journal(AbstractContextManager["Journal"]):
 
         Raises:
             StorageError: The disk is full or gone, or the journal is closed; what came before is intact.
-            ValueError: `data` holds NaN or an infinity, which JSON has not: an unmeasured value is None.
+            ValueError: `value` holds NaN or an infinity, which JSON has not: an unmeasured value is None.
         """
         with self._lock:
             event = Event(
                 seq=self._seq,
                 t_ns=self._clock.now_ns() if t_ns is None else t_ns,
-                observer=observer,
-                kind=kind,
+                observer=value.OBSERVER,
+                kind=value.KIND,
                 trial=trial,
                 attempt=attempt,
-                data=dict(data or {}),
+                data=value.to_data(),
             )
             text = json.dumps(asdict(event), separators=(",", ":"), allow_nan=False)
             self._append((text + "\n").encode("ascii"), durable=durable)
@@ -213,6 +212,10 @@ def _event(line: str) -> Event:
     named = (event.observer, event.kind)
     if not all(isinstance(text, str) for text in named) or not isinstance(event.data, dict):
         raise TypeError("observer and kind are texts and data is an object")
+    if event.kind not in KINDS:
+        raise ValueError(
+            f"no event is of the kind {event.kind[:_SHOWN]!r}: a later version may have written it"
+        )
     if not all(isinstance(number, int) for number in (event.seq, event.t_ns)):
         raise TypeError("seq and t_ns are integers")
     if event.trial is not None and not _is_name(event.trial):

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from harness.errors import RecordError
 from harness.evidence import journal
+from harness.evidence.events import Opening
 from harness.evidence.folder import RunFolder, read_manifest
 from harness.evidence.journal import Event
 from harness.json_types import Json
@@ -20,8 +21,6 @@ KEY = "played"
 SAYS = "PLAYED, not measured: no machine of this run exists"
 """What every page of a played run says."""
 
-_BEGINNINGS = ("run.started", "run.resumed")
-
 
 def by_manifest(manifest: Mapping[str, Json]) -> bool:
     """Whether a manifest is of a played run."""
@@ -30,7 +29,7 @@ def by_manifest(manifest: Mapping[str, Json]) -> bool:
 
 def by_journal(events: Iterable[Event]) -> bool:
     """Whether any process that wrote the journal played."""
-    return any(event.kind in _BEGINNINGS and bool(event.data.get(KEY)) for event in events)
+    return any(said.played for event in events if (said := event.says(Opening)) is not None)
 
 
 def is_played(run: RunFolder) -> bool:

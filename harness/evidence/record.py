@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
@@ -11,10 +10,11 @@ from typing import TextIO
 from harness import disk
 from harness.clock import Clock
 from harness.errors import StorageError
+from harness.evidence.account import Account
+from harness.evidence.events import ObserverFailed, OfGuest, ResponseClosed, Value, WindowOpened
 from harness.evidence.journal import Event, Journal
-from harness.json_types import Json
 
-_DECIDING = ("runner", "response")
+_DECIDING = (WindowOpened.OBSERVER, ResponseClosed.OBSERVER)
 """The observers by whose events it is decided what to do next."""
 
 
@@ -40,17 +40,28 @@ class Record:
     guest: str | None = None
     history: list[Event] = field(default_factory=list)
 
-    def add(
-        self, observer: str, kind: str, data: Mapping[str, Json] | None = None, *, t_ns: int | None = None
-    ) -> Event:
-        """Append an event of this attempt and return it; the last of `history` may be another observer's."""
-        about: dict[str, Json] = {} if self.guest is None else {"guest": self.guest}
-        event = self.journal.add(
-            observer, kind, {**about, **(data or {})}, trial=self.trial, attempt=self.attempt, t_ns=t_ns
-        )
-        if observer in _DECIDING:
+    def add(self, value: Value, *, t_ns: int | None = None, durable: bool = False) -> Event:
+        """Append an event of this attempt and return it; the last of `history` may be another observer's.
+
+        Args:
+            value: What it says; what is said of a guest names this record's guest.
+            t_ns: The arrival stamp where it was taken before the call; now otherwise.
+            durable: Also fsync: for events a resume depends on.
+
+        Raises:
+            StorageError: The disk is full or gone, or the journal is closed.
+        """
+        if self.guest is not None and isinstance(value, OfGuest):
+            value = value.model_copy(update={"guest": self.guest})
+        event = self.journal.add(value, trial=self.trial, attempt=self.attempt, t_ns=t_ns, durable=durable)
+        if event.observer in _DECIDING:
             self.history.append(event)
         return event
+
+    @property
+    def account(self) -> Account:
+        """What the runner and the response loop said in this attempt until now."""
+        return Account(trial=self.trial, attempt=self.attempt, events=tuple(self.history))
 
     def of(self, guest: str) -> Record:
         """The same record for events about `guest`."""
@@ -58,7 +69,7 @@ class Record:
 
     def failed(self, observer: str, reason: str) -> None:
         """Record that `observer` can say nothing more in this attempt."""
-        self.add("runner", "observer.failed", {"observer": observer, "reason": reason})
+        self.add(ObserverFailed(observer=observer, reason=reason))
 
 
 class Series:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 
 from harness.clock import NS_PER_S
 from harness.errors import MigrationError, SodbenchError
+from harness.evidence.events import MigrationAborted, MigrationReturned, MigrationStarted
 from harness.evidence.observers.job import JobStatistics
 from harness.evidence.record import Record
 from harness.interrupt import Interrupt
@@ -98,13 +99,13 @@ class Flights:
             raise MigrationError(
                 "the migration's options cannot be set", where=f"host {source}", why=str(error)
             ) from error
-        data: dict[str, Json] = {
-            "n": n,
-            "planned_s": planned_s,
-            "source": source,
-            "destination": goal,
-            "options": self._options.model_dump(mode="json"),
-        }
+        migration = MigrationStarted(
+            n=n,
+            planned_s=planned_s,
+            source=source,
+            destination=goal,
+            options=self._options.model_dump(mode="json"),
+        )
         self.settle()
         self._source, self._given_up = source, False
         self._runs = None if runs is None else (goal, runs)
@@ -112,7 +113,7 @@ class Flights:
         journalled, self._over = threading.Event(), threading.Event()
         self._thread = threading.Thread(
             target=self._migrate,
-            args=(connections, data, journalled, self._over, report),
+            args=(connections, migration, journalled, self._over, report),
             name=f"migration-{n}",
             daemon=True,
         )
@@ -122,16 +123,16 @@ class Flights:
     def _migrate(
         self,
         connections: Mapping[str, Hypervisor],
-        data: Mapping[str, Json],
+        migration: MigrationStarted,
         journalled: threading.Event,
         over: threading.Event,
         report: Report | None,
     ) -> None:
-        n, source, destination = int(str(data["n"])), str(data["source"]), str(data["destination"])
+        n, source, destination = migration.n, migration.source, migration.destination
         try:
             with self._job.watch(n, source, destination):
                 self._fired_ns = self._record.clock.now_ns()
-                self._record.add("runner", "migration.started", data, t_ns=self._fired_ns)
+                self._record.add(migration, t_ns=self._fired_ns)
                 journalled.set()
                 outcome = driver.migrate(
                     connections[source],
@@ -141,8 +142,8 @@ class Flights:
                     address=self._rig.pair.migration_address[destination],
                     clock=self._record.clock,
                 )
-                returned: dict[str, Json] = {"n": n, "ok": outcome.ok, "error": outcome.error}
-                self._record.add("runner", "migration.returned", returned, t_ns=outcome.returned_ns)
+                returned = MigrationReturned(n=n, ok=outcome.ok, error=outcome.error)
+                self._record.add(returned, t_ns=outcome.returned_ns)
                 self._interrupt.wake.set()
                 if report is not None:
                     report(outcome)
@@ -180,21 +181,19 @@ class Flights:
     def abort(self, reason: str, n: int | None = None) -> None:
         """Ask the running migration to stop, and record that; a failed return follows."""
         self._given_up = True
-        data: dict[str, Json] = {"n": self._current() if n is None else n, "reason": reason}
-        self._record.add("runner", "migration.aborted", data)
+        self._record.add(MigrationAborted(n=self._current() if n is None else n, reason=reason))
         driver.cancel(self._rig.hypervisors.connect()[self._source], self._rig.subject)
 
     def _current(self) -> int:
-        started = [event for event in self._record.history if event.kind == "migration.started"]
-        return int(str(started[-1].data["n"]))
+        return [started.n for _, started in self._record.account.told(MigrationStarted)][-1]
 
     def abandon(self) -> None:
         """Leave no migration behind: abort the running one and wait for its end."""
         if self._thread is None or not self._thread.is_alive():
             return
-        data: dict[str, Json] = {"n": self._current(), "reason": "the attempt was cut short"}
+        aborted = MigrationAborted(n=self._current(), reason="the attempt was cut short")
         try:
-            self._record.add("runner", "migration.aborted", data)
+            self._record.add(aborted)
         finally:  # also where nothing can be recorded any more
             try:
                 driver.cancel(self._rig.hypervisors.connect()[self._source], self._rig.subject)

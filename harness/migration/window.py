@@ -6,15 +6,22 @@ the journal before the next question.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import assert_never
 
 from harness.clock import NS_PER_S
+from harness.evidence.events import (
+    MigrationDelayed,
+    MigrationReturned,
+    MigrationSkipped,
+    ResponseMissed,
+    WindowClosed,
+    WindowOpened,
+)
 from harness.evidence.journal import Event
 from harness.evidence.record import Record
 from harness.interrupt import Interrupt
-from harness.json_types import Json
 from harness.migration.actions import (
     Abort,
     Action,
@@ -64,23 +71,21 @@ class Window:
         self._limit_s = limit_s
 
     @contextmanager
-    def opened(self, window_s: float, about: Mapping[str, Json] | None = None) -> Iterator[Event]:
+    def opened(self, window_s: float, points_s: Sequence[float] | None = None) -> Iterator[Event]:
         """A measured window of `window_s` seconds: its first event, which is t = 0, and at the end its last.
 
         Args:
             window_s: Its planned length in s.
-            about: What else the first event says.
+            points_s: In a control trial, where the other trials migrate; in s after t = 0.
         """
-        opening: dict[str, Json] = {"window_s": window_s, **(about or {})}
-        opened = self._record.add("runner", "window.opened", opening)
+        opened = self._record.add(WindowOpened(window_s=window_s, points_s=points_s))
         yield opened
         self._flights.settle()
-        closing: dict[str, Json] = {"late_s": self._late_s(opened, window_s)}
-        self._record.add("runner", "window.closed", closing)
+        self._record.add(WindowClosed(late_s=self._late_s(opened, window_s)))
 
     def _late_s(self, opened: Event, window_s: float) -> float:
         """How long after the planned end a migration was still under way, in s; 0 when none was."""
-        returned = [one.t_ns for one in self._record.history if one.kind == "migration.returned"]
+        returned = [one.t_ns for one in self._record.account.all(MigrationReturned)]
         last_s = (max(returned, default=opened.t_ns) - opened.t_ns) / NS_PER_S
         return max(0.0, last_s - window_s)
 
@@ -130,19 +135,17 @@ class Window:
             case Fire(n, planned_s):
                 self._flights.start(n, planned_s)
             case Skip(n, planned_s, reason):
-                record.of(self._flights.guest).add(
-                    "runner", "migration.skipped", {"n": n, "planned_s": planned_s, "reason": reason}
-                )
+                skipped = MigrationSkipped(n=n, planned_s=planned_s, reason=reason)
+                record.of(self._flights.guest).add(skipped)
             case Delay(n, planned_s, reason):
-                record.of(self._flights.guest).add(
-                    "runner", "migration.delayed", {"n": n, "planned_s": planned_s, "reason": reason}
-                )
+                delayed = MigrationDelayed(n=n, planned_s=planned_s, reason=reason)
+                record.of(self._flights.guest).add(delayed)
             case Abort(n, reason):
                 self._flights.abort(reason, n)
             case Provoke() | Undo():
                 act(action)
             case Miss(n, reason):
-                record.add("response", "response.missed", {"n": n, "reason": reason})
+                record.add(ResponseMissed(n=n, reason=reason))
             case Close():
                 return
             case _:

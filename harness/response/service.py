@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from harness.attest.monitor.schedule import LIFE_IN_INTERVALS
 from harness.clock import NS_PER_S, Clock
 from harness.errors import GuestError, PrerequisiteError
+from harness.evidence.events import GuardStarted, GuardStopped
 from harness.evidence.observers.contract import Scene
 from harness.evidence.observers.job import JobStatistics
 from harness.evidence.observers.qmp import Qmp
@@ -77,7 +78,7 @@ class Service:
             recovered = recoverer.recover(self._vm)
             history = self._settle_in(prover)
             self._first_looks(tower)
-            guard.tell("guard.started", {"vm": self._vm, "recovered": recovered})
+            guard.tell(GuardStarted(vm=self._vm, recovered=recovered))
             flights, began_ns = self._flights(stack), self._clock.now_ns()
             loop = guard.begin(
                 tower,
@@ -93,7 +94,7 @@ class Service:
                 raise
             finally:
                 loop.stop()
-                guard.tell("guard.stopped", {"vm": self._vm})
+                guard.tell(GuardStopped(vm=self._vm))
             loop.check()
 
     @property

@@ -13,7 +13,7 @@ from harness.errors import RecordError
 from harness.evidence.journal import Event, Journal, parse, read, repair_tail
 from harness.json_types import Json
 from tests.synthetic.campaigns import campaign
-from tests.synthetic.vocabulary import whole
+from tests.synthetic.vocabulary import said, whole
 
 PLAN = expand(campaign("repetitions: 2\n"))
 FIRST, SECOND = PLAN.trials[0].id, PLAN.trials[1].id
@@ -150,7 +150,7 @@ def test_a_kill_at_any_byte_loses_no_finished_trial_and_counts_no_half_one(
     path: Path = tmp_path_factory.mktemp("killed") / "journal.jsonl"
     with Journal(path, MonotonicClock()) as journal:
         for event in story.events:
-            journal.add(event.observer, event.kind, event.data, trial=event.trial, attempt=event.attempt)
+            journal.add(said(event.kind, **event.data), trial=event.trial, attempt=event.attempt)
     whole = path.read_bytes()
     cut = data.draw(st.integers(0, len(whole)))
     path.write_bytes(whole[:cut])
@@ -171,5 +171,5 @@ def test_a_kill_at_any_byte_loses_no_finished_trial_and_counts_no_half_one(
     assert sum(state.counts.values()) == len(PLAN.trials)
 
     with Journal(path, MonotonicClock(), next_seq=next_seq) as journal:
-        journal.add("runner", "run.resumed")
+        journal.add(said("run.resumed"))
     assert len(parse(path.read_text())) == len(survived) + 1

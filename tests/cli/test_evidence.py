@@ -16,6 +16,7 @@ from harness.campaign.plan import expand
 from harness.clock import MonotonicClock
 from harness.evidence import folder as store
 from harness.evidence import journal
+from harness.evidence.events import RunFinished
 from harness.evidence.folder import RunFolder
 from harness.evidence.journal import Journal
 from harness.files import read_json, write_json
@@ -25,6 +26,7 @@ from tests.campaign.test_state import Story
 from tests.cli.test_cli import Sodbench
 from tests.synthetic.campaigns import campaign
 from tests.synthetic.evidence import build
+from tests.synthetic.vocabulary import said
 
 ALTERED = 21
 
@@ -187,8 +189,8 @@ def test_a_report_of_a_run_without_sums_says_so(sodbench: Sodbench, run: RunFold
 def resume_without_sums(run: RunFolder) -> None:
     """What a resume of an ended run without sums writes: that it found none, another end, and sums."""
     with Journal(run.journal, MonotonicClock(), next_seq=len(journal.read(run.journal))) as writer:
-        writer.add("runner", "run.resumed", {"sums": False})
-        writer.add("runner", "run.finished")
+        writer.add(said("run.resumed", sums=False))
+        writer.add(RunFinished())
     write_sums(run)
 
 

@@ -15,6 +15,7 @@ from harness.evidence.journal import Event
 from harness.files import write_json
 from harness.json_types import Json
 from tests.synthetic.campaigns import campaign
+from tests.synthetic.vocabulary import whole
 
 
 def test_the_cause_is_in_the_table_and_the_rest_on_lines_of_its_own(tmp_path: Path) -> None:
@@ -34,7 +35,7 @@ def test_the_cause_is_in_the_table_and_the_rest_on_lines_of_its_own(tmp_path: Pa
             kind=kind,
             trial=plan.trials[0].id if seq else None,
             attempt=1 if seq else None,
-            data=data,
+            data=whole(kind, data),
         )
         for seq, (kind, data) in enumerate(told)
     ]

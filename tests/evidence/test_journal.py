@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from harness.clock import MonotonicClock
 from harness.errors import RecordError, StorageError
+from harness.evidence.events import WireStarted, WorkloadPrepared
 from harness.evidence.journal import Event, Journal, parse, read, repair_tail
+from tests.synthetic.vocabulary import said
 
 
 @pytest.fixture
@@ -23,9 +25,14 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "journal.jsonl"
 
 
+def note(number: float, machine: str = "a", what: str = "note") -> WorkloadPrepared:
+    """An event that says a number."""
+    return WorkloadPrepared(what=what, machine=machine, seconds=number)
+
+
 def fill(path: Path, count: int) -> list[Event]:
     with Journal(path, MonotonicClock()) as journal:
-        return [journal.add("runner", "note", {"i": index}) for index in range(count)]
+        return [journal.add(note(index)) for index in range(count)]
 
 
 @contextmanager
@@ -41,15 +48,15 @@ def file_size_limit(size: int) -> Iterator[None]:
 
 def test_what_was_added_is_read_back(path: Path) -> None:
     with Journal(path, MonotonicClock()) as journal:
-        first = journal.add("runner", "run.started", {"name": "Größe\n", "x": None}, durable=True)
-        second = journal.add("wire", "wire.started", trial="001-idle", attempt=1, t_ns=7)
+        first = journal.add(said("run.started", controller="Größe\n"), durable=True)
+        second = journal.add(WireStarted(host="a", file="wire-a.csv"), trial="001-idle", attempt=1, t_ns=7)
     assert (first.seq, second.seq, second.t_ns) == (0, 1, 7)
     assert read(path) == [first, second]
 
 
 def test_events_are_in_the_file_before_close(path: Path) -> None:
     journal = Journal(path, MonotonicClock())
-    event = journal.add("runner", "note")
+    event = journal.add(note(0))
     assert read(path) == [event]
     journal.close()
 
@@ -59,12 +66,13 @@ def test_a_killed_writer_loses_nothing_it_was_told_is_written(path: Path) -> Non
         "import os,sys,signal;from pathlib import Path\n"
         "from harness.clock import MonotonicClock;from harness.evidence.journal import Journal\n"
         "j=Journal(Path(sys.argv[1]),MonotonicClock())\n"
-        "for i in range(50): j.add('runner','note',{'i':i})\n"
+        "from harness.evidence.events import WorkloadPrepared\n"
+        "for i in range(50): j.add(WorkloadPrepared(what='note',machine='a',seconds=i))\n"
         "os.kill(os.getpid(),signal.SIGKILL)\n"
     )
     done = subprocess.run([sys.executable, "-c", script, str(path)], check=False)
     assert done.returncode == -9
-    assert [event.data["i"] for event in read(path)] == list(range(50))
+    assert [event.data["seconds"] for event in read(path)] == list(range(50))
 
 
 @given(data=st.data())
@@ -89,7 +97,7 @@ def test_a_tail_of_anything_is_torn(path: Path) -> None:
     assert read(path) == events
     assert repair_tail(path) == 2
     with Journal(path, MonotonicClock(), next_seq=2) as journal:
-        journal.add("runner", "run.resumed")
+        journal.add(said("run.resumed"))
     assert [event.seq for event in read(path)] == [0, 1, 2]
 
 
@@ -104,6 +112,7 @@ def test_a_tail_of_anything_is_torn(path: Path) -> None:
         b"\xff\xfe",
         b'{"seq":1,"t_ns":1,"observer":"o","kind":"k","surprise":1}',
         b'{"seq":1,"t_ns":1,"observer":"o","kind":5}',
+        b'{"seq":1,"t_ns":1,"observer":"runner","kind":"guest.vanished"}',
         b'{"seq":1,"t_ns":1,"observer":"o","kind":"k","data":[]}',
         b'{"seq":1,"t_ns":"1","observer":"o","kind":"k"}',
         b"[" * 100_000,
@@ -165,14 +174,14 @@ def test_a_missing_journal_is_an_error(path: Path) -> None:
 
 def test_a_full_disk_leaves_whole_lines_and_the_run_can_go_on(path: Path) -> None:
     with Journal(path, MonotonicClock()) as journal:
-        first = journal.add("runner", "note", {"i": 0})
+        first = journal.add(note(0))
         size = path.stat().st_size
         with file_size_limit(size + 20), pytest.raises(StorageError, match="journal") as caught:
-            journal.add("runner", "note", {"i": 1}, durable=True)
+            journal.add(note(1), durable=True)
         assert (caught.value.where, caught.value.retry, caught.value.exit_code) == (str(path), True, 11)
         assert "File too large" in caught.value.why
         assert path.stat().st_size == size
-        second = journal.add("runner", "note", {"i": 2})
+        second = journal.add(note(2))
     assert second.seq == 1
     assert read(path) == [first, second]
 
@@ -180,7 +189,7 @@ def test_a_full_disk_leaves_whole_lines_and_the_run_can_go_on(path: Path) -> Non
 def test_a_device_without_space_is_a_storage_error() -> None:
     journal = Journal(Path("/dev/full"), MonotonicClock())
     with pytest.raises(StorageError, match="journal") as caught:
-        journal.add("runner", "note")
+        journal.add(note(0))
     assert "No space left" in caught.value.why
 
 
@@ -195,7 +204,7 @@ def test_a_closed_journal_writes_nowhere(path: Path, tmp_path: Path) -> None:
     journal.close()
     with (tmp_path / "other").open("wb") as other:  # takes the descriptor that the journal had
         with pytest.raises(StorageError, match="cannot be written") as caught:
-            journal.add("runner", "late")
+            journal.add(note(0))
         other.flush()
     assert "closed" in caught.value.why
     assert (tmp_path / "other").read_bytes() == b""
@@ -206,8 +215,8 @@ def test_a_closed_journal_writes_nowhere(path: Path, tmp_path: Path) -> None:
 def test_what_json_has_not_is_refused_and_leaves_no_gap(path: Path, value: float) -> None:
     with Journal(path, MonotonicClock()) as journal:
         with pytest.raises(ValueError, match="JSON"):
-            journal.add("runner", "note", {"x": value})
-        journal.add("runner", "note")
+            journal.add(note(value))
+        journal.add(note(0))
     assert [event.seq for event in read(path)] == [0]
 
 
@@ -216,7 +225,7 @@ def test_threads_write_whole_lines_in_one_sequence(path: Path) -> None:
 
         def work(name: str) -> None:
             for index in range(200):
-                journal.add(name, "note", {"i": index, "pad": "x" * index})
+                journal.add(note(index, name, "x" * index))
 
         threads = [threading.Thread(target=work, args=(f"t{number}",)) for number in range(4)]
         for thread in threads:
@@ -227,7 +236,7 @@ def test_threads_write_whole_lines_in_one_sequence(path: Path) -> None:
     assert len(events) == 800
     assert [event.t_ns for event in events] == sorted(event.t_ns for event in events)
     for number in range(4):
-        own = [event.data["i"] for event in events if event.observer == f"t{number}"]
+        own = [event.data["seconds"] for event in events if event.data["machine"] == f"t{number}"]
         assert own == list(range(200))
 
 

@@ -21,6 +21,7 @@ from harness.clock import MonotonicClock
 from harness.errors import InterruptedRunError, SodbenchError, UnreachableError
 from harness.evidence import folder as store
 from harness.evidence import journal, seal
+from harness.evidence.events import AttemptFinished, AttemptStarted
 from harness.evidence.folder import RunFolder
 from harness.files import write_atomic, write_json
 from harness.interrupt import Interrupt
@@ -43,12 +44,10 @@ class Trials:
         return SimpleNamespace(perform=lambda: self._perform(trial, record))
 
     def _perform(self, trial: Any, record: Any) -> None:
-        record.add("runner", "attempt.started", {"kind": trial.kind, "workload": trial.workload})
+        record.add(AttemptStarted(workload=trial.workload, repetition=trial.repetition, kind=trial.kind))
         (record.folder / "controller.csv").write_text(f"t_ns\n{trial.id}\n")
         self.step(trial.id)
-        verdict = {"verdict": "valid", "reasons": []}
-        about = {"trial": record.trial, "attempt": record.attempt}
-        record.journal.add("runner", "attempt.finished", verdict, durable=True, **about)
+        record.add(AttemptFinished(verdict="valid", reasons=[]), durable=True)
 
 
 class StandInRig:

@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 
 from harness.errors import InterruptedRunError, MigrationError
+from harness.evidence.events import MigrationAborted, MigrationReturned, WindowOpened
 from harness.evidence.journal import Event, Journal, read
 from harness.evidence.record import Record
 from harness.interrupt import Interrupt
@@ -30,6 +31,7 @@ from harness.migration.flight import Flights
 from harness.migration.schedule import PlannedMigration, directed
 from harness.migration.window import Window
 from tests.synthetic.clocks import SteppedClock
+from tests.synthetic.vocabulary import said
 
 S = 1_000_000_000
 WINDOW_S = 5.0
@@ -67,12 +69,12 @@ class PlayedFlights:
         self.did.append(f"start {n}")
         if self.fails:
             raise MigrationError("libvirt does not take the options", where="host a")
-        self.record.add("runner", "migration.started", {"n": n, "planned_s": planned_s})
+        self.record.add(said("migration.started", n=n, planned_s=planned_s))
         self._ends = n, self.record.clock.now_ns() + round(self.length_s * S)
 
     def abort(self, reason: str, n: int) -> None:
         self.did.append(f"abort {n}")
-        self.record.add("runner", "migration.aborted", {"n": n, "reason": reason})
+        self.record.add(MigrationAborted(n=n, reason=reason))
 
     def abandon(self) -> None:
         self.did.append("abandon")
@@ -82,8 +84,7 @@ class PlayedFlights:
 
     def check(self) -> None:
         if self._ends is not None and self.record.clock.now_ns() >= self._ends[1]:
-            data = {"n": self._ends[0], "ok": True, "error": None}
-            self.record.add("runner", "migration.returned", data, t_ns=self._ends[1])
+            self.record.add(MigrationReturned(n=self._ends[0], ok=True, error=None), t_ns=self._ends[1])
             self._ends = None
 
     def settle(self) -> None:
@@ -130,17 +131,17 @@ def test_the_window_begins_with_its_own_event_and_lasts_as_planned(record: Recor
 
 
 def test_a_record_gives_back_the_event_that_it_wrote(record: Record) -> None:
-    opened = record.add("runner", "window.opened", {"window_s": WINDOW_S})
-    other = record.add("qmp", "qmp.event", {"event": "STOP"}, t_ns=7)
+    opened = record.add(WindowOpened(window_s=WINDOW_S))
+    other = record.add(said("qmp.event", event="STOP"), t_ns=7)
     written = [event for event in journalled(record) if event.kind in {"window.opened", "qmp.event"}]
     assert [opened, other] == written
     assert other.t_ns == 7
 
 
 def test_a_record_remembers_what_decides_and_nothing_else(record: Record) -> None:
-    record.add("qmp", "qmp.event", {"event": "STOP"})
-    record.add("response", "response.closed", {"n": 1})
-    record.add("runner", "migration.started", {"n": 1})
+    record.add(said("qmp.event", event="STOP"))
+    record.add(said("response.closed", n=1))
+    record.add(said("migration.started", n=1))
     assert [event.kind for event in record.history] == ["response.closed", "migration.started"]
 
 
@@ -158,7 +159,7 @@ def test_every_answer_is_carried_out_and_recorded_in_its_order(record: Record) -
         Close(),
     ]
     one = window(record, flights)
-    one.carry_out(record.add("runner", "window.opened"), follow(answers), act=acted.append)
+    one.carry_out(record.add(said("window.opened")), follow(answers), act=acted.append)
     assert [event.kind for event in journalled(record)][2:] == [
         "migration.delayed",
         "migration.started",
@@ -180,13 +181,13 @@ def test_a_director_is_shown_what_its_last_answer_did(record: Record) -> None:
         return answers[len(seen) - 1]
 
     one = window(record, PlayedFlights(record))
-    one.carry_out(record.add("runner", "window.opened"), director)
+    one.carry_out(record.add(said("window.opened")), director)
     before = ["window.opened", "observer.failed"]
     assert seen == [(1.0, before), (1.25, before), (1.25, [*before, "migration.started"])]
 
 
 def test_no_wait_is_longer_than_half_a_second(record: Record, clock: SteppedClock) -> None:
-    opened = record.add("runner", "window.opened")
+    opened = record.add(said("window.opened"))
     begin = clock.now
     window(record, PlayedFlights(record)).carry_out(opened, follow([Wait(60.0), Close()]))
     assert clock.now - begin == S // 2
@@ -215,14 +216,14 @@ def test_what_ends_a_window_early_leaves_no_migration_behind_and_no_end(record: 
 def test_a_migration_that_cannot_start_ends_the_window(record: Record) -> None:
     flights = PlayedFlights(record, fails=True)
     with pytest.raises(MigrationError):
-        window(record, flights).carry_out(record.add("runner", "window.opened"), follow([Fire(1, 0.0)]))
+        window(record, flights).carry_out(record.add(said("window.opened")), follow([Fire(1, 0.0)]))
     assert flights.did == ["start 1", "abandon"]
 
 
 def test_a_director_that_ends_by_itself_on_the_users_wish_is_not_interrupted(record: Record) -> None:
     interrupt = Interrupt()
     interrupt.ask()
-    opened = record.add("response", "guard.started")
+    opened = record.add(said("guard.started"))
     one = window(record, PlayedFlights(record), interrupt)
     one.carry_out(opened, lambda now: Close() if now.asked_to_stop else Wait(1.0))
 
@@ -230,7 +231,7 @@ def test_a_director_that_ends_by_itself_on_the_users_wish_is_not_interrupted(rec
 def test_a_window_without_a_scenario_provokes_nothing(record: Record) -> None:
     flights = PlayedFlights(record)
     with pytest.raises(ValueError, match="Provoke"):
-        window(record, flights).carry_out(record.add("runner", "window.opened"), follow([Provoke(1)]))
+        window(record, flights).carry_out(record.add(said("window.opened")), follow([Provoke(1)]))
     assert flights.did == ["abandon"]
 
 

@@ -19,6 +19,7 @@ from harness.attest.measures.timings import Span
 from harness.attest.reasons import Reason, Tier
 from harness.attest.verdict import Verdict
 from harness.clock import MonotonicClock, sleep
+from harness.evidence.events import Value
 from harness.json_types import Json
 from harness.migration.driver import Outcome
 from harness.policy.fleet import Fleet
@@ -163,8 +164,8 @@ class Stage:
         assert found is not None
         return found
 
-    def tell(self, kind: str, data: Mapping[str, Json], *, t_ns: int | None = None) -> None:
-        self.said.append((kind, data))
+    def tell(self, value: Value, *, t_ns: int | None = None) -> None:
+        self.said.append((value.KIND, value.to_data()))
 
     def _over(self, decided: Decided, ended: Ended) -> None:
         self.gone = ended.state == "shut-down"

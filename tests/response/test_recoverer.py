@@ -14,6 +14,7 @@ import pytest
 
 from harness.attest.reasons import Reason, Tier
 from harness.errors import GuestError
+from harness.evidence.events import Value
 from harness.json_types import Json
 from harness.registry.registry import Registry, open_registry, sqlite_url
 from harness.response.act.prover import Arrived
@@ -114,9 +115,9 @@ class Left:
         return found.number
 
     def recover(self, hosts: Hosts) -> int:
-        def tell(_kind: str, data: Mapping[str, Json], *, t_ns: int | None = None) -> None:
+        def tell(value: Value, *, t_ns: int | None = None) -> None:
             del t_ns
-            self.said.append(data)
+            self.said.append(value.to_data())
 
         clock: Any = SteppedClock()
         rig: Any = hosts

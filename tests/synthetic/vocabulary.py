@@ -9,13 +9,17 @@ from typing import TypeVar
 
 from harness.evidence.account import Account
 from harness.evidence.events import (
+    KINDS,
     AttemptFinished,
     AttemptStarted,
+    GuardStarted,
     GuestStarted,
     MigrationDelayed,
     MigrationReturned,
     MigrationSkipped,
     MigrationStarted,
+    QmpEvent,
+    ResponseClosed,
     RunAborted,
     RunResumed,
     RunStarted,
@@ -51,6 +55,9 @@ _EXAMPLES: Mapping[str, Value] = MappingProxyType(
             WindowOpened(window_s=60.0),
             WindowClosed(late_s=0.0),
             MigrationStarted(n=1, planned_s=1.0, source="a", destination="b", options={}),
+            QmpEvent(host="a", event="STOP", realtime_us=1, details={}),
+            ResponseClosed(n=1, response=1, state="completed", reason="the guest arrived as it left"),
+            GuardStarted(vm="guest", recovered=0),
             MigrationReturned(n=1, ok=True, error=None),
             MigrationSkipped(n=1, planned_s=1.0, reason="its slot was taken"),
             MigrationDelayed(n=1, planned_s=1.0, reason="its slot was taken"),
@@ -63,6 +70,11 @@ def whole(kind: str, said: Mapping[str, Json]) -> dict[str, Json]:
     """The data of an event of `kind` that says `said`, and for the rest what an example says."""
     example = _EXAMPLES.get(kind)
     return {**({} if example is None else example.to_data()), **said}
+
+
+def said(kind: str, /, **data: Json) -> Value:
+    """The value of an event of `kind` that says `data`, and for the rest what an example says."""
+    return KINDS[kind].model_validate(whole(kind, data))
 
 
 def changed(account: A, kind: type[Value], **said: Json) -> A:

@@ -36,6 +36,7 @@ from harness.attest.evidence import MAX_LINE_BYTES, EkType, KeyType
 from harness.attest.reasons import Reason
 from harness.clock import Clock
 from harness.errors import UnreachableError
+from harness.evidence.events import AttesterRestarted
 from harness.evidence.record import Record
 from harness.json_types import Json
 from harness.rig.contract import Machine
@@ -324,7 +325,7 @@ def channel(host: Machine, record: Record, stack: ExitStack) -> Attester:
     """
 
     def restarted(why: str) -> None:
-        record.add("attestation", "attester.restarted", {"machine": host.role, "why": why})
+        record.add(AttesterRestarted(machine=host.role, why=why))
 
     opened = RemoteAttester(host, record.clock, on_restart=restarted)
     stack.callback(opened.close)

@@ -17,6 +17,7 @@ from harness.campaign.run.load import load_of
 from harness.clock import NS_PER_S, ClockOffset
 from harness.errors import InterruptedRunError, SodbenchError, StorageError
 from harness.evidence import verdict
+from harness.evidence.events import AttemptFinished, AttemptStarted, CleanupFailed, GuestStarted
 from harness.evidence.observers import clocks
 from harness.evidence.observers.contract import Observer, Scene
 from harness.evidence.observers.heartbeat import Heartbeat
@@ -27,7 +28,6 @@ from harness.evidence.observers.wire import Wire
 from harness.evidence.record import Record
 from harness.evidence.verdict import Judgement
 from harness.interrupt import Interrupt
-from harness.json_types import Json
 from harness.migration import schedule
 from harness.migration.flight import Flights
 from harness.migration.window import Window
@@ -67,14 +67,13 @@ class Attempt:
             StorageError: The evidence cannot be written any more.
         """
         trial = self._trial
-        about: dict[str, Json] = {} if trial.scenario is None else {"scenario": trial.scenario}
-        self._say(
-            "attempt.started",
+        started = AttemptStarted(
             workload=trial.workload,
             repetition=trial.repetition,
             kind=trial.kind,
-            **about,
+            scenario=trial.scenario,
         )
+        self._record.add(started)
         try:
             judgement = self._measured()
         except InterruptedRunError:
@@ -96,25 +95,15 @@ class Attempt:
 
     def _finish(self, judgement: Judgement) -> None:
         self._take_away()
-        data = {"verdict": judgement.verdict, "reasons": list(judgement.reasons)}
-        self._record.journal.add(
-            "runner",
-            "attempt.finished",
-            data,
-            trial=self._record.trial,
-            attempt=self._record.attempt,
-            durable=True,
-        )
+        finished = AttemptFinished(verdict=judgement.verdict, reasons=list(judgement.reasons))
+        self._record.add(finished, durable=True)
 
     def _take_away(self) -> None:
         try:
             self._rig.clear(self._spec)
         except SodbenchError as error:
             # The next attempt clears again before it starts, and cannot start otherwise.
-            self._say("cleanup.failed", reason=error.summary)
-
-    def _say(self, event: str, **data: Json) -> None:
-        self._record.add("runner", event, data)
+            self._record.add(CleanupFailed(reason=error.summary))
 
     def _measured(self) -> Judgement:
         self._rig.clear(self._spec)
@@ -158,13 +147,12 @@ class Attempt:
 
     def _migrate(self, flights: Flights) -> None:
         """The measured window of a trial that follows a schedule."""
-        trial, about = self._trial, dict[str, Json]()
-        if trial.kind == "control":
-            about["points_s"] = list(trial.reference_points_s)
+        trial = self._trial
+        points_s = list(trial.reference_points_s) if trial.kind == "control" else None
         limit_s = self._plan.migration_timeout_s
         window = Window(self._record, flights, self._interrupt, limit_s=limit_s)
         director = schedule.directed(trial.migrations, self._plan.overlap, trial.window_s)
-        with window.opened(trial.window_s, about) as opened:
+        with window.opened(trial.window_s, points_s) as opened:
             window.carry_out(opened, director, checks=(self._interrupt.check,))
 
     # -- the guest
@@ -179,22 +167,19 @@ class Attempt:
             domain.boot(connection, host, spec)
         limit_s = self._plan.guest.boot_timeout_s
         domain.await_login(self._rig.guest, host, spec, timeout_s=limit_s, clock=self._record.clock)
-        self._record.of(self._rig.subject.name).add(
-            "runner",
-            "guest.started",
-            {
-                "host": domain.START,
-                "start": self._trial.start,
-                "boot_s": (self._record.clock.now_ns() - begin) / NS_PER_S,
-                "address": self._rig.guest.endpoint.address,
-                "uuid": spec.uuid,
-                "memory_bytes": spec.memory_mib * 1024 * 1024,
-                "vcpus": spec.vcpus,
-                "cpu_model": spec.cpu_model,
-                "accelerator": spec.accelerator,
-                "image": self._rig.image_key,
-            },
+        started = GuestStarted(
+            host=domain.START,
+            start=self._trial.start,
+            boot_s=(self._record.clock.now_ns() - begin) / NS_PER_S,
+            address=self._rig.guest.endpoint.address,
+            uuid=spec.uuid,
+            memory_bytes=spec.memory_mib * 1024 * 1024,
+            vcpus=spec.vcpus,
+            cpu_model=spec.cpu_model,
+            accelerator=spec.accelerator,
+            image=self._rig.image_key,
         )
+        self._record.of(self._rig.subject.name).add(started)
 
     def _restore(self) -> None:
         """Restore the saved guest, which is booted and saved first where there is none."""

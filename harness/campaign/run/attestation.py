@@ -27,8 +27,8 @@ from harness.campaign.plan import Trial
 from harness.campaign.run.appraisal_files import GUEST, Equipment
 from harness.campaign.run.attestation_observer import Attestation, Sitting, Subject
 from harness.errors import SodbenchError
+from harness.evidence.events import GuestEnrolled, GuestKept, GuestReleased
 from harness.evidence.record import Record
-from harness.json_types import Json
 from harness.registry.registry import Registry
 from harness.response.policy import ResponsePolicy
 from harness.rig.guest.domain import START, GuestSpec
@@ -178,10 +178,9 @@ def _enrol(
         if left is None:
             raise
         attending.registry.release(left, "its controller was killed: the same saved TPM is up again")
-        record.of(rig.subject.name).add("attestation", "guest.released", {"name": left})
+        record.of(rig.subject.name).add(GuestReleased(name=left))
         done = enrolment.enrol(attester, attending.registry, request, record.clock)
-    phases: dict[str, Json] = dict(done.phases)
-    record.of(rig.subject.name).add("attestation", "guest.enrolled", {"name": name, "phases_ns": phases})
+    record.of(rig.subject.name).add(GuestEnrolled(name=name, phases_ns=dict(done.phases)))
     return done.record
 
 
@@ -200,4 +199,4 @@ def _release(registry: Registry, name: str, record: Record) -> None:
     try:
         registry.release(name, "the attempt is over")
     except SodbenchError as error:
-        record.add("attestation", "guest.kept", {"name": name, "reason": error.summary})
+        record.add(GuestKept(name=name, reason=error.summary))

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TypeVar
 
 from harness.attest.attester.contract import Attester
 from harness.attest.evidence import KeyType
@@ -22,10 +23,19 @@ from harness.attest.measures import line as lines
 from harness.attest.measures import transcript
 from harness.attest.options import Attest
 from harness.clock import NS_PER_S, Clock
+from harness.evidence.events import (
+    AttestationContradicted,
+    AttestationStarted,
+    AttestationStopped,
+    MigrationReturned,
+    MigrationSkipped,
+    MigrationStarted,
+    Value,
+    WindowOpened,
+)
 from harness.evidence.journal import Event
 from harness.evidence.observers.contract import Scene
 from harness.evidence.record import Record, Series
-from harness.json_types import Json
 from harness.migration.schedule import PlannedMigration
 from harness.registry.registry import Registry
 from harness.rig.guest.domain import START
@@ -34,6 +44,9 @@ _LOOK_UP_S = 0.05
 """How often the journal is looked at for a migration's beginning and end."""
 
 _OTHER: Mapping[str, lines.Machine] = MappingProxyType({"a": "b", "b": "a"})
+
+
+V = TypeVar("V", bound=Value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +127,7 @@ class Attestation:
         self._record, self._series = record, Series(record.folder / lines.FILE)
         sitting = self._sitting
         for subject in sitting.subjects.values():
-            record.add(self.name, "attestation.started", {**_described(subject, sitting.attest)})
+            record.add(_described(subject, sitting.attest))
         guest = sitting.subjects["guest"].name
         # A TPM that came with a saved state has had epochs before.
         last = sitting.registry.placement(guest)
@@ -141,10 +154,8 @@ class Attestation:
         if self._series is not None and self._record is not None:
             self._series.close()
             for found in history.review(sighting for _, sighting in self._seen.guest):
-                self._record.add(self.name, "attestation.contradicted", _contradiction(found))
-            self._record.add(
-                self.name, "attestation.stopped", {"rows": self._series.rows, "missed": self._missed}
-            )
+                self._record.add(_contradiction(found))
+            self._record.add(AttestationStopped(rows=self._series.rows, missed=self._missed))
 
     # -- when
 
@@ -236,11 +247,11 @@ class Attestation:
 
     def _moves(self) -> None:
         """Before each planned migration the guest and the destination; after it the guest where it is now."""
-        opened = self._await(lambda event: event.kind == "window.opened")
+        opened = self._await(WindowOpened, lambda _: True)
         for planned in self._sitting.migrations:
             if opened is None:
                 return
-            due_ns = opened.t_ns + int((planned.at_s - self._sitting.attest.lead_s) * NS_PER_S)
+            due_ns = opened[0].t_ns + int((planned.at_s - self._sitting.attest.lead_s) * NS_PER_S)
             self._wait_until(due_ns)
             self._settled(planned.n - 1)
             if self._stopping.is_set():
@@ -251,18 +262,18 @@ class Attestation:
         key = self._key(n - 1)
         before, source, epoch = self._linked_round(key)
         gate = self._host_round(_OTHER[source], key)
-        started = self._await(lambda event: event.kind == "migration.started" and event.data["n"] == n, n)
-        op_ns = None if started is None else started.t_ns
+        started = self._await(MigrationStarted, lambda said: said.n == n, n)
+        op_ns = None if started is None else started[0].t_ns
         self._write(transcript.linked_line("gate", before, source, epoch, migration=n, op_ns=op_ns))
         self._write(transcript.host_line(_OTHER[source], "host", "gate", gate, migration=n, op_ns=op_ns))
         returned = None if started is None else self._settled(n)
-        if started is None or returned is None or not returned.data["ok"]:
+        if started is None or returned is None or not returned[1].ok:
             return
         self._epoch += 1
         guest, host = self._sitting.subjects["guest"], self._sitting.subjects[self._place()]
         self._sitting.registry.place(guest.name, host.name, self._epoch)
         after, destination, arrived_in = self._linked_round(key)
-        found = self._continuity(after, started, returned, destination, arrived_in)
+        found = self._continuity(after, started, returned[0].t_ns, destination, arrived_in)
         self._write(
             transcript.linked_line("arrival", after, destination, arrived_in, migration=n).model_copy(
                 update={"continuity": found}
@@ -270,26 +281,32 @@ class Attestation:
         )
 
     def _continuity(
-        self, after: LinkedRound, started: Event, returned: Event, destination: str, epoch: int
+        self,
+        after: LinkedRound,
+        started: tuple[Event, MigrationStarted],
+        returned_ns: int,
+        destination: str,
+        epoch: int,
     ) -> lines.Continuity | None:
         """The verdict on a move; None where guest or destination were never seen to compare with."""
+        began_ns, called = started[0].t_ns, started[1]
         now = transcript.sighting(after, destination, epoch)
         with self._writing:
             # The guest has a key of each type, which take turns: like is compared with like.
             key = after.guest.key
-            before = [one for kind, one in self._seen.guest if kind == key and one.latest_ns < started.t_ns]
+            before = [one for kind, one in self._seen.guest if kind == key and one.latest_ns < began_ns]
             chosen = [
                 one
                 for one in self._seen.hosts[destination]
-                if one.generated_ns is not None and one.generated_ns < started.t_ns
+                if one.generated_ns is not None and one.generated_ns < began_ns
             ]
         if now is None or not before or not chosen or after.host is None:
             return None
         move = Move(
-            source=str(started.data["source"]),
-            destination=str(started.data["destination"]),
-            began_ns=started.t_ns,
-            arrived_ns=returned.t_ns,
+            source=called.source,
+            destination=called.destination,
+            began_ns=began_ns,
+            arrived_ns=returned_ns,
         )
         arrived = Destination(chosen=chosen[-1], arrived=transcript.quoted(destination, after.host))
         found = check(before[-1], now, move, arrived, self._sitting.bounds)
@@ -307,30 +324,29 @@ class Attestation:
 
     def _place(self) -> lines.Machine:
         """Where the guest is, as the runner recorded it: where it started, or where it arrived last."""
-        here: lines.Machine = START
-        moving = here
-        for event in tuple(self._here.history):
-            if event.kind == "migration.started":
-                moving = _OTHER[str(event.data["source"])]
-            elif event.kind == "migration.returned" and event.data["ok"]:
-                here = moving
-        return here
+        arrived = [move for move in self._here.account.moves if move.outcome == "completed"]
+        return _OTHER[arrived[-1].source] if arrived else START
 
-    def _settled(self, n: int) -> Event | None:
+    def _settled(self, n: int) -> tuple[Event, MigrationReturned] | None:
         """Migration `n`'s return; None for one that was never fired, and when the attempt ends first."""
         if n < 1:
             return None
-        return self._await(lambda event: event.kind == "migration.returned" and event.data["n"] == n, n)
+        return self._await(MigrationReturned, lambda said: said.n == n, n)
 
-    def _await(self, wanted: Callable[[Event], bool], n: int | None = None) -> Event | None:
-        """The first event that is `wanted`; None when migration `n` is skipped or the attempt ends."""
+    def _await(
+        self, kind: type[V], wanted: Callable[[V], bool], n: int | None = None
+    ) -> tuple[Event, V] | None:
+        """The first event of `kind` that is `wanted`, and what it says.
+
+        None when migration `n` is skipped or the attempt ends first.
+        """
         while True:
-            history = tuple(self._here.history)
-            for event in history:
-                if wanted(event):
-                    return event
-            skipped = (e for e in history if e.kind == "migration.skipped" and e.data["n"] == n)
-            if next(skipped, None) is not None or self._clock.wait(_LOOK_UP_S, self._stopping):
+            account = self._here.account
+            found = next((told for told in account.told(kind) if wanted(told[1])), None)
+            if found is not None:
+                return found
+            skipped = any(said.n == n for _, said in account.told(MigrationSkipped))
+            if skipped or self._clock.wait(_LOOK_UP_S, self._stopping):
                 return None
 
     # -- the file
@@ -342,24 +358,24 @@ class Attestation:
             self._series.add(line.model_copy(update={"n": self._count}).to_line().rstrip("\n"))
 
 
-def _contradiction(found: history.Finding) -> dict[str, Json]:
+def _contradiction(found: history.Finding) -> AttestationContradicted:
     """Two sightings that cannot both be of one guest that simply ran on."""
-    return {
-        "reason": found.reason.value,
-        "why": found.why,
-        "hosts": [found.first.host, found.second.host],
-        "epochs": [found.first.epoch, found.second.epoch],
-    }
+    return AttestationContradicted(
+        reason=found.reason.value,
+        why=found.why,
+        hosts=[found.first.host, found.second.host],
+        epochs=[found.first.epoch, found.second.epoch],
+    )
 
 
-def _described(subject: Subject, attest: Attest) -> dict[str, Json]:
-    return {
-        "subject": subject.machine,
-        "software": subject.software,
-        "manufacturer": subject.manufacturer,
-        "firmware": subject.firmware,
-        "keys": list(attest.keys),
-        "interval_s": attest.interval_s,
-        "policy": subject.policy,
-        "access": "ESAPI",
-    }
+def _described(subject: Subject, attest: Attest) -> AttestationStarted:
+    return AttestationStarted(
+        subject=subject.machine,
+        software=subject.software,
+        manufacturer=subject.manufacturer,
+        firmware=subject.firmware,
+        keys=list(attest.keys),
+        interval_s=attest.interval_s,
+        policy=subject.policy,
+        access="ESAPI",
+    )

@@ -18,9 +18,15 @@ from harness.campaign.scenarios.injector import Provoker
 from harness.campaign.scenarios.scenarios import COUNTER, Provocation, Stage, of_scenario
 from harness.clock import NS_PER_S, Clock
 from harness.errors import GuestError
+from harness.evidence.events import (
+    ResponseLaunched,
+    ResponseMissed,
+    ResponseProvoked,
+    WindowClosed,
+    WindowOpened,
+)
 from harness.evidence.record import Record
 from harness.interrupt import Interrupt
-from harness.json_types import Json
 from harness.migration.flight import Flights
 from harness.policy.capability_file import load_table
 from harness.policy.request import Request, request
@@ -59,7 +65,7 @@ class Guarding:
         self._accepted = dict.fromkeys(rig.hosts, 0)
         self._planned_at_s: dict[int, float] = {}
         self._began_ns = 0
-        self._stages_ns: dict[str, Json] = {}
+        self._stages_ns: dict[str, int] = {}
         terms = Terms(
             vm=attestation.guest_name(attending, record),
             monitors=_monitors(trial.scenario),
@@ -135,8 +141,7 @@ class Guarding:
             "place": placed_ns - enrolled_ns,
             "attest": clock.now_ns() - placed_ns,
         }
-        launched: dict[str, Json] = {"vm": vm, "host": START, "stages_ns": dict(self._stages_ns)}
-        self._guard.tell("response.launched", launched)
+        self._guard.tell(ResponseLaunched(vm=vm, host=START, stages_ns=dict(self._stages_ns)))
 
     # -- the window
 
@@ -153,7 +158,7 @@ class Guarding:
             InterruptedRunError: The user asked to stop; a move under way was aborted first.
             SodbenchError: What ended the loop.
         """
-        opened = self._record.add("runner", "window.opened", {"window_s": self._trial.window_s})
+        opened = self._record.add(WindowOpened(window_s=self._trial.window_s))
         self._began_ns = opened.t_ns
         provocation = of_scenario(self._scenario, self._stage(), self._request)
         loop = self._guard.begin(self._tower, self._prover, flights, self._planned_s)
@@ -169,7 +174,7 @@ class Guarding:
         loop.check()
         flights.settle()
         late_s = max(0.0, self._now_s - self._trial.window_s)
-        self._record.add("runner", "window.closed", {"late_s": late_s})
+        self._record.add(WindowClosed(late_s=late_s))
 
     def _happen(self, loop: Loop, flights: Flights, provocation: Provocation | None) -> None:
         # A moving target needs no reason: its times are drawn, and the points are none.
@@ -186,22 +191,22 @@ class Guarding:
         guard, n = self._guard, loop.upcoming
         self._planned_at_s[n] = self._now_s
         done = provocation.provoke(guard.placement(guard.terms.vm).host)
-        said: dict[str, Json] = {
-            "n": n,
-            "scenario": self._scenario,
-            "server": done.server,
-            "vm": guard.terms.vm,
-            "what": done.what,
-            "earliest_ns": done.moment.earliest_ns,
-            "latest_ns": done.moment.latest_ns,
-        }
-        guard.tell("response.provoked", said, t_ns=done.moment.latest_ns)
+        provoked = ResponseProvoked(
+            n=n,
+            scenario=self._scenario,
+            server=done.server,
+            vm=guard.terms.vm,
+            what=done.what,
+            earliest_ns=done.moment.earliest_ns,
+            latest_ns=done.moment.latest_ns,
+        )
+        guard.tell(provoked, t_ns=done.moment.latest_ns)
         end_ns = self._clock.now_ns() + round(self._respond.wait_s * NS_PER_S)
         while n not in guard.closed and self._clock.now_ns() < end_ns:
             self._turn(loop, flights)
         if n not in guard.closed:
             reason = f"nothing was over within {self._respond.wait_s:g} s"
-            guard.tell("response.missed", {"n": n, "reason": reason})
+            guard.tell(ResponseMissed(n=n, reason=reason))
         if not self.ended:
             provocation.mend()
 

@@ -15,10 +15,17 @@ from harness.campaign.plan import Plan, Trial
 from harness.clock import NS_PER_S
 from harness.errors import WorkloadError
 from harness.evidence import verdict
+from harness.evidence.events import (
+    BaselineOpened,
+    WorkloadPrepared,
+    WorkloadStarted,
+    WorkloadSteady,
+    WorkloadStopped,
+    WorkloadUnsteady,
+)
 from harness.evidence.observers.output import Output
 from harness.evidence.record import Record
 from harness.interrupt import Interrupt
-from harness.json_types import Json
 from harness.rig import contract
 from harness.rig.contract import CommandError
 from harness.rig.rig import Rig
@@ -64,7 +71,7 @@ class Load:
             begin = clock.now_ns()
             self._take(step)
             seconds = (clock.now_ns() - begin) / NS_PER_S
-            self._say("workload.prepared", what=step.what, machine=step.machine, seconds=seconds)
+            self.record.add(WorkloadPrepared(what=step.what, machine=step.machine, seconds=seconds))
 
     def _take(self, step: Step) -> None:
         try:
@@ -85,14 +92,14 @@ class Load:
             UnreachableError: Its machine does not answer.
         """
         load = self.workload
-        self._say(
-            "workload.started",
+        started = WorkloadStarted(
             workload=load.name,
             generator=load.generator,
             version=self._version(),
             substitutes=load.substitutes,
             options=self.trial.options,
         )
+        self.record.add(started)
         output = Output(self.record)
         try:
             for process in load.processes(self.site):
@@ -100,9 +107,9 @@ class Load:
             yield output
         finally:
             # Read before the load is ended from here, which is no result of its own.
-            statuses: dict[str, Json] = {**output.exit_statuses}
+            statuses = output.exit_statuses
             output.stop()
-            self._say("workload.stopped", exit_status=statuses)
+            self.record.add(WorkloadStopped(exit_status=statuses))
 
     def _version(self) -> str | None:
         step = self.workload.version()
@@ -128,12 +135,12 @@ class Load:
             elif ended := output.ended:
                 reason = ended
             if reason:
-                self._say("workload.unsteady", after_s=after_s, test=test, reason=reason)
+                self.record.add(WorkloadUnsteady(after_s=after_s, test=test, reason=reason))
                 problems = self.workload.parse(output.lines).problems
                 cause, *known = verdict.unsteady(reason, problems, test, ended=bool(output.ended))
                 raise WorkloadError(cause, why="\n".join(known))
             self._pause(_POLL_S)
-        self._say("workload.steady", after_s=(clock.now_ns() - begin) / NS_PER_S, test=test)
+        self.record.add(WorkloadSteady(after_s=(clock.now_ns() - begin) / NS_PER_S, test=test))
 
     def baseline(self) -> None:
         """Let the steady load run undisturbed for the trial's baseline.
@@ -141,7 +148,7 @@ class Load:
         Raises:
             InterruptedRunError: The user asked to stop.
         """
-        self._say("baseline.opened", baseline_s=self.trial.baseline_s)
+        self.record.add(BaselineOpened(baseline_s=self.trial.baseline_s))
         end = self.record.clock.now_ns() + int(self.trial.baseline_s * NS_PER_S)
         while (left_s := (end - self.record.clock.now_ns()) / NS_PER_S) > 0:
             self._pause(min(left_s, 1.0))
@@ -152,9 +159,6 @@ class Load:
     def _pause(self, seconds: float) -> None:
         self.interrupt.pause(self.record.clock, seconds)
         self.interrupt.check()
-
-    def _say(self, event: str, **data: Json) -> None:
-        self.record.add("runner", event, data)
 
 
 def load_of(rig: Rig, plan: Plan, trial: Trial, record: Record, interrupt: Interrupt) -> Load:

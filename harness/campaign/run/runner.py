@@ -37,6 +37,7 @@ from harness.errors import (
 )
 from harness.evidence import folder as store
 from harness.evidence import journal, played, seal
+from harness.evidence.events import Opening, RunAborted, RunFinished, RunResumed, RunStarted
 from harness.evidence.folder import RunFolder, read_manifest
 from harness.evidence.journal import Event, Journal
 from harness.evidence.record import Record
@@ -206,7 +207,7 @@ def carry_out(
                         writer, error.summary if isinstance(error, SodbenchError) else "aborted by the user"
                     )
                     raise
-                writer.add("runner", "run.finished", durable=True)
+                writer.add(RunFinished(), durable=True)
         except (SodbenchError, KeyboardInterrupt):
             _seal_aborted(run)
             raise
@@ -232,7 +233,7 @@ def end(run: RunFolder, clock: Clock) -> state.RunState:
             return state.fold(journal.read(run.journal), plan)
         if not sealed:
             with _opened(run, plan, clock, lambda _event: None, checked=False) as writer:
-                writer.add("runner", "run.finished", durable=True)
+                writer.add(RunFinished(), durable=True)
         return conclude(run)
 
 
@@ -244,32 +245,33 @@ def _opened(run: RunFolder, plan: Plan, clock: Clock, listener: Listener, *, che
     next_seq = journal.repair_tail(run.journal) if run.journal.exists() else 0
     writer = Journal(run.journal, clock, next_seq=next_seq, listener=listener)
     try:
-        about: dict[str, Json] = {played.KEY: True} if played.by_manifest(read_manifest(run)) else {}
-        _open(writer, plan, about, {"sums": checked} if next_seq > 0 else None)
+        is_played = played.by_manifest(read_manifest(run))
+        first = _opening(plan, is_played=is_played, checked=checked if next_seq > 0 else None)
+        writer.add(first, durable=True)
     except BaseException:
         writer.close()
         raise
     return writer
 
 
-def _open(writer: Journal, plan: Plan, about: Mapping[str, Json], resumed: Mapping[str, Json] | None) -> None:
-    data: dict[str, Json] = {
-        "plan_hash": plan.hash,
-        "seed": plan.seed,
-        "version": __version__,
-        "boot_id": boot_id(),
-        "realtime_ns": realtime_ns(),
-        "controller": socket.gethostname(),
-        **about,
-    }
-    kind = "run.started" if resumed is None else "run.resumed"
-    writer.add("runner", kind, {**data, **(resumed or {})}, durable=True)
+def _opening(plan: Plan, *, is_played: bool, checked: bool | None) -> Opening:
+    """What a process says first: that the run began or, where `checked` is known, that it goes on."""
+    started = RunStarted(
+        plan_hash=plan.hash,
+        seed=plan.seed,
+        version=__version__,
+        boot_id=boot_id(),
+        realtime_ns=realtime_ns(),
+        controller=socket.gethostname(),
+        played=is_played,
+    )
+    return started if checked is None else RunResumed(**started.model_dump(), sums=checked)
 
 
 def _close_aborted(writer: Journal, reason: str) -> None:
     """Say why the run ended early; on a full disk the journal's silence says it."""
     try:
-        writer.add("runner", "run.aborted", {"reason": reason}, durable=True)
+        writer.add(RunAborted(reason=reason), durable=True)
     except StorageError:
         return
 

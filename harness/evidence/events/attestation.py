@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from harness.evidence.events.value import Number, Value
+from harness.evidence.events.value import Number, OfGuest, Value
 
 
 class _Attestation(Value):
     OBSERVER: ClassVar[str] = "attestation"
 
 
-class GuestEnrolled(_Attestation):
+class _OfGuest(OfGuest):
+    OBSERVER: ClassVar[str] = "attestation"
+
+
+class GuestEnrolled(_OfGuest):
     """The guest has an identity for this attempt; what each phase of enrolling it took, in ns."""
 
     KIND: ClassVar[str] = "guest.enrolled"
@@ -20,14 +24,14 @@ class GuestEnrolled(_Attestation):
     phases_ns: Mapping[str, int]
 
 
-class GuestReleased(_Attestation):
+class GuestReleased(_OfGuest):
     """The identity of a killed attempt's guest, whose saved TPM came back, was ended."""
 
     KIND: ClassVar[str] = "guest.released"
     name: str
 
 
-class GuestKept(_Attestation):
+class GuestKept(_OfGuest):
     """The guest's identity could not be ended; the next attempt ends it before it starts."""
 
     KIND: ClassVar[str] = "guest.kept"

@@ -22,7 +22,7 @@ class ResponseLaunched(_OfGuest):
     KIND: ClassVar[str] = "response.launched"
     vm: str
     host: str
-    stages_ns: Mapping[str, int]
+    stages_ns: Mapping[str, int | None]
 
 
 class ResponseProvoked(_Response):
@@ -47,9 +47,9 @@ class ResponseDetected(_Response):
     reason: str
     detail: str | None
     simulated: bool
-    asked_ns: int
-    evidence_ns: int
-    result_ns: int
+    asked_ns: int | None
+    evidence_ns: int | None
+    result_ns: int | None
 
 
 class ResponseDecided(_Response):

@@ -89,7 +89,7 @@ class CleanupFailed(_Runner):
     reason: str
 
 
-class ObserverFailed(_Runner):
+class ObserverFailed(_OfGuest):
     """An observer can say nothing more in this attempt."""
 
     KIND: ClassVar[str] = "observer.failed"

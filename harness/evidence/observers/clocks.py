@@ -15,6 +15,7 @@ from pathlib import Path
 
 from harness.clock import NS_PER_S, Clock, ClockOffset, realtime_ns
 from harness.errors import UnreachableError
+from harness.evidence.events import ClockSampled
 from harness.evidence.record import Record
 from harness.rig.contract import Machine
 from harness.rig.limits import Limits
@@ -125,7 +126,7 @@ def sample(machines: Mapping[str, Machine], record: Record) -> dict[str, ClockOf
             continue
         to_realtime = realtime_ns() - record.clock.now_ns()
         found[role] = offset(role, exchanges, kernel=own_kernel(), monotonic_to_realtime_ns=to_realtime)
-        record.add("clocks", "clock.sampled", asdict(found[role]))
+        record.add(ClockSampled.model_validate(asdict(found[role])))
     return found
 
 

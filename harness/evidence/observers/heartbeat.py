@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from harness.evidence.events import HeartbeatStarted, HeartbeatStopped
 from harness.evidence.observers.contract import Scene
 from harness.evidence.observers.remote import RemoteSeries
 from harness.evidence.record import Record
@@ -32,11 +33,11 @@ class Heartbeat:
         series = RemoteSeries(self.name, scene.client, PROGRAM, arguments, record)
         series.start(FILE, "seq,sent_ns,received_ns")
         self._series, self._record = series, record
-        record.add(self.name, "heartbeat.started", {"rate_hz": scene.heartbeat_hz, "file": FILE})
+        record.add(HeartbeatStarted(rate_hz=scene.heartbeat_hz, file=FILE))
 
     def stop(self) -> None:
         """Stop sending and wait for the last replies."""
         if self._series is None or self._record is None:
             return
         self._series.stop()
-        self._record.add(self.name, "heartbeat.stopped", {"rows": self._series.rows, "file": FILE})
+        self._record.add(HeartbeatStopped(rows=self._series.rows, file=FILE))

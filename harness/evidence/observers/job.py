@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from harness.evidence.events import JobCompleted, JobSampled, QemuCompleted
 from harness.evidence.observers.contract import Scene
 from harness.evidence.record import Record
 from harness.json_types import Json
@@ -116,14 +117,13 @@ class _Sampled:
             return
         while not self.record.clock.wait(PERIOD_S, stop):
             try:
-                self.record.add(_NAME, "job.sampled", {"n": self.n, "stats": dict(job.statistics())})
+                self.record.add(JobSampled(n=self.n, stats=dict(job.statistics())))
             except HypervisorError:
                 return
 
     def complete(self, role: str, stats: Mapping[str, Json]) -> None:
         """Record what came with the completion's event."""
-        data: dict[str, Json] = {"n": self.n, "origin": "event", "host": role, "stats": dict(stats)}
-        self.record.add(_NAME, "job.completed", data)
+        self.record.add(JobCompleted(n=self.n, origin="event", host=role, stats=dict(stats)))
         self.completed.set()
 
     def ask_qemu(self) -> None:
@@ -134,14 +134,17 @@ class _Sampled:
             return
         if not isinstance(status, Mapping) or "total-time" not in status:
             return
-        data: dict[str, Json] = {
-            "n": self.n,
-            "total_time_ms": status["total-time"],
-            "downtime_ms": status.get("downtime"),
-            "setup_time_ms": status.get("setup-time"),
-            "ram": status.get("ram", {}),
-        }
-        self.record.add(_NAME, "qemu.completed", data)
+        counts = QemuCompleted.read(
+            {
+                "n": self.n,
+                "total_time_ms": status["total-time"],
+                "downtime_ms": status.get("downtime"),
+                "setup_time_ms": status.get("setup-time"),
+                "ram": status.get("ram", {}),
+            }
+        )
+        if counts is not None:  # an answer of another shape is a missing value
+            self.record.add(counts)
 
     def read_kept(self, destination: str) -> None:
         """Record the completed statistics that the destination keeps."""
@@ -149,5 +152,4 @@ class _Sampled:
             stats = self._job(destination).statistics(completed=True)
         except HypervisorError:  # the migration failed: there is no domain there, or no completed job
             return
-        data: dict[str, Json] = {"n": self.n, "origin": "kept", "host": destination, "stats": dict(stats)}
-        self.record.add(_NAME, "job.completed", data)
+        self.record.add(JobCompleted(n=self.n, origin="kept", host=destination, stats=dict(stats)))

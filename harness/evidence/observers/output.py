@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.clock import NS_PER_S
+from harness.evidence.events import OutputStarted, OutputStopped
 from harness.evidence.record import Record, Series
 from harness.rig.contract import Machine, Stream
 from harness.workloads.contract import Line, Process
@@ -56,13 +57,10 @@ class Output:
 
     def start(self, machine: Machine, process: Process) -> None:
         """Start `process` on `machine`; it goes on until :meth:`stop`."""
-        data = {
-            "file": FILE,
-            "source": process.source,
-            "machine": process.machine,
-            "command": process.command,
-        }
-        self._record.add(self.name, "output.started", data)
+        started = OutputStarted(
+            file=FILE, source=process.source, machine=process.machine, command=process.command
+        )
+        self._record.add(started)
         # Stamped by the channel's thread, which knows nothing of the process it reads from.
         channel = machine.stream(
             _bound(process.command), lambda t_ns, text: self._on_line(t_ns, text, process.source)
@@ -112,4 +110,4 @@ class Output:
         for one in reversed(self._running):
             one.channel.close(wait_s=_END_LIMIT_S)
         self._file.close()
-        self._record.add(self.name, "output.stopped", {"file": FILE, "lines": len(self._lines)})
+        self._record.add(OutputStopped(file=FILE, lines=len(self._lines)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from harness.evidence.events import QmpEvent
 from harness.evidence.observers.contract import Scene
 from harness.evidence.record import Record
 from harness.json_types import Json
@@ -48,13 +49,8 @@ def _subscribe(
         now = record.clock.now_ns()
         if domain != guest.domain:
             return
-        data: dict[str, Json] = {
-            "host": role,
-            "event": event,
-            "realtime_us": realtime_us,
-            "details": dict(details),
-        }
-        record.add(Qmp.name, "qmp.event", data, t_ns=now)
+        said = QmpEvent(host=role, event=event, realtime_us=realtime_us, details=dict(details))
+        record.add(said, t_ns=now)
         listener(role, event, details)
 
     return connection.on_qemu_event(on_event)

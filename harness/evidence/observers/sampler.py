@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from harness.evidence.events import SamplerStarted, SamplerStopped
 from harness.evidence.observers.contract import Scene
 from harness.evidence.observers.remote import RemoteSeries
 from harness.evidence.record import Record, Series
@@ -41,12 +42,12 @@ class Sampler:
         self._own = Series(record.folder / _CONTROLLER_FILE, _CONTROLLER_HEADER)
         self._thread = threading.Thread(target=self._sample_self, args=(self._own, record), daemon=True)
         self._thread.start()
-        record.add(self.name, "sampler.started", {"machine": "controller", "file": _CONTROLLER_FILE})
+        record.add(SamplerStarted(machine="controller", file=_CONTROLLER_FILE))
         for role, host in scene.hosts.items():
             series = RemoteSeries(self.name, host, PROGRAM, str(PERIOD_S), record)
             series.start(f"host-{role}.csv", _HEADER)
             self._remote[role] = series
-            record.add(self.name, "sampler.started", {"machine": role, "file": f"host-{role}.csv"})
+            record.add(SamplerStarted(machine=role, file=f"host-{role}.csv"))
 
     def _sample_self(self, series: Series, record: Record) -> None:
         process = psutil.Process(os.getpid())
@@ -78,4 +79,4 @@ class Sampler:
         if self._own is not None and self._record is not None:
             self._own.close()
             for machine in ("controller", *self._remote):
-                self._record.add(self.name, "sampler.stopped", {"machine": machine})
+                self._record.add(SamplerStopped(machine=machine))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from harness.evidence.events import WireStarted, WireStopped
 from harness.evidence.observers.contract import Scene
 from harness.evidence.observers.remote import RemoteSeries
 from harness.evidence.record import Record
@@ -36,11 +37,11 @@ class Wire:
             series = RemoteSeries(self.name, host, PROGRAM, str(PERIOD_S), record)
             series.start(f"wire-{role}.csv", HEADER)
             self._series[role] = series
-            record.add(self.name, "wire.started", {"host": role, "file": f"wire-{role}.csv"})
+            record.add(WireStarted(host=role, file=f"wire-{role}.csv"))
 
     def stop(self) -> None:
         """Read once more and stop."""
         for role, series in self._series.items():
             series.stop()
             if self._record is not None:
-                self._record.add(self.name, "wire.stopped", {"host": role, "file": f"wire-{role}.csv"})
+                self._record.add(WireStopped(host=role, file=f"wire-{role}.csv"))

@@ -16,9 +16,10 @@ from harness.attest.examine.round import Examiner
 from harness.attest.guest.continuity import bounds
 from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues
 from harness.clock import Clock
+from harness.evidence.events import ResponseWaiting, Value
+from harness.evidence.journal import Event
 from harness.evidence.record import Record
 from harness.interrupt import Interrupt
-from harness.json_types import Json
 from harness.migration.flight import Flights
 from harness.policy.capability import Table
 from harness.policy.request import Request
@@ -111,9 +112,9 @@ class Guard:
         """The controller's."""
         return self._record.clock
 
-    def tell(self, kind: str, data: Mapping[str, Json], *, t_ns: int | None = None) -> None:
-        """Journal an event of the response."""
-        self._record.of(self._rig.subject.name).add("response", kind, data, t_ns=t_ns)
+    def tell(self, value: Value, *, t_ns: int | None = None) -> Event:
+        """Journal an event of the response and return it."""
+        return self._record.of(self._rig.subject.name).add(value, t_ns=t_ns)
 
     @contextmanager
     def watch(self) -> Iterator[Watchtower]:
@@ -245,5 +246,4 @@ class Guard:
 
     def _waits(self, answer: Wait | Nowhere) -> None:
         why = answer.why if isinstance(answer, Wait) else answer.alarm
-        said: dict[str, Json] = {"vm": answer.vm, "cause": answer.cause.value, "why": why}
-        self.tell("response.waiting", said)
+        self.tell(ResponseWaiting(vm=answer.vm, cause=answer.cause.value, why=why))

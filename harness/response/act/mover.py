@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 from harness.clock import Clock
 from harness.errors import GuestError
+from harness.evidence.account import Move
+from harness.evidence.events import ResponseAccepted
 from harness.evidence.record import Record
 from harness.migration.driver import Outcome
 from harness.migration.flight import Flights
@@ -100,18 +102,14 @@ class Hands:
         return Moved(began_ns=self._began_ns(n), outcome=ended[0], called_off=self._called_off)
 
     def _began_ns(self, n: int) -> int:
-        return next(
-            event.t_ns
-            for event in reversed(self._record.history)
-            if event.kind == "migration.started" and event.data["n"] == n
-        )
+        return Move(attempt=self._record.account, n=n).started_ns
 
     def _await_acceptance(self, n: int, source: Hypervisor, over: threading.Event) -> None:
         try:
             job = source.domain(self._rig.subject.domain).job
             while not self._clock.wait(_POLL_S, over):
                 if job.running():
-                    self._tell("response.accepted", {"n": n}, t_ns=self._clock.now_ns())
+                    self._tell(ResponseAccepted(n=n), t_ns=self._clock.now_ns())
                     return
         except HypervisorError as error:
             # A migration that was over before it was seen: it stays unknown when it was accepted.

@@ -16,6 +16,7 @@ from typing import cast
 
 from harness.clock import NS_PER_S, Clock
 from harness.errors import GuestError
+from harness.evidence.events import ResponseRecovered
 from harness.json_types import Json
 from harness.registry.registry import Registry
 from harness.registry.responses import StoredResponse
@@ -130,7 +131,10 @@ class Recoverer:
             "hosts": list(answer.hosts),
             "why": answer.why,
         }
-        self._tell("response.recovered", said)
+        recovered = ResponseRecovered(
+            response=response.number, step=answer.step.value, hosts=list(answer.hosts), why=answer.why
+        )
+        self._tell(recovered)
         self._registry.audit.append("alarm" if answer.alarm else "recovery", response.vm, said)
 
     def _act(self, answer: Recovery) -> None:

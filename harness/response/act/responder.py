@@ -15,6 +15,14 @@ from typing import Protocol
 from harness.attest.guest.continuity import Quoted
 from harness.attest.measures.timings import Span
 from harness.clock import NS_PER_S, Clock
+from harness.evidence.events import (
+    ResponseActed,
+    ResponseArrived,
+    ResponseClosed,
+    ResponseDecided,
+    ResponseDetected,
+    Value,
+)
 from harness.json_types import Json
 from harness.migration.driver import Outcome
 from harness.registry.registry import Registry
@@ -22,8 +30,12 @@ from harness.response.act.arriving import Arriving
 from harness.response.act.prover import Arrived, Requoted
 from harness.response.decide.cause import Cause
 
-Tell = Callable[..., None]
-"""Journals an event of the observer ``response``: its kind, its data, and ``t_ns`` where it is not now."""
+
+class Tell(Protocol):
+    """Journals an event of the response; `t_ns` where it is not now."""
+
+    def __call__(self, value: Value, *, t_ns: int | None = None) -> object:
+        """Append the event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +214,8 @@ class Responder:
             SodbenchError: The rig is gone, or nothing can be journalled any more.
         """
         detected = decided.detected
-        self._tell("response.detected", {"n": decided.n, **detected.to_json()}, t_ns=detected.told_ns)
+        told = ResponseDetected.model_validate({"n": decided.n, **detected.to_json()})
+        self._tell(told, t_ns=detected.told_ns)
         if decided.action != "move":
             return self._stopped(decided)
         refused = dict(decided.refused)
@@ -280,7 +293,7 @@ class Responder:
             migrating=None if destination is None else {"destination": destination},
         )
         said = {"n": decided.n, "response": stored.number, "vm": decided.vm, **about}
-        self._tell("response.decided", said)
+        self._tell(ResponseDecided.model_validate(said))
         return stored.number
 
     def _arrived(self, decided: Decided, destination: str, number: int, proved: Arrived) -> Ended:
@@ -292,7 +305,8 @@ class Responder:
             "same_key": proved.same_key,
         }
         self._registry.responses.advance(number, state, {**said, "detail": proved.detail}, owner=self._owner)
-        self._tell("response.arrived", {"n": decided.n, **said, "quotes_ns": proved.quotes_ns})
+        arrived = {"n": decided.n, **said, "quotes_ns": proved.quotes_ns}
+        self._tell(ResponseArrived.model_validate(arrived))
         why = proved.detail or ("the guest arrived as it left" if proved.good else proved.reason.value)
         self._close(decided.n, number, state, why)
         return Ended(state=state, host=destination, destination=destination, reason=why)
@@ -305,7 +319,7 @@ class Responder:
         final = {"hold": "held", "suspend": "suspended", "shut-down": "shut-down"}[decided.action]
         wrong = None if decided.action == "hold" else self._mover.stop(decided.action)
         acted: dict[str, Json] = {"action": decided.action, "ok": wrong is None, "error": wrong}
-        self._tell("response.acted", {"n": decided.n, **acted})
+        self._tell(ResponseActed(n=decided.n, action=decided.action, ok=wrong is None, error=wrong))
         state = final if wrong is None else "failed"
         self._registry.responses.advance(number, state, acted, owner=self._owner)
         reasons = "; ".join(f"{name}: {why}" for name, why in decided.refused.items())
@@ -315,7 +329,7 @@ class Responder:
         return Ended(state=state, host=decided.source, destination=None, reason=why)
 
     def _close(self, n: int, number: int | None, state: str, reason: str) -> None:
-        self._tell("response.closed", {"n": n, "response": number, "state": state, "reason": reason})
+        self._tell(ResponseClosed(n=n, response=number, state=state, reason=reason))
 
 
 def _requote(quoted: Requoted) -> dict[str, Json]:

@@ -107,12 +107,17 @@ class Response:
     @property
     def evidence_ns(self) -> int:
         """When the evidence was there that shows it."""
-        return self._must_say(ResponseDetected).evidence_ns
+        return self._known(self._must_say(ResponseDetected).evidence_ns, "evidence_ns")
 
     @property
     def result_ns(self) -> int:
         """When the result made of that evidence was there."""
-        return self._must_say(ResponseDetected).result_ns
+        return self._known(self._must_say(ResponseDetected).result_ns, "result_ns")
+
+    def _known(self, stamp_ns: int | None, name: str) -> int:
+        if stamp_ns is None:
+            raise NotMeasured(f"{ResponseDetected.KIND} has no {name}")
+        return stamp_ns
 
     @property
     def decided_ns(self) -> int:
@@ -206,4 +211,4 @@ def stages(attempt: Attempt) -> Mapping[str, int]:
     launched = attempt.value(ResponseLaunched)
     if launched is None:
         raise NotMeasured("the deployment's stages were not recorded")
-    return launched.stages_ns
+    return {name: took_ns for name, took_ns in launched.stages_ns.items() if took_ns is not None}

@@ -17,6 +17,7 @@ from harness.attest.reasons import Reason
 from harness.attest.tpm.structures import ClockInfo
 from harness.campaign.run.attestation_observer import Attestation, Sitting, Subject
 from harness.clock import NS_PER_S, MonotonicClock
+from harness.evidence.events import MigrationReturned, WindowOpened
 from harness.evidence.journal import Event, Journal, read
 from harness.evidence.observers.contract import Scene
 from harness.evidence.record import Record
@@ -24,6 +25,7 @@ from harness.migration.schedule import PlannedMigration
 from harness.registry.registry import Registry, open_registry, sqlite_url
 from tests.attest.attesters import GOOD, POLICY, UUID, SoftwareAttester, enrol
 from tests.attest.software_tpm import SoftwareTpm
+from tests.synthetic.vocabulary import said
 
 SCENE = cast("Scene", None)
 """The observer's channels are open before it starts: it needs nothing of the scene."""
@@ -67,10 +69,9 @@ class Stage:
     def migrate(
         self, n: int, source: str, destination: str, *, ok: bool = True, seconds: float = 0.1
     ) -> None:
-        say = self.record.add
-        say("runner", "migration.started", {"n": n, "source": source, "destination": destination})
+        self.record.add(said("migration.started", n=n, source=source, destination=destination))
         time.sleep(seconds)
-        say("runner", "migration.returned", {"n": n, "ok": ok, "error": None})
+        self.record.add(MigrationReturned(n=n, ok=ok, error=None))
 
     def asked(self, machine: str) -> int:
         """How often a machine was asked for a quote."""
@@ -153,7 +154,7 @@ def test_slots_that_went_by_are_counted_and_not_made_up_for(stage: Stage) -> Non
 def test_a_move_has_a_gate_before_and_an_arrival_after_it(stage: Stage) -> None:
     observer = stage.observer(interval_s=3600, at_s=(0.4, 1.2))
     observer.start(SCENE, stage.record)
-    stage.record.add("runner", "window.opened", {"window_s": 2.0})
+    stage.record.add(WindowOpened(window_s=2.0))
     until(lambda: stage.asked("b") == 1)  # the first gate: the guest with a, and then b
     stage.migrate(1, "a", "b")
     until(lambda: stage.asked("a") == 3)  # the second one: the guest with b, and then a
@@ -185,7 +186,7 @@ def test_a_move_has_a_gate_before_and_an_arrival_after_it(stage: Stage) -> None:
 def test_a_destination_whose_evidence_is_too_old_is_said_to_be(stage: Stage) -> None:
     observer = stage.observer(interval_s=3600, at_s=(0.3,), window_s=0.1)
     observer.start(SCENE, stage.record)
-    stage.record.add("runner", "window.opened", {"window_s": 2.0})
+    stage.record.add(WindowOpened(window_s=2.0))
     until(lambda: stage.asked("b") == 1)
     time.sleep(0.2)
     stage.migrate(1, "a", "b")
@@ -199,7 +200,7 @@ def test_a_destination_whose_evidence_is_too_old_is_said_to_be(stage: Stage) -> 
 def test_a_migration_that_failed_has_no_arrival(stage: Stage) -> None:
     observer = stage.observer(interval_s=3600, at_s=(0.3,))
     observer.start(SCENE, stage.record)
-    stage.record.add("runner", "window.opened", {"window_s": 2.0})
+    stage.record.add(WindowOpened(window_s=2.0))
     until(lambda: stage.asked("b") == 1)
     stage.migrate(1, "a", "b", ok=False)
     time.sleep(0.3)
@@ -211,7 +212,7 @@ def test_a_migration_that_failed_has_no_arrival(stage: Stage) -> None:
 def test_a_guest_that_came_back_rolled_back_is_not_the_one_that_left(stage: Stage) -> None:
     observer = stage.observer(interval_s=3600, at_s=(0.3,))
     observer.start(SCENE, stage.record)
-    stage.record.add("runner", "window.opened", {"window_s": 2.0})
+    stage.record.add(WindowOpened(window_s=2.0))
     until(lambda: stage.asked("b") == 1)
     before = stage.attesters["guest"].tpm.clock
     stage.attesters["guest"].tpm.clock = type(before)(

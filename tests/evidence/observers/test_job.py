@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from harness.clock import MonotonicClock
+from harness.evidence.events import MigrationReturned
 from harness.evidence.journal import Event, Journal, read
 from harness.evidence.observers import job as module
 from harness.evidence.observers.job import JobStatistics
@@ -109,5 +110,5 @@ def test_what_comes_outside_of_a_migration_belongs_to_none(record: Record) -> No
 
 def test_an_observer_that_did_not_start_lets_the_migration_go_on(record: Record) -> None:
     with JobStatistics().watch(1, "a", "b"):
-        record.add("runner", "migration.returned", {"n": 1, "ok": True})
+        record.add(MigrationReturned(n=1, ok=True, error=None))
     assert [one.kind for one in read(record.folder / "journal.jsonl")] == ["migration.returned"]

@@ -156,7 +156,8 @@ def scratch() -> Iterator[Path]:
 
 
 def _run(lower: Sequence[Path], upper: Path, downloads: Path, script: str, timeout_s: float) -> Ended:
-    work, root, name = upper.with_name("work"), upper.with_name("root"), f"sodbench-fresh-{os.getpid()}"
+    work, root = upper.with_name("work"), upper.with_name("root")
+    name = f"sodbench-fresh-{os.getpid()}-{downloads.name.removeprefix('downloads-')}"
     for made in (upper, work, root, downloads):
         made.mkdir(parents=True, exist_ok=True)
     layers = f"lowerdir={':'.join(map(str, lower))},upperdir={upper},workdir={work}"

@@ -22,7 +22,7 @@ from harness.errors import AlteredError, SodbenchError
 from harness.evidence import archive, seal
 
 DATA = Path(__file__).parent.parent / "results/reference/lab"
-ENCLOSED = {"benchmarks": "steps.json", "adversary": "attacks.json", "intervals": "periodic.json"}
+ENCLOSED = {"benchmarks": "steps.json", "adversary": "attacks.json", "periodic": "periodic.json"}
 """What a report of a data set is given besides its run: the argument, and the file in ``enclosed``."""
 DERIVED = ("run", "report")
 """The folders of a data set that come out of its evidence."""

@@ -133,7 +133,12 @@ class _Verbs(lazy.Root):
             "Pack a run that has ended small, and unpack it to the same bytes.",
             "Results",
         ),
-        Verb("schema", "harness.cli.schema:schema", "Print the JSON Schema of a campaign file.", "Results"),
+        Verb(
+            "schema",
+            "harness.cli.schema:schema",
+            "Print the JSON Schema of a kind of file, by default of a campaign.",
+            "Results",
+        ),
     )
 
 

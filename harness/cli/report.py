@@ -61,7 +61,7 @@ def report(
         tuple(format or reports.FORMATS),
         benchmarks=benchmarks,
         adversary=adversary,
-        intervals=periodic,
+        periodic=periodic,
     )
     output = Output()
     for path in made.documents:

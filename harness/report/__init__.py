@@ -41,7 +41,7 @@ def build(
     *,
     benchmarks: Path | None = None,
     adversary: Path | None = None,
-    intervals: Path | None = None,
+    periodic: Path | None = None,
 ) -> Report:
     """Write the report of `run` into the folder `out`, made when missing.
 
@@ -51,7 +51,7 @@ def build(
         formats: Some of :data:`FORMATS`.
         benchmarks: pytest-benchmark's JSON of the verification's steps, for a section of its own.
         adversary: JSON of the attacks that were tried on the verifier, likewise.
-        intervals: JSON of what attesting at intervals cost a workload, likewise.
+        periodic: JSON of what attesting at intervals cost a workload, likewise.
 
     Raises:
         UsageError: A format is not known.
@@ -64,7 +64,7 @@ def build(
             f"no report can be written as {', '.join(unknown)}", remedy=f"choose among {', '.join(FORMATS)}"
         )
     document = compose.document(
-        material.read(run, benchmarks=benchmarks, adversary=adversary, intervals=intervals)
+        material.read(run, benchmarks=benchmarks, adversary=adversary, periodic=periodic)
     )
     figures = _figures(document, out / "figures", formats)
     documents = []

@@ -175,7 +175,7 @@ def read(
     *,
     benchmarks: Path | None = None,
     adversary: Path | None = None,
-    intervals: Path | None = None,
+    periodic: Path | None = None,
 ) -> Material:
     """Everything the report needs of `run`.
 
@@ -184,7 +184,7 @@ def read(
         reference: Folder of the papers' tables; the project's own by default.
         benchmarks: pytest-benchmark's JSON of the verification's steps.
         adversary: JSON of the attacks that were tried.
-        intervals: JSON of what attesting at intervals cost.
+        periodic: JSON of what attesting at intervals cost.
 
     Raises:
         AlteredError: The evidence is not what it was when the run ended.
@@ -219,7 +219,7 @@ def read(
         benchmarks=None if benchmarks is None else enclosed.benchmarks(benchmarks),
         adversary=None if adversary is None else enclosed.adversary(adversary),
         responses=results.responses(run, evidence),
-        periodic=None if intervals is None else enclosed.periodic(intervals),
+        periodic=None if periodic is None else enclosed.periodic(periodic),
     )
 
 

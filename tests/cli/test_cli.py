@@ -285,6 +285,28 @@ def test_the_schema_is_a_json_schema(sodbench: Sodbench) -> None:
     assert (said.code, check.is_valid(valid), check.is_valid({**valid, "repetition": 1})) == (0, True, False)
 
 
+@pytest.mark.parametrize(
+    ("kind", "key"),
+    [
+        ("campaign", "workloads"),
+        ("policy", "require"),
+        ("reference", "pcrs"),
+        ("response", "settle_s"),
+        ("capabilities", "architectures"),
+    ],
+)
+def test_every_kind_of_file_has_its_schema(sodbench: Sodbench, kind: str, key: str) -> None:
+    said = sodbench("schema", kind)
+    value = json.loads(said.out)
+    importlib.import_module("jsonschema").Draft202012Validator.check_schema(value)
+    assert (said.code, key in value["properties"]) == (0, True)
+
+
+def test_a_kind_of_file_that_is_none_is_wrong_usage(sodbench: Sodbench) -> None:
+    said = sodbench("schema", "polcy")
+    assert (said.code, "did you mean 'policy'" in said.err) == (errors.UsageError.exit_code, True)
+
+
 # -- stored runs
 
 

@@ -241,10 +241,6 @@ def test_a_providers_rows_are_added(policy: Policy, tmp_path: Path, monkeypatch:
     assert (said.code, "mine.yml:3" in said.err) == (3, True)
 
 
-def test_the_schema_of_a_providers_file_is_printed(policy: Policy) -> None:
-    assert "architectures" in policy("capabilities", "--schema").value["properties"]
-
-
 # -- withdraw and restore
 
 

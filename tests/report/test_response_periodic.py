@@ -67,7 +67,7 @@ def test_a_run_without_responses_shows_them_in_a_section_of_their_own(
     empty: RunFolder, tmp_path: Path
 ) -> None:
     path = stored(tmp_path / "p.json", [*QUIET, COSTLY])
-    document = compose.document(material.read(empty, intervals=path))
+    document = compose.document(material.read(empty, periodic=path))
     found = named(document, "periodic")
     assert found.title == "What periodic attestation costs the workload"
     table = table_of(found, "periodic-cost")
@@ -83,7 +83,7 @@ def test_a_run_without_responses_shows_them_in_a_section_of_their_own(
 
 
 def test_where_all_cost_less_than_the_floor_that_is_said(empty: RunFolder, tmp_path: Path) -> None:
-    document = compose.document(material.read(empty, intervals=stored(tmp_path / "p.json", QUIET)))
+    document = compose.document(material.read(empty, periodic=stored(tmp_path / "p.json", QUIET)))
     assert said(named(document, "periodic"))[0][0] == "good"
 
 
@@ -129,7 +129,7 @@ def test_in_a_run_with_responses_they_are_in_its_section(tmp_path: Path) -> None
     responded = Responded(scenarios=("violation",), responses=((ResponseTruth(),),))
     run = build(tmp_path / "run", replace(SMALL, attempts=(attempt,)), responded)
     path = stored(tmp_path / "p.json", [*QUIET, COSTLY])
-    document = compose.document(material.read(run, intervals=path))
+    document = compose.document(material.read(run, periodic=path))
     assert "periodic" not in [one.key for one in document.sections]
     keys = [getattr(block, "key", "") for block in named(document, "response").blocks]
     assert keys.index("response-waterfall") < keys.index("periodic-cost-chart") < keys.index("periodic-cost")

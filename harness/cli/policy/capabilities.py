@@ -17,7 +17,6 @@ from harness.cli.terminal import Cell as Shown
 from harness.cli.terminal import Output, Styled
 from harness.errors import UsageError
 from harness.policy.capability import Architecture, Table
-from harness.policy.capability_file import schema as form
 from harness.policy.fleet import Fleet
 from harness.policy.known import WITHDRAWN, withdrawal
 from harness.policy.server import Server
@@ -44,9 +43,6 @@ def capabilities(
     files: Files = None,
     warning_counts: WarningCounts = None,
     policy: AppraisalName = "default",
-    schema: Annotated[
-        bool, typer.Option("--schema", help="Print the JSON Schema of a provider's YAML file instead.")
-    ] = False,
     registry: RegistryUrl = None,
     as_json: Json = False,
 ) -> None:
@@ -55,9 +51,6 @@ def capabilities(
     A server has what its architecture has, less what was withdrawn from it. One that is contraindicated, was
     not heard of in time or states no known architecture has nothing.
     """
-    if schema:
-        typer.echo(json.dumps(form(), indent=2, sort_keys=True))
-        return
     table = policy_inputs.table(files)
     counts = policy_inputs.warning_counts(warning_counts, policy)
     with attest_inputs.looking(registry) as store:

@@ -69,7 +69,7 @@ def read_json(path: Path) -> dict[str, Json]:
     Raises:
         RecordError: It is missing or not a JSON object.
     """
-    return json_object(sums.content(path), path)
+    return json_object(sums.content(path, limit=sums.MAX_BYTES), path)
 
 
 def json_object(raw: bytes, place: Path) -> dict[str, Json]:

@@ -20,7 +20,7 @@ from harness.errors import RecordError
 from harness.legible import legible
 
 MAX_BYTES = 64 * 1024 * 1024
-"""A longer list of sums is refused: at 100 bytes a line it would name more than 600,000 files."""
+"""A longer list of sums, or other text of a run, is refused: at 100 bytes a line it has 600,000 lines."""
 
 _PARTIAL = re.compile(r"\..+\.[0-9a-f]{8}\.partial", re.DOTALL)
 _LINE = re.compile(rb"(\\?)([0-9a-f]{64})  (.+)", re.DOTALL)
@@ -113,10 +113,12 @@ def content(path: Path, *, limit: int | None = None) -> bytes:
     """
     try:
         with _opened(path) as file:
-            raw = file.read(-1 if limit is None else limit + 1)
+            # The size is asked first, so that no memory is taken for what is refused; the file may grow still.
+            long = limit is not None and os.fstat(file.fileno()).st_size > limit
+            raw = b"" if long else file.read(-1 if limit is None else limit + 1)
     except OSError as error:
         raise unreadable(path, error) from error
-    if limit is not None and len(raw) > limit:
+    if limit is not None and (long or len(raw) > limit):
         raise RecordError("far too long", where=legible(str(path)), why=f"more than {limit} bytes")
     return raw
 

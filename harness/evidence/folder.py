@@ -245,7 +245,7 @@ def read_text(path: Path) -> str:
         RecordError: It is missing, or something else.
     """
     try:
-        return sums.content(path).decode("utf-8")
+        return sums.content(path, limit=sums.MAX_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:
         raise RecordError(
             "not a text file",

@@ -26,6 +26,9 @@ from harness.json_types import Json
 
 V = TypeVar("V", bound=Value)
 
+MAX_BYTES = 512 * 1024 * 1024
+"""A longer journal is refused: a trial writes some 100 kB, so this is the journal of thousands of trials."""
+
 _SHOWN = 60
 """How many characters of a kind that does not exist a message shows."""
 
@@ -237,7 +240,7 @@ def read(path: Path) -> list[Event]:
 
 def _raw(path: Path) -> bytes:
     try:
-        return sums.content(path)
+        return sums.content(path, limit=MAX_BYTES)
     except RecordError as error:
         what = "the journal cannot be read"
         raise RecordError(what, where=error.where, why=error.why, remedy=error.remedy) from error

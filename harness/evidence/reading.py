@@ -36,6 +36,9 @@ SERIES: Mapping[str, tuple[str, ...]] = {
 }
 """The series of an attempt and the columns that metrics need of each (docs/journal.md)."""
 
+MAX_BYTES = 512 * 1024 * 1024
+"""A longer series, or a longer output of a workload, is not read: its metrics are null and say so."""
+
 
 Parse = Callable[[str, Mapping[str, Json], Sequence[Line]], Timeline]
 """A workload's name and its stored lines to its timeline; raises NotMeasured for an unknown workload."""
@@ -92,7 +95,7 @@ def read_series(path: Path, columns: Sequence[str]) -> pd.DataFrame:
             many, and its line is named.
     """
     try:
-        text = io.TextIOWrapper(io.BytesIO(sums.content(path)), encoding="utf-8").read()
+        text = io.TextIOWrapper(io.BytesIO(sums.content(path, limit=MAX_BYTES)), encoding="utf-8").read()
         whole = text[: text.rfind("\n") + 1]
         _require_whole_rows(path, whole)
         # Nullable integers: a float64 would round stamps of a clock that has run for a hundred days.
@@ -121,7 +124,7 @@ def _require_whole_rows(path: Path, text: str) -> None:
 
 def _timeline(path: Path, workload: str, options: Mapping[str, Json], parse: Parse) -> Timeline | NotMeasured:
     try:
-        raw = sums.content(path) if os.path.lexists(path) else b""
+        raw = sums.content(path, limit=MAX_BYTES) if os.path.lexists(path) else b""
         return parse(workload, options, parse_log(raw.decode("utf-8", errors="replace")))
     except RecordError as error:
         return NotMeasured(f"{path.name} cannot be read: {error.why}")

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from harness import sums
 from harness.analysis import table as results
 from harness.errors import RecordError
-from harness.evidence import journal
+from harness.evidence import journal, reading
 from harness.evidence.folder import RunFolder
 from harness.evidence.metric import NotMeasured
+from harness.files import read_json
 from tests.synthetic.evidence import build
 
 
@@ -61,3 +63,31 @@ def test_a_series_or_log_that_is_no_regular_file_is_missing_with_its_reason(
         isinstance(one.timeline, NotMeasured) and "workload.log cannot be read" in str(one.timeline)
         for one in found
     )
+
+
+def grow(path: Path, size_bytes: int) -> None:
+    """Make a file so long, without the disk or the memory that it would take."""
+    with path.open("ab") as file:
+        file.truncate(size_bytes)
+
+
+def test_a_journal_without_end_is_refused_before_it_is_read(run: RunFolder) -> None:
+    grow(run.journal, journal.MAX_BYTES + 1)
+    with pytest.raises(RecordError, match="the journal cannot be read") as caught:
+        journal.read(run.journal)
+    assert "more than 536870912 bytes" in caught.value.why
+
+
+@pytest.mark.parametrize("name", ["heartbeat.csv", "workload.log"])
+def test_a_series_without_end_is_missing_with_its_reason(run: RunFolder, name: str) -> None:
+    folder = run.attempt(journal.read(run.journal)[1].trial or "", 1)
+    grow(folder / name, reading.MAX_BYTES + 1)
+    attempt = next(results.read_attempts(run))
+    said = attempt.timeline if name == "workload.log" else attempt.unread[name]
+    assert "more than 536870912 bytes" in str(said)
+
+
+def test_a_manifest_without_end_is_refused(run: RunFolder) -> None:
+    grow(run.manifest, sums.MAX_BYTES + 1)
+    with pytest.raises(RecordError, match="far too long"):
+        read_json(run.manifest)

@@ -113,7 +113,7 @@ def content(path: Path, *, limit: int | None = None) -> bytes:
     """
     try:
         with _opened(path) as file:
-            # The size is asked first, so that no memory is taken for what is refused; the file may grow still.
+            # Size first: no memory is taken for what is refused. The limit again: the file may still grow.
             long = limit is not None and os.fstat(file.fileno()).st_size > limit
             raw = b"" if long else file.read(-1 if limit is None else limit + 1)
     except OSError as error:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,7 @@ import ansible_runner
 
 from harness import resources
 from harness.errors import ProvisionError, UnreachableError
+from harness.files import read_json, write_json
 from harness.json_types import Json
 from harness.rig.limits import Limits
 
@@ -60,7 +62,7 @@ def play(
         ProvisionError: A task failed; the message has host, task and what it said.
     """
     watch = _Watch(progress)
-    with TemporaryDirectory(prefix="sodbench-play-") as scratch:
+    with TemporaryDirectory(prefix="sodbench-play-") as scratch, _without_environment(artifacts):
         result = ansible_runner.run(
             private_data_dir=scratch,
             artifact_dir=str(artifacts) if artifacts else None,
@@ -89,6 +91,33 @@ def play(
             remedy=f"`ansible-playbook -i {inventory} {resources.playbooks() / playbook}` shows every step",
         )
     return PlayResult(changed=watch.changed, facts=watch.facts)
+
+
+@contextmanager
+def _without_environment(artifacts: Path | None) -> Iterator[None]:
+    """Take the values of the environment out of the artifacts that ansible-runner leaves; names stay."""
+    try:
+        yield
+    finally:
+        for file in () if artifacts is None else artifacts.glob("*/command"):
+            forget_environment(file)
+
+
+def forget_environment(file: Path) -> None:
+    """Replace the environment in ansible-runner's record of a command by the names of its variables.
+
+    The values are whatever the caller has set, passwords and keys of clouds included, and artifacts are
+    passed on with a run.
+
+    Raises:
+        RecordError: The record is not what ansible-runner writes.
+        StorageError: It cannot be written.
+    """
+    said = read_json(file)
+    variables = said.get("env")
+    if isinstance(variables, Mapping):
+        write_json(file, {**said, "env": sorted(variables)})
+        file.chmod(0o600)
 
 
 def environment(*, programs: bool = False, limit_s: float | None = None) -> dict[str, str]:

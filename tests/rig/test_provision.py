@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from harness.rig.provision import _Watch
+import pytest
+
+from harness.files import read_json
+from harness.rig.provision import _Watch, play
 
 
 def watched(*events: tuple[str, Mapping[str, Any]]) -> tuple[_Watch, list[str]]:
@@ -94,3 +98,17 @@ def test_the_final_counts_name_every_host_also_those_that_nothing_changed_on() -
     stats = {"processed": {"a": 1, "b": 1}, "changed": {"b": 3}, "ok": {"a": 9, "b": 6}}
     watch, _ = watched(("playbook_on_stats", stats))
     assert watch.changed == {"a": 0, "b": 3}
+
+
+def test_no_value_of_the_environment_stays_in_the_artifacts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", "DB-SECRET-4242")
+    artifacts = tmp_path / "artifacts"
+    inventory = tmp_path / "inventory.yml"
+    inventory.write_text("all: {hosts: {}}\n")
+    play("verify.yml", inventory, artifacts=artifacts)
+    kept = [path for path in artifacts.rglob("*") if path.is_file()]
+    assert [path.name for path in kept if "DB-SECRET-4242" in path.read_text(errors="replace")] == []
+    (command,) = artifacts.glob("*/command")
+    assert "PGPASSWORD" in read_json(command)["env"]  # type: ignore[operator]

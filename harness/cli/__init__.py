@@ -67,7 +67,7 @@ class _Verbs(lazy.Root):
         Verb(
             "guest",
             "harness.cli.guest:guest",
-            "The guest that is guarded: deployed where its request is satisfied (docs/response.md).",
+            "The guarded guest: deployed where its request is satisfied (docs/response.md).",
             "Security on demand",
         ),
         Verb(
@@ -80,14 +80,14 @@ class _Verbs(lazy.Root):
         Verb(
             "respond",
             "harness.cli.respond:respond",
-            "Demonstrate responses on a guest at work: what happens, what is decided, what it costs.",
+            "Demonstrate responses on a busy guest: what happens, what is decided, what it costs.",
             "Security on demand",
         ),
         Verb(
             "audit",
             "harness.cli.audit:audit",
-            "The audit log of what was found, asked, decided and done; `verify` finds every edit of "
-            "it (docs/registry.md).",
+            "The audit log of findings, requests, decisions and actions; `verify` detects edits of it "
+            "(docs/registry.md).",
             "Security on demand",
         ),
         Verb(
@@ -99,14 +99,13 @@ class _Verbs(lazy.Root):
         Verb(
             "run",
             "harness.cli.run:run",
-            "Carry a campaign out: every trial of its plan, each journalled as it happens.",
+            "Run a campaign: every trial of its plan, each journalled as it happens.",
             "Campaigns",
         ),
         Verb(
             "resume",
             "harness.cli.run:resume",
-            "Go on with a run that was interrupted or killed: finished trials are neither lost nor "
-            "run again.",
+            "Continue a run that was interrupted or killed: finished trials are neither lost nor run again.",
             "Campaigns",
         ),
         Verb(
@@ -130,7 +129,7 @@ class _Verbs(lazy.Root):
         Verb(
             "archive",
             "harness.cli.archive:archive",
-            "Pack a run that has ended small, and unpack it to the same bytes.",
+            "Pack a run that has ended into a small archive, and unpack it to the same bytes.",
             "Results",
         ),
         Verb(

@@ -12,7 +12,8 @@ from harness.evidence import archive as archives
 from harness.evidence import folder as store
 
 archive = typer.Typer(
-    help="Pack a run that has ended small, and unpack it to the same bytes.", no_args_is_help=True
+    help="Pack a run that has ended into a small archive, and unpack it to the same bytes.",
+    no_args_is_help=True,
 )
 
 
@@ -24,7 +25,7 @@ def pack(
             help="The run's folder, or a folder above it: then the newest run below.", metavar="RUN"
         ),
     ],
-    out: Annotated[Path, typer.Argument(help="The archive's folder, which is made.", metavar="ARCHIVE")],
+    out: Annotated[Path, typer.Argument(help="The archive's folder; it is created.", metavar="ARCHIVE")],
 ) -> None:
     """Pack RUN into the folder ARCHIVE: series as Parquet, journal and logs compressed, with their sums.
 
@@ -37,9 +38,9 @@ def pack(
 @archive.command()
 def unpack(
     packed: Annotated[Path, typer.Argument(help="What `pack` made.", metavar="ARCHIVE")],
-    out: Annotated[Path, typer.Argument(help="The run's folder, which is made.", metavar="RUN")],
+    out: Annotated[Path, typer.Argument(help="The run's folder; it is created.", metavar="RUN")],
 ) -> None:
-    """Make the run of ARCHIVE again in the folder RUN; every file is checked against its sum first.
+    """Restore the run of ARCHIVE to the folder RUN; every file is checked against its sum first.
 
     An archive whose files were changed is refused with 21.
     """

@@ -27,7 +27,7 @@ from harness.registry.registry import Registry, look
 _HEAD = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})")
 
 audit = typer.Typer(
-    help="The audit log of what was found, asked, decided and done; `verify` finds every edit of it "
+    help="The audit log of findings, requests, decisions and actions; `verify` detects edits of it "
     "(docs/registry.md).",
     no_args_is_help=True,
 )
@@ -38,12 +38,16 @@ def verify(
     registry: RegistryUrl = None,
     head: Annotated[
         str | None,
-        typer.Option("--head", metavar="N:DIGEST", help="A head noted earlier, which must lie on the chain."),
+        typer.Option("--head", metavar="N:DIGEST", help="A head noted earlier, which must be on the chain."),
     ] = None,
     file: Annotated[
         Path | None,
         typer.Option(
-            "--file", exists=True, dir_okay=False, readable=True, help="An export, checked on its own."
+            "--file",
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            help="An export to check instead of the registry.",
         ),
     ] = None,
 ) -> None:
@@ -80,12 +84,14 @@ def export(
 @audit.command()
 def show(
     registry: RegistryUrl = None,
-    subject: Annotated[str | None, typer.Option("--subject", help="Only of this machine or VM.")] = None,
+    subject: Annotated[
+        str | None, typer.Option("--subject", help="Only entries about this machine or VM.")
+    ] = None,
     kind: Annotated[
         str | None,
         typer.Option("--kind", help="Only this kind: result, identity, placement, request, response, ..."),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many of the newest.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many of the newest entries.")] = 20,
     as_json: Json = False,
 ) -> None:
     """Show the newest entries, oldest first. It checks nothing: that is `sodbench audit verify`."""

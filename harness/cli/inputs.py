@@ -25,7 +25,9 @@ CampaignInventory = Annotated[
 ]
 RunInventory = Annotated[
     bool,
-    typer.Option("--run-inventory", help="Run an inventory that is a program; else one is refused."),
+    typer.Option(
+        "--run-inventory", help="Run an inventory that is a program; without this option it is refused."
+    ),
 ]
 CampaignPath = Annotated[
     str,

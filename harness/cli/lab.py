@@ -46,7 +46,7 @@ def down(
         typer.Option("--purge", help="Also delete the cache: base system, machines' disks, guest image."),
     ] = False,
 ) -> None:
-    """Stop and remove the lab, whatever state it is in. Only its cache stays, for a quick next start."""
+    """Stop and remove the lab in any state. Only its cache stays, for a quick next start."""
     places = labs.Places()
     labs.down(places, purge=purge)
     kept = "" if purge or not places.cache.is_dir() else f" Kept: {places.cache} (--purge deletes it)."

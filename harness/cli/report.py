@@ -34,17 +34,15 @@ def report(
     ] = None,
     benchmarks: Annotated[
         Path | None,
-        typer.Option(
-            "--benchmarks", help="pytest-benchmark's JSON of the verification's steps, to be shown too."
-        ),
+        typer.Option("--benchmarks", help="pytest-benchmark's JSON of the verification's steps, to include."),
     ] = None,
     adversary: Annotated[
         Path | None,
-        typer.Option("--adversary", help="JSON of the attacks tried on the verifier, to be shown too."),
+        typer.Option("--adversary", help="JSON of the attacks tried on the verifier, to include."),
     ] = None,
     periodic: Annotated[
         Path | None,
-        typer.Option("--periodic", help="JSON of what attesting at intervals costs, to be shown too."),
+        typer.Option("--periodic", help="JSON of what attesting at intervals costs, to include."),
     ] = None,
 ) -> None:
     """Make the report of RUN from its stored results alone.

@@ -30,10 +30,12 @@ Scenarios = Annotated[
 Workloads = Annotated[
     list[str] | None,
     typer.Option(
-        "--workload", "-w", help="What the guest is at; may be given several times. By default idle."
+        "--workload", "-w", help="The guest's workload; may be given several times. By default idle."
     ),
 ]
-Count = Annotated[int, typer.Option("--count", "-n", min=1, max=100, help="How often it happens in a trial.")]
+Count = Annotated[
+    int, typer.Option("--count", "-n", min=1, max=100, help="How often the event happens in a trial.")
+]
 Every = Annotated[
     float, typer.Option("--interval", min=0.1, help="Seconds from one look at a server to the next.")
 ]
@@ -54,7 +56,7 @@ def respond(
     results: Results = Path("results"),
     registry: RegistryUrl = None,
 ) -> None:
-    """Demonstrate responses on a guest at work: what happens, what is decided, what it costs.
+    """Demonstrate responses on a busy guest: what happens, what is decided, what it costs.
 
     Hosts must be enrolled and their reference values recorded (`sodbench attest enrol`, `sodbench attest
     reference a b guest`). Memory violations and architectures are simulated, as in the paper; TPMs, evidence,

@@ -26,8 +26,7 @@ RigName = Annotated[
     typer.Option(
         "--rig",
         metavar="played",
-        help="`played`: carry the campaign out on machines that are played, in seconds and without root. "
-        "Nothing is measured then.",
+        help="`played`: run the campaign on played machines, in seconds, without root. It measures nothing.",
     ),
 ]
 ScriptPath = Annotated[

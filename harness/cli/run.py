@@ -47,7 +47,7 @@ RegistryUrl = Annotated[
     typer.Option(
         "--registry",
         envvar="SODBENCH_REGISTRY",
-        help="Database URL of who is enrolled, for campaigns with `attest`; by default your own file.",
+        help="Database URL of the registry, for campaigns with `attest`; by default your own file.",
     ),
 ]
 
@@ -61,7 +61,7 @@ def run(
     rig: RigName = None,
     script: ScriptPath = None,
 ) -> None:
-    """Carry a campaign out: every trial of its plan, each journalled as it happens.
+    """Run a campaign: every trial of its plan, each journalled as it happens.
 
     Ctrl-C ends the current trial cleanly; a second one aborts at once. Either way the machines are put back
     and `sodbench resume` goes on.
@@ -136,7 +136,7 @@ def resume(
     registry: RegistryUrl = None,
     script: ScriptPath = None,
 ) -> None:
-    """Go on with a run that was interrupted or killed: finished trials are neither lost nor run again."""
+    """Continue a run that was interrupted or killed: finished trials are neither lost nor run again."""
     folder = store.find(run)
     seal.require(folder)
     plan = plans.from_json(read_json(folder.plan), where=str(folder.plan))

@@ -52,7 +52,7 @@ class _Verbs(lazy.Verbs):
         Verb(
             "revoke",
             "harness.cli.attest.enrol:revoke",
-            "Refuse a machine for good: neither its name nor its TPM is ever enrolled again.",
+            "Refuse a machine permanently: neither its name nor its TPM is ever enrolled again.",
         ),
         Verb(
             "release",

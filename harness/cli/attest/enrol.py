@@ -45,12 +45,12 @@ Keys = Annotated[
 Ek = Annotated[
     str,
     typer.Option(
-        "--ek", help="Which endorsement key stands for the TPM: rsa-2048, ecc-p256, ecc-p384 or rsa-3072."
+        "--ek", help="The endorsement key that identifies the TPM: rsa-2048, ecc-p256, ecc-p384 or rsa-3072."
     ),
 ]
-Renew = Annotated[bool, typer.Option("--renew", help="New keys for machines that are enrolled; ends a hold.")]
+Renew = Annotated[bool, typer.Option("--renew", help="New keys for enrolled machines; ends a hold.")]
 Why = Annotated[str, typer.Option("--why", help="The reason, for the record.")]
-Name = Annotated[str, typer.Argument(metavar="ID", help="Who, as `sodbench attest status` names it.")]
+Name = Annotated[str, typer.Argument(metavar="ID", help="The machine, as `sodbench attest status` names it.")]
 
 
 def enrol(
@@ -133,7 +133,7 @@ def _tell(output: Output, done: Enrolled, notice: str) -> None:
 
 
 def revoke(name: Name, why: Why, registry: RegistryUrl = None) -> None:
-    """Refuse a machine for good: neither its name nor its TPM is ever enrolled again.
+    """Refuse a machine permanently: neither its name nor its TPM is ever enrolled again.
 
     What it attests from now on is contraindicated. Touches no machine.
     """

@@ -41,7 +41,7 @@ RegistryUrl = Annotated[
     typer.Option(
         "--registry",
         envvar="SODBENCH_REGISTRY",
-        help="Database URL of who is enrolled and what was found; by default your own file.",
+        help="Database URL of the registry; by default your own file.",
     ),
 ]
 Key = Annotated[str, typer.Option("--key", help="The attestation key that signs: ecc-p256 or rsa-2048.")]

@@ -43,22 +43,20 @@ Kinds = Annotated[
     typer.Option(
         "--monitor",
         metavar="MACHINE=MONITOR",
-        help="What watches a machine, such as b=hyperwall; the first of a machine stands for its "
-        "architecture. By default tpm.",
+        help="A machine's monitor, such as b=hyperwall; its first one determines its architecture. By "
+        "default tpm.",
     ),
 ]
 Accepted = Annotated[
     list[str] | None,
     typer.Option(
-        "--accept", metavar="MACHINE=NUMBER", help="Memory violations that were looked at and accepted."
+        "--accept", metavar="MACHINE=NUMBER", help="Memory violations that you reviewed and accepted."
     ),
 ]
-Workers = Annotated[int, typer.Option("--workers", min=1, help="How many machines are looked at at once.")]
-Hang = Annotated[
-    float, typer.Option("--hang", help="Seconds after which a look that has not returned hangs.")
-]
+Workers = Annotated[int, typer.Option("--workers", min=1, help="How many looks run at once.")]
+Hang = Annotated[float, typer.Option("--hang", help="Seconds after which an unfinished look counts as hung.")]
 Ends = Annotated[
-    float | None, typer.Option("--for", min=0, help="End after so many seconds; else with Ctrl-C.")
+    float | None, typer.Option("--for", min=0, help="End after this many seconds; otherwise with Ctrl-C.")
 ]
 
 _LOOK_UP_S = 3600.0

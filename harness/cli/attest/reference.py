@@ -44,7 +44,7 @@ def reference(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", help="The file for one machine's values; by default where they are looked for."
+            "--out", "-o", help="The file for one machine's values; by default the place where they are read."
         ),
     ] = None,
     add: Annotated[
@@ -145,7 +145,7 @@ def _booted(rig: Rig, clock: Clock) -> Iterator[Authorities]:
 def policy(
     named: Annotated[str, typer.Argument(metavar="POLICY", help="A policy's file, or a shipped one's name.")],
     reference: Annotated[
-        Path | None, typer.Option("--reference", help="Also see whether it fits these reference values.")
+        Path | None, typer.Option("--reference", help="Also check whether it fits these reference values.")
     ] = None,
 ) -> None:
     """Check an appraisal policy, and show what it checks. Touches no machine.

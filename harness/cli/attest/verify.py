@@ -33,9 +33,7 @@ from harness.rig.pair import Pair
 
 def quote(
     machine: OneMachine,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The file that is written.")] = Path(
-        "evidence.json"
-    ),
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")] = Path("evidence.json"),
     inventory: Inventory = None,
     run_inventory: RunInventory = False,
     key: Key = "ecc-p256",
@@ -76,7 +74,7 @@ def verify(
     ear: Annotated[
         Path | None,
         typer.Option(
-            "--ear", help="Write the results as signed tokens (EAR, in JWT), one a line, to this file."
+            "--ear", help="Write the results as signed tokens (EAR, in JWT), one per line, to this file."
         ),
     ] = None,
     registry: RegistryUrl = None,

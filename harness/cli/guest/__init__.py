@@ -18,18 +18,18 @@ class _Verbs(lazy.Verbs):
         Verb(
             "status",
             "harness.cli.guest.deploy:status",
-            "Say where the guest is, by its hosts and by the registry. Changes nothing.",
+            "Show where the guest is, by its hosts and by the registry. Changes nothing.",
         ),
         Verb(
             "end",
             "harness.cli.guest.deploy:end",
-            "Take the guest away, with its disk, its identity and its request.",
+            "Remove the guest, with its disk, its identity and its request.",
         ),
     )
 
 
 guest = typer.Typer(
     cls=_Verbs,
-    help="The guest that is guarded: deployed where its request is satisfied (docs/response.md).",
+    help="The guarded guest: deployed where its request is satisfied (docs/response.md).",
     no_args_is_help=True,
 )

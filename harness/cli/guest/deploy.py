@@ -23,7 +23,7 @@ from harness.rig.session import open_rig
 
 Options = Annotated[
     list[str] | None,
-    typer.Option("--option", help="Protection that is asked for, such as 1, 2:c or 5:ci; several times."),
+    typer.Option("--option", help="The requested protection, such as 1, 2:c or 5:ci; may be repeated."),
 ]
 Packages = Annotated[list[str] | None, typer.Option("--package", help="The same by a package's name.")]
 Removed = Annotated[
@@ -95,7 +95,7 @@ def _require_none(rig: Rig) -> None:
 def status(
     inventory: Inventory = None, run_inventory: RunInventory = False, registry: RegistryUrl = None
 ) -> None:
-    """Say where the guest is, by its hosts and by the registry. Changes nothing."""
+    """Show where the guest is, by its hosts and by the registry. Changes nothing."""
     output, pair = Output(), load(inventory_file(inventory, "lab"), programs=run_inventory)
     with attest_inputs.looking(registry, pair.name) as kept, LibvirtHosts(pair) as hosts:
         found = locate(hosts.connect(), pair.only_guest)
@@ -114,7 +114,7 @@ def end(
     run_inventory: RunInventory = False,
     registry: RegistryUrl = None,
 ) -> None:
-    """Take the guest away, with its disk, its identity and its request."""
+    """Remove the guest, with its disk, its identity and its request."""
     pair = load(inventory_file(inventory, "lab"), programs=run_inventory)
     with (
         attest_inputs.registry(registry, pair.name) as kept,

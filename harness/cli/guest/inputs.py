@@ -37,15 +37,13 @@ Monitors = Annotated[
     typer.Option(
         "--monitor",
         metavar="HOST=MONITOR",
-        help="What watches a host, such as b=hyperwall; may be given several times. The first of a host "
-        "stands for its architecture. By default tpm.",
+        help="A host's monitor, such as b=hyperwall; may be given several times. Its first one "
+        "determines its architecture. By default tpm.",
     ),
 ]
 Accepted = Annotated[
     list[str] | None,
-    typer.Option(
-        "--accept", metavar="HOST=NUMBER", help="Memory violations that were looked at and accepted."
-    ),
+    typer.Option("--accept", metavar="HOST=NUMBER", help="Memory violations that you reviewed and accepted."),
 ]
 
 

@@ -25,11 +25,11 @@ from harness.rig.pair import load
 from harness.rig.session import open_rig
 
 Ends = Annotated[
-    float | None, typer.Option("--for", min=0, help="End after so many seconds; else with Ctrl-C.")
+    float | None, typer.Option("--for", min=0, help="End after this many seconds; otherwise with Ctrl-C.")
 ]
 Seed = Annotated[
     int | None,
-    typer.Option("--seed", help="The times of moving targets are drawn from it; by default a random one."),
+    typer.Option("--seed", help="The seed of moving targets' times; by default a random one."),
 ]
 
 

@@ -32,8 +32,7 @@ class _Verbs(lazy.Verbs):
         Verb(
             "withdraw",
             "harness.cli.policy.capabilities:withdraw",
-            "Withdraw capabilities from a server, as when a flaw was found in it. They count no "
-            "more from now on.",
+            "Withdraw capabilities from a server, as when a flaw was found in it. They no longer count.",
         ),
         Verb(
             "restore",

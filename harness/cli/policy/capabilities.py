@@ -25,7 +25,7 @@ from harness.registry.registry import Registry
 from harness.registry.values import checked_text
 
 Why = Annotated[str, typer.Option("--why", help="The reason, for the record.")]
-ServerName = Annotated[str, typer.Argument(metavar="SERVER", help="A server that is enrolled.")]
+ServerName = Annotated[str, typer.Argument(metavar="SERVER", help="An enrolled server.")]
 CellNames = Annotated[
     list[str],
     typer.Argument(metavar="CELL", help="Such as hypervisor_c, or hypervisor for both of its cells."),
@@ -38,7 +38,7 @@ _TITLES = ("same app", "other apps", "same OS", "other VMs", "hypervisor", "hard
 
 def capabilities(
     servers: Annotated[
-        list[str] | None, typer.Argument(metavar="SERVER", help="Only these, and no table.")
+        list[str] | None, typer.Argument(metavar="SERVER", help="Only these servers, without the table.")
     ] = None,
     files: Files = None,
     warning_counts: WarningCounts = None,
@@ -84,7 +84,7 @@ def capabilities(
 
 
 def withdraw(server: ServerName, cells: CellNames, why: Why, registry: RegistryUrl = None) -> None:
-    """Withdraw capabilities from a server, as when a flaw was found in it. They count no more from now on.
+    """Withdraw capabilities from a server, as when a flaw was found in it. They no longer count.
 
     A loop that watches it (`sodbench watch`) moves the VMs that ask for them.
     """

@@ -39,7 +39,7 @@ Accepted = Annotated[
     typer.Option(
         "--accept-removed",
         metavar="ARCHITECTURE",
-        help="Take what this architecture removes at run time for protection, such as NoHype's hypervisor.",
+        help="Count what this architecture removes at run time as protection, such as NoHype's hypervisor.",
     ),
 ]
 Files = Annotated[

@@ -24,7 +24,7 @@ from harness.policy.threats import MEANINGS, OPTIONS
 from harness.registry.protection import StoredRequest
 
 Why = Annotated[str | None, typer.Option("--why", help="The reason, for the record. Storing needs one.")]
-By = Annotated[str | None, typer.Option("--by", help="Who asks; by default you.")]
+By = Annotated[str | None, typer.Option("--by", help="The requester; by default you.")]
 
 
 def request(
@@ -34,8 +34,10 @@ def request(
     accepted: Accepted = None,
     why: Why = None,
     by: By = None,
-    withdraw: Annotated[bool, typer.Option("--withdraw", help="Ask for nothing any more.")] = False,
-    history: Annotated[bool, typer.Option("--history", help="Show all that was ever asked for.")] = False,
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="Withdraw the request.")] = False,
+    history: Annotated[
+        bool, typer.Option("--history", help="Show all requests that were ever stored.")
+    ] = False,
     files: Files = None,
     registry: RegistryUrl = None,
     as_json: Json = False,

@@ -23,16 +23,17 @@ from harness.registry.registry import Registry
 
 
 def validate(
-    vm: Annotated[str | None, typer.Argument(metavar="VM", help="A VM that something is asked for.")] = None,
+    vm: Annotated[str | None, typer.Argument(metavar="VM", help="A VM with a stored request.")] = None,
     options: Options = None,
     packages: Packages = None,
     accepted: Accepted = None,
     servers: Annotated[
-        list[str] | None, typer.Option("--server", "-s", help="Only among these; may be given several times.")
+        list[str] | None,
+        typer.Option("--server", "-s", help="Only these servers; may be given several times."),
     ] = None,
     here: Annotated[
         str | None,
-        typer.Option("--here", help="The server that the VM is to leave; by default where the VM is."),
+        typer.Option("--here", help="The server that the VM must leave; by default its present server."),
     ] = None,
     most: Annotated[int, typer.Option("--most", min=1, help="How many eligible servers are shown.")] = 20,
     warning_counts: WarningCounts = None,
@@ -66,7 +67,7 @@ def validate(
 
 def explain(
     vm: Vm,
-    server: Annotated[str, typer.Argument(metavar="SERVER", help="A server that is enrolled.")],
+    server: Annotated[str, typer.Argument(metavar="SERVER", help="An enrolled server.")],
     options: Options = None,
     packages: Packages = None,
     accepted: Accepted = None,

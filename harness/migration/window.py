@@ -128,18 +128,16 @@ class Window:
         return director(Now(now_s=now_s, history=history, asked_to_stop=self._interrupt.asked))
 
     def _carry_out(self, action: Action, act: Act) -> None:
-        record = self._record
+        clock, record = self._record.clock, self._record.of(self._flights.guest)
         match action:
             case Wait(seconds):
-                record.clock.wait(min(seconds, LOOK_UP_S), self._interrupt.wake)
+                clock.wait(min(seconds, LOOK_UP_S), self._interrupt.wake)
             case Fire(n, planned_s):
                 self._flights.start(n, planned_s)
             case Skip(n, planned_s, reason):
-                skipped = MigrationSkipped(n=n, planned_s=planned_s, reason=reason)
-                record.of(self._flights.guest).add(skipped)
+                record.add(MigrationSkipped(n=n, planned_s=planned_s, reason=reason))
             case Delay(n, planned_s, reason):
-                delayed = MigrationDelayed(n=n, planned_s=planned_s, reason=reason)
-                record.of(self._flights.guest).add(delayed)
+                record.add(MigrationDelayed(n=n, planned_s=planned_s, reason=reason))
             case Abort(n, reason):
                 self._flights.abort(reason, n)
             case Provoke() | Undo():

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import ExitStack
 
+from harness.attest.attester.channel import remote
 from harness.attest.attester.contract import Attester
 from harness.attest.identity import authorities, enrolment
 from harness.clock import Clock
-from harness.evidence.journal import Journal
-from harness.evidence.record import Record
-from harness.interrupt import Interrupt
 from harness.policy.request import Request
 from harness.registry.registry import Registry
 from harness.response.act import launching
-from harness.response.act.guard import Guard, Terms
+from harness.response.act.guard import Terms, prover, watched
+from harness.rig.contract import Machine
 from harness.rig.guest import domain
 from harness.rig.guest.domain import GuestSpec
 from harness.rig.rig import Rig
@@ -48,21 +44,20 @@ class Deployment:
             RefusedError: It cannot be enrolled.
         """
         spec = self._rig.specify(memory_mib=MEMORY_MIB, vcpus=VCPUS, tpm=True)
-        with self._record() as record:
-            guard = Guard(self._rig, self._registry, self._terms, record, Interrupt())
-            with guard.watch() as tower:
-                host, validate_ns = launching.choose(
-                    tower.servers, request, self._clock, limit_s=look_limit_s, pause=self._pause
-                )
-                try:
-                    stages_ns = self._stages(host, spec, tower.attesters["guest"], boot_limit_s)
-                    begin_ns = self._clock.now_ns()
-                    epoch = launching.placed(self._registry, self._terms.vm, host)
-                    placed_ns = self._clock.now_ns()
-                    launching.proved(guard.prover(tower, spec.uuid), self._terms.vm, host, epoch)
-                except BaseException:
-                    self._rig.clear(spec)
-                    raise
+        with watched(self._rig, self._registry, self._terms, self._clock, opened=self._channel) as tower:
+            host, validate_ns = launching.choose(
+                tower.servers, request, self._clock, limit_s=look_limit_s, pause=self._pause
+            )
+            try:
+                stages_ns = self._stages(host, spec, tower.attesters["guest"], boot_limit_s)
+                begin_ns = self._clock.now_ns()
+                epoch = launching.placed(self._registry, self._terms.vm, host)
+                placed_ns = self._clock.now_ns()
+                proves = prover(self._terms, tower, spec.uuid, self._clock)
+                launching.proved(proves, self._terms.vm, host, epoch)
+            except BaseException:
+                self._rig.clear(spec)
+                raise
         own = {"place": placed_ns - begin_ns, "attest": self._clock.now_ns() - placed_ns}
         return host, {"validate": validate_ns, **stages_ns, **own}
 
@@ -89,10 +84,5 @@ class Deployment:
     def _pause(self, seconds: float) -> None:
         self._clock.wait(seconds, threading.Event())
 
-    @contextmanager
-    def _record(self) -> Iterator[Record]:
-        """A record that nobody keeps: what a deployment leaves behind is in the registry."""
-        with tempfile.TemporaryDirectory(prefix="sodbench-launch-") as folder:
-            place = Path(folder)
-            with Journal(place / "journal.jsonl", self._clock, next_seq=0) as journal:
-                yield Record(journal=journal, clock=self._clock, folder=place, trial="launch", attempt=1)
+    def _channel(self, host: Machine, stack: ExitStack) -> Attester:
+        return remote(host, self._clock, stack)

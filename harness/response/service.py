@@ -1,8 +1,8 @@
-"""The response loop as a service: one guest of a rig is guarded for as long as somebody lets it.
+"""The response loop as a service: guards one guest of a rig until it is told to stop.
 
-What was left open by a controller that is gone is ended first. Everything that happens is journalled as in a
-trial, by the same observers. When the loop cannot go on, it ends with the reason: a guest that nobody guards
-must not seem to be guarded.
+What a controller that is gone left open is ended first. Everything that happens is journalled as in a trial,
+by the same observers and through the same window. When the loop cannot go on, the service ends with the
+reason: an unguarded guest must not seem to be guarded.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from harness.evidence.observers.job import JobStatistics
 from harness.evidence.observers.qmp import Qmp
 from harness.evidence.record import Record
 from harness.interrupt import Interrupt
+from harness.migration.actions import Close, Now, Wait
 from harness.migration.flight import Flights
 from harness.migration.options import MigrationOptions
+from harness.migration.window import LOOK_UP_S, Window
 from harness.registry.registry import Registry
 from harness.response.act import launching
 from harness.response.act.guard import Guard, Terms, Watchtower
-from harness.response.act.loop import Loop
 from harness.response.act.prover import Prover
 from harness.response.act.recoverer import Recoverer
 from harness.response.decide.cause import Cause
@@ -31,7 +32,6 @@ from harness.response.decide.hysteresis import Held, VmHistory
 from harness.rig.guest import domain
 from harness.rig.rig import Rig
 
-_LOOK_UP_S = 0.5
 _FIRST_LOOK_S = 0.05
 MIGRATION_LIMIT_S = 300.0
 """After which a move is given up."""
@@ -78,24 +78,18 @@ class Service:
             recovered = recoverer.recover(self._vm)
             history = self._settle_in(prover)
             self._first_looks(tower)
-            guard.tell(GuardStarted(vm=self._vm, recovered=recovered))
-            flights, began_ns = self._flights(stack), self._clock.now_ns()
-            loop = guard.begin(
-                tower,
-                prover,
-                flights,
-                lambda _n: (self._clock.now_ns() - began_ns) / NS_PER_S,
-                history,
+            opened = guard.tell(GuardStarted(vm=self._vm, recovered=recovered))
+            flights = self._flights(stack)
+
+            def since_opened_s(_n: int) -> float:
+                return (self._clock.now_ns() - opened.t_ns) / NS_PER_S
+
+            window = Window(self._record, flights, self._interrupt, limit_s=MIGRATION_LIMIT_S)
+            stack.callback(guard.tell, GuardStopped(vm=self._vm))
+            loop = stack.enter_context(guard.guarding(tower, prover, flights, since_opened_s, history))
+            window.carry_out(
+                opened, lambda now: next_action(now, ends_s, gone=guard.gone), checks=(loop.check,)
             )
-            try:
-                self._until(loop, flights, ends_s)
-            except BaseException:
-                flights.abandon()
-                raise
-            finally:
-                loop.stop()
-                guard.tell(GuardStopped(vm=self._vm))
-            loop.check()
 
     @property
     def _clock(self) -> Clock:
@@ -153,8 +147,7 @@ class Service:
         while not tower.servers.all_known() and self._clock.now_ns() < end_ns:
             if self._interrupt.asked:
                 return
-            self._interrupt.wake.clear()
-            self._clock.wait(_FIRST_LOOK_S, self._interrupt.wake)
+            self._interrupt.pause(self._clock, _FIRST_LOOK_S)
 
     def _suspended(self, here: str) -> VmHistory:
         """What a response that suspended the guest left behind.
@@ -190,13 +183,15 @@ class Service:
             observer.start(scene, self._record)
         return flights
 
-    def _until(self, loop: Loop, flights: Flights, ends_s: float | None) -> None:
-        end_ns = None if ends_s is None else self._clock.now_ns() + round(ends_s * NS_PER_S)
-        while not self._interrupt.asked and not self._guard.gone:
-            if end_ns is not None and self._clock.now_ns() >= end_ns:
-                return
-            self._interrupt.wake.clear()
-            self._clock.wait(_LOOK_UP_S, self._interrupt.wake)
-            loop.check()
-            flights.check()
-            flights.watch_limit(MIGRATION_LIMIT_S)
+
+def next_action(now: Now, ends_s: float | None, *, gone: bool) -> Wait | Close:
+    """The service's director, pure: guard until the user stops it, for `ends_s`, or while the guest is there.
+
+    Args:
+        now: The moment; a service needs nothing of its history.
+        ends_s: For how long, in s after ``guard.started``; None for ever.
+        gone: Whether the guest was shut down.
+    """
+    if now.asked_to_stop or gone or (ends_s is not None and now.now_s >= ends_s):
+        return Close()
+    return Wait(LOOK_UP_S if ends_s is None else min(LOOK_UP_S, ends_s - now.now_s))

@@ -1,4 +1,4 @@
-"""What scenarios do to a guarded guest, and that the world is as before after it."""
+"""What scenarios do to a guarded guest, and that everything is as before after it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,20 @@ from typing import IO, Any, cast
 
 import pytest
 
-from harness.campaign.scenarios import injector
+from harness.campaign.scenarios import injector, scenarios
 from harness.campaign.scenarios.injector import Moment
-from harness.campaign.scenarios.scenarios import COUNTER, OTHERS, Stage, check_playable, of_scenario
+from harness.campaign.scenarios.scenarios import (
+    COUNTER,
+    OTHERS,
+    Played,
+    Stage,
+    check_playable,
+    of_scenario,
+    set_up,
+)
 from harness.clock import MonotonicClock
 from harness.errors import PrerequisiteError
-from harness.policy.known import withdrawn_cells
+from harness.policy.known import WITHDRAWN, withdrawn_cells
 from harness.policy.request import Request, request
 from harness.registry.registry import Registry, open_registry, sqlite_url
 from harness.rig.host import Host
@@ -30,7 +38,7 @@ VM = "guest"
 
 
 @dataclass
-class Provoker:
+class PlayedInjector:
     """Remembers what was done; a moment is how often something was done so far."""
 
     name: str
@@ -39,6 +47,9 @@ class Provoker:
     def count(self, path: str, number: int) -> Moment:
         self.did.append(("count", path, str(number)))
         return Moment(earliest_ns=len(self.did) - 1, latest_ns=len(self.did))
+
+    def close(self) -> None:
+        self.did.append(("closed",))
 
     def extend(self, pcr: int, bank: str, digest: bytes, tcti: str) -> Moment:
         self.did.append(("extend", str(pcr), bank, digest.hex(), tcti))
@@ -53,13 +64,13 @@ def registry(tmp_path: Path) -> Iterator[Registry]:
 
 @pytest.fixture
 def stage(registry: Registry) -> Stage:
-    provokers: Any = {name: Provoker(name) for name in ("a", "b")}
+    injectors: Any = {name: PlayedInjector(name) for name in ("a", "b")}
     nobody: Any = dict.fromkeys(("a", "b"))
     return Stage(
         hosts=nobody,
         attesters=nobody,
         alone=lambda _name: nullcontext(),
-        provokers=provokers,
+        injectors=injectors,
         registry=registry,
         vm=VM,
         keys=("ecc-p256",),
@@ -70,40 +81,78 @@ def stage(registry: Registry) -> Stage:
 
 
 def test_a_violation_counts_one_more_and_is_accepted_afterwards(stage: Stage) -> None:
-    played = of_scenario("violation", stage, FIRST)
-    assert played is not None
-    assert played.provoke("a").server == "a"
-    assert played.provoke("a").what.endswith("(simulated)")
-    done: Any = stage.provokers
+    played = Played(stage, of_scenario("violation", FIRST))
+    assert played.invoke("a").server == "a"
+    assert played.invoke("a").what.endswith("(simulated)")
+    done: Any = stage.injectors
     assert done["a"].did == [("count", COUNTER, "1"), ("count", COUNTER, "2")]
     assert done["b"].did == []
     assert stage.accepted == {"a": 0, "b": 0}
-    played.mend()
+    assert played.standing
+    played.teardown()
     assert stage.accepted == {"a": 2, "b": 0}
+    assert not played.standing
+
+
+def test_each_server_has_violations_of_its_own(stage: Stage) -> None:
+    played = Played(stage, of_scenario("violation", FIRST))
+    for here in ("a", "b", "a"):
+        played.invoke(here)
+        played.teardown()
+    done: Any = stage.injectors
+    assert [one[2] for one in done["a"].did] == ["1", "2"]
+    assert [one[2] for one in done["b"].did] == ["1"]
+    assert stage.accepted == {"a": 2, "b": 1}
+
+
+def test_a_teardown_has_nothing_to_do_the_second_time(stage: Stage, registry: Registry) -> None:
+    played = Played(stage, of_scenario("properties", FIRST))
+    played.teardown()
+    played.invoke("a")
+    played.teardown()
+    registry.set_property("a", WITHDRAWN, ["1:c"], source="provider", simulated=False)
+    played.teardown()
+    assert withdrawn_cells(registry.properties("a")) != frozenset()
+
+
+def test_no_violation_is_counted_before_and_after_a_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[PlayedInjector] = []
+
+    def connected(host: str, _clock: object) -> PlayedInjector:
+        lines.append(PlayedInjector(host))
+        return lines[-1]
+
+    monkeypatch.setattr(scenarios, "Injector", connected)
+    hosts: Any = {"a": "a", "b": "b"}
+    with set_up(hosts, SteppedClock()) as injectors:
+        injectors["b"].count(COUNTER, 3)
+    zero = ("count", COUNTER, "0")
+    assert [one.did for one in lines] == [
+        [zero, zero, ("closed",)],
+        [zero, ("count", COUNTER, "3"), zero, ("closed",)],
+    ]
 
 
 @pytest.mark.parametrize("scenario", ["suspend", "shut-down"])
 def test_the_guests_own_server_is_violated_after_the_other_was_looked_at(stage: Stage, scenario: Any) -> None:
-    played = of_scenario(scenario, stage, FIRST)
-    assert played is not None
-    done = played.provoke("b")
-    others: Any = stage.provokers
+    played = Played(stage, of_scenario(scenario, FIRST))
+    done = played.invoke("b")
+    others: Any = stage.injectors
     assert (len(others["a"].did), len(others["b"].did), done.server) == (1, 1, "b")
     assert stage.clock.now_ns() >= 1_000_000_000
 
 
 def test_the_customer_asks_for_something_else_and_back_again(stage: Stage, registry: Registry) -> None:
-    played = of_scenario("request", stage, FIRST)
-    assert played is not None
+    played = Played(stage, of_scenario("request", FIRST))
 
     def asked() -> tuple[str, ...]:
         stored = registry.protection.current(VM)
         assert stored is not None
         return Request.from_json(stored.body).texts()
 
-    played.provoke("a")
+    played.invoke("a")
     assert asked() == OTHERS
-    played.provoke("b")
+    played.invoke("b")
     assert asked() == FIRST.texts()
 
 
@@ -143,7 +192,7 @@ class Near:
 def test_the_program_on_the_host_sets_the_counter_and_says_when(tmp_path: Path) -> None:
     host = Near()
     try:
-        line = injector.Provoker(cast("Host", host), MonotonicClock())
+        line = injector.Injector(cast("Host", host), MonotonicClock())
         before_ns = time.monotonic_ns()
         moment = line.count(str(tmp_path / "violations"), 3)
         assert before_ns <= moment.earliest_ns <= moment.latest_ns <= time.monotonic_ns()
@@ -155,27 +204,27 @@ def test_the_program_on_the_host_sets_the_counter_and_says_when(tmp_path: Path) 
 
 
 def test_what_the_guest_asks_for_is_withdrawn_and_given_back(stage: Stage, registry: Registry) -> None:
-    played = of_scenario("properties", stage, FIRST)
-    assert played is not None
-    played.provoke("a")
+    played = Played(stage, of_scenario("properties", FIRST))
+    played.invoke("a")
     assert withdrawn_cells(registry.properties("a")) == FIRST.cells
     assert withdrawn_cells(registry.properties("b")) == frozenset()
-    played.mend()
+    played.teardown()
     assert withdrawn_cells(registry.properties("a")) == frozenset()
 
 
 def test_a_pcr_is_extended_with_something_new_each_time(stage: Stage) -> None:
-    played = of_scenario("attestation", stage, FIRST)
-    assert played is not None
-    played.provoke("a")
-    played.provoke("a")
-    done: Any = stage.provokers["a"]
+    played = Played(stage, of_scenario("attestation", FIRST))
+    played.invoke("a")
+    played.invoke("a")
+    done: Any = stage.injectors["a"]
     assert [one[:3] for one in done.did] == [("extend", "4", "sha256")] * 2
     assert done.did[0] != done.did[1]
 
 
 def test_a_moving_target_is_not_provoked(stage: Stage) -> None:
-    assert of_scenario("moving-target", stage, FIRST) is None
+    assert of_scenario("moving-target", FIRST) is None
+    with pytest.raises(ValueError, match="provokes nothing"):
+        Played(stage, None).invoke("a")
 
 
 def test_scenarios_are_not_played_on_hardware() -> None:

@@ -327,6 +327,13 @@ def channel(host: Machine, record: Record, stack: ExitStack) -> Attester:
     def restarted(why: str) -> None:
         record.add(AttesterRestarted(machine=host.role, why=why))
 
-    opened = RemoteAttester(host, record.clock, on_restart=restarted)
+    return remote(host, record.clock, stack, restarted)
+
+
+def remote(
+    host: Machine, clock: Clock, stack: ExitStack, on_restart: Callable[[str], None] = lambda _why: None
+) -> Attester:
+    """The same, journalled nowhere; `on_restart` is told what ended the attester's program before."""
+    opened = RemoteAttester(host, clock, on_restart=on_restart)
     stack.callback(opened.close)
     return opened

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from harness.campaign.plan import Plan, Trial
 from harness.campaign.run import attestation
 from harness.campaign.run.attestation import Attending
-from harness.campaign.run.guarded import Guarding, guarding
+from harness.campaign.run.guarded import guarding
 from harness.campaign.run.load import load_of
 from harness.clock import NS_PER_S, ClockOffset
 from harness.errors import InterruptedRunError, SodbenchError, StorageError
@@ -108,13 +108,15 @@ class Attempt:
     def _measured(self) -> Judgement:
         self._rig.clear(self._spec)
         with ExitStack() as stack:
-            guarded = self._guarding(stack)
+            about = guarding(
+                self._attending, self._rig, self._plan, self._trial, self._record, self._interrupt
+            )
+            chosen = None if about is None else stack.enter_context(about.watching())
             began_ns = self._record.clock.now_ns()
             self._bring_up()
             self._interrupt.check()
             began = clocks.sample({**self._rig.machines, "guest": self._rig.guest}, self._record)
-            if guarded is not None:
-                guarded.deployed(stack, self._spec, began_ns)
+            guarded = None if chosen is None else chosen.deployed(stack, self._spec, began_ns)
             attesting = self._attesting(stack)
             self._load.prepare()
             output = stack.enter_context(self._load.running())
@@ -200,13 +202,6 @@ class Attempt:
             return ()
         opened = attestation.observer(self._attending, self._rig, self._trial, self._record, self._spec)
         return (stack.enter_context(opened),)
-
-    def _guarding(self, stack: ExitStack) -> Guarding | None:
-        """The guard of the guest, where the trial is about one; its hosts are watched from here on."""
-        if self._attending is None or self._trial.scenario is None:
-            return None
-        opened = guarding(self._attending, self._rig, self._plan, self._trial, self._record, self._interrupt)
-        return stack.enter_context(opened)
 
     # -- the observers
 

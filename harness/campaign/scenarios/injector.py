@@ -29,7 +29,7 @@ class Moment:
     latest_ns: int
 
 
-class Provoker:
+class Injector:
     """The line to one host; open until closed."""
 
     def __init__(self, host: Machine, clock: Clock) -> None:

@@ -1,24 +1,24 @@
-"""What happens to a guarded guest in each scenario, and how the world is put right after it.
+"""What each scenario does to a guarded guest, and how its effects are undone.
 
 A provocation does what an attacker, a customer or a provider would do, on the real machine or in the
-registry, and says when. It knows nothing of responses. What it broke it mends, so that the next one finds a
-world that is well; a machine that was found bad is started anew and enrolled anew, as an operator would.
+registry, and says when. It knows nothing of responses. Its teardown undoes it, so that the next one finds
+sound servers.
 """
 
 from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 
 from harness.attest.attester.contract import Attester
 from harness.attest.evidence import KeyType
 from harness.attest.identity import authorities, enrolment
 from harness.campaign.model import Scenario
-from harness.campaign.scenarios.injector import Moment, Provoker
+from harness.campaign.scenarios.injector import Injector, Moment
 from harness.clock import Clock
 from harness.errors import PrerequisiteError
 from harness.json_types import Json
@@ -47,11 +47,15 @@ class Done:
         what: In words.
         server: To which server; None where to none.
         moment: When.
+        violations: The memory violations that each server counts now; empty where none was added.
+        kept: What a teardown has to restore.
     """
 
     what: str
     server: str | None
     moment: Moment
+    violations: Mapping[str, int] = field(default_factory=dict)
+    kept: Json = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +65,8 @@ class Stage:
     Attributes:
         hosts: SSH to the hosts.
         attesters: Standing channels to their attesters.
-        alone: Keeps everybody else from asking a server for the length of a block.
-        provokers: Lines through which bad things are done at a known moment.
+        alone: Keeps all others from asking a server for the length of a block.
+        injectors: Lines through which things are done to hosts at a known moment.
         registry: Where requests and properties are.
         vm: The guest's name in it.
         keys: Types of keys that hosts are enrolled with.
@@ -74,7 +78,7 @@ class Stage:
     hosts: Mapping[str, Machine]
     attesters: Mapping[str, Attester]
     alone: Callable[[str], AbstractContextManager[object]]
-    provokers: Mapping[str, Provoker]
+    injectors: Mapping[str, Injector]
     registry: Registry
     vm: str
     keys: tuple[KeyType, ...]
@@ -83,149 +87,193 @@ class Stage:
     interval_s: float
 
 
-class Provocation(Protocol):
-    """One scenario's."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provocation:
+    """What a scenario does to a guest, and how that is undone; both are functions without memory.
 
-    def provoke(self, here: str) -> Done:
-        """Do it to the guest that is on server `here`."""
-        ...
+    Attributes:
+        invoke: Does it to the guest that is on the named server; given what was done in this trial before.
+        teardown: Undoes it.
+    """
 
-    def mend(self) -> None:
-        """Put right what was done last; nothing is left to do the second time."""
-        ...
+    invoke: Callable[[Stage, str, Sequence[Done]], Done]
+    teardown: Callable[[Stage, Done], None]
 
 
-class Violation:
-    """HyperWall's number of memory violations goes up, on the guest's server or on all."""
+class Played:
+    """One trial's provocations: what was done so far, and whether the last still stands."""
 
-    def __init__(self, stage: Stage, *, everywhere: bool = False) -> None:
+    def __init__(self, stage: Stage, provocation: Provocation | None) -> None:
         self._stage = stage
-        self._everywhere = everywhere
-        self._counted = dict.fromkeys(stage.hosts, 0)
+        self._provocation = provocation
+        self._done: list[Done] = []
+        self._standing: list[Done] = []
 
-    def provoke(self, here: str) -> Done:
-        """One more violation; the guest's own server comes last, so that the other is known to be bad."""
-        servers = [server for server in self._stage.hosts if server != here] if self._everywhere else []
-        for server in servers:
-            self._count(server)
-        if servers:
-            # Else the guest would be on its way to a server of which nobody knows yet that it is bad.
-            self._stage.clock.wait(_LOOKS * self._stage.interval_s, threading.Event())
-        moment = self._count(here)
-        what = "memory violations on every server" if self._everywhere else "a memory violation"
-        return Done(what=f"{what} (simulated)", server=here, moment=moment)
+    @property
+    def standing(self) -> bool:
+        """Whether something was done that is still to be undone."""
+        return bool(self._standing)
 
-    def _count(self, server: str) -> Moment:
-        self._counted[server] += 1
-        return self._stage.provokers[server].count(COUNTER, self._counted[server])
+    def invoke(self, here: str) -> Done:
+        """Do it to the guest that is on server `here`.
 
-    def mend(self) -> None:
-        """What was counted has been looked at and is accepted; a suspended guest is the loop's to move."""
-        self._stage.accepted.update(self._counted)
+        Raises:
+            PrerequisiteError: It cannot be done there.
+            ValueError: The scenario provokes nothing.
+        """
+        if self._provocation is None:
+            raise ValueError("this scenario provokes nothing")
+        done = self._provocation.invoke(self._stage, here, tuple(self._done))
+        self._done.append(done)
+        self._standing.append(done)
+        return done
 
-
-class Tampering:
-    """A PCR of the guest's server is extended, as if something else had booted there."""
-
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-        self._bad: str | None = None
-
-    def provoke(self, here: str) -> Done:
-        """Extend it with something that nobody has a reference value for."""
-        moment = self._stage.provokers[here].extend(PCR, "sha256", secrets.token_bytes(32), TPM)
-        self._bad = here
-        return Done(what=f"PCR {PCR} was extended", server=here, moment=moment)
-
-    def mend(self) -> None:
-        """Start the server's software TPM anew, which measures again, and enrol it anew."""
-        if self._bad is None:
-            return
-        name, host, stage = self._bad, self._stage.hosts[self._bad], self._stage
-        renewed = enrolment.Request(
-            name=name,
-            kind="host",
-            authorities=authorities.of_machine(host, authorities.HOST_AUTHORITY),
-            keys=stage.keys,
-            renew=True,
-        )
-        # A look in between would find new keys that nobody has stored yet, and accuse the server for good.
-        with stage.alone(name):
-            host.run(f"tpm2_shutdown --tcti {TPM} --clear && systemctl restart sodbench-swtpm.service")
-            enrolment.enrol(stage.attesters[name], stage.registry, renewed, stage.clock)
-        self._bad = None
+    def teardown(self) -> None:
+        """Undo what still stands, in its order; the second time nothing is left to do."""
+        while self._provocation is not None and self._standing:
+            self._provocation.teardown(self._stage, self._standing[0])
+            self._standing.pop(0)
 
 
-class OtherRequest:
+@contextmanager
+def set_up(hosts: Mapping[str, Machine], clock: Clock) -> Iterator[Mapping[str, Injector]]:
+    """The lines to the hosts, for the length of a trial, before and after which no violation is counted.
+
+    Raises:
+        PrerequisiteError: A host cannot play scenarios.
+    """
+    with ExitStack() as stack:
+        injectors = {
+            role: stack.enter_context(closing(Injector(host, clock))) for role, host in hosts.items()
+        }
+        _count_nothing(injectors)
+        stack.callback(_count_nothing, injectors)
+        yield injectors
+
+
+def _count_nothing(injectors: Mapping[str, Injector]) -> None:
+    for injector in injectors.values():
+        injector.count(COUNTER, 0)
+
+
+# -- memory violations
+
+
+def _violate(stage: Stage, here: str, before: Sequence[Done]) -> Done:
+    """One more violation on the guest's server."""
+    return _counted(stage, (here,), before, "a memory violation (simulated)")
+
+
+def _violate_everywhere(stage: Stage, here: str, before: Sequence[Done]) -> Done:
+    """One more on every server; the guest's own comes last, when the others are known to be bad.
+
+    Otherwise the guest would be on its way to a server that is not yet known to be bad.
+    """
+    others = tuple(server for server in stage.hosts if server != here)
+    return _counted(stage, (*others, here), before, "memory violations on every server (simulated)")
+
+
+def _counted(stage: Stage, servers: Sequence[str], before: Sequence[Done], what: str) -> Done:
+    number = dict.fromkeys(servers, 1)
+    for server in servers:
+        number[server] += sum(server in one.violations for one in before)
+    *others, last = servers
+    for server in others:
+        stage.injectors[server].count(COUNTER, number[server])
+    if others:
+        stage.clock.wait(_LOOKS * stage.interval_s, threading.Event())
+    moment = stage.injectors[last].count(COUNTER, number[last])
+    return Done(what=what, server=last, moment=moment, violations=number)
+
+
+def _accept(stage: Stage, done: Done) -> None:
+    """What was counted has been looked at and is accepted; a suspended guest is the loop's to move."""
+    stage.accepted.update(done.violations)
+
+
+# -- a machine that booted something else
+
+
+def _tamper(stage: Stage, here: str, before: Sequence[Done]) -> Done:
+    """Extend a PCR of the guest's server with something that no reference value matches."""
+    del before
+    moment = stage.injectors[here].extend(PCR, "sha256", secrets.token_bytes(32), TPM)
+    return Done(what=f"PCR {PCR} was extended", server=here, moment=moment)
+
+
+def _restart_tpm(stage: Stage, done: Done) -> None:
+    """Restart the server's software TPM, which measures again, and enrol it again, as an operator would."""
+    name = str(done.server)
+    host = stage.hosts[name]
+    renewed = enrolment.Request(
+        name=name,
+        kind="host",
+        authorities=authorities.of_machine(host, authorities.HOST_AUTHORITY),
+        keys=stage.keys,
+        renew=True,
+    )
+    # A look in between would find new keys that are not stored yet, and accuse the server for good.
+    with stage.alone(name):
+        host.run(f"tpm2_shutdown --tcti {TPM} --clear && systemctl restart sodbench-swtpm.service")
+        enrolment.enrol(stage.attesters[name], stage.registry, renewed, stage.clock)
+
+
+# -- another request, other properties
+
+
+def _ask_otherwise(first: Request, stage: Stage, here: str, before: Sequence[Done]) -> Done:
     """The customer asks for another protection than the guest's server gives, and back again."""
-
-    def __init__(self, stage: Stage, first: Request) -> None:
-        self._stage = stage
-        self._turns = (request(OTHERS), first)
-        self._turn = 0
-
-    def provoke(self, here: str) -> Done:
-        """Change the request."""
-        del here
-        wanted = self._turns[self._turn % 2]
-        self._turn += 1
-        moment = _bracketed(
-            self._stage.clock,
-            lambda: self._stage.registry.protection.set(
-                self._stage.vm, wanted.to_json(), by="customer", why="the scenario's"
-            ),
-        )
-        return Done(what=f"the request became {', '.join(wanted.texts())}", server=None, moment=moment)
-
-    def mend(self) -> None:
-        """Nothing is broken."""
+    del here
+    wanted = first if len(before) % 2 else request(OTHERS)
+    moment = _bracketed(
+        stage.clock,
+        lambda: stage.registry.protection.set(
+            stage.vm, wanted.to_json(), by="customer", why="the scenario's"
+        ),
+    )
+    return Done(what=f"the request became {', '.join(wanted.texts())}", server=None, moment=moment)
 
 
-class Withdrawal:
-    """The provider withdraws what the guest's server could do until now."""
-
-    def __init__(self, stage: Stage, first: Request) -> None:
-        self._stage = stage
-        self._cells: list[Json] = [str(cell) for cell in CELLS if cell in first.cells]
-        self._bad: str | None = None
-        self._before: Json = []
-
-    def provoke(self, here: str) -> Done:
-        """Withdraw the cells that the guest asks for."""
-        stored = self._stage.registry.properties(here).get(WITHDRAWN)
-        self._bad, self._before = here, [] if stored is None else stored.value
-        moment = _bracketed(self._stage.clock, lambda: self._set(here, self._cells))
-        return Done(what=f"withdrawn: {', '.join(map(str, self._cells))}", server=here, moment=moment)
-
-    def mend(self) -> None:
-        """Give them back; what had been withdrawn before stays so."""
-        if self._bad is not None:
-            self._set(self._bad, self._before)
-        self._bad = None
-
-    def _set(self, server: str, cells: Json) -> object:
-        return self._stage.registry.set_property(server, WITHDRAWN, cells, source="provider", simulated=False)
+def _leave(stage: Stage, done: Done) -> None:
+    """Nothing is broken."""
+    del stage, done
 
 
-def of_scenario(scenario: Scenario, stage: Stage, first: Request) -> Provocation | None:
+def _withdraw(first: Request, stage: Stage, here: str, before: Sequence[Done]) -> Done:
+    """The provider withdraws the cells that the guest asks for from the guest's server."""
+    del before
+    stored = stage.registry.properties(here).get(WITHDRAWN)
+    cells: list[Json] = [str(cell) for cell in CELLS if cell in first.cells]
+    moment = _bracketed(stage.clock, lambda: _set_withdrawn(stage, here, cells))
+    kept = [] if stored is None else stored.value
+    return Done(what=f"withdrawn: {', '.join(map(str, cells))}", server=here, moment=moment, kept=kept)
+
+
+def _give_back(stage: Stage, done: Done) -> None:
+    """What had been withdrawn before stays so."""
+    _set_withdrawn(stage, str(done.server), done.kept)
+
+
+def _set_withdrawn(stage: Stage, server: str, cells: Json) -> object:
+    return stage.registry.set_property(server, WITHDRAWN, cells, source="provider", simulated=False)
+
+
+def of_scenario(scenario: Scenario, first: Request) -> Provocation | None:
     """The provocation of `scenario`, for a guest that was deployed with the request `first`.
 
     None where none is needed: a moving target moves by itself.
-
-    Raises:
-        PrerequisiteError: It cannot be played on these machines.
     """
     match scenario:
         case "violation":
-            return Violation(stage)
+            return Provocation(invoke=_violate, teardown=_accept)
         case "suspend" | "shut-down":
-            return Violation(stage, everywhere=True)
+            return Provocation(invoke=_violate_everywhere, teardown=_accept)
         case "attestation":
-            return Tampering(stage)
+            return Provocation(invoke=_tamper, teardown=_restart_tpm)
         case "request":
-            return OtherRequest(stage, first)
+            return Provocation(invoke=partial(_ask_otherwise, first), teardown=_leave)
         case "properties":
-            return Withdrawal(stage, first)
+            return Provocation(invoke=partial(_withdraw, first), teardown=_give_back)
         case "moving-target":
             return None
 

@@ -1,12 +1,13 @@
 """One guest under guard: what the loop asks about it, what becomes of it, and the parts put together.
 
-A trial and the service guard a guest alike; they differ in how long, and in whether somebody does it harm.
+A trial and the service guard a guest alike; they differ in how long, and in whether a scenario is played.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from harness.attest.attester.channel import channel
@@ -34,6 +35,7 @@ from harness.response.decide.assessment import Vm
 from harness.response.decide.decide import Nowhere, Wait
 from harness.response.decide.hysteresis import VmHistory
 from harness.response.policy import ResponsePolicy
+from harness.rig.contract import Machine
 from harness.rig.rig import Rig
 
 
@@ -84,12 +86,10 @@ class Watchtower:
 
 
 class Guard:
-    """Knows one guest for the loop, and remembers how its responses ended.
+    """Knows one guest for the loop.
 
     Attributes:
         terms: By what it is guarded.
-        closed: How each response ended, by its number.
-        last_end_ns: When the last one did; 0 before.
         gone: Whether the guest was shut down.
     """
 
@@ -97,15 +97,13 @@ class Guard:
         self, rig: Rig, registry: Registry, terms: Terms, record: Record, interrupt: Interrupt
     ) -> None:
         self.terms = terms
-        self.closed: dict[int, Ended] = {}
-        self.last_end_ns = 0
         self.gone = False
         self._rig = rig
         self._registry = registry
         self._record = record
         self._interrupt = interrupt
         self._placed_ns = record.clock.now_ns()
-        self._loop: Loop | None = None
+        self._wake = threading.Event()
 
     @property
     def clock(self) -> Clock:
@@ -113,69 +111,35 @@ class Guard:
         return self._record.clock
 
     def tell(self, value: Value, *, t_ns: int | None = None) -> Event:
-        """Journal an event of the response and return it."""
+        """Journal an event of the response, and return it."""
         return self._record.of(self._rig.subject.name).add(value, t_ns=t_ns)
 
-    @contextmanager
-    def watch(self) -> Iterator[Watchtower]:
-        """Watch the rig's servers for the length of the block."""
-        terms, record = self.terms, self._record
-        roles = {terms.vm: "guest"}
-        examiner = Examiner(
+    def watch(self) -> AbstractContextManager[Watchtower]:
+        """Watch the rig's servers for the length of a block."""
+        record = self._record
+        return watched(
+            self._rig,
             self._registry,
-            lambda name: terms.policies[roles.get(name, name)],
-            lambda name: terms.references[roles.get(name, name)],
+            self.terms,
             record.clock,
+            opened=lambda host, stack: channel(host, record, stack),
+            on_change=self._wake.set,
         )
-        with ExitStack() as stack:
-            machines = {**self._rig.hosts, "guest": self._rig.guest}
-            attesters = {role: channel(host, record, stack) for role, host in machines.items()}
-            watched = [
-                Watched(name=role, attester=attesters[role], monitors=terms.monitors[role])
-                for role in self._rig.hosts
-            ]
-            accepted = terms.accepted
-            looks = Looks(watched, examiner, terms.key, lambda name: accepted.get(name, 0), record.clock)
-            servers = Servers(
-                watched,
-                looks,
-                self._registry,
-                terms.table,
-                interval_s=terms.interval_s,
-                clock=record.clock,
-                on_change=self._changed,
-                warning_counts=self._warning_counts,
-            )
-            stack.enter_context(servers.monitor)
-            servers.monitor.start()
-            yield Watchtower(looks=looks, servers=servers, attesters=attesters)
-
-    @property
-    def _warning_counts(self) -> bool:
-        """Whether a host with a warning is good enough; where their policies differ, only if all say so."""
-        hosts = (one for role, one in self.terms.policies.items() if role != "guest")
-        return all(one.warning_counts for one in hosts)
 
     def prover(self, tower: Watchtower, vm_uuid: str) -> Prover:
         """Proves where the guest is."""
-        return Prover(
-            tower.looks,
-            (self.terms.vm, tower.attesters["guest"]),
-            vm_uuid=vm_uuid,
-            bounds=bounds(self.terms.policies["a"], self.terms.response.max_window_s),
-            clock=self.clock,
-            guest_warning_counts=self.terms.policies["guest"].warning_counts,
-        )
+        return prover(self.terms, tower, vm_uuid, self.clock)
 
-    def begin(
+    @contextmanager
+    def guarding(
         self,
         tower: Watchtower,
         prover: Prover,
         flights: Flights,
         planned_s: Callable[[int], float],
         history: VmHistory | None = None,
-    ) -> Loop:
-        """The loop that guards the guest, begun.
+    ) -> Iterator[Loop]:
+        """The loop that guards the guest for the length of the block; a response under way is ended first.
 
         Args:
             tower: The servers.
@@ -183,6 +147,9 @@ class Guard:
             flights: Its migrations.
             planned_s: When the response of that number was due, s after the beginning.
             history: What is remembered of the guest from before; None for nothing.
+
+        Raises:
+            SodbenchError: What ended the loop, where the block did not raise it.
         """
         terms = self.terms
         hands = Hands(self._rig, flights, self._record, self.tell, planned_s)
@@ -195,7 +162,7 @@ class Guard:
             owner=terms.owner,
             max_window_ns=terms.response.max_window_ns,
         )
-        loop = self._loop = Loop(
+        loop = Loop(
             Settings(policy=terms.response, seed=terms.seed),
             tower.servers,
             self,
@@ -205,15 +172,15 @@ class Guard:
             on_wait=self._waits,
             on_end=self._over,
             histories=None if history is None else {terms.vm: history},
+            wake=self._wake,
         )
         self._placed_ns = self.clock.now_ns()
         loop.start()
-        return loop
-
-    def _changed(self) -> None:
-        """A monitor found something: nobody waits for the next turn."""
-        if self._loop is not None:
-            self._loop.wake.set()
+        try:
+            yield loop
+        finally:
+            loop.stop()
+        loop.check()
 
     def vms(self) -> Mapping[str, Vm]:
         """The guest, as long as it is there and asks for something."""
@@ -238,12 +205,78 @@ class Guard:
         assert found is not None  # it is placed before the loop begins
         return found
 
-    def _over(self, decided: Decided, ended: Ended) -> None:
-        self._placed_ns = self.last_end_ns = self.clock.now_ns()
+    def _over(self, _decided: Decided, ended: Ended) -> None:
+        self._placed_ns = self.clock.now_ns()
         self.gone = ended.state == "shut-down"
-        self.closed[decided.n] = ended
         self._interrupt.wake.set()
 
     def _waits(self, answer: Wait | Nowhere) -> None:
         why = answer.why if isinstance(answer, Wait) else answer.alarm
         self.tell(ResponseWaiting(vm=answer.vm, cause=answer.cause.value, why=why))
+
+
+@contextmanager
+def watched(
+    rig: Rig,
+    registry: Registry,
+    terms: Terms,
+    clock: Clock,
+    *,
+    opened: Callable[[Machine, ExitStack], Attester],
+    on_change: Callable[[], None] = lambda: None,
+) -> Iterator[Watchtower]:
+    """The rig's servers, watched for the length of the block.
+
+    Args:
+        rig: The machines.
+        registry: Where properties are kept and read.
+        terms: By what they are watched.
+        clock: The controller's.
+        opened: A standing channel to a machine's attester, closed with the stack.
+        on_change: Told, from a monitor's thread, that a server's standing changed.
+    """
+    roles = {terms.vm: "guest"}
+    examiner = Examiner(
+        registry,
+        lambda name: terms.policies[roles.get(name, name)],
+        lambda name: terms.references[roles.get(name, name)],
+        clock,
+    )
+    with ExitStack() as stack:
+        machines = {**rig.hosts, "guest": rig.guest}
+        attesters = {role: opened(host, stack) for role, host in machines.items()}
+        servers = [
+            Watched(name=role, attester=attesters[role], monitors=terms.monitors[role]) for role in rig.hosts
+        ]
+        looks = Looks(servers, examiner, terms.key, lambda name: terms.accepted.get(name, 0), clock)
+        outlook = Servers(
+            servers,
+            looks,
+            registry,
+            terms.table,
+            interval_s=terms.interval_s,
+            clock=clock,
+            on_change=on_change,
+            warning_counts=_warning_counts(terms),
+        )
+        stack.enter_context(outlook.monitor)
+        outlook.monitor.start()
+        yield Watchtower(looks=looks, servers=outlook, attesters=attesters)
+
+
+def _warning_counts(terms: Terms) -> bool:
+    """Whether a host with a warning is good enough; where their policies differ, only if all say so."""
+    hosts = (one for role, one in terms.policies.items() if role != "guest")
+    return all(one.warning_counts for one in hosts)
+
+
+def prover(terms: Terms, tower: Watchtower, vm_uuid: str, clock: Clock) -> Prover:
+    """Proves where the guest of that UUID is."""
+    return Prover(
+        tower.looks,
+        (terms.vm, tower.attesters["guest"]),
+        vm_uuid=vm_uuid,
+        bounds=bounds(terms.policies["a"], terms.response.max_window_s),
+        clock=clock,
+        guest_warning_counts=terms.policies["guest"].warning_counts,
+    )

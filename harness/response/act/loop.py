@@ -98,6 +98,7 @@ class Loop:
         on_wait: Told, once for each answer, of VMs that are in trouble and wait.
         on_end: Told how a response ended.
         histories: What is remembered of VMs from before; None for nothing.
+        wake: Set by others to make it look at once; None for an event of its own.
     """
 
     def __init__(
@@ -112,6 +113,7 @@ class Loop:
         on_wait: Callable[[Wait | Nowhere], None] = lambda _wait: None,
         on_end: Callable[[Decided, Ended], None] = lambda _decided, _ended: None,
         histories: Mapping[str, VmHistory] | None = None,
+        wake: threading.Event | None = None,
     ) -> None:
         self._settings = settings
         self._servers = servers
@@ -121,7 +123,7 @@ class Loop:
         self._clock = clock
         self._on_wait = on_wait
         self._on_end = on_end
-        self.wake = threading.Event()
+        self.wake = wake or threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._working: list[threading.Thread] = []

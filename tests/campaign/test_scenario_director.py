@@ -38,13 +38,19 @@ class Told:
         return self
 
     def provoked(self, at_s: float, n: int) -> Told:
-        return self.add(at_s, "response.provoked", {"n": n})
+        about: dict[str, Json] = {
+            "server": "a",
+            "vm": "guest",
+            "what": "a violation",
+            "scenario": "violation",
+        }
+        return self.add(at_s, "response.provoked", {"n": n, "earliest_ns": 0, "latest_ns": 0, **about})
 
     def closed(self, at_s: float, n: int, state: str = "completed") -> Told:
-        return self.add(at_s, "response.closed", {"n": n, "state": state})
+        return self.add(at_s, "response.closed", {"n": n, "state": state, "response": 1, "reason": "over"})
 
     def missed(self, at_s: float, n: int) -> Told:
-        return self.add(at_s, "response.missed", {"n": n})
+        return self.add(at_s, "response.missed", {"n": n, "reason": "nothing"})
 
     def ask(self, now_s: float, sight: Sight = WELL, script: Script = SCRIPT) -> Action:
         return next_action(script, now_s, self.events, sight)
@@ -162,7 +168,7 @@ def test_whatever_happens_it_ends_and_provokes_one_after_another(
     deeds = [one for one in said if one in {"Provoke", "Undo"}]
     assert said[-1] == "Close"
     assert deeds == ["Provoke", "Undo"] * (len(deeds) // 2)
-    assert all(_at_s(one) < script.window_s for one in _of(told, "response.provoked"))
+    assert all(_at_s(one) <= script.window_s for one in _of(told, "response.provoked"))
     assert [one.data["n"] for one in _of(told, "response.provoked")] == [*range(1, len(deeds) // 2 + 1)]
 
 

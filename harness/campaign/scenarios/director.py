@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.clock import NS_PER_S
+from harness.evidence.events import ResponseClosed, ResponseMissed, ResponseProvoked, WindowOpened
 from harness.evidence.journal import Event
 from harness.migration.actions import Action, Close, Miss, Provoke, Undo, Wait
 
@@ -114,22 +115,23 @@ def _is_turn(script: Script, point: int, now_s: float, past: _Past, sight: Sight
 
 
 def _past(history: Sequence[Event]) -> _Past:
-    opened_ns = next((event.t_ns for event in history if event.kind == "window.opened"), 0)
+    opened_ns = next((event.t_ns for event in history if event.says(WindowOpened)), 0)
     provoked: list[tuple[int, float]] = []
     over: dict[int, float] = {}
     missed: set[int] = set()
     gone = False
     for event in history:
-        n, at_s = event.data.get("n"), (event.t_ns - opened_ns) / NS_PER_S
-        if not isinstance(n, int):
-            continue
-        if event.kind == "response.provoked":
-            provoked.append((n, at_s))
-        elif event.kind == "response.closed":
-            over[n] = at_s
-            gone = gone or event.data.get("state") == "shut-down"
-        elif event.kind == "response.missed":
-            missed.add(n)
+        at_s = (event.t_ns - opened_ns) / NS_PER_S
+        match event.value:
+            case ResponseProvoked(n=n):
+                provoked.append((n, at_s))
+            case ResponseClosed(n=n, state=state):
+                over[n] = at_s
+                gone = gone or state == "shut-down"
+            case ResponseMissed(n=n):
+                missed.add(n)
+            case _:
+                continue
     return _Past(
         provoked=tuple(provoked),
         settled=frozenset(over) | missed,

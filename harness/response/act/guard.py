@@ -17,6 +17,7 @@ from harness.attest.examine.round import Examiner
 from harness.attest.guest.continuity import bounds
 from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues
 from harness.clock import Clock
+from harness.errors import GuestError
 from harness.evidence.events import ResponseWaiting, Value
 from harness.evidence.journal import Event
 from harness.evidence.record import Record
@@ -200,9 +201,18 @@ class Guard:
         return {name: vm}
 
     def placement(self, vm: str) -> Placement:
-        """Where the guest was placed last."""
+        """Where the guest was placed last.
+
+        Raises:
+            GuestError: It never was; a guest is placed before its loop begins.
+        """
         found = self._registry.placement(vm)
-        assert found is not None  # it is placed before the loop begins
+        if found is None:
+            raise GuestError(
+                "the registry does not say where the guest is",
+                where=vm,
+                remedy="`sodbench guest launch` deploys a guest and places it",
+            )
         return found
 
     def _over(self, _decided: Decided, ended: Ended) -> None:

@@ -16,7 +16,7 @@ from harness.policy.server import Server
 from harness.response.decide.assessment import Vm
 from harness.response.decide.cause import FLED, Cause
 from harness.response.decide.decide import Action, Move, Nowhere, Wait, decide, next_look_ns
-from harness.response.decide.hysteresis import Attempt, Held, ServerHistory, VmHistory, attempted, held, noted
+from harness.response.decide.hysteresis import Held, ServerHistory, Tried, VmHistory, attempted, held, noted
 from harness.response.decide.situation import State, UnderWay, due_ns, looked
 from harness.response.policy import ResponsePolicy
 from tests.response.fleets import TABLE
@@ -62,7 +62,7 @@ class World:
         self.past: dict[str, ServerHistory] = {}
         self.histories: dict[str, VmHistory] = {}
         self.moving: list[Moving] = []
-        self.log: list[tuple[str, Attempt]] = []
+        self.log: list[tuple[str, Tried]] = []
         self.actions: Sequence[Action] = ()
         for server in self.servers.values():
             self.change(server)
@@ -138,7 +138,7 @@ class World:
             self.moving.remove(one)
             name, destination = one.open.vm, one.open.destination
             assert destination is not None
-            ended = Attempt(
+            ended = Tried(
                 source=one.open.source,
                 destination=destination,
                 cause=one.cause,

@@ -9,7 +9,7 @@ import pytest
 from harness.response.decide.assessment import Vm
 from harness.response.decide.cause import Cause
 from harness.response.decide.decide import Move, Nowhere, Wait, decide, next_look_ns
-from harness.response.decide.hysteresis import Attempt, ServerHistory, VmHistory
+from harness.response.decide.hysteresis import ServerHistory, Tried, VmHistory
 from harness.response.decide.situation import due_ns
 from tests.response.deciding import NOW_NS, VIOLATED, bad_until, crowd, decided, the
 from tests.response.fleets import s, server, silent, state, vm
@@ -33,7 +33,7 @@ def test_a_server_that_settles_is_passed_over_for_another() -> None:
 
 
 def fled(ended_ns: int) -> dict[str, VmHistory]:
-    away = Attempt(source="b", destination="a", cause=Cause.SILENCE, ended_ns=ended_ns, ok=True)
+    away = Tried(source="b", destination="a", cause=Cause.SILENCE, ended_ns=ended_ns, ok=True)
     return {"vm-1": VmHistory(attempts=(away,))}
 
 
@@ -58,7 +58,7 @@ def test_of_several_servers_that_settle_the_first_to_be_ready_is_waited_for() ->
 
 def failures(*to: str, last_ns: int = NOW_NS - s(5)) -> dict[str, VmHistory]:
     tried = tuple(
-        Attempt(
+        Tried(
             source="a",
             destination=name,
             cause=Cause.VIOLATION,

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from harness.policy.server import Server
 from harness.response.decide.cause import FLED, Cause
 from harness.response.decide.hysteresis import (
-    Attempt,
     Held,
     ServerHistory,
+    Tried,
     VmHistory,
     attempted,
     barred_until_ns,
@@ -43,11 +43,11 @@ def history(*seen: tuple[int, Server], warning_counts: bool = False) -> ServerHi
 
 def attempt(
     source: str, destination: str, ended_ns: int, *, ok: bool = True, cause: Cause = Cause.VIOLATION
-) -> Attempt:
-    return Attempt(source=source, destination=destination, cause=cause, ended_ns=ended_ns, ok=ok)
+) -> Tried:
+    return Tried(source=source, destination=destination, cause=cause, ended_ns=ended_ns, ok=ok)
 
 
-def moved(*attempts: Attempt) -> VmHistory:
+def moved(*attempts: Tried) -> VmHistory:
     found = VmHistory()
     for one in attempts:
         found = attempted(found, one, POLICY)

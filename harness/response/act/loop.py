@@ -25,7 +25,7 @@ from harness.response.act.servers import Noticed
 from harness.response.decide.assessment import Vm
 from harness.response.decide.cause import Cause
 from harness.response.decide.decide import Action, Move, Nowhere, Wait, decide, next_look_ns
-from harness.response.decide.hysteresis import Attempt, Held, ServerHistory, VmHistory, attempted, held, noted
+from harness.response.decide.hysteresis import Held, ServerHistory, Tried, VmHistory, attempted, held, noted
 from harness.response.decide.situation import State, UnderWay, looked
 from harness.response.policy import ResponsePolicy
 
@@ -334,7 +334,7 @@ class Loop:
     def _after(self, history: VmHistory, decided: Decided, ended: Ended) -> VmHistory:
         cause = decided.detected.cause
         if decided.action == "move":
-            tried = Attempt(
+            tried = Tried(
                 source=decided.source,
                 destination=ended.destination or decided.candidates[0],
                 cause=cause,

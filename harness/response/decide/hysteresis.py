@@ -80,7 +80,7 @@ def settled_ns(history: ServerHistory | None, cells: Set[Cell], policy: Response
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Tried:
     """A move of a VM that was tried and has ended.
 
     Attributes:
@@ -125,7 +125,7 @@ class VmHistory:
         held: What was done as it could go nowhere; None where nothing was or it is over.
     """
 
-    attempts: tuple[Attempt, ...] = ()
+    attempts: tuple[Tried, ...] = ()
     troubled_since_ns: int | None = None
     fine_since_ns: int | None = None
     complied: int = 0
@@ -137,7 +137,7 @@ class VmHistory:
         return self.held is not None and self.held.what == "suspend"
 
 
-def attempted(history: VmHistory, attempt: Attempt, policy: ResponsePolicy) -> VmHistory:
+def attempted(history: VmHistory, attempt: Tried, policy: ResponsePolicy) -> VmHistory:
     """The history after a move ended; one that succeeded lets the VM run again, whatever was done before."""
     reach_ns = max(policy.per_ns, policy.return_after_ns, policy.retry_after_ns)
     recent = (one for one in history.attempts if one.ended_ns + reach_ns > attempt.ended_ns)

@@ -290,11 +290,29 @@ def write(run: RunFolder) -> pd.DataFrame:
     return frame
 
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet takes a text for that begins so: something to compute."""
+
+
 def _store(frame: pd.DataFrame, parquet: Path, text: Path) -> None:
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), buffer, compression="zstd")
     write_atomic(parquet, buffer.getvalue())
-    write_atomic(text, frame.to_csv(index=False, lineterminator="\n").encode())
+    write_atomic(text, inert(frame).to_csv(index=False, lineterminator="\n").encode())
+
+
+def inert(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with an apostrophe before each text that a spreadsheet would take for a formula.
+
+    Texts are in part what attested machines call their files (OWASP, CSV injection). Numbers stay as they
+    are, and so does the Parquet file.
+    """
+    texts = frame.select_dtypes(["string", "object"])
+    return frame.assign(**{str(name): texts[name].map(_inert, na_action="ignore") for name in texts})
+
+
+def _inert(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def _encodable(row: Mapping[str, object]) -> dict[str, object]:

@@ -125,3 +125,22 @@ def test_the_papers_tables_are_there() -> None:
     assert [table[name]["idle"] for name in table] == [2.6, 200, 212.34]
     text = glossary.README.read_text(encoding="utf-8")
     assert all(path.name in text for path in folder.glob("*.csv"))
+
+
+@pytest.mark.parametrize("text", ['=HYPERLINK("http://x")', "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1"])
+def test_a_text_is_no_formula_in_the_csv(text: str) -> None:
+    frame = pd.DataFrame({"detail": [text, "plain", None], "value": [-1.5, 2.0, None]})
+    frame = frame.astype({"detail": "string"})
+    kept = results.inert(frame)
+    assert kept["detail"].tolist()[:2] == [f"'{text}", "plain"]
+    assert kept["detail"].isna().tolist() == [False, False, True]
+    assert kept["value"].tolist()[:2] == [-1.5, 2.0]
+    assert frame["detail"].tolist()[0] == text
+
+
+def test_the_csv_of_a_run_is_written_without_formulas(tmp_path: Path) -> None:
+    one = replace(SMALL.attempts[0], generator="=1+1", version="4.00")
+    run = build(tmp_path, replace(SMALL, attempts=(one,)))
+    results.write(run)
+    assert set(pd.read_csv(run.metrics_csv)["generator"]) == {"'=1+1 4.00"}
+    assert set(pd.read_parquet(run.metrics_parquet)["generator"]) == {"=1+1 4.00"}

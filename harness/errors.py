@@ -56,14 +56,20 @@ class UsageError(SodbenchError):
     kind = "usage"
 
 
-class CampaignError(SodbenchError):
-    """A file that says what to do is wrong, such as a campaign or an inventory; nothing was touched."""
+class InputFileError(SodbenchError):
+    """A file that a person wrote, or named, cannot be read or says something wrong."""
 
     exit_code = 3
+    kind = "file"
+
+
+class CampaignError(InputFileError):
+    """A campaign is wrong; nothing was touched."""
+
     kind = "campaign"
 
 
-class InventoryError(CampaignError):
+class InventoryError(InputFileError):
     """An inventory, or variables that go into one, are wrong; nothing was touched."""
 
     kind = "inventory"

@@ -16,12 +16,13 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from harness.errors import CampaignError
+from harness.errors import InputFileError
 from harness.legible import legible
 from harness.nearest import nearest
 from harness.yaml_source import KeyPath, Problem, Source, dotted
 
 Model = TypeVar("Model", bound=BaseModel)
+Refusal = TypeVar("Refusal", bound=InputFileError)
 
 _KINDS = {
     "int_type": "a whole number",
@@ -95,7 +96,7 @@ def part(
     return result, []
 
 
-def refusal(problems: Iterable[Problem], where: str, error: type[CampaignError], hint: str) -> CampaignError:
+def refusal(problems: Iterable[Problem], where: str, error: type[Refusal], hint: str) -> Refusal:
     """One error of kind `error` for all problems of the file `where`.
 
     There has to be at least one problem. `hint` follows "correct it", where no better remedy is known.

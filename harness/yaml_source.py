@@ -21,7 +21,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.resolver import VersionedResolver
 from ruamel.yaml.tag import Tag
 
-from harness.errors import CampaignError
+from harness.errors import InputFileError
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 Plain: TypeAlias = "bool | int | float | str | list[Plain] | dict[str, Plain] | None"
@@ -111,7 +111,7 @@ def read_text(path: Path, most_chars: int = MAX_CHARS) -> str:
     """The text stored at `path`.
 
     Raises:
-        CampaignError: The file is missing, unreadable, not UTF-8 or far too large.
+        InputFileError: The file is missing, unreadable, not UTF-8 or far too large.
     """
     return decoded(read_bytes(path, most_chars), str(path))
 
@@ -123,14 +123,14 @@ def read_bytes(path: Path, most_chars: int = MAX_CHARS) -> bytes:
         with path.open("rb") as file:
             raw = file.read(most + 1)
     except OSError as error:
-        raise CampaignError(
+        raise InputFileError(
             "the file cannot be read",
             where=str(path),
             why=error.strerror or str(error),
             remedy="check the path, and whether you may read it",
         ) from error
     if len(raw) > most:
-        raise CampaignError(
+        raise InputFileError(
             "far too large for a file that is written by hand",
             where=str(path),
             why=f"it has more than {most} bytes",
@@ -143,10 +143,10 @@ def decoded(raw: bytes, where: str) -> str:
     """The text in `raw`, which has to be UTF-8; `where` is the file's name in messages.
 
     Raises:
-        CampaignError: It is not.
+        InputFileError: It is not.
     """
     if raw[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or (len(raw) > 3 and b"\0" in raw[:2]):
-        raise CampaignError(
+        raise InputFileError(
             "the file is in UTF-16, or no text at all", where=where, remedy="name a text file, saved as UTF-8"
         )
     try:
@@ -154,7 +154,7 @@ def decoded(raw: bytes, where: str) -> str:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         column = error.start - raw.rfind(b"\n", 0, error.start)
-        raise CampaignError(
+        raise InputFileError(
             "not a text file in UTF-8",
             where=f"{where}:{line}",
             why=f"byte {column} of the line is {raw[error.start]:#04x}, as in Latin-1 and other encodings",

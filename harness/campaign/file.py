@@ -35,7 +35,7 @@ def load(path: Path, registry: Registry | None = None) -> Campaign:
         registry: The workloads that exist; None for those that are installed.
 
     Raises:
-        CampaignError: The file cannot be read, or something in it is wrong.
+        InputFileError: The file cannot be read; as CampaignError: something in it is wrong.
     """
     return loads(read_text(path), str(path), registry)
 

@@ -66,7 +66,7 @@ def played(plan: Plan, script: Path | None, run: RunFolder | None = None) -> tup
     """A rig that plays `script`, and its clock; for a `run` that goes on, after its last event.
 
     Raises:
-        CampaignError: The script is wrong.
+        InputFileError: The script is wrong.
         PrerequisiteError: The campaign cannot be played.
     """
     session.require([trial.workload for trial in plan.trials], attests=plan.attest is not None)

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from harness import resources
-from harness.errors import CampaignError
+from harness.errors import InputFileError
 from harness.policy.capability import Architecture, Table
 from harness.policy.capability_csv import from_csv
 from harness.policy.capability_yaml import Row, from_yaml, schema
@@ -31,7 +31,7 @@ _FORMS: Mapping[str, Callable[[str], tuple[Sequence[Row], Sequence[Problem]]]] =
 }
 
 
-class CapabilityFileError(CampaignError):
+class CapabilityFileError(InputFileError):
     """A file with capabilities is wrong; no server was judged by it."""
 
     kind = "capability-file"
@@ -41,7 +41,7 @@ def load_table(extra: Sequence[Path] = ()) -> Table:
     """The shipped table with the rows of the files `extra`, by name, in the order of the rows.
 
     Raises:
-        CampaignError: A file cannot be read; as :class:`CapabilityFileError`: something in it is wrong.
+        InputFileError: A file cannot be read; as :class:`CapabilityFileError`: something in it is wrong.
     """
     found: dict[str, Architecture] = {}
     _add(found, resources.reference() / SHIPPED, SHIPPED_SOURCE)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import resources
-from harness.errors import CampaignError, UsageError
+from harness.errors import InputFileError, UsageError
 from harness.response.policy import ResponsePolicy
 from harness.yaml_model import file_schema, refusal, validated
 from harness.yaml_source import parse, read_text
@@ -18,7 +18,7 @@ FOLDER = "policies/response"
 """Where the shipped ones lie, from a clone's root."""
 
 
-class ResponsePolicyError(CampaignError):
+class ResponsePolicyError(InputFileError):
     """A file with a response policy is wrong; nothing was touched."""
 
     kind = "response-policy"
@@ -28,7 +28,7 @@ def load(path: Path) -> ResponsePolicy:
     """The response policy stored at `path`.
 
     Raises:
-        CampaignError: The file cannot be read; as :class:`ResponsePolicyError`: something in it is wrong.
+        InputFileError: The file cannot be read; as :class:`ResponsePolicyError`: something in it is wrong.
     """
     return policy(read_text(path), str(path))
 

@@ -13,7 +13,7 @@ from harness.attest.reference import files as appraisal_file
 from harness.attest.reference.files import AppraisalFileError
 from harness.attest.reference.policy import AppraisalPolicy, ImaReference, ReferenceValues, contradictions
 from harness.attest.reference.values import to_yaml
-from harness.errors import CampaignError
+from harness.errors import InputFileError
 from tests.attest.questions import PCRS, Platform, platform, policy, require
 from tests.attest.software_tpm import SoftwareTpm
 
@@ -122,7 +122,7 @@ def test_files_are_read(tmp_path: Path, machine: Platform) -> None:
     (tmp_path / "reference.yml").write_text(to_yaml(machine.reference))
     assert appraisal_file.load_policy(tmp_path / "policy.yml").name == "lab"
     assert appraisal_file.load_reference(tmp_path / "reference.yml") == machine.reference
-    with pytest.raises(CampaignError, match="cannot be read"):
+    with pytest.raises(InputFileError, match="cannot be read"):
         appraisal_file.load_policy(tmp_path / "none.yml")
 
 

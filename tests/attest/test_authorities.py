@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from harness.attest.identity.authorities import load, of_machine, parse
-from harness.errors import CampaignError
+from harness.errors import InputFileError
 from harness.rig.host import Host
 from tests.attest import slips
 from tests.attest.ek_certificates import Authority, pem
@@ -87,7 +87,7 @@ def test_a_name_that_is_no_text_is_a_file_that_cannot_be_read(tmp_path: Path, ro
     found = load(tmp_path)
     assert (len(found.roots), len(found.unread)) == (1, 1)
     assert "odd.pem: certificate 1: " in found.unread[0]
-    with pytest.raises(CampaignError) as caught:
+    with pytest.raises(InputFileError) as caught:
         load(tmp_path / "odd.pem")
     assert (caught.value.kind, caught.value.where) == ("roots-file", str(tmp_path / "odd.pem"))
 
@@ -132,7 +132,7 @@ def test_what_is_no_regular_file_is_named(tmp_path: Path, root: Authority) -> No
 def test_a_folder_in_which_nothing_can_be_read(tmp_path: Path) -> None:
     for number in range(30):
         (tmp_path / f"{number:02}.pem").write_bytes(b"rubbish")
-    with pytest.raises(CampaignError) as caught:
+    with pytest.raises(InputFileError) as caught:
         load(tmp_path)
     assert caught.value.where == str(tmp_path)
     assert "00.pem" in caught.value.why
@@ -142,13 +142,13 @@ def test_a_folder_in_which_nothing_can_be_read(tmp_path: Path) -> None:
 
 def test_a_folder_that_holds_no_file_of_the_kind(tmp_path: Path) -> None:
     (tmp_path / "readme.txt").write_text("nothing")
-    with pytest.raises(CampaignError) as caught:
+    with pytest.raises(InputFileError) as caught:
         load(tmp_path)
     assert "*.pem" in caught.value.why
 
 
 def test_an_issuer_alone_is_no_root(root: Authority) -> None:
-    with pytest.raises(CampaignError) as caught:
+    with pytest.raises(InputFileError) as caught:
         parse(pem(Authority(name="between", parent=root).certificate), where="here")
     assert caught.value.what == "no root among them"
 
@@ -159,7 +159,7 @@ def test_a_machines_own_authority_is_read_whole_or_not_at_all(root: Authority) -
     host = SimpleNamespace(role="a", run=lambda *_given, **_named: good.decode())
     assert len(of_machine(cast(Host, host), "/authority").intermediates) == 1
     host.run = lambda *_given, **_named: (pem(root.certificate) + UNREADABLE["no certificate"]).decode()
-    with pytest.raises(CampaignError) as caught:
+    with pytest.raises(InputFileError) as caught:
         of_machine(cast(Host, host), "/authority")
     assert (caught.value.where, "certificate 2" in caught.value.why) == ("a:/authority", True)
 
@@ -182,5 +182,5 @@ def test_a_signature_with_bits_left_over_is_not_read() -> None:
     root = next(one for one in made if not one.certificate.signature[-1] & 1)
     whole, begins = der(root), -len(root.certificate.signature) - 1
     assert len(parse(whole, where="roots").roots) == 1
-    with pytest.raises(CampaignError, match="no whole number of bytes"):
+    with pytest.raises(InputFileError, match="no whole number of bytes"):
         parse(whole[:begins] + b"\1" + whole[begins + 1 :], where="roots")

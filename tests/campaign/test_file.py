@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from harness.campaign.file import json_schema, load, loads
 from harness.campaign.model import Campaign
-from harness.errors import CampaignError
+from harness.errors import CampaignError, InputFileError
 from tests.synthetic.campaigns import MINIMAL, REGISTRY, campaign
 
 CAMPAIGNS = Path(__file__).parents[2] / "campaigns"
@@ -183,7 +183,7 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
 def test_a_huge_file_is_refused_without_parsing_it(tmp_path: Path) -> None:
     path = tmp_path / "disk.img"
     path.write_bytes(b"x" * 5_000_000)
-    with pytest.raises(CampaignError, match="too large"):
+    with pytest.raises(InputFileError, match="too large"):
         load(path, REGISTRY)
     assert "more than" in str(refused("# " + "x" * 1_000_000))
 

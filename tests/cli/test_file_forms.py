@@ -15,7 +15,7 @@ from harness.attest.reference.policy import ImaReference, ReferenceValues
 from harness.attest.reference.values import to_yaml
 from harness.campaign import file as campaign_file
 from harness.cli.attest import reference
-from harness.errors import CampaignError, RecordError, StorageError
+from harness.errors import InputFileError, RecordError, StorageError
 from harness.policy.capability_file import CapabilityFileError, load_table
 from harness.registry.errors import RegistryError
 from harness.registry.translation import translated
@@ -32,7 +32,7 @@ def of_files(*paths: str) -> ReferenceValues:
     return ReferenceValues(version=1, ima=ImaReference(files=dict.fromkeys(paths, (SHA256,))))
 
 
-def said(error: CampaignError | StorageError | RegistryError) -> str:
+def said(error: InputFileError | StorageError | RegistryError) -> str:
     assert error.remedy
     return str(error)
 
@@ -44,7 +44,7 @@ def said(error: CampaignError | StorageError | RegistryError) -> str:
 def test_a_file_in_another_encoding_is_named_with_its_line(tmp_path: Path, load: object) -> None:
     path = tmp_path / "mine.yml"
     path.write_bytes(MINIMAL.encode() + "description: größer\n".encode("latin-1"))
-    with pytest.raises(CampaignError) as caught:
+    with pytest.raises(InputFileError) as caught:
         load(path)  # type: ignore[operator]
     assert caught.value.where == f"{path}:6"
     assert "not a text file in UTF-8" in said(caught.value)
@@ -56,13 +56,13 @@ def test_a_file_in_another_encoding_is_named_with_its_line(tmp_path: Path, load:
 def test_utf_16_is_called_so(tmp_path: Path, encoding: str, name: str) -> None:
     path = tmp_path / name
     path.write_text(CSV, encoding=encoding)
-    with pytest.raises(CampaignError, match="UTF-16") as caught:
+    with pytest.raises(InputFileError, match="UTF-16") as caught:
         load_table([path])
     assert "save" in caught.value.remedy
 
 
 def test_a_file_that_may_not_be_read_is_no_matter_of_ready_made_campaigns(tmp_path: Path) -> None:
-    with pytest.raises(CampaignError) as caught:
+    with pytest.raises(InputFileError) as caught:
         policy_file.load(tmp_path)
     assert "campaigns/" not in said(caught.value)
 
@@ -146,11 +146,11 @@ def test_a_mistake_in_a_large_file_is_named_with_its_line() -> None:
     lines = to_yaml(of_files(*(f"/lib/{number:05}" for number in range(30_000)))).splitlines()
     number = next(number for number, line in enumerate(lines) if "/lib/12345" in line)
     lines[number] = lines[number].replace("sha256", "SHA-256")
-    with pytest.raises(CampaignError) as caught:
+    with pytest.raises(InputFileError) as caught:
         appraisal_file.reference("\n".join(lines), "r.yml")
     assert caught.value.where == f"r.yml:{number + 1}"
     lines[number] = lines[number - 1]
-    with pytest.raises(CampaignError, match="there twice") as caught:
+    with pytest.raises(InputFileError, match="there twice") as caught:
         appraisal_file.reference("\n".join(lines), "r.yml")
     assert caught.value.where == f"r.yml:{number + 1}"
 

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from harness.cli import app
-from harness.errors import CampaignError
+from harness.errors import InputFileError
 
 CONTENT = b"an archive"
 SUM = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
@@ -40,6 +40,6 @@ def test_an_archive_that_is_not_the_one_named_is_refused(
     done(archive)
     result = CliRunner().invoke(app, ["lab", "up", "--vars", str(path)], standalone_mode=False)
     error = result.exception
-    assert isinstance(error, CampaignError), result.output
+    assert isinstance(error, InputFileError), result.output
     assert error.exit_code == 3
     assert all(part in str(error) for part in named), str(error)

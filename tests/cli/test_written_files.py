@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from harness.attest.reference import files as appraisal_file
 from harness.campaign import file as campaign_file
-from harness.errors import CampaignError
+from harness.errors import InputFileError
 from harness.policy.capability_yaml import from_yaml
 from harness.policy.capability_yaml import schema as capability_schema
 from harness.response import policy_file
@@ -69,7 +69,7 @@ ima:
 def capabilities(text: str, where: str) -> None:
     _, problems = from_yaml(text)
     if problems:
-        raise CampaignError("; ".join(map(str, problems)), where=f"{where}:{problems[0].line}")
+        raise InputFileError("; ".join(map(str, problems)), where=f"{where}:{problems[0].line}")
 
 
 FILES: dict[str, tuple[str, Callable[[str, str], object]]] = {
@@ -90,8 +90,8 @@ def keys() -> list[tuple[str, int]]:
     return found
 
 
-def refused(name: str, text: str) -> CampaignError:
-    with pytest.raises(CampaignError) as caught:
+def refused(name: str, text: str) -> InputFileError:
+    with pytest.raises(InputFileError) as caught:
         FILES[name][1](text, "f.yml")
     return caught.value
 
@@ -194,7 +194,7 @@ def options(text: str, name: str = "lax") -> dict[str, object]:
     ],
 )
 def test_an_option_is_not_converted_whatever_the_workload_would_do(text: str) -> None:
-    with pytest.raises(CampaignError) as caught:
+    with pytest.raises(InputFileError) as caught:
         options(text)
     assert caught.value.where == "f.yml:2"
     assert f"workloads[0].options.{text.partition(':')[0]}" in caught.value.what
@@ -214,7 +214,7 @@ def test_a_list_is_a_tuple_and_a_whole_number_is_a_number() -> None:
 def test_no_workload_takes_true_for_a_number_or_a_number_for_a_text(name: str, option: str) -> None:
     annotation = available()[name].Options.model_fields[option].annotation
     wrong = "true" if annotation in (int, float) else "5"
-    with pytest.raises(CampaignError) as caught:
+    with pytest.raises(InputFileError) as caught:
         options(f"{option}: {wrong}", name)
     assert f"options.{option}: {wrong} is not allowed" in str(caught.value)
     with pytest.raises(ValueError, match=option):

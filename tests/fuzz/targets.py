@@ -23,7 +23,7 @@ from harness.attest.reference import files as appraisal_file
 from harness.attest.reference import values as reference
 from harness.attest.tpm import keys, structures
 from harness.attest.tpm.structures import ClockInfo, Selection
-from harness.errors import CampaignError, RecordError, SodbenchError
+from harness.errors import InputFileError, RecordError, SodbenchError
 from tests.attest import logs, marshal
 from tests.attest.software_tpm import SoftwareTpm
 from tests.fuzz import carried
@@ -242,8 +242,8 @@ TARGETS: Final[Mapping[str, Target]] = MappingProxyType(
             read=partial(_ima, "ascii"), refusals=(RefusedError,), seeds=partial(_ima_seeds, "ascii")
         ),
         "evidence": Target(read=_evidence_line, refusals=(AttesterError,), seeds=_evidence_seeds),
-        "policy": Target(read=_policy, refusals=(CampaignError,), seeds=_policy_seeds),
-        "reference": Target(read=_reference, refusals=(CampaignError,), seeds=_reference_seeds),
+        "policy": Target(read=_policy, refusals=(InputFileError,), seeds=_policy_seeds),
+        "reference": Target(read=_reference, refusals=(InputFileError,), seeds=_reference_seeds),
         "certificates": Target(
             read=carried.certificates, refusals=(RefusedError,), seeds=carried.certificate_seeds
         ),

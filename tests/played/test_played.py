@@ -14,7 +14,7 @@ from harness.campaign.run import runner
 from harness.cli import rigs
 from harness.cli.run import run as run_command
 from harness.cli.status import status as status_command
-from harness.errors import CampaignError, InterruptedRunError, PrerequisiteError, RecordError, UsageError
+from harness.errors import InputFileError, InterruptedRunError, PrerequisiteError, RecordError, UsageError
 from harness.evidence import archive, journal, played, seal
 from harness.evidence.folder import RunFolder, find
 from harness.interrupt import Interrupt
@@ -166,7 +166,7 @@ def test_the_guides_script_is_one(tmp_path: Path) -> None:
 
 def test_a_script_that_is_wrong_is_named_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "script.yml").write_text("boot_s: 1.0\ndie:\n  - {host: c, after_s: 1}\n")
-    with pytest.raises(CampaignError) as refused:
+    with pytest.raises(InputFileError) as refused:
         scripts.load(tmp_path / "script.yml")
     assert "script.yml:3" in str(refused.value)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.errors import CampaignError
+from harness.errors import InputFileError
 from harness.policy.capability import Capability
 from harness.policy.capability_csv import from_csv
 from harness.policy.capability_file import CapabilityFileError, load_table, schema
@@ -246,7 +246,7 @@ def test_a_file_of_another_kind_is_not_guessed_at(written: Write) -> None:
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(CampaignError, match="cannot be read"):
+    with pytest.raises(InputFileError, match="cannot be read"):
         load_table([tmp_path / "none.yml"])
 
 

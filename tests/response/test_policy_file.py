@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness import resources
-from harness.errors import CampaignError, UsageError
+from harness.errors import InputFileError, UsageError
 from harness.response import policy_file
 from harness.response.policy import MovingTarget, ResponsePolicy
 from harness.response.policy_file import ResponsePolicyError
@@ -126,7 +126,7 @@ def test_another_name_is_refused_with_those_that_are_there(asked: str) -> None:
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CampaignError, match="cannot be read"):
+    with pytest.raises(InputFileError, match="cannot be read"):
         policy_file.load(tmp_path / "none.yml")
 
 

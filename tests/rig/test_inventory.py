@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import CampaignError
+from harness.errors import InputFileError
 from harness.rig.pair import Pair, load
 
 INVENTORY = """\
@@ -37,8 +37,8 @@ def files(folder: Path, **texts: str) -> None:
         path.with_suffix(".yml").write_text(text)
 
 
-def failure(path: Path) -> CampaignError:
-    with pytest.raises(CampaignError) as caught:
+def failure(path: Path) -> InputFileError:
+    with pytest.raises(InputFileError) as caught:
         load(path)
     return caught.value
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from harness.errors import CampaignError
+from harness.errors import InputFileError
 from harness.rig.lab import lab, machine, network
 from harness.rig.lab import variables as lab_variables
 from harness.rig.lab.lab import Places
@@ -64,13 +64,13 @@ def test_a_file_beside_it_is_named_by_its_whole_path_and_a_url_stays(tmp_path: P
 def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str, named: str) -> None:
     path = tmp_path / "lab.yml"
     path.write_text(text)
-    with pytest.raises(CampaignError) as caught:
+    with pytest.raises(InputFileError) as caught:
         lab_variables.read(path)
     assert named in str(caught.value)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CampaignError, match="no such file of variables"):
+    with pytest.raises(InputFileError, match="no such file of variables"):
         lab_variables.read(tmp_path / "lab.yml")
 
 
@@ -121,6 +121,6 @@ def test_a_wrong_file_leaves_what_was_kept(tmp_path: Path, places: Places) -> No
     before = variables(places, archives(tmp_path))
     wrong = tmp_path / "wrong.yml"
     wrong.write_text("sodbench_bridge: br9\n")
-    with pytest.raises(CampaignError):
+    with pytest.raises(InputFileError):
         lab.up(places, wrong)
     assert variables(places) == before

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import CampaignError
+from harness.errors import InputFileError
 from harness.rig.login import SECRETS, VARIABLES, Login, login
 from harness.rig.ssh_arguments import UnsupportedError, expand, parse
 
@@ -20,8 +20,8 @@ def found(**variables: object) -> Login:
     return login("a", INVENTORY, {**COMPLETE, **variables}, [])
 
 
-def refusal(**variables: object) -> CampaignError:
-    with pytest.raises(CampaignError) as caught:
+def refusal(**variables: object) -> InputFileError:
+    with pytest.raises(InputFileError) as caught:
         found(**variables)
     return caught.value
 
@@ -129,7 +129,7 @@ def test_a_value_that_cannot_be_followed_is_refused_by_name(variable: str, value
 
 @pytest.mark.parametrize("variable", SECRETS)
 def test_a_password_is_refused_without_being_read(variable: str) -> None:
-    with pytest.raises(CampaignError) as caught:
+    with pytest.raises(InputFileError) as caught:
         login("b", INVENTORY, COMPLETE, [variable])
     assert caught.value.what == f"{variable} of b cannot be carried over from Ansible"
 

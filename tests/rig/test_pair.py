@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import CampaignError
+from harness.errors import InputFileError
 from harness.rig.pair import Endpoint, load, ssh_command_text
 
 INVENTORY = """\
@@ -73,8 +73,8 @@ def test_an_ini_inventory_is_read_alike(tmp_path: Path) -> None:
     assert pair.guest_network.prefix == 24
 
 
-def failure(path: Path) -> CampaignError:
-    with pytest.raises(CampaignError) as caught:
+def failure(path: Path) -> InputFileError:
+    with pytest.raises(InputFileError) as caught:
         load(path)
     return caught.value
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from harness.attest.identity.certificate import Certificate, read
 from harness.attest.identity.endorsement import authorities
-from harness.errors import CampaignError
+from harness.errors import InputFileError
 from harness.rig.contract import Machine
 
 HOST_AUTHORITY = "/var/lib/sodbench/tpm-ca"
@@ -36,7 +36,7 @@ _MAX_NAMED = 10
 """Files that an error names; a warning names each."""
 
 
-class RootsFileError(CampaignError):
+class RootsFileError(InputFileError):
     """A file or folder of roots is wrong; no machine was asked."""
 
     kind = "roots-file"

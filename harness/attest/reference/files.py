@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from harness import json_source
 from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues, contradictions
-from harness.errors import CampaignError
+from harness.errors import InputFileError
 from harness.yaml_model import file_schema, refusal, validated
 from harness.yaml_source import Source, parse, read_text
 
@@ -27,7 +27,7 @@ MAX_YAML_CHARS = 4_000_000
 _HINT = "nothing was asked of any machine"
 
 
-class AppraisalFileError(CampaignError):
+class AppraisalFileError(InputFileError):
     """A file with an appraisal policy or with reference values is wrong; nothing was touched."""
 
     kind = "appraisal-file"
@@ -37,7 +37,7 @@ def load_policy(path: Path) -> AppraisalPolicy:
     """The appraisal policy stored at `path`.
 
     Raises:
-        CampaignError: The file cannot be read; as :class:`AppraisalFileError`: something in it is wrong.
+        InputFileError: The file cannot be read; as :class:`AppraisalFileError`: something in it is wrong.
     """
     return policy(read_text(path), str(path))
 
@@ -46,7 +46,7 @@ def load_reference(path: Path) -> ReferenceValues:
     """The reference values stored at `path`.
 
     Raises:
-        CampaignError: The file cannot be read; as :class:`AppraisalFileError`: something in it is wrong.
+        InputFileError: The file cannot be read; as :class:`AppraisalFileError`: something in it is wrong.
     """
     return reference(read_text(path, MAX_REFERENCE_CHARS), str(path))
 

@@ -134,7 +134,7 @@ def policy(name: str, pair: Pair | None, hosts: str | None, guest: str) -> Appra
 
     Raises:
         UsageError: There is no such policy.
-        CampaignError: Its file is wrong.
+        InputFileError: Its file is wrong.
     """
     of_rig = "lab" if pair is not None and pair.rig == "lab" else "default"
     return load_policy(policy_file(guest if name == GUEST else hosts or of_rig))
@@ -150,7 +150,7 @@ def reference(name: str, place: Path, policy: AppraisalPolicy) -> ReferenceValue
 
     Raises:
         PrerequisiteError: None were recorded.
-        CampaignError: The file is wrong, or does not fit the policy.
+        InputFileError: The file is wrong, or does not fit the policy.
     """
     if not place.is_file():
         raise PrerequisiteError(

@@ -77,7 +77,7 @@ def vouching(machine: Reached, pair: Pair, roots: Path | None) -> tuple[Authorit
     software, its own machine's authority. A hardware TPM without configured roots has no authority.
 
     Raises:
-        CampaignError: A file of roots is wrong.
+        InputFileError: A file of roots is wrong.
         CommandError: The machine has no authority of its own.
         UnreachableError: The machine does not answer.
     """
@@ -97,7 +97,7 @@ def _of_guests(hosts: Sequence[Host]) -> Authorities:
 
     Raises:
         CommandError: None of them has one.
-        CampaignError: What is there is none.
+        InputFileError: What is there is none.
         UnreachableError: A host does not answer.
     """
     found, missing = NOBODY, None

@@ -184,7 +184,7 @@ def means(
 
     Raises:
         PrerequisiteError: There are no reference values of a machine.
-        CampaignError: A policy or reference file is wrong.
+        InputFileError: A policy or reference file is wrong.
     """
     key, hosts, guest = judged
     kind = attest_inputs.key_type(key)

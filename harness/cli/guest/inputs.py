@@ -63,7 +63,7 @@ def terms(
     """The terms of the rig's one guest.
 
     Raises:
-        CampaignError: A policy, reference values or capabilities are wrong.
+        InputFileError: A policy, reference values or capabilities are wrong.
         PrerequisiteError: There are no reference values of a machine.
         UsageError: There is no such policy, monitor or key.
     """

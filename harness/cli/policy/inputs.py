@@ -72,7 +72,7 @@ def warning_counts(said: bool | None, policy: str) -> bool:
 
     Raises:
         UsageError: There is no such policy.
-        CampaignError: Its file is wrong.
+        InputFileError: Its file is wrong.
     """
     return load_policy(policy_file(policy)).warning_counts if said is None else said
 
@@ -81,7 +81,7 @@ def table(files: Sequence[Path] | None) -> Table:
     """The capability table with the rows of `files`.
 
     Raises:
-        CampaignError: A file cannot be read, or something in it is wrong.
+        InputFileError: A file cannot be read, or something in it is wrong.
     """
     return load_table(files or ())
 

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import Field
 
-from harness.errors import CampaignError
+from harness.errors import InputFileError
 from harness.strict import Strict
 from harness.yaml_model import refusal, validated
 from harness.yaml_source import parse, read_text
@@ -79,7 +79,7 @@ class Script(Strict):
     hang: list[GuestHangs] = Field(default_factory=list)
 
 
-class ScriptError(CampaignError):
+class ScriptError(InputFileError):
     """A file with a script is wrong; nothing was played."""
 
     kind = "script"
@@ -89,7 +89,7 @@ def load(path: Path) -> Script:
     """The script stored at `path`.
 
     Raises:
-        CampaignError: The file cannot be read; as :class:`ScriptError`: something in it is wrong.
+        InputFileError: The file cannot be read; as :class:`ScriptError`: something in it is wrong.
     """
     result, problems = validated(Script, parse(read_text(path)))
     if result is None:

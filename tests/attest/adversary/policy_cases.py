@@ -12,7 +12,7 @@ from harness.attest.reasons import Reason, Tier
 from harness.attest.reference.files import matched, policy, reference
 from harness.attest.verdict import Verdict
 from harness.clock import NS_PER_S
-from harness.errors import CampaignError
+from harness.errors import InputFileError
 from tests.attest.adversary.case import Case, grouped, warned
 from tests.attest.adversary.stage import NOW_NS, Asked, Stage, digest, ignoring
 
@@ -34,7 +34,7 @@ class PolicyFile:
     def judge(self) -> str:
         try:
             policy(self.text, "policy.yml")
-        except CampaignError as error:
+        except InputFileError as error:
             return error.kind
         return Reason.ACCEPTED.value
 
@@ -49,7 +49,7 @@ class Pairing:
     def judge(self) -> str:
         try:
             matched(policy(self.policy, "policy.yml"), reference(self.reference, "reference.yml"), "both")
-        except CampaignError as error:
+        except InputFileError as error:
             return error.kind
         return Reason.ACCEPTED.value
 

@@ -8,11 +8,14 @@ import pytest
 
 from harness.campaign import plan as plans
 from harness.campaign import state
+from harness.campaign.run import runner
+from harness.cli import rigs
 from harness.errors import UnreachableError
 from harness.evidence import journal
 from harness.evidence.folder import RunFolder
 from harness.evidence.journal import Event
 from harness.files import read_json
+from harness.registry.errors import RegistryError
 from tests.played import campaigns
 
 CALM = campaigns.BRIEF
@@ -103,3 +106,24 @@ def test_a_guest_that_does_not_come_up_is_invalid_with_its_console(tmp_path: Pat
     assert campaigns.carry_out(run, text) is None
     assert standing(run).counts["invalid"] == 2
     assert "played guest login" in reasons(run, 0)
+
+
+@pytest.mark.parametrize("gone", ["a folder that is a file", "a database that is none"])
+def test_a_registry_that_is_gone_refuses_an_attested_campaign_before_anything_is_made(
+    tmp_path: Path, gone: str
+) -> None:
+    place = tmp_path / "registry"
+    place.write_text("not a registry\n" * 100)
+    plan = campaigns.plan_of(campaigns.SMALL + "attest: {}\n")
+    rig, _ = rigs.played(campaigns.plan_of(campaigns.SMALL), None)
+    provenance = runner.Provenance(
+        campaign_text=campaigns.SMALL.encode(),
+        command_line=["sodbench", "run"],
+        commit=None,
+        inventory=None,
+        registry=f"sqlite:///{place / 'x.sqlite' if 'folder' in gone else place}",
+    )
+    with pytest.raises(RegistryError) as refused:
+        runner.begin(tmp_path / "results", plan, rig, provenance)
+    assert str(place) in str(refused.value)
+    assert not (tmp_path / "results").exists()

@@ -71,7 +71,8 @@ class PlayedClock:
         finally:
             with self._lock:
                 del self._waiting[me]
-        raise RuntimeError(f"played time stands still: {', '.join(self._busy())}")
+        others = ", ".join(name for name in self._busy() if name != me.name)
+        raise RuntimeError(f"played time stands still: {others}")
 
     def at(self, t_ns: int, happening: Happening) -> None:
         """Have `happening` called at `t_ns`, by whichever thread lets time pass; it must not wait."""

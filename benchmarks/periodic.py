@@ -108,7 +108,7 @@ class Bench:
         """The guest, enrolled and at its work; how all three machines are asked, their names, its output."""
         with ExitStack() as stack:
             stack.callback(self.attempt._take_away)
-            self._rig.clear(self.attempt._spec)
+            self._rig.clear(self.attempt._guests[0].spec)
             self.attempt._bring_up()
             name = attestation.guest_name(self._attending, self.record)
             machines = {**self._rig.hosts, name: self._rig.guest}

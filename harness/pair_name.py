@@ -1,4 +1,4 @@
-"""The ids of a pair's machines and guests: ``<pair>/<role>``, so that two pairs can share one registry."""
+"""What pairs, their machines and their guests are called: an id is ``<pair>/<role>``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from typing import Final
 
 DEFAULT_PAIR: Final = "default"
 """The pair of an inventory that does not name it (``sodbench_pair``), and of every older registry."""
+
+ONLY_GUEST: Final = "guest"
+"""The guest of a rig that has one, and of a journal that names none."""
 
 _BETWEEN = "/"
 

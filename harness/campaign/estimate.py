@@ -44,7 +44,7 @@ RUN_BYTES = 2_000_000
 IMAGE_BYTES = 1_470_000_000
 """The golden image as qcow2, with every workload's packages."""
 OVERLAY_BYTES = 1_000_000_000
-"""What a guest may write in a trial; one overlay exists at a time."""
+"""What a guest may write in a trial; one overlay of each guest exists at a time."""
 SAVED_STATE_SHARE = 0.5
 """A booted 1 GiB guest was saved in 509 MB: half its memory."""
 MIB = 1 << 20
@@ -84,15 +84,16 @@ def estimate(plan: Plan, accelerator: Accelerator) -> Estimate:
     restored = sum(trial.start == "snapshot" for trial in plan.trials)
     booted = len(plan.trials) - restored + (1 if restored else 0)  # the saved state is of one boot, too
     saved_bytes = int(plan.guest.memory_mib * MIB * SAVED_STATE_SHARE) if restored else 0
+    guests = max(1, len(plan.guests))
     rate_hz = plan.heartbeat.rate_on(accelerator)
     return Estimate(
-        boot_s=booted * boot_s + restored * RESTORE_S,
+        boot_s=booted * boot_s * guests + restored * RESTORE_S,
         steady_s=sum(_steady_s(trial, accelerator) for trial in plan.trials),
         baseline_s=sum(trial.baseline_s for trial in plan.trials),
         window_s=sum(trial.window_s for trial in plan.trials),
         collection_s=COLLECTION_S * len(plan.trials),
-        results_bytes=RUN_BYTES + sum(_trial_bytes(trial, rate_hz) for trial in plan.trials),
-        shared_bytes=IMAGE_BYTES + OVERLAY_BYTES + saved_bytes,
+        results_bytes=RUN_BYTES + sum(_trial_bytes(trial, rate_hz) for trial in plan.trials) * guests,
+        shared_bytes=IMAGE_BYTES + OVERLAY_BYTES * guests + saved_bytes,
     )
 
 

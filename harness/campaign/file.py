@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from harness.campaign import gang
 from harness.campaign.model import Campaign, Schedule, WorkloadChoice, inconsistencies
 from harness.errors import CampaignError
 from harness.migration.options import MigrationOptions
@@ -87,12 +88,23 @@ def _campaign(source: Source, registry: Registry) -> tuple[Campaign | None, list
     if source.data.get("respond") is not None and "attest" not in source.data:
         text = "respond without attest: a guest is guarded by what is attested of its hosts"
         problems.append(Problem(line=source.line(("respond",)), path="respond", text=text))
+    problems.extend(_gang_problems(source, schedule))
     choices = tuple(_choices(source, registry, problems))
     if campaign is not None:
         campaign = campaign.model_copy(update={"workloads": choices})
     malformed = {(problem.line, problem.path) for problem in source.problems}
     consequences = [problem for problem in problems if (problem.line, problem.path) not in malformed]
     return campaign, [*source.problems, *consequences]
+
+
+def _gang_problems(source: Source, schedule: Schedule | None) -> Iterator[Problem]:
+    """What several guests do not go together with."""
+    if source.data.get("guests") is None:
+        return
+    attested, start = source.data.get("attest") is not None, str(source.data.get("start", "boot"))
+    overlap = "delay" if schedule is None else schedule.overlap
+    for path, text in gang.clashes(attested=attested, start=start, overlap=overlap):
+        yield Problem(line=source.line(path), path=dotted(path), text=text)
 
 
 def _part(model: type[Model], value: object) -> Model | None:

@@ -14,6 +14,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field, JsonValue, ValidationInfo, field_validator, model_validator
 
 from harness.attest.options import Attest
+from harness.campaign.gang import Guests
 from harness.migration.options import MigrationOptions, conflicts
 from harness.migration.schedule import Overlap
 from harness.policy.request import RequestRefusedError, request
@@ -178,6 +179,9 @@ class Campaign(Strict):
         default=0, ge=0, le=1000, description="control trials (no migrations) for each workload"
     )
     guest: Guest = Guest()
+    guests: Guests | None = Field(
+        default=None, description="several guests on one host, each as `guest` says; left out: one"
+    )
     workloads: tuple[WorkloadChoice, ...] = Field(
         strict=False, min_length=1, max_length=100, description="what the guest works on, one or several"
     )

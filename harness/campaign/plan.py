@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from harness.attest.options import Attest
+from harness.campaign.gang import in_order
 from harness.campaign.model import Campaign, Guest, Heartbeat, Mode, Respond, Scenario, Start, WorkloadChoice
 from harness.errors import RecordError
 from harness.json_types import Json
@@ -66,6 +67,14 @@ class Trial(Strict):
         return found
 
 
+class PlannedGuest(Strict):
+    """One of several guests: its name and its size."""
+
+    name: str
+    memory_mib: int
+    vcpus: int
+
+
 class Plan(Strict):
     """Everything a run needs: the trials in order, and what is the same for all of them."""
 
@@ -83,6 +92,7 @@ class Plan(Strict):
     heartbeat: Heartbeat
     attest: Attest | None = None
     respond: Respond | None = None
+    guests: Annotated[tuple[PlannedGuest, ...], Field(strict=False)] = ()
     trials: Annotated[tuple[Trial, ...], Field(strict=False)]
 
     @property
@@ -105,7 +115,7 @@ class Plan(Strict):
     def to_json(self) -> dict[str, Json]:
         """The plan as JSON values; :func:`from_json` reads it back equal."""
         # Plans without them are the bytes they were before there was attestation, and keep their hash.
-        without = {name for name in ("attest", "respond") if getattr(self, name) is None}
+        without = {name for name in ("attest", "respond", "guests") if not getattr(self, name)}
         return {**self.model_dump(mode="json", exclude=without)}
 
 
@@ -150,10 +160,32 @@ def expand(campaign: Campaign) -> Plan:
         heartbeat=campaign.heartbeat,
         attest=campaign.attest,
         respond=campaign.respond,
+        guests=_guests(campaign),
         trials=tuple(
             trial.model_copy(update={"id": f"{number:03d}-{trial.workload}"})
             for number, trial in enumerate(trials, start=1)
         ),
+    )
+
+
+def _guests(campaign: Campaign) -> tuple[PlannedGuest, ...]:
+    """The guests where there are several, in the order in which they are started."""
+    return tuple(
+        PlannedGuest(
+            name=one.name,
+            memory_mib=one.memory_mib or campaign.guest.memory_mib,
+            vcpus=one.vcpus or campaign.guest.vcpus,
+        )
+        for one in (() if campaign.guests is None else campaign.guests.each)
+    )
+
+
+def _migrations(campaign: Campaign, points_s: tuple[float, ...]) -> tuple[PlannedMigration, ...]:
+    """The trial's migrations: at each point the one guest's, or those of all of them in their order."""
+    movers = (None,) if campaign.guests is None else in_order(campaign.guests)
+    moves = ((at_s, guest) for at_s in points_s for guest in movers)
+    return tuple(
+        PlannedMigration(n=n, at_s=at_s, guest=guest) for n, (at_s, guest) in enumerate(moves, start=1)
     )
 
 
@@ -191,7 +223,7 @@ def _trial(
         baseline_s=schedule.baseline_s,
         window_s=schedule.window_s,
         settle_timeout_s=schedule.settle_timeout_s,
-        migrations=tuple(PlannedMigration(n=n, at_s=at_s) for n, at_s in enumerate(points_s, start=1)),
+        migrations=_migrations(campaign, points_s),
         reference_points_s=() if points_s else schedule.points_s,
         scenario=scenario,
     )

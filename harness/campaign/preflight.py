@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.campaign.gang import memory_problem
 from harness.json_types import Json
 
 Facts = Mapping[str, Json]
@@ -43,16 +44,39 @@ class Problem:
 
 
 def problems(
-    facts: Mapping[str, Facts], *, storage_need_bytes: int, needs: Mapping[str, Sequence[str]]
+    facts: Mapping[str, Facts],
+    *,
+    storage_need_bytes: int,
+    needs: Mapping[str, Sequence[str]],
+    guests_mib: Sequence[int] = (),
 ) -> Sequence[Problem]:
     """Every reason why machines with these facts cannot carry the campaign; empty when they can.
 
     Args:
         facts: Machine by role: ``a``, ``b``, ``client``.
         storage_need_bytes: What the campaign needs on the shared storage.
+        guests_mib: Memory of each guest, MiB, where there are several.
         needs: Workload to the tools it needs on the client, by their names in the fact ``generators``.
     """
-    return [*_disagreements(facts), *_storage(facts, storage_need_bytes), *_generators(facts, needs)]
+    return [
+        *_disagreements(facts),
+        *_storage(facts, storage_need_bytes),
+        *_generators(facts, needs),
+        *_memory(facts, guests_mib),
+    ]
+
+
+def _memory(facts: Mapping[str, Facts], guests_mib: Sequence[int]) -> Iterator[Problem]:
+    """Whether all guests fit into either host: sooner or later all of them are there."""
+    for role in ("a", "b") if guests_mib else ():
+        have = facts.get(role, {}).get("memory_bytes")
+        what = memory_problem(guests_mib, have) if isinstance(have, int) else "memory unknown"
+        if what is not None:
+            yield Problem(
+                where=f"host {role}",
+                what=what,
+                remedy="use fewer guests, smaller ones, or larger hosts",
+            )
 
 
 def _generators(facts: Mapping[str, Facts], needs: Mapping[str, Sequence[str]]) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ taken in until :class:`Clocks` maps them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import pandas as pd
@@ -15,9 +15,17 @@ import pandas as pd
 from harness.clock import NS_PER_S
 from harness.evidence.account import Account, Move
 from harness.evidence.clocks import Clocks
-from harness.evidence.events import HeartbeatStarted, MigrationReturned, MigrationSkipped, MigrationStarted
+from harness.evidence.events import (
+    GuestStarted,
+    HeartbeatStarted,
+    MigrationReturned,
+    MigrationSkipped,
+    MigrationStarted,
+)
+from harness.evidence.folder import OF_GUESTS, of_guest
 from harness.evidence.metric import NotMeasured
 from harness.json_types import Json
+from harness.pair_name import ONLY_GUEST
 from harness.workloads.contract import Timeline
 
 
@@ -29,13 +37,16 @@ class Attempt(Account):
         clocks: How the machines' stamps map to the controller's clock.
         series: The series that could be read, by file name.
         unread: Why the others could not.
-        timeline: The workload's own view, or the reason why there is none.
+        timeline: The workload's own view, or the reason why there is none; of several guests, that of each is
+            in `timelines`.
+        timelines: By guest, where there are several.
     """
 
     clocks: Clocks
     series: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     unread: Mapping[str, str] = field(default_factory=dict)
     timeline: Timeline | NotMeasured = field(default_factory=lambda: NotMeasured("the output was not read"))
+    timelines: Mapping[str, Timeline | NotMeasured] = field(default_factory=dict)
 
     def table(self, name: str) -> pd.DataFrame:
         """The series stored in the file `name`; raises NotMeasured with the reason when it was not read."""
@@ -55,8 +66,28 @@ class Attempt(Account):
     @cached_property
     def migrations(self) -> tuple[Migration, ...]:
         """Every planned migration that was started or skipped, by number."""
-        found = (Migration(attempt=self, n=n) for n in self._numbers)
-        return tuple(one for one in found if one.last(MigrationStarted) or one.last(MigrationSkipped))
+        views = [self.of(name) for name in self.guests] if len(self.guests) > 1 else [self]
+        found = (Migration(attempt=view, n=n) for view in views for n in view._numbers)
+        known = (one for one in found if one.last(MigrationStarted) or one.last(MigrationSkipped))
+        return tuple(sorted(known, key=lambda one: one.n))
+
+    @cached_property
+    def guests(self) -> tuple[str, ...]:
+        """The guests by name, in the order in which they were started."""
+        return tuple(value.guest or ONLY_GUEST for _, value in self.told(GuestStarted))
+
+    def of(self, guest: str) -> Attempt:
+        """The attempt as one of several guests saw it: without the others' events and series."""
+        own = tuple(event for event in self.events if event.data.get("guest", guest) == guest)
+        renamed = {of_guest(file, guest): file for file in OF_GUESTS}
+        return replace(
+            self,
+            events=own,
+            series={renamed.get(name, name): table for name, table in self.series.items()},
+            unread={renamed.get(name, name): why for name, why in self.unread.items()},
+            timeline=self.timelines.get(guest, self.timeline),
+            timelines={},
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

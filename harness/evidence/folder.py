@@ -20,6 +20,7 @@ from harness.errors import RecordError
 from harness.files import RESTORE, read_json
 from harness.json_types import Json
 from harness.legible import legible
+from harness.pair_name import ONLY_GUEST
 
 SCHEMA_VERSION = 2
 """Version of the layout, the journal's vocabulary and the metrics together; older ones are read as well.
@@ -39,6 +40,16 @@ PACKED_SUFFIXES = (".parquet-of-csv", ".gz")
 """What an archive appends to the name of a file that it keeps smaller (:mod:`harness.evidence.archive`)."""
 
 _MANIFEST = "manifest.json"
+
+
+OF_GUESTS = ("heartbeat.csv",)
+"""The series that each of several guests has for itself."""
+
+
+def of_guest(file: str, guest: str | None) -> str:
+    """What a guest's own `file` is called: as ever for the one guest, else with the guest's name in it."""
+    name, dot, kind = file.partition(".")
+    return file if guest in {None, ONLY_GUEST} else f"{name}-{guest}{dot}{kind}"
 
 
 @dataclass(frozen=True, slots=True)

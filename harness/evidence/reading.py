@@ -19,11 +19,12 @@ from harness.evidence import journal
 from harness.evidence.account import Account, accounts
 from harness.evidence.attempt import Attempt
 from harness.evidence.clocks import Clocks
-from harness.evidence.events import AttemptFinished
-from harness.evidence.folder import RunFolder
+from harness.evidence.events import AttemptFinished, GuestStarted
+from harness.evidence.folder import OF_GUESTS, RunFolder, of_guest
 from harness.evidence.journal import Event
 from harness.evidence.metric import NotMeasured
 from harness.json_types import Json
+from harness.pair_name import ONLY_GUEST
 from harness.workloads.contract import Line, Timeline
 
 SERIES: Mapping[str, tuple[str, ...]] = {
@@ -62,7 +63,9 @@ def attempts_of(events: Sequence[Event], run: RunFolder, parse: Parse) -> Iterat
 
 def _attempt(account: Account, clocks: Clocks, run: RunFolder, parse: Parse) -> Attempt:
     folder = run.attempt(account.trial, account.attempt)
-    series, unread = _series(folder)
+    guests = [value.guest or ONLY_GUEST for _, value in account.told(GuestStarted)]
+    several = guests if len(guests) > 1 else []
+    series, unread = _series(folder, several)
     options = {} if account.load is None else account.load.options
     return Attempt(
         trial=account.trial,
@@ -72,13 +75,19 @@ def _attempt(account: Account, clocks: Clocks, run: RunFolder, parse: Parse) -> 
         series=series,
         unread=unread,
         timeline=_timeline(folder / "workload.log", account.workload, options, parse),
+        timelines={
+            guest: _timeline(folder / of_guest("workload.log", guest), account.workload, options, parse)
+            for guest in several
+        },
     )
 
 
-def _series(folder: Path) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
+def _series(folder: Path, guests: Sequence[str]) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
     series: dict[str, pd.DataFrame] = {}
     unread: dict[str, str] = {}
-    for name, columns in SERIES.items():
+    files = {name: columns for name, columns in SERIES.items() if not guests or name not in OF_GUESTS}
+    files |= {of_guest(name, guest): SERIES[name] for name in OF_GUESTS for guest in guests}
+    for name, columns in files.items():
         try:
             series[name] = read_series(folder / name, columns)
         except RecordError as error:

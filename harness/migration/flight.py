@@ -54,6 +54,10 @@ class Flights:
         """The name of the guest that is moved."""
         return self._rig.subject.name
 
+    def guest_of(self, _n: int) -> str:
+        """The name of the guest that a migration moves: always this one."""
+        return self.guest
+
     def on_qemu_event(self, role: str, event: str, details: Mapping[str, Json]) -> None:
         """Told of every event of either host's QEMU (:mod:`harness.evidence.observers.qmp`)."""
         self._job.on_qemu_event(role, event, details)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from harness.evidence.account import Account
 from harness.evidence.events import (
@@ -27,10 +27,22 @@ from harness.strict import Strict
 
 
 class PlannedMigration(Strict):
-    """One move of the guest: the `n`-th of its trial, `at_s` seconds after the window opens."""
+    """One move of a guest: the `n`-th of its trial, `at_s` seconds after the window opens.
+
+    `guest` names the guest where the trial has several.
+    """
 
     n: int = Field(ge=1)
     at_s: float = Field(ge=0)
+    guest: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Of the one guest nothing is said, as before there were several: plans keep their hash."""
+        found: dict[str, Any] = dump(self)
+        if self.guest is None:
+            found.pop("guest", None)
+        return found
 
 
 Overlap: TypeAlias = Literal["skip", "delay", "abort"]

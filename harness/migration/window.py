@@ -37,6 +37,7 @@ from harness.migration.actions import (
     Wait,
 )
 from harness.migration.flight import Flights
+from harness.migration.several import SeveralFlights
 
 LOOK_UP_S = 0.5
 """The longest wait without a look at the checks and at the time limit of a migration."""
@@ -64,7 +65,9 @@ class Window:
         limit_s: After so many seconds a migration is given up.
     """
 
-    def __init__(self, record: Record, flights: Flights, interrupt: Interrupt, *, limit_s: float) -> None:
+    def __init__(
+        self, record: Record, flights: Flights | SeveralFlights, interrupt: Interrupt, *, limit_s: float
+    ) -> None:
         self._record = record
         self._flights = flights
         self._interrupt = interrupt
@@ -128,22 +131,24 @@ class Window:
         return director(Now(now_s=now_s, history=history, asked_to_stop=self._interrupt.asked))
 
     def _carry_out(self, action: Action, act: Act) -> None:
-        clock, record = self._record.clock, self._record.of(self._flights.guest)
+        record = self._record
         match action:
             case Wait(seconds):
-                clock.wait(min(seconds, LOOK_UP_S), self._interrupt.wake)
+                record.clock.wait(min(seconds, LOOK_UP_S), self._interrupt.wake)
             case Fire(n, planned_s):
                 self._flights.start(n, planned_s)
             case Skip(n, planned_s, reason):
-                record.add(MigrationSkipped(n=n, planned_s=planned_s, reason=reason))
+                skipped = MigrationSkipped(n=n, planned_s=planned_s, reason=reason)
+                record.of(self._flights.guest_of(n)).add(skipped)
             case Delay(n, planned_s, reason):
-                record.add(MigrationDelayed(n=n, planned_s=planned_s, reason=reason))
+                delayed = MigrationDelayed(n=n, planned_s=planned_s, reason=reason)
+                record.of(self._flights.guest_of(n)).add(delayed)
             case Abort(n, reason):
                 self._flights.abort(reason, n)
             case Provoke() | Undo():
                 act(action)
             case Miss(n, reason):
-                record.add(ResponseMissed(n=n, reason=reason))
+                record.of(self._flights.guest_of(n)).add(ResponseMissed(n=n, reason=reason))
             case Close():
                 return
             case _:

@@ -18,7 +18,7 @@ from harness.report.attestation import section as attestation
 from harness.report.document import drawing, quantity
 from harness.report.document.model import Block, Document, Figure, Paragraph, Section
 from harness.report.material import Material
-from harness.report.migration import answers, charts, curves, moves, scatters, service, timeline
+from harness.report.migration import answers, charts, curves, evacuation, moves, scatters, service, timeline
 from harness.report.migration.timeline import Course
 from harness.report.response import periodic
 from harness.report.response import section as response
@@ -47,6 +47,7 @@ def document(material: Material) -> Document:
         banner=answers.banner(material),
         sections=[
             Section(key="answer", title="The answer", blocks=answers.headline(material)),
+            *evacuation.sections(material.evacuations, material.link_bit_s),
             *_responses(material, those_of_responses),
             Section(
                 key="table", title="Table V beside the paper's", blocks=[answers.table_v(material), *chart]

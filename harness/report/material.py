@@ -36,6 +36,8 @@ from harness.evidence.metric import Metric
 from harness.evidence.wall_time import WallTime
 from harness.files import read_json
 from harness.json_types import Json
+from harness.migration.measures import evacuation
+from harness.migration.measures.evacuation import Evacuation
 from harness.report import enclosed, naming
 from harness.report.enclosed import Adversary, Benchmarks, Periodic
 from harness.report.naming import Names
@@ -103,6 +105,7 @@ class Material:
         periodic: What attesting at intervals costs a workload, where a file was given.
         unsealed: Whether the run has ended and its evidence has no sums all the same.
         unchecked: Whether the run went on after an end that had left no sums, or whose sums were gone.
+        evacuations: How several guests left their host; empty where there was one guest.
         played: Whether no machine of the run exists, so that nothing in it was measured.
     """
 
@@ -131,11 +134,18 @@ class Material:
     unsealed: bool = False
     unchecked: bool = False
     played: bool = False
+    evacuations: Sequence[Evacuation] = ()
 
     @property
     def campaign(self) -> str:
         """The campaign's name."""
         return str(self.manifest.get("campaign") or "without a name")
+
+    @property
+    def link_bit_s(self) -> float | None:
+        """The speed that the inventory states for the migration link, bit/s."""
+        stated = self.manifest.get("link_bit_s")
+        return float(stated) if isinstance(stated, int | float) else None
 
     @cached_property
     def workloads(self) -> list[str]:
@@ -220,6 +230,7 @@ def read(
         adversary=None if adversary is None else enclosed.adversary(adversary),
         responses=results.responses(run, evidence),
         periodic=None if periodic is None else enclosed.periodic(periodic),
+        evacuations=[found for one in evidence for found in evacuation.evacuations(one)],
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
@@ -18,9 +18,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from harness.errors import InventoryError
 from harness.json_types import Json
-from harness.pair_name import DEFAULT_PAIR
+from harness.pair_name import DEFAULT_PAIR, ONLY_GUEST
 from harness.rig import login, uri
-from harness.rig.guest.guest import ONLY, Guest
+from harness.rig.guest.guest import Guest
 from harness.rig.inventory import Resolved, resolve
 from harness.rig.limits import NUMBER, Limits
 
@@ -177,17 +177,41 @@ class Pair:
     @property
     def only_guest(self) -> Guest:
         """The guest of a rig that has one."""
-        return Guest(name=ONLY, domain=_DOMAIN, mac=_MAC, address=self.guest_network.address)
+        return Guest(name=ONLY_GUEST, domain=_DOMAIN, mac=_MAC, address=self.guest_network.address)
 
-    def guest(self, known_hosts: Path, key: Path | None = None) -> Endpoint:
-        """The guest's endpoint; its host key is in `known_hosts`, the rig's key opens it.
+    def guests(self, names: Sequence[str]) -> tuple[Guest, ...]:
+        """Several guests: from the inventory's guest address upwards, each has one of its own.
+
+        Raises:
+            InventoryError: There are not so many addresses in the guests' network, or one is taken.
+        """
+        first = IPv4Address(self.guest_network.address)
+        network = IPv4Network(f"{first}/{self.guest_network.prefix}", strict=False)
+        machines = {machine.address: role for role, machine in self.machines.items()}
+        taken = machines | {self.guest_network.gateway: "the gateway"}
+        found = []
+        for index, name in enumerate(names):
+            address = str(first + index)
+            if address in taken or first + index not in network or first + index == network.broadcast_address:
+                raise InventoryError(
+                    f"no address for the guest {name}",
+                    where=str(self.inventory),
+                    why=f"{address} is {taken[address]}'s" if address in taken else f"{network} has no more",
+                    remedy=f"set sodbench_guest_network.address so that {len(names)} from it on are free",
+                )
+            mac = f"{_MAC[:-2]}{(int(_MAC[-2:], 16) + index) % 256:02x}"
+            found.append(Guest(name=name, domain=f"{_DOMAIN}-{name}", mac=mac, address=address))
+        return tuple(found)
+
+    def guest(self, guest: Guest, known_hosts: Path, key: Path | None = None) -> Endpoint:
+        """The endpoint of `guest`; its host key is in `known_hosts`, the rig's key opens it.
 
         It is on the client's network, so it is reached as the client is.
         """
         client = self.machines["client"]
         return Endpoint(
             role="guest",
-            address=self.guest_network.address,
+            address=guest.address,
             user="root",
             key=key or client.key,
             known_hosts=known_hosts,

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from harness.errors import GuestError
 from harness.json_types import Json
 from harness.rig.acceleration import Accelerator
 from harness.rig.contract import Hypervisors, Machine
 from harness.rig.guest.domain import GuestSpec, destroy, specify
 from harness.rig.guest.guest import Guest
 from harness.rig.pair import Pair
+
+
+def _one_guest(guest: Guest) -> Machine:
+    raise GuestError("this rig has one guest", where=guest.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +34,7 @@ class Rig:
         image: What is in it, as its build wrote it down.
         facts: Gathers every machine's facts now, read-only, by role. Raises UnreachableError, or
             PrerequisiteError where a machine lacks what provisioning gives it.
+        reach: SSH to any guest of the rig.
         played: Whether nothing of it is real, so that nothing it yields is a measurement.
     """
 
@@ -43,11 +49,16 @@ class Rig:
     image: Mapping[str, Json]
     facts: Callable[[], Mapping[str, Mapping[str, Json]]]
     played: bool = False
+    reach: Callable[[Guest], Machine] = _one_guest
 
     @property
     def machines(self) -> dict[str, Machine]:
         """The machines that stay: hosts and client, by role."""
         return {**self.hosts, "client": self.client}
+
+    def of(self, guest: Guest) -> Rig:
+        """The same rig, about `guest`."""
+        return replace(self, subject=guest, guest=self.reach(guest))
 
     def specify(self, *, memory_mib: int, vcpus: int, tpm: bool = False) -> GuestSpec:
         """This rig's guest."""

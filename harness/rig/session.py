@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,6 +17,7 @@ from harness.errors import GuestError
 from harness.rig import acceleration, lock, verify
 from harness.rig.acceleration import Accelerator
 from harness.rig.guest import image
+from harness.rig.guest.guest import Guest
 from harness.rig.host import Host
 from harness.rig.hypervisors import LibvirtHosts
 from harness.rig.limits import Limits
@@ -44,12 +45,18 @@ def open_rig(pair: Pair, purpose: str, clock: Clock) -> Iterator[Rig]:
         described = image.describe(pair, hosts["a"], key)
         known = Path(stack.enter_context(TemporaryDirectory(prefix="sodbench-guest-"))) / "known_hosts"
         image.write_known_hosts(pair, hosts["a"], key, known)
+
+        @cache
+        def reach(guest: Guest) -> Host:
+            return stack.enter_context(Host(pair.guest(guest, known), clock))
+
         yield Rig(
             pair=pair,
             hosts=hosts,
             client=client,
             subject=pair.only_guest,
-            guest=stack.enter_context(Host(pair.guest(known), clock)),
+            guest=reach(pair.only_guest),
+            reach=reach,
             hypervisors=hypervisors,
             accelerator=_accelerator(pair, hosts, key),
             image_key=key,

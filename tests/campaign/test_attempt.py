@@ -52,15 +52,16 @@ def judged(
     machine = SimpleNamespace(endpoint=SimpleNamespace(address="198.18.0.1"))
     rig: Any = SimpleNamespace(
         specify=nothing, clear=nothing, subject=SimpleNamespace(name="guest"), guest=machine,
-        client=machine, hypervisors=hypervisors,
+        client=machine, hypervisors=hypervisors, pair=SimpleNamespace(guests=lambda _names: ()),
         hosts=dict.fromkeys(("a", "b")), machines=dict.fromkeys(MACHINES),
     )  # fmt: skip
     plan: Any = SimpleNamespace(
-        guest=SimpleNamespace(memory_mib=1024, vcpus=1),
+        guest=SimpleNamespace(memory_mib=1024, vcpus=1, boot_timeout_s=60.0),
         attest=None,
         migration=None,
         overlap="skip",
         migration_timeout_s=60.0,
+        guests=(),
     )
     trial: Any = SimpleNamespace(
         id="001-idle", workload="idle", options={}, start="boot", repetition=1, kind="migrations",

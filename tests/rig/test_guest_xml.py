@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.errors import InventoryError
 from harness.rig.guest.domain import GuestSpec, domain_xml, specify
 from harness.rig.guest.guest import Guest
 from harness.rig.pair import Endpoint, GuestNetwork, Pair
@@ -150,3 +151,27 @@ def test_the_golden_image_keeps_its_owner_and_the_guests_own_layer_becomes_qemus
     assert attribute(below, "source/seclabel", "relabel") == "no"
     assert below.find("backingStore") is not None  # libvirt need not look for a further layer
     assert root.find("devices/disk/source/seclabel") is None
+
+
+def test_several_guests_differ_in_all_that_tells_guests_apart() -> None:
+    found = pair().guests(["g1", "g2", "g3"])
+    assert [one.address for one in found] == ["192.0.2.9", "192.0.2.10", "192.0.2.11"]
+    for told in ("name", "domain", "mac", "address"):
+        assert len({getattr(one, told) for one in found}) == 3, told
+    folders = {
+        specify(pair(), one, memory_mib=256, vcpus=1, accelerator="tcg", image_key="feed").folder
+        for one in found
+    }
+    assert len(folders) == 3
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [({"gateway": "192.0.2.10"}, "192.0.2.10 is the gateway's"), ({"prefix": 31}, "has no more")],
+)
+def test_an_address_that_is_taken_or_outside_the_network_is_refused(
+    network: dict[str, object], said: str
+) -> None:
+    with pytest.raises(InventoryError, match="no address for the guest") as caught:
+        pair(**network).guests(["g1", "g2", "g3"])
+    assert said in caught.value.why

@@ -145,7 +145,7 @@ def test_the_guest_is_opened_by_the_rigs_key_and_libvirt_by_the_login(tmp_path: 
         "ansible_user: lab", "ansible_user: lab\n    ansible_ssh_private_key_file: /k/id"
     )
     pair = load(written(tmp_path, text))
-    guest = pair.guest(Path("/k/guest_hosts"))
+    guest = pair.guest(pair.only_guest, Path("/k/guest_hosts"))
     assert (guest.address, guest.user, guest.key) == ("192.0.2.100", "root", Path("/k/id"))
     assert guest.known_hosts == Path("/k/guest_hosts")
     assert pair.libvirt_uri("b", Path("/t/b")) == "qemu+ssh://lab@192.0.2.12:22/system?command=/t/b"

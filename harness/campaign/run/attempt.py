@@ -11,17 +11,18 @@ from contextlib import ExitStack
 
 from harness.campaign.plan import Plan, Trial
 from harness.campaign.run import attestation
+from harness.campaign.run.aboard import aboard
 from harness.campaign.run.attestation import Attending
 from harness.campaign.run.guarded import guarding
-from harness.campaign.run.load import load_of
-from harness.clock import NS_PER_S, ClockOffset
+from harness.clock import ClockOffset
 from harness.errors import InterruptedRunError, SodbenchError, StorageError
 from harness.evidence import verdict
-from harness.evidence.events import AttemptFinished, AttemptStarted, CleanupFailed, GuestStarted
+from harness.evidence.events import AttemptFinished, AttemptStarted, CleanupFailed
 from harness.evidence.observers import clocks
 from harness.evidence.observers.contract import Observer, Scene
 from harness.evidence.observers.heartbeat import Heartbeat
 from harness.evidence.observers.job import JobStatistics
+from harness.evidence.observers.output import Output
 from harness.evidence.observers.qmp import Qmp
 from harness.evidence.observers.sampler import Sampler
 from harness.evidence.observers.wire import Wire
@@ -30,8 +31,8 @@ from harness.evidence.verdict import Judgement
 from harness.interrupt import Interrupt
 from harness.migration import schedule
 from harness.migration.flight import Flights
+from harness.migration.several import SeveralFlights
 from harness.migration.window import Window
-from harness.rig.guest import domain, snapshot
 from harness.rig.rig import Rig
 
 
@@ -53,11 +54,7 @@ class Attempt:
         self._trial = trial
         self._record = record
         self._interrupt = interrupt
-        spec = rig.specify(
-            memory_mib=plan.guest.memory_mib, vcpus=plan.guest.vcpus, tpm=plan.attest is not None
-        )
-        self._spec = snapshot.to_be_saved(spec) if trial.start == "snapshot" else spec
-        self._load = load_of(rig, plan, trial, record.of(rig.subject.name), interrupt)
+        self._guests = aboard(rig, plan, trial, record, interrupt)
 
     def perform(self) -> Judgement:
         """Do it and judge it; the judgement is recorded as the attempt's last event.
@@ -99,14 +96,16 @@ class Attempt:
         self._record.add(finished, durable=True)
 
     def _take_away(self) -> None:
-        try:
-            self._rig.clear(self._spec)
-        except SodbenchError as error:
-            # The next attempt clears again before it starts, and cannot start otherwise.
-            self._record.add(CleanupFailed(reason=error.summary))
+        for one in self._guests:
+            try:
+                one.clear()
+            except SodbenchError as error:
+                # The next attempt clears again before it starts, and cannot start otherwise.
+                self._record.add(CleanupFailed(reason=error.summary))
 
     def _measured(self) -> Judgement:
-        self._rig.clear(self._spec)
+        for one in self._guests:
+            one.clear()
         with ExitStack() as stack:
             about = guarding(
                 self._attending, self._rig, self._plan, self._trial, self._record, self._interrupt
@@ -115,102 +114,94 @@ class Attempt:
             began_ns = self._record.clock.now_ns()
             self._bring_up()
             self._interrupt.check()
-            began = clocks.sample({**self._rig.machines, "guest": self._rig.guest}, self._record)
-            guarded = None if chosen is None else chosen.deployed(stack, self._spec, began_ns)
+            began = self._clocks()
+            guarded = None if chosen is None else chosen.deployed(stack, self._guests[0].spec, began_ns)
             attesting = self._attesting(stack)
-            self._load.prepare()
-            output = stack.enter_context(self._load.running())
-            job = JobStatistics()
-            flights = Flights(self._rig, self._plan.migration, self._record, job, self._interrupt)
-            observers: list[Observer] = [
-                job,
-                Qmp(flights.on_qemu_event),
-                Wire(),
-                Sampler(),
-                *attesting,
-                Heartbeat(),
-            ]
-            self._start_observers(stack, observers)
-            self._load.await_steady(output)
-            self._load.baseline()
+            for one in self._guests:
+                one.load.prepare()
+            outputs = [stack.enter_context(one.load.running()) for one in self._guests]
+            flights = self._observed(stack, attesting)
+            for one, output in zip(self._guests, outputs, strict=True):
+                one.load.await_steady(output)
+            self._guests[0].load.baseline()
             if guarded is not None:
-                guarded.run(flights)
+                guarded.run(flights[0])
             else:
                 self._migrate(flights)
             if guarded is not None and guarded.ended:
                 # The guest was shut down, which was to be seen: only the machines are left to ask.
                 return verdict.of_output(self._restarted(began), None)
-            domain.active_on(self._rig.hypervisors.connect(), self._rig.subject)
-            domain.require_answer(self._rig.guest, self._rig.hosts["a"], self._spec)
-            ended_early = output.ended
-            output.finish()
-        problems = [*self._restarted(began), *self._load.workload.parse(output.lines).problems]
-        return verdict.of_output(problems, ended_early)
+            for one in self._guests:
+                one.require_answer()
+            ended_early = next((output.ended for output in outputs if output.ended), None)
+            for output in outputs:
+                output.finish()
+        return verdict.of_output([*self._restarted(began), *self._problems(outputs)], ended_early)
 
-    def _migrate(self, flights: Flights) -> None:
+    def _problems(self, outputs: Sequence[Output]) -> list[str]:
+        """What the guests' loads say went wrong; of several guests, which one."""
+        found = []
+        for one, output in zip(self._guests, outputs, strict=True):
+            name = f"{one.rig.subject.name}: " if len(self._guests) > 1 else ""
+            found += [f"{name}{problem}" for problem in one.load.workload.parse(output.lines).problems]
+        return found
+
+    def _clocks(self) -> dict[str, ClockOffset]:
+        """The clocks of the machines that stay, and of the guest where there is one."""
+        guests = {"guest": self._rig.guest} if len(self._guests) == 1 else {}
+        return clocks.sample({**self._rig.machines, **guests}, self._record)
+
+    def _observed(self, stack: ExitStack, attesting: Sequence[Observer]) -> list[Flights]:
+        """Start every observer, each guest's own and those of the machines; the guests' migrations."""
+        jobs = [JobStatistics() for _ in self._guests]
+        flights = [
+            Flights(one.rig, self._plan.migration, self._record, job, self._interrupt)
+            for one, job in zip(self._guests, jobs, strict=True)
+        ]
+        others = {
+            one.rig.subject: its.on_qemu_event for one, its in zip(self._guests[1:], flights[1:], strict=True)
+        }
+        qmp = Qmp(flights[0].on_qemu_event, others)
+        self._start_observers(stack, [jobs[0], qmp, Wire(), Sampler(), *attesting, Heartbeat()])
+        for one, job in zip(self._guests[1:], jobs[1:], strict=True):
+            self._start_observers(stack, [job, Heartbeat()], one.rig)
+        return flights
+
+    def _migrate(self, flights: Sequence[Flights]) -> None:
         """The measured window of a trial that follows a schedule."""
         trial = self._trial
         points_s = list(trial.reference_points_s) if trial.kind == "control" else None
-        limit_s = self._plan.migration_timeout_s
-        window = Window(self._record, flights, self._interrupt, limit_s=limit_s)
+        moved: Flights | SeveralFlights = flights[0]
+        if len(flights) > 1:
+            moved = SeveralFlights({one.guest: one for one in flights}, trial.migrations)
+        window = Window(self._record, moved, self._interrupt, limit_s=self._plan.migration_timeout_s)
         director = schedule.directed(trial.migrations, self._plan.overlap, trial.window_s)
         with window.opened(trial.window_s, points_s) as opened:
             window.carry_out(opened, director, checks=(self._interrupt.check,))
 
-    # -- the guest
-
     def _bring_up(self) -> None:
-        host, connection = self._rig.hosts[domain.START], self._rig.hypervisors.connect()[domain.START]
-        begin = self._record.clock.now_ns()
-        spec = self._spec
-        if self._trial.start == "snapshot":
-            self._restore()
-        else:
-            domain.boot(connection, host, spec)
-        limit_s = self._plan.guest.boot_timeout_s
-        domain.await_login(self._rig.guest, host, spec, timeout_s=limit_s, clock=self._record.clock)
-        started = GuestStarted(
-            host=domain.START,
-            start=self._trial.start,
-            boot_s=(self._record.clock.now_ns() - begin) / NS_PER_S,
-            address=self._rig.guest.endpoint.address,
-            uuid=spec.uuid,
-            memory_bytes=spec.memory_mib * 1024 * 1024,
-            vcpus=spec.vcpus,
-            cpu_model=spec.cpu_model,
-            accelerator=spec.accelerator,
-            image=self._rig.image_key,
-        )
-        self._record.of(self._rig.subject.name).add(started)
-
-    def _restore(self) -> None:
-        """Restore the saved guest, which is booted and saved first where there is none."""
-        host, connection = self._rig.hosts[domain.START], self._rig.hypervisors.connect()[domain.START]
-        spec = self._spec
-        folder = snapshot.place(spec, self._rig.pair.storage_path, connection.version())
-        if not snapshot.exists(host, folder):
-            domain.boot(connection, host, spec)
-            limit_s = self._plan.guest.boot_timeout_s
-            domain.await_login(self._rig.guest, host, spec, timeout_s=limit_s, clock=self._record.clock)
-            self._rig.guest.close()
-            snapshot.save(connection, host, spec, folder)
-        snapshot.restore(connection, host, spec, folder)
+        for one in self._guests:
+            self._interrupt.check()
+            one.start()
 
     def _attesting(self, stack: ExitStack) -> Sequence[Observer]:
         """The observer that attests, where the campaign asks for one; the guest is enrolled here."""
         if self._attending is None or self._trial.scenario is not None:
             return ()
-        opened = attestation.observer(self._attending, self._rig, self._trial, self._record, self._spec)
+        spec = self._guests[0].spec
+        opened = attestation.observer(self._attending, self._rig, self._trial, self._record, spec)
         return (stack.enter_context(opened),)
 
     # -- the observers
 
-    def _start_observers(self, stack: ExitStack, observers: Sequence[Observer]) -> None:
+    def _start_observers(
+        self, stack: ExitStack, observers: Sequence[Observer], of: Rig | None = None
+    ) -> None:
         """Start each, cheapest first; one that does not start is recorded and the trial goes on."""
         scene = Scene(
             hosts=self._rig.hosts,
             client=self._rig.client,
-            guest=self._rig.subject,
+            guest=(of or self._guests[0].rig).subject,
             connections=self._rig.hypervisors.connect(),
             heartbeat_hz=self._plan.heartbeat.rate_on(self._rig.accelerator),
         )

@@ -67,7 +67,7 @@ def _guest(pair: Pair, builder: Host, clock: Clock, stack: ExitStack) -> Host:
     folder = Path(stack.enter_context(TemporaryDirectory(prefix="sodbench-guest-")))
     known_hosts = folder / "known_hosts"
     image.write_known_hosts(pair, builder, image.image_key(pair), known_hosts)
-    return stack.enter_context(Host(pair.guest(known_hosts), clock))
+    return stack.enter_context(Host(pair.guest(pair.only_guest, known_hosts), clock))
 
 
 def vouching(machine: Reached, pair: Pair, roots: Path | None) -> tuple[Authorities, str]:

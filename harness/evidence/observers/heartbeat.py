@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.evidence.events import HeartbeatStarted, HeartbeatStopped
+from harness.evidence.folder import of_guest
 from harness.evidence.observers.contract import Scene
 from harness.evidence.observers.remote import RemoteSeries
 from harness.evidence.record import Record
@@ -25,19 +26,21 @@ class Heartbeat:
     def __init__(self) -> None:
         self._series: RemoteSeries | None = None
         self._record: Record | None = None
+        self._file = FILE
 
     def start(self, scene: Scene, record: Record) -> None:
         """Begin to send."""
         arguments = f"{scene.guest.address} {scene.heartbeat_hz}"
         record = record.of(scene.guest.name)
         series = RemoteSeries(self.name, scene.client, PROGRAM, arguments, record)
-        series.start(FILE, "seq,sent_ns,received_ns")
+        self._file = of_guest(FILE, scene.guest.name)
+        series.start(self._file, "seq,sent_ns,received_ns")
         self._series, self._record = series, record
-        record.add(HeartbeatStarted(rate_hz=scene.heartbeat_hz, file=FILE))
+        record.add(HeartbeatStarted(rate_hz=scene.heartbeat_hz, file=self._file))
 
     def stop(self) -> None:
         """Stop sending and wait for the last replies."""
         if self._series is None or self._record is None:
             return
         self._series.stop()
-        self._record.add(HeartbeatStopped(rows=self._series.rows, file=FILE))
+        self._record.add(HeartbeatStopped(rows=self._series.rows, file=self._file))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from harness.clock import NS_PER_S
 from harness.evidence.events import OutputStarted, OutputStopped
+from harness.evidence.folder import of_guest
 from harness.evidence.record import Record, Series
 from harness.rig.contract import Machine, Stream
 from harness.workloads.contract import Line, Process
@@ -52,13 +53,14 @@ class Output:
         self._record = record
         self._lines: list[Line] = []
         self._lock = threading.Lock()
-        self._file = Series(record.folder / FILE)
+        self._name = of_guest(FILE, record.guest)
+        self._file = Series(record.folder / self._name)
         self._running: list[_Running] = []
 
     def start(self, machine: Machine, process: Process) -> None:
         """Start `process` on `machine`; it goes on until :meth:`stop`."""
         started = OutputStarted(
-            file=FILE, source=process.source, machine=process.machine, command=process.command
+            file=self._name, source=process.source, machine=process.machine, command=process.command
         )
         self._record.add(started)
         # Stamped by the channel's thread, which knows nothing of the process it reads from.
@@ -110,4 +112,4 @@ class Output:
         for one in reversed(self._running):
             one.channel.close(wait_s=_END_LIMIT_S)
         self._file.close()
-        self._record.add(OutputStopped(file=FILE, lines=len(self._lines)))
+        self._record.add(OutputStopped(file=self._name, lines=len(self._lines)))

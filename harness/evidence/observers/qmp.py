@@ -24,16 +24,23 @@ class Qmp:
 
     name = "qmp"
 
-    def __init__(self, listener: Listener) -> None:
-        """`listener` is told of each event too: libvirt allows one subscription a connection."""
+    def __init__(self, listener: Listener, others: Mapping[Guest, Listener] | None = None) -> None:
+        """Tell listeners of each event too: libvirt allows one subscription a connection.
+
+        Args:
+            listener: The scene's guest's.
+            others: Those of further guests, whose events are recorded likewise.
+        """
         self._listener = listener
+        self._others = dict(others or {})
         self._subscriptions: list[Unsubscribe] = []
 
     def start(self, scene: Scene, record: Record) -> None:
         """Subscribe on both hosts."""
-        record = record.of(scene.guest.name)
+        listeners = {guest.domain: (guest, told) for guest, told in self._others.items()}
+        listeners[scene.guest.domain] = (scene.guest, self._listener)
         for role, connection in scene.connections.items():
-            self._subscriptions.append(_subscribe(role, connection, scene.guest, record, self._listener))
+            self._subscriptions.append(_subscribe(role, connection, listeners, record))
 
     def stop(self) -> None:
         """Unsubscribe; a connection that has died has nothing left to unsubscribe."""
@@ -43,14 +50,15 @@ class Qmp:
 
 
 def _subscribe(
-    role: str, connection: Hypervisor, guest: Guest, record: Record, listener: Listener
+    role: str, connection: Hypervisor, listeners: Mapping[str, tuple[Guest, Listener]], record: Record
 ) -> Unsubscribe:
     def on_event(domain: str, event: str, realtime_us: int, details: Mapping[str, Json]) -> None:
         now = record.clock.now_ns()
-        if domain != guest.domain:
+        if domain not in listeners:
             return
+        guest, listener = listeners[domain]
         said = QmpEvent(host=role, event=event, realtime_us=realtime_us, details=dict(details))
-        record.add(said, t_ns=now)
+        record.of(guest.name).add(said, t_ns=now)
         listener(role, event, details)
 
     return connection.on_qemu_event(on_event)

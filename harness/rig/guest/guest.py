@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-ONLY = "guest"
-"""The name of a rig's guest where it has one, and of the guest in journals that name none."""
+MOST = 16
+"""Guests of one rig at once, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,11 +11,13 @@ import hashlib
 import json
 import shlex
 import subprocess
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from harness import resources
 from harness.errors import GuestError, PrerequisiteError
 from harness.json_types import Json
+from harness.rig.guest.guest import MOST
 from harness.rig.host import Host
 from harness.rig.pair import Pair
 from harness.rig.provision import Progress, play
@@ -124,6 +126,11 @@ def describe(pair: Pair, builder: Host, key: str) -> dict[str, Json]:
 
 
 def write_known_hosts(pair: Pair, builder: Host, key: str, path: Path) -> None:
-    """Write the guest's host key, as its build recorded it, to `path` in the format of known_hosts."""
+    """Write the guests' host key, as their image's build recorded it, to `path` in the format of known_hosts.
+
+    All guests boot one image, so they have one key, each at an address of its own.
+    """
     public = builder.run(f"cat {_folder(pair, key)}/guest.hostkey.pub", root=True).split()
-    path.write_text(f"{pair.guest_network.address} {' '.join(public[:2])}\n")
+    first = IPv4Address(pair.guest_network.address)
+    known = (f"{first + index} {' '.join(public[:2])}\n" for index in range(MOST))
+    path.write_text("".join(known))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 from xml.etree import ElementTree as Xml
@@ -84,18 +84,20 @@ class PlayedHost:
     def domain(self, name: str) -> Domain:
         """The guest, where it is here."""
         self.alive()
-        guest = self.world.guest
-        if guest is None or name != self.world.domain or self.role not in _places(guest):
+        world = self.world.guests.get(name)
+        guest = None if world is None else world.guest
+        if world is None or guest is None or self.role not in _places(guest):
             raise NoDomainError(f"Domain not found: no domain with matching name '{name}'")
-        return PlayedDomain(self.world, self, guest, name)
+        return PlayedDomain(world, self, guest, name)
 
     def start(self, xml: str) -> None:
         """Start the domain that `xml` describes."""
         self.alive()
-        uuid = Xml.fromstring(xml).findtext("uuid")
-        if self.world.guest is not None:
+        described = Xml.fromstring(xml)
+        world = self.world.guests.get(described.findtext("name") or "", self.world)
+        if world.guest is not None:
             raise HypervisorError("operation failed: the domain exists already")
-        self.world.start(self.role, uuid or "")
+        world.start(self.role, described.findtext("uuid") or "")
 
     def restore(self, path: str) -> None:
         """Bring the saved guest to life."""
@@ -106,19 +108,22 @@ class PlayedHost:
 
     def on_completed(self, told: CompletionHandler) -> Unsubscribe:
         """Tell of each migration that completes here."""
-        return _subscribed(self.world.completions[self.role], told)
+        return _subscribed([one.completions[self.role] for one in self.world.guests.values()], told)
 
     def on_qemu_event(self, told: QemuHandler) -> Unsubscribe:
         """Tell of each event of the guest's QEMU here."""
-        return _subscribed(self.world.qemu_events[self.role], told)
+        return _subscribed([one.qemu_events[self.role] for one in self.world.guests.values()], told)
 
 
-def _subscribed(subscribers: list[Told], told: Told) -> Unsubscribe:
-    subscribers.append(told)
+def _subscribed(guests: Sequence[list[Told]], told: Told) -> Unsubscribe:
+    """Subscribe to every guest."""
+    for subscribers in guests:
+        subscribers.append(told)
 
     def end() -> None:
-        if told in subscribers:
-            subscribers.remove(told)
+        for subscribers in guests:
+            if told in subscribers:
+                subscribers.remove(told)
 
     return end
 

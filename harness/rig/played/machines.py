@@ -86,7 +86,9 @@ class PlayedMachine:
         stream = PlayedStream(self._world, self.role, on_line, on_close)
         program, arguments = self._program(command)
         self._streams = [one for one in self._streams if not one.ended] + [stream]
-        program(self._world, self.role, arguments, stream)
+        # What looks at a guest names it by its address.
+        world = self._world.at(arguments[0]) if arguments else self._world
+        program(world, self.role, arguments, stream)
         return stream
 
     def _program(self, command: str) -> tuple[streams.Program, list[str]]:

@@ -27,6 +27,7 @@ _ADDRESSES = {"a": "192.0.2.1", "b": "192.0.2.2", "client": "192.0.2.3"}
 """Addresses that no machine has (RFC 5737)."""
 
 _FREE_BYTES = 10**13
+_MEMORY_BYTES = 1 << 33
 
 
 def pair() -> Pair:
@@ -49,21 +50,25 @@ def pair() -> Pair:
 def open_rig(script: Script, clock: PlayedClock) -> Rig:
     """A rig that plays `script`, by `clock`."""
     described = pair()
-    world = World(clock, script, described.only_guest.domain)
+    only = described.only_guest
+    world = World(clock, script, only.domain, only.address)
     hosts = {role: PlayedMachine(world, described.machines[role]) for role in HOSTS}
     client = PlayedMachine(world, described.machines["client"])
     return Rig(
         pair=described,
         hosts=hosts,
         client=client,
-        subject=described.only_guest,
-        guest=PlayedMachine(world, described.guest(Path("known_hosts"))),
+        subject=only,
+        guest=PlayedMachine(world, described.guest(only, Path("known_hosts"))),
         hypervisors=PlayedHosts(world),
         accelerator="tcg",
         image_key="played",
         image={"image": "played: there is no image"},
         facts=partial(facts, world),
         played=True,
+        reach=lambda guest: PlayedMachine(
+            world.of(guest.domain, guest.address), described.guest(guest, Path("known_hosts"))
+        ),
     )
 
 
@@ -85,6 +90,7 @@ def facts(world: World) -> Mapping[str, Mapping[str, Json]]:
         "libvirt_version": "played",
         "storage_id": "played",
         "storage_free_bytes": _FREE_BYTES,
+        "memory_bytes": _MEMORY_BYTES,
     }
     return {**{role: {**host, "hostname": f"played-{role}"} for role in HOSTS}, "client": {"generators": {}}}
 

@@ -87,21 +87,43 @@ class Guest:
 
 
 class World:
-    """The played rig's one truth."""
+    """The played rig's one truth about one guest; the guests of a rig share hosts and the wire.
 
-    def __init__(self, clock: PlayedClock, script: Script, domain: str) -> None:
+    Args:
+        clock: Played time.
+        script: The weather.
+        domain: The guest's.
+        address: The guest's.
+        rig: The world of another guest of the same rig; None for the first.
+    """
+
+    def __init__(
+        self, clock: PlayedClock, script: Script, domain: str, address: str, rig: World | None = None
+    ) -> None:
         self.clock = clock
         self.script = script
         self.domain = domain
-        self.dead: set[str] = set()
+        self.address = address
+        self.guests: dict[str, World] = {} if rig is None else rig.guests
+        self.guests[domain] = self
+        self.dead: set[str] = set() if rig is None else rig.dead
         self.guest: Guest | None = None
         self.saved_uuid: str | None = None
         self.completed: dict[str, int] = {}
-        self.sent_bytes = dict.fromkeys(HOSTS, 0)
+        self.sent_bytes: dict[str, int] = dict.fromkeys(HOSTS, 0) if rig is None else rig.sent_bytes
         self.completions: dict[str, list[CompletionHandler]] = {host: [] for host in HOSTS}
         self.qemu_events: dict[str, list[QemuHandler]] = {host: [] for host in HOSTS}
         self.on_death: list[Callable[[str], None]] = []
         self._guests = 0
+
+    def of(self, domain: str, address: str) -> World:
+        """The world of the rig's guest with this domain, which is made where it is new."""
+        known = self.guests.get(domain)
+        return World(self.clock, self.script, domain, address, self) if known is None else known
+
+    def at(self, address: str) -> World:
+        """The world of the guest with this address; this one where no guest has it."""
+        return next((one for one in self.guests.values() if one.address == address), self)
 
     # -- the guest
 

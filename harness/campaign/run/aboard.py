@@ -1,0 +1,114 @@
+"""One guest of an attempt: how it is started, what runs in it, and how it is taken away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.campaign.plan import Plan, Trial
+from harness.campaign.run.load import Load, load_of
+from harness.clock import NS_PER_S
+from harness.evidence.events import GuestStarted
+from harness.evidence.record import Record
+from harness.interrupt import Interrupt
+from harness.rig.guest import domain, snapshot
+from harness.rig.guest.domain import GuestSpec
+from harness.rig.rig import Rig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aboard:
+    """A guest and its load; :func:`aboard` makes those of an attempt.
+
+    Attributes:
+        rig: The machines, seen from this guest.
+        spec: How it is started.
+        load: What runs in it.
+        record: Where events about it go.
+        trial: How it begins.
+        boot_timeout_s: How long it may take, s.
+    """
+
+    rig: Rig
+    spec: GuestSpec
+    load: Load
+    record: Record
+    trial: Trial
+    boot_timeout_s: float
+
+    def start(self) -> None:
+        """Start it and wait until it lets us in.
+
+        Raises:
+            GuestError: It does not start, or does not answer in time.
+        """
+        host, connection = self.rig.hosts[domain.START], self.rig.hypervisors.connect()[domain.START]
+        begin, spec = self.record.clock.now_ns(), self.spec
+        if self.trial.start == "snapshot":
+            self._restore()
+        else:
+            domain.boot(connection, host, spec)
+        self._await_login()
+        self.record.add(
+            GuestStarted(
+                host=domain.START,
+                start=self.trial.start,
+                boot_s=(self.record.clock.now_ns() - begin) / NS_PER_S,
+                address=self.rig.guest.endpoint.address,
+                uuid=spec.uuid,
+                memory_bytes=spec.memory_mib * 1024 * 1024,
+                vcpus=spec.vcpus,
+                cpu_model=spec.cpu_model,
+                accelerator=spec.accelerator,
+                image=self.rig.image_key,
+            )
+        )
+
+    def _await_login(self) -> None:
+        host, clock = self.rig.hosts[domain.START], self.record.clock
+        domain.await_login(self.rig.guest, host, self.spec, timeout_s=self.boot_timeout_s, clock=clock)
+
+    def _restore(self) -> None:
+        """Restore the saved guest, which is booted and saved first where there is none."""
+        host, connection = self.rig.hosts[domain.START], self.rig.hypervisors.connect()[domain.START]
+        folder = snapshot.place(self.spec, self.rig.pair.storage_path, connection.version())
+        if not snapshot.exists(host, folder):
+            domain.boot(connection, host, self.spec)
+            self._await_login()
+            self.rig.guest.close()
+            snapshot.save(connection, host, self.spec, folder)
+        snapshot.restore(connection, host, self.spec, folder)
+
+    def require_answer(self) -> None:
+        """It runs on one host and answers.
+
+        Raises:
+            GuestError: It does not.
+        """
+        domain.active_on(self.rig.hypervisors.connect(), self.rig.subject)
+        domain.require_answer(self.rig.guest, self.rig.hosts[domain.START], self.spec)
+
+    def clear(self) -> None:
+        """Take it away; fine when it is not there."""
+        self.rig.clear(self.spec)
+
+
+def aboard(rig: Rig, plan: Plan, trial: Trial, record: Record, interrupt: Interrupt) -> tuple[Aboard, ...]:
+    """The guests of one attempt at `trial`, none of them started: the rig's one, or the plan's several."""
+    guests = rig.pair.guests([one.name for one in plan.guests])
+    sizes = [(one.memory_mib, one.vcpus) for one in plan.guests or (plan.guest,)]
+    views = [rig.of(guest) for guest in guests] or [rig]
+    found = []
+    for view, (memory_mib, vcpus) in zip(views, sizes, strict=True):
+        own = record.of(view.subject.name)
+        spec = view.specify(memory_mib=memory_mib, vcpus=vcpus, tpm=plan.attest is not None)
+        found.append(
+            Aboard(
+                rig=view,
+                spec=snapshot.to_be_saved(spec) if trial.start == "snapshot" else spec,
+                load=load_of(view, plan, trial, own, interrupt),
+                record=own,
+                trial=trial,
+                boot_timeout_s=plan.guest.boot_timeout_s,
+            )
+        )
+    return tuple(found)

@@ -1,0 +1,124 @@
+"""How long several guests took to leave a host, and what each of them paid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.clock import NS_PER_S
+from harness.evidence.attempt import Attempt, Migration
+from harness.evidence.metric import NotMeasured, Value
+from harness.migration.measures import metrics
+from harness.migration.measures.switchover import resume_of
+
+OF_EACH = ("blackout", "total_time", "data_sent", "cpu_source", "cpu_destination")
+"""The metrics of a migration that stand beside each guest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Departure:
+    """One guest's move within an evacuation.
+
+    Attributes:
+        n: The migration's number.
+        guest: Its name.
+        resumed: Seconds from the evacuation's begin to the guest's RESUME at its destination.
+        readings: The metrics of :data:`OF_EACH`, by name.
+    """
+
+    n: int
+    guest: str
+    resumed: Value
+    readings: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evacuation:
+    """All guests of a trial leave their host, from one point of the schedule on.
+
+    Attributes:
+        trial: The trial's id.
+        attempt: The attempt's number.
+        planned_s: The point, seconds after t = 0: then all of them were to leave.
+        departures: In the order in which they left.
+        total: Seconds from that point to the last guest's RESUME at its destination.
+        sent_bytes: What the hypervisor sent for all of them.
+    """
+
+    trial: str
+    attempt: int
+    planned_s: float
+    departures: tuple[Departure, ...]
+    total: Value
+    sent_bytes: Value
+
+    def link_share(self, link_bit_s: float | None) -> Value:
+        """What was sent, as a share of what the link could have carried over the whole evacuation."""
+        if link_bit_s is None:
+            return Value.missing("the inventory does not state the link's speed (sodbench_link_bit_s)")
+        for needed in (self.total, self.sent_bytes):
+            if needed.value is None:
+                return Value.missing(str(needed.reason))
+        assert self.total.value is not None and self.sent_bytes.value is not None
+        return Value(value=8 * self.sent_bytes.value / (link_bit_s * self.total.value))
+
+
+def evacuations(attempt: Attempt) -> tuple[Evacuation, ...]:
+    """The evacuations of an attempt by their points; none where it had one guest."""
+    if len(attempt.guests) < 2:
+        return ()
+    points: dict[float, list[Migration]] = {}
+    for migration in attempt.migrations:
+        if migration.planned_s is not None:
+            points.setdefault(migration.planned_s, []).append(migration)
+    return tuple(_evacuation(attempt, planned_s, moved) for planned_s, moved in sorted(points.items()))
+
+
+def _evacuation(attempt: Attempt, planned_s: float, moved: Sequence[Migration]) -> Evacuation:
+    begin_ns = attempt.window_ns + round(planned_s * NS_PER_S)
+    found = [_departure(migration, begin_ns) for migration in sorted(moved, key=_started_ns)]
+    sent = [one.readings["data_sent"] for one in found]
+    return Evacuation(
+        trial=attempt.trial,
+        attempt=attempt.attempt,
+        planned_s=planned_s,
+        departures=tuple(found),
+        total=_all([one.resumed for one in found], max),
+        sent_bytes=_all(sent, sum),
+    )
+
+
+def _started_ns(migration: Migration) -> tuple[int, int]:
+    try:
+        return migration.started_ns, migration.n
+    except NotMeasured:
+        return 2**63, migration.n
+
+
+def _departure(migration: Migration, begin_ns: int) -> Departure:
+    known = {metric.name: metric for metric in metrics.METRICS}
+    return Departure(
+        n=migration.n,
+        guest=migration.attempt.guests[0],
+        resumed=_resumed(migration, begin_ns),
+        readings={name: metrics.measure(known[name], migration) for name in OF_EACH},
+    )
+
+
+def _resumed(migration: Migration, begin_ns: int) -> Value:
+    if migration.failure is not None:
+        return Value.missing(migration.failure)
+    try:
+        resume = resume_of(migration)
+    except NotMeasured as why:
+        return Value.missing(str(why))
+    uncertainty_s = resume.uncertainty_ns / NS_PER_S
+    return Value(value=(resume.t_ns - begin_ns) / NS_PER_S, uncertainty=uncertainty_s)
+
+
+def _all(values: Sequence[Value], joined: Callable[[list[float]], float]) -> Value:
+    """What the values come to; missing where one of them is, for its reason."""
+    lacking = next((one for one in values if one.value is None), None)
+    if lacking is not None:
+        return Value.missing(str(lacking.reason))
+    return Value(value=joined([one.value for one in values if one.value is not None]))

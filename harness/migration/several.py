@@ -1,0 +1,53 @@
+"""The migrations of several guests of one attempt: each number belongs to one guest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from harness.migration.flight import Flights
+from harness.migration.schedule import PlannedMigration
+
+
+class SeveralFlights:
+    """What a window needs of flights, for several guests at once.
+
+    Args:
+        flights: Each guest's, by its name.
+        planned: The trial's migrations, each of which names its guest.
+    """
+
+    def __init__(self, flights: Mapping[str, Flights], planned: Sequence[PlannedMigration]) -> None:
+        self._flights = dict(flights)
+        self._guest = {one.n: str(one.guest) for one in planned}
+
+    def guest_of(self, n: int) -> str:
+        """The name of the guest that migration `n` moves."""
+        return self._guest[n]
+
+    def start(self, n: int, planned_s: float) -> None:
+        """Start migration `n`, as :meth:`Flights.start` does."""
+        self._flights[self._guest[n]].start(n, planned_s)
+
+    def abort(self, reason: str, n: int) -> None:
+        """Ask migration `n` to stop, and record that."""
+        self._flights[self._guest[n]].abort(reason, n)
+
+    def abandon(self) -> None:
+        """Leave no migration of any guest behind."""
+        for one in self._flights.values():
+            one.abandon()
+
+    def watch_limit(self, limit_s: float) -> None:
+        """Give up whichever migration is not over within `limit_s`."""
+        for one in self._flights.values():
+            one.watch_limit(limit_s)
+
+    def check(self) -> None:
+        """Raise what ended a migration's thread, if anything did."""
+        for one in self._flights.values():
+            one.check()
+
+    def settle(self) -> None:
+        """Wait until the final counts of every migration are in."""
+        for one in self._flights.values():
+            one.settle()

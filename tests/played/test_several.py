@@ -1,0 +1,80 @@
+"""Several guests on one played host: each with its own load and observers, moved in the policy's order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from harness.analysis import table as results
+from harness.evidence import journal
+from harness.migration.measures.evacuation import evacuations
+from harness.report import build
+from tests.played.campaigns import begin, carry_out
+
+SEVERAL = """\
+name: several
+workloads: [file]
+guest: {memory_mib: 256}
+guests:
+  order: ORDER
+  each:
+    - {name: plain}
+    - {name: strict, request: ["1", "2"]}
+    - {name: middle, request: ["1", "2:c"]}
+schedule: {window_s: 12, baseline_s: 2, points_s: [0]}
+heartbeat: {rate_hz: 10}
+"""
+GUESTS = ("plain", "strict", "middle")
+ORDERS = {"strictest-first": ["strict", "middle", "plain"], "name": ["middle", "plain", "strict"]}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_all_guests_leave_one_after_another_in_the_order_of_the_policy(tmp_path: Path, order: str) -> None:
+    text = SEVERAL.replace("ORDER", order)
+    run = begin(tmp_path, text)
+    assert carry_out(run, text) is not None, (run.journal).read_text()[-2000:]
+    events = journal.read(run.journal)
+    started = [one for one in events if one.kind == "migration.started"]
+    assert [one.data["guest"] for one in started] == ORDERS[order]
+    assert {(one.data["source"], one.data["destination"]) for one in started} == {("a", "b")}
+    ends = [one.t_ns for one in events if one.kind == "migration.returned"]
+    assert all(end <= later.t_ns for end, later in zip(ends, started[1:], strict=False))
+
+
+def test_each_guest_has_its_own_events_series_and_metrics(tmp_path: Path) -> None:
+    text = SEVERAL.replace("ORDER", "strictest-first")
+    run = begin(tmp_path, text)
+    carry_out(run, text)
+    folder = run.attempt("001-file", 1)
+    for guest in GUESTS:
+        assert (folder / f"heartbeat-{guest}.csv").stat().st_size > 100
+        assert (folder / f"workload-{guest}.log").stat().st_size > 100
+    (attempt,) = results.read_attempts(run)
+    assert attempt.guests == GUESTS
+    table = pd.read_parquet(run.metrics_parquet)
+    found = {one.n: one.attempt for one in attempt.migrations}
+    assert [found[n].guests for n in sorted(found)] == [("strict",), ("middle",), ("plain",)]
+    moves = table[table["migration"].notna() & table["observer"].str.contains("heartbeat")]
+    assert len(moves) and moves["value"].notna().any(), moves[["metric", "reason"]]
+
+
+def test_the_report_has_the_whole_evacuation_and_each_guests_blackout(tmp_path: Path) -> None:
+    text = SEVERAL.replace("ORDER", "strictest-first")
+    run = begin(tmp_path, text)
+    carry_out(run, text)
+    build(run, tmp_path / "report", ("md",))
+    page = (tmp_path / "report" / "report.md").read_text()
+    assert "Several guests leave a host" in page
+    (attempt,) = results.read_attempts(run)
+    (found,) = evacuations(attempt)
+    events = journal.read(run.journal)
+    opened = next(one.t_ns for one in events if one.kind == "window.opened")
+    last = max(one.t_ns for one in events if one.kind == "qmp.event" and one.data["event"] == "RESUME")
+    assert found.total.value == pytest.approx((last - opened) / 1e9, abs=0.01)
+    assert [one.guest for one in found.departures] == ORDERS["strictest-first"]
+    assert [one.readings["blackout"].value for one in found.departures] == pytest.approx([0.1] * 3, abs=0.01)
+    sent = sum(one.readings["data_sent"].value or 0 for one in found.departures)
+    assert found.link_share(1e9).value == pytest.approx(8 * sent / 1e9 / (found.total.value or 1))
+    assert found.link_share(None).value is None

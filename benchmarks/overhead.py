@@ -43,7 +43,8 @@ from harness.rig.guest import domain
 from harness.rig.guest.guest import Guest
 from harness.rig.lab import lab
 from harness.rig.pair import ssh_command_text
-from harness.rig.session import Rig, open_rig
+from harness.rig.rig import Rig
+from harness.rig.session import open_rig
 
 REST_S = 4.0
 """Between migrations, so that none meets the last one's ARP, page cache or statistics."""

@@ -27,6 +27,7 @@ from typing import Any
 
 from harness.analysis.stats import median_interval
 from harness.attest.attester.channel import channel
+from harness.attest.monitor.shared import SharedAttesters
 from harness.campaign import file as campaign_file
 from harness.campaign import plan as plans
 from harness.campaign.run import attestation
@@ -41,10 +42,10 @@ from harness.evidence.journal import Journal
 from harness.evidence.observers.output import Output
 from harness.evidence.record import Record
 from harness.interrupt import Interrupt
-from harness.response.act.servers import Looks, Watched
 from harness.rig import pair as pairs
 from harness.rig.lab import lab
-from harness.rig.session import Rig, open_rig
+from harness.rig.rig import Rig
+from harness.rig.session import open_rig
 from harness.workloads.contract import Timeline
 
 CAMPAIGN = """\
@@ -104,7 +105,7 @@ class Bench:
         )
 
     @contextmanager
-    def at_work(self) -> Iterator[tuple[Looks, list[str], Output]]:
+    def at_work(self) -> Iterator[tuple[SharedAttesters, list[str], Output]]:
         """The guest, enrolled and at its work; how all three machines are asked, their names, its output."""
         with ExitStack() as stack:
             stack.callback(self.attempt._take_away)
@@ -117,21 +118,17 @@ class Bench:
                 attestation.enrolled(self._attending, self._rig, channels[name], name, self.record)
             )
             names = {role: role for role in self._rig.hosts} | {GUEST: name}
-            looks = Looks(
-                [Watched(name=who, attester=one, monitors=("tpm",)) for who, one in channels.items()],
-                attestation.examiner(self._attending, names, self.record),
-                "ecc-p256",
-                lambda _name: 0,
-                self._clock,
+            shared = SharedAttesters(
+                attestation.examiner(self._attending, names, self.record), channels, self._clock
             )
             self.load.prepare()
             output = stack.enter_context(self.load.running())
             self.load.await_steady(output)
-            yield looks, list(channels), output
+            yield shared, list(channels), output
 
     def block(
         self,
-        looks: Looks,
+        shared: SharedAttesters,
         names: Sequence[str],
         interval_s: float | None,
         block_s: float,
@@ -145,7 +142,7 @@ class Bench:
         def regularly(name: str, due_ns: int) -> None:
             while due_ns < end_ns:
                 self._clock.wait((due_ns - self._clock.now_ns()) / NS_PER_S, never)
-                looks.once_more(name)
+                shared.examine(name, "ecc-p256")
                 asked.append(name)
                 due_ns += round((interval_s or block_s) * NS_PER_S)
 
@@ -216,9 +213,9 @@ def measure(
     bench: Bench, intervals_s: Sequence[float | None], count: int, block_s: float, draw: random.Random
 ) -> list[Measured]:
     """Every block with its rates."""
-    with bench.at_work() as (looks, names, output):
+    with bench.at_work() as (shared, names, output):
         blocks = [
-            bench.block(looks, names, interval_s, block_s, draw)
+            bench.block(shared, names, interval_s, block_s, draw)
             for interval_s in order(intervals_s, count, draw)
         ]
         workload = bench.load.workload

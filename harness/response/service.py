@@ -24,7 +24,7 @@ from harness.migration.options import MigrationOptions
 from harness.migration.window import LOOK_UP_S, Window
 from harness.registry.registry import Registry
 from harness.response.act import launching
-from harness.response.act.guard import Guard, Terms, Watchtower
+from harness.response.act.guard import Guard, Terms, WatchedRig
 from harness.response.act.prover import Prover
 from harness.response.act.recoverer import Recoverer
 from harness.response.decide.cause import Cause
@@ -137,7 +137,7 @@ class Service:
             return VmHistory()
         return self._suspended(here)
 
-    def _first_looks(self, tower: Watchtower) -> None:
+    def _first_looks(self, tower: WatchedRig) -> None:
         """Wait until each server was looked at: before that it is not silent, it was not asked.
 
         Who has not answered within the life of a look is silent.

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from harness.attest.evidence import Evidence, KeyType
+from harness.attest.examine.arrival import sighting
 from harness.attest.examine.round import Examiner
-from harness.attest.measures.transcript import host_line, linked_line, sighting
+from harness.attest.measures.transcript import host_line, linked_line
 from harness.attest.reasons import Reason, Tier
 from harness.clock import MonotonicClock
 from harness.registry.registry import Registry, open_registry, sqlite_url
@@ -145,7 +146,7 @@ def test_guest_and_host_are_linked(bench: Bench) -> None:
     done = bench.examiner.examine_linked(
         ("guest:1", bench.guest), ("a", bench.host), key=bench.key, vm_uuid=UUID, epoch=1
     )
-    assert (done.tier, done.reason) == (Tier.AFFIRMING, Reason.ACCEPTED)
+    assert (done.verdict.tier, done.verdict.reason) == (Tier.AFFIRMING, Reason.ACCEPTED)
     seen = sighting(done, "a", 1)
     assert seen is not None
     assert seen.vak_name == bench.guest.tpm.name
@@ -167,8 +168,8 @@ def test_a_host_that_quotes_over_something_else_does_not_vouch(bench: Bench) -> 
     done = bench.examiner.examine_linked(
         ("guest:1", bench.guest), ("a", deaf), key=bench.key, vm_uuid=UUID, epoch=1
     )
-    assert done.tier is Tier.CONTRAINDICATED
-    assert done.reason is Reason.NONCE_MISMATCH
+    assert done.verdict.tier is Tier.CONTRAINDICATED
+    assert done.verdict.reason is Reason.NONCE_MISMATCH
     assert sighting(done, "a", 1) is None
 
 
@@ -177,7 +178,7 @@ def test_a_silent_guest_leaves_its_host_in_peace(bench: Bench) -> None:
     done = bench.examiner.examine_linked(
         ("guest:1", bench.guest), ("a", bench.host), key=bench.key, vm_uuid=UUID, epoch=1
     )
-    assert (done.tier, done.reason) == (Tier.NONE, Reason.TIMED_OUT)
+    assert (done.verdict.tier, done.verdict.reason) == (Tier.NONE, Reason.TIMED_OUT)
     assert bench.host.asked == []
     line = linked_line("interval", done, "a", 1)
     assert line.stamps.ER is None
@@ -190,7 +191,7 @@ def test_a_silent_host_is_the_reason_of_the_whole(bench: Bench) -> None:
     done = bench.examiner.examine_linked(
         ("guest:1", bench.guest), ("a", bench.host), key=bench.key, vm_uuid=UUID, epoch=1
     )
-    assert (done.tier, done.reason) == (Tier.NONE, Reason.TPM_BUSY)
+    assert (done.verdict.tier, done.verdict.reason) == (Tier.NONE, Reason.TPM_BUSY)
 
 
 def test_the_line_of_a_round_has_its_stamps_and_no_expiry_unless_it_was_believed(bench: Bench) -> None:
@@ -221,5 +222,5 @@ def test_what_the_registry_did_not_take_is_not_linked(bench: Bench) -> None:
         ("guest:1", bench.guest), ("a", bench.host), key=bench.key, vm_uuid=UUID, epoch=1
     )
     assert inner == [Reason.ACCEPTED]
-    assert (done.tier, done.reason) == (Tier.NONE, Reason.STATE_CONFLICT)
+    assert (done.verdict.tier, done.verdict.reason) == (Tier.NONE, Reason.STATE_CONFLICT)
     assert sighting(done, "a", 1) is None

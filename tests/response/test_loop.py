@@ -122,9 +122,7 @@ class Prover:
         assert arriving.found() is NOTHING
         good = self.arrived is Reason.ACCEPTED
         return Arrived(
-            tier=Tier.AFFIRMING if good else Tier.CONTRAINDICATED,
-            reason=self.arrived,
-            detail="",
+            verdict=Verdict(tier=Tier.AFFIRMING if good else Tier.CONTRAINDICATED, reason=self.arrived),
             window_ns=1,
             same_key=True,
             quotes_ns=1,

@@ -15,13 +15,13 @@ from harness.attest.attester.contract import Answer, Ask
 from harness.attest.evidence import KeyType
 from harness.attest.examine.round import Examiner
 from harness.attest.guest.continuity import ContinuityPolicy, Quoted
+from harness.attest.monitor.shared import SharedAttesters
 from harness.attest.reasons import Reason, Tier
 from harness.clock import MonotonicClock
 from harness.registry.errors import RegistryError
 from harness.registry.registry import Registry, open_registry, sqlite_url
 from harness.response.act.arriving import Arriving
 from harness.response.act.prover import Prover
-from harness.response.act.servers import Looks, Watched
 from tests.attest.attesters import GOOD, POLICY, UUID, SoftwareAttester, enrol
 from tests.attest.software_tpm import SoftwareTpm
 
@@ -56,7 +56,7 @@ class Stage:
         """The verdict, where the call returns right now; and what is told of the quotes."""
         over = self.began_ns, CLOCK.now_ns()
         found = self.prover.arrival(arriving, self.chosen, "a", over, 2)
-        return found.reason, found.quotes_ns
+        return found.verdict.reason, found.quotes_ns
 
 
 @pytest.fixture
@@ -68,11 +68,10 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
             enrol(registry, name, attester.tpm)
         enrol(registry, "guest", guest.tpm, "guest")
         examiner = Examiner(registry, lambda _: POLICY, lambda _: GOOD, CLOCK)
-        watched = [Watched(name=name, attester=one, monitors=("tpm",)) for name, one in attesters.items()]
-        looks = Looks(watched, examiner, KEY, lambda _: 0, CLOCK)
+        shared = SharedAttesters(examiner, {**attesters, "guest": guest}, CLOCK)
         bounds = ContinuityPolicy(max_window_s=10)
-        prover = Prover(looks, ("guest", guest), vm_uuid=UUID, bounds=bounds, clock=CLOCK)
-        assert prover.look("a", 1).reason is Reason.ACCEPTED
+        prover = Prover(shared, "guest", key=KEY, vm_uuid=UUID, bounds=bounds, clock=CLOCK)
+        assert prover.look("a", 1).verdict.reason is Reason.ACCEPTED
         chosen = prover.requote("b").quoted
         yield Stage(registry, guest, prover, chosen, CLOCK.now_ns())
 
@@ -80,7 +79,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 def test_asked_as_soon_as_it_runs_it_is_proved_and_no_quote_came_after_the_return(stage: Stage) -> None:
     with stage.prover.arriving("b", 2) as arriving:
         arriving.begin()
-        assert arriving.found().reason is Reason.ACCEPTED
+        assert arriving.found().verdict.reason is Reason.ACCEPTED
         assert stage.arrival(arriving) == (Reason.ACCEPTED, 0)
     assert len(stage.guest.asked) == 2  # on a, and once on b
 
@@ -108,7 +107,7 @@ def test_a_move_that_failed_leaves_the_guest_where_it_was_seen(stage: Stage) -> 
     """What was found at the destination is dropped: the next move is judged from the source."""
     with stage.prover.arriving("b", 2) as arriving:
         arriving.begin()
-    assert arriving.found().tier is Tier.AFFIRMING
+    assert arriving.found().verdict.tier is Tier.AFFIRMING
     stage.chosen = stage.prover.requote("b").quoted
     stage.began_ns = CLOCK.now_ns()
     with stage.prover.arriving("b", 2) as again:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from harness.attest.reasons import Reason, Tier
+from harness.attest.verdict import Verdict
 from harness.errors import GuestError
 from harness.evidence.events import Value
 from harness.json_types import Json
@@ -96,7 +97,8 @@ class Prover:
     def again(self, server: str, epoch: int) -> Arrived:
         self.asked.append((server, epoch))
         tier = Tier.AFFIRMING if self.reason is Reason.ACCEPTED else Tier.CONTRAINDICATED
-        return Arrived(tier=tier, reason=self.reason, detail="", window_ns=None, same_key=None, quotes_ns=0)
+        verdict = Verdict(tier=tier, reason=self.reason)
+        return Arrived(verdict=verdict, window_ns=None, same_key=None, quotes_ns=0)
 
 
 @dataclass

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from harness.attest.monitor.shared import SharedAttesters
 from harness.attest.monitor.standing import Standing
 from harness.attest.reasons import Reason, Tier
 from harness.attest.verdict import Verdict
@@ -14,7 +15,7 @@ from harness.campaign.scenarios.injector import Moment, bounded
 from harness.cli.attest import monitor
 from harness.response import service
 from harness.response.act import servers
-from harness.response.act.servers import Looks, Watched, as_server, together
+from harness.response.act.servers import as_server, together
 from tests.synthetic.clocks import SteppedClock
 
 GOOD = Standing(
@@ -78,19 +79,13 @@ def test_a_look_at_properties_is_stamped_before_and_after() -> None:
     clock, nobody = SteppedClock(now=100), Any
     examiner: Any = nobody
     attester: Any = Attester(clock)
-    looks = Looks(
-        [Watched(name="a", attester=attester, monitors=("hyperwall",))],
-        examiner,
-        "ecc-p256",
-        lambda _name: 0,
-        clock,
-    )
-    assert looks.last("a", "hyperwall") is None
-    looks.means.properties("a")
-    found = looks.last("a", "hyperwall")
+    shared = SharedAttesters(examiner, {"a": attester}, clock)
+    assert shared.last("a", "hyperwall") is None
+    shared.means("ecc-p256", lambda _name: 0).properties("a")
+    found = shared.last("a", "hyperwall")
     assert found is not None
     assert (found.asked_ns, found.evidence_ns, found.result_ns) == (100, 107, 107)
-    assert looks.last("a", "tpm") is None
+    assert shared.last("a", "tpm") is None
 
 
 def test_a_hosts_own_stamps_count_where_its_clock_is_the_controllers() -> None:

@@ -13,6 +13,7 @@ import pytest
 from harness.attest.evidence import KeyType
 from harness.attest.examine.round import Examiner
 from harness.attest.guest.continuity import bounds
+from harness.attest.monitor.shared import SharedAttesters
 from harness.attest.reasons import Reason, Tier
 from harness.attest.reference.files import load_policy
 from harness.attest.reference.policy import AppraisalPolicy
@@ -27,7 +28,6 @@ from harness.registry.registry import Registry, open_registry, sqlite_url
 from harness.response.act import launching
 from harness.response.act.guard import Guard, Terms
 from harness.response.act.prover import Prover
-from harness.response.act.servers import Looks, Watched
 from harness.response.policy_file import load as load_response
 from harness.response.policy_file import locate
 from tests.attest.attesters import GOOD, POLICY, UUID, SoftwareAttester, enrol
@@ -104,11 +104,11 @@ def warned(registry: Registry, *, counts: bool) -> Prover:
     enrol(registry, "guest", guest.tpm, "guest")
     policy = POLICY.model_copy(update={"clock_unsafe": "warn"})
     examiner = Examiner(registry, lambda _: policy, lambda _: GOOD, CLOCK)
-    watched = [Watched(name=name, attester=one, monitors=("tpm",)) for name, one in attesters.items()]
-    looks = Looks(watched, examiner, KEY, lambda _: 0, CLOCK)
+    shared = SharedAttesters(examiner, {**attesters, "guest": guest}, CLOCK)
     return Prover(
-        looks,
-        ("guest", guest),
+        shared,
+        "guest",
+        key=KEY,
         vm_uuid=UUID,
         bounds=bounds(policy),
         clock=CLOCK,
@@ -120,7 +120,7 @@ def warned(registry: Registry, *, counts: bool) -> Prover:
 def test_a_guest_is_deployed_by_what_its_own_policy_says(registry: Registry, counts: bool) -> None:
     prover = warned(registry, counts=counts)
     found = prover.look("a", 1)
-    assert (found.tier, found.guest.result.reason) == (Tier.WARNING, Reason.CLOCK_NOT_SAFE)
+    assert (found.verdict.tier, found.guest.result.reason) == (Tier.WARNING, Reason.CLOCK_NOT_SAFE)
     if counts:
         launching.proved(prover, "guest", "a", 1)
     else:
@@ -136,6 +136,6 @@ def test_an_arrival_is_proved_by_what_the_guests_policy_says(registry: Registry,
     with prover.arriving("b", 2) as arriving:
         found = prover.arrival(arriving, chosen, "a", (began_ns, CLOCK.now_ns()), 2)
     assert found.good is counts
-    assert found.reason is (Reason.ACCEPTED if counts else Reason.CLOCK_NOT_SAFE)
+    assert found.verdict.reason is (Reason.ACCEPTED if counts else Reason.CLOCK_NOT_SAFE)
     again = prover.again("b", 2)
-    assert (again.tier, again.good) == (Tier.WARNING, counts)
+    assert (again.verdict.tier, again.good) == (Tier.WARNING, counts)

@@ -1,18 +1,18 @@
 """What came of one attestation: verdict, evidence, and a stamp at each event of RFC 9334.
 
-Values only; :mod:`harness.attest.examine.round` makes them. An attester that did not answer is such a value
-too, with tier ``none`` and a reason, never an absent one.
+Values only; :mod:`harness.attest.examine.round` makes them. An attester that does not answer also yields
+an outcome: tier ``none`` and a reason. Never None.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.attest.attester.contract import Answer
 from harness.attest.evidence import Evidence, KeyType, Moments
 from harness.attest.guest.binding import Linked, Proved
-from harness.attest.reasons import Reason, Tier
 from harness.attest.result import AttestationResult
+from harness.attest.verdict import Verdict
 from harness.attest.verify.question import Challenge
 from harness.attest.verify.verifier import StepTime
 
@@ -102,31 +102,12 @@ class LinkedRound:
     checked_ns: int
 
     @property
-    def tier(self) -> Tier:
-        """The tier of the whole."""
-        return self._verdict[0]
-
-    @property
-    def reason(self) -> Reason:
-        """The reason of the whole."""
-        return self._verdict[1]
-
-    @property
-    def why(self) -> str:
-        """The reason in words."""
+    def verdict(self) -> Verdict:
+        """The verdict on the whole: the link's, or that of the one that sent nothing."""
         if self.linked is not None:
-            return self.linked.why
-        return self._silent.result.detail
-
-    @property
-    def _silent(self) -> Round:
-        return self.guest if self.guest.proof is None or self.host is None else self.host
-
-    @property
-    def _verdict(self) -> tuple[Tier, Reason]:
-        if self.linked is not None:
-            return self.linked.tier, self.linked.reason
-        return self._silent.result.tier, self._silent.result.reason
+            return replace(self.linked.verdict, generated_ns=self.checked_ns)
+        silent = self.guest if self.guest.proof is None or self.host is None else self.host
+        return silent.result.verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from harness.attest.evidence import Evidence, RefusedError
 from harness.attest.reasons import Reason, Tier, gravest, tier_of
 from harness.attest.tpm.structures import Attest, parse_attest
+from harness.attest.verdict import Verdict
 
 if TYPE_CHECKING:
     from harness.attest.identity.enrolled import EnrolledKey
@@ -156,6 +157,11 @@ class Linked:
     guest: AttestationResult
     host: AttestationResult
     expires_ns: int | None
+
+    @property
+    def verdict(self) -> Verdict:
+        """What both say together."""
+        return Verdict(tier=self.tier, reason=self.reason, detail=self.why, expires_ns=self.expires_ns)
 
     @property
     def accepted(self) -> bool:

@@ -1,12 +1,10 @@
-"""Rounds as what is stored of them and what a move is judged by. Pure: values in, values out."""
+"""Rounds as what is stored of them. Pure: values in, values out."""
 
 from __future__ import annotations
 
 from harness.attest.evidence import Moments
 from harness.attest.examine.outcome import LinkedRound, Round
-from harness.attest.guest.continuity import Quoted, Sighting
 from harness.attest.measures import line as record
-from harness.attest.reasons import Reason, Tier
 
 
 def host_line(
@@ -49,7 +47,7 @@ def linked_line(
 ) -> record.Attestation:
     """The line of a guest's round with its host's over it: the guest's stamps, the host's beside them."""
     own = host_line("guest", "linked", purpose, done.guest, migration=migration, op_ns=op_ns)
-    over = done.host
+    over, verdict = done.host, done.verdict
     stamps = own.stamps.model_copy(
         update={
             "RG": done.checked_ns,
@@ -63,9 +61,9 @@ def linked_line(
         update={
             "host": host,
             "epoch": epoch,
-            "tier": done.tier.value,
-            "reason": done.reason.value,
-            "detail": done.why,
+            "tier": verdict.tier.value,
+            "reason": verdict.reason.value,
+            "detail": verdict.detail,
             "stamps": stamps,
             "second": None if over is None else _vouched(host, over),
             "steps": (*own.steps, *steps),
@@ -119,36 +117,3 @@ def _boot(done: Round) -> record.Boot | None:
         if said == known:
             return known
     return None
-
-
-def quoted(machine: str, done: Round) -> Quoted:
-    """A host's round as a move depends on it."""
-    generated = done.generated
-    return Quoted(
-        host=machine,
-        tier=done.result.tier,
-        reason=done.result.reason,
-        generated_ns=None if generated is None else generated[0],
-        uncertainty_ns=0 if generated is None else generated[1],
-    )
-
-
-def sighting(done: LinkedRound, host: str, epoch: int) -> Sighting | None:
-    """The guest on its host, where both quotes were accepted and belong together; else None."""
-    proof, generated = done.guest.proof, done.guest.generated
-    if done.reason is not Reason.ACCEPTED and done.tier is not Tier.WARNING:
-        return None
-    if proof is None or proof.key is None or generated is None:
-        return None
-    memory = proof.verification.memory
-    if memory is None:
-        return None
-    return Sighting(
-        vak_name=proof.key.name,
-        host=host,
-        epoch=epoch,
-        clock=memory.clock,
-        generated_ns=generated[0],
-        uncertainty_ns=generated[1],
-        ima_entries=None if memory.ima is None else memory.ima.entries,
-    )

@@ -294,7 +294,11 @@ class TrustMonitor(AbstractContextManager["TrustMonitor"]):
 
 def _line(watch: Watch, look: Look, now_ns: int) -> _Line:
     slot = schedule.slot(
-        watch.key, watch.subject, start_ns=now_ns, interval_ns=round(watch.interval_s * NS_PER_S)
+        watch.key,
+        watch.subject,
+        start_ns=now_ns,
+        interval_ns=round(watch.interval_s * NS_PER_S),
+        phase=watch.phase,
     )
     lifetime_ns = round(watch.lifetime_s * NS_PER_S)
     standing = Standing(

@@ -64,11 +64,18 @@ class Turn:
     missed: int
 
 
-def slot(key: str, subject: str, *, start_ns: int, interval_ns: int) -> Slot:
-    """A watch's slot: its grid begins within one interval of `start_ns`, at a phase drawn from its key."""
-    return Slot(
-        key=key, subject=subject, first_ns=start_ns + phase_ns(key, interval_ns), interval_ns=interval_ns
-    )
+def slot(key: str, subject: str, *, start_ns: int, interval_ns: int, phase: float | None = None) -> Slot:
+    """A watch's slot: its grid begins within one interval of `start_ns`.
+
+    Args:
+        key: Names the watch.
+        subject: Whom it looks at.
+        start_ns: The earliest moment.
+        interval_ns: The distance of its moments.
+        phase: The part of the interval after which the grid begins; None for one drawn from the key.
+    """
+    later_ns = phase_ns(key, interval_ns) if phase is None else round(phase * interval_ns)
+    return Slot(key=key, subject=subject, first_ns=start_ns + later_ns, interval_ns=interval_ns)
 
 
 def phase_ns(key: str, interval_ns: int) -> int:

@@ -38,6 +38,8 @@ class Watch:
         interval_s: The time from one look to the next.
         lifetime_s: How old a result may become; at least the interval, and better two.
         server: Whether it has the properties of a server; a guest has none.
+        phase: Where in the interval its moments lie, from 0 to less than 1; None for a place drawn from
+            :attr:`key`, so that many watches do not all come at one moment.
         first: Whether this monitor stands for the server's architecture: then its properties have their plain
             names, else the monitor's name and a dot before them.
     """
@@ -47,11 +49,14 @@ class Watch:
     interval_s: float
     lifetime_s: float
     server: bool = True
+    phase: float | None = None
     first: bool = True
 
     def __post_init__(self) -> None:
         if not 0 < self.interval_s <= self.lifetime_s:
             raise ValueError("a result must live for at least one interval, and an interval is more than 0 s")
+        if self.phase is not None and not 0 <= self.phase < 1:
+            raise ValueError("a phase is a part of the interval")
 
     @property
     def key(self) -> str:

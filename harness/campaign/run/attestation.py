@@ -25,7 +25,8 @@ from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues
 from harness.attest.tpm import structures
 from harness.campaign.plan import Trial
 from harness.campaign.run.appraisal_files import GUEST, Equipment
-from harness.campaign.run.attestation_observer import Attestation, Sitting, Subject
+from harness.campaign.run.attestation_observer import Attestation
+from harness.campaign.run.attestation_rounds import Subject, TrialAttestation
 from harness.errors import SodbenchError
 from harness.evidence.events import GuestEnrolled, GuestKept, GuestReleased
 from harness.evidence.record import Record
@@ -76,7 +77,7 @@ def observer(
         guest = stack.enter_context(enrolled(attending, rig, channels[GUEST], name, record))
         names = {role: role for role in rig.hosts} | {GUEST: name}
         yield Attestation(
-            Sitting(
+            TrialAttestation(
                 attest=attending.attest,
                 examiner=examiner(attending, names, record),
                 registry=attending.registry,

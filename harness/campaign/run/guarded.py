@@ -33,7 +33,7 @@ from harness.policy.capability_file import load_table
 from harness.policy.request import Request, request
 from harness.policy.validation import relocate, satisfied
 from harness.response.act import launching
-from harness.response.act.guard import Guard, Terms, Watchtower
+from harness.response.act.guard import Guard, Terms, WatchedRig
 from harness.response.act.loop import Loop
 from harness.response.act.prover import Prover
 from harness.response.policy import MovingTarget, ResponsePolicy
@@ -108,7 +108,7 @@ class Guarding:
             stage = Stage(
                 hosts=self.rig.hosts,
                 attesters=tower.attesters,
-                alone=tower.looks.alone,
+                alone=tower.shared.alone,
                 injectors=injectors,
                 registry=self.attending.registry,
                 vm=guard.terms.vm,
@@ -136,7 +136,7 @@ class Guarding:
             owner=attending.run,
         )
 
-    def _chosen(self, tower: Watchtower, vm: str) -> int:
+    def _chosen(self, tower: WatchedRig, vm: str) -> int:
         """Find the guest's server; how long the validation took, ns."""
         self.attending.registry.protection.set(vm, self.request.to_json(), by="campaign", why="deployment")
         best, took_ns = launching.choose(
@@ -167,7 +167,7 @@ class Chosen:
 
     about: Guarding
     guard: Guard
-    tower: Watchtower
+    tower: WatchedRig
     stage: Stage
     validate_ns: int
 
@@ -221,7 +221,7 @@ class Guarded:
 
     about: Guarding
     guard: Guard
-    tower: Watchtower
+    tower: WatchedRig
     stage: Stage
     prover: Prover
 

@@ -16,6 +16,7 @@ from harness.attest.monitor import kinds as monitors
 from harness.attest.monitor.kinds.contract import Means
 from harness.attest.monitor.monitor import Settings, TrustMonitor
 from harness.attest.monitor.schedule import LIFE_IN_INTERVALS
+from harness.attest.monitor.shared import SharedAttesters
 from harness.attest.monitor.standing import Change, Listener, Standing
 from harness.attest.monitor.watch import Watch
 from harness.cli import tiers
@@ -195,12 +196,8 @@ def means(
     }
     examiner = Examiner(store, policies.__getitem__, references.__getitem__, clock)
     with machines.reached(rig, names, clock) as found:
-        yield Means(
-            examine=lambda name: examiner.examine(name, found[name].attester, key=kind).result,
-            properties=lambda name: found[name].attester.properties(),
-            accepted_violations=limits.__getitem__,
-            now_ns=clock.now_ns,
-        )
+        shared = SharedAttesters(examiner, {name: found[name].attester for name in names}, clock)
+        yield shared.means(kind, limits.__getitem__)
 
 
 def watches(

@@ -15,6 +15,7 @@ from harness.attest.attester.contract import Attester
 from harness.attest.evidence import KeyType
 from harness.attest.examine.round import Examiner
 from harness.attest.guest.continuity import bounds
+from harness.attest.monitor.shared import SharedAttesters
 from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues
 from harness.clock import Clock
 from harness.errors import GuestError
@@ -31,7 +32,7 @@ from harness.response.act.loop import Loop, Settings
 from harness.response.act.mover import Hands
 from harness.response.act.prover import Prover
 from harness.response.act.responder import Decided, Ended, Responder
-from harness.response.act.servers import Looks, Servers, Watched
+from harness.response.act.servers import Servers, Watched
 from harness.response.decide.assessment import Vm
 from harness.response.decide.decide import Nowhere, Wait
 from harness.response.decide.hysteresis import VmHistory
@@ -72,16 +73,16 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watchtower:
+class WatchedRig:
     """The servers of a rig, watched, and the channels to its machines.
 
     Attributes:
-        looks: How monitors look.
+        shared: How its machines are asked, by their names in the registry.
         servers: What they make of the servers.
         attesters: The hosts' attesters by role, and the guest's; they connect when they are first used.
     """
 
-    looks: Looks
+    shared: SharedAttesters
     servers: Servers
     attesters: Mapping[str, Attester]
 
@@ -115,7 +116,7 @@ class Guard:
         """Journal an event of the response, and return it."""
         return self._record.of(self._rig.subject.name).add(value, t_ns=t_ns)
 
-    def watch(self) -> AbstractContextManager[Watchtower]:
+    def watch(self) -> AbstractContextManager[WatchedRig]:
         """Watch the rig's servers for the length of a block."""
         record = self._record
         return watched(
@@ -127,14 +128,14 @@ class Guard:
             on_change=self._wake.set,
         )
 
-    def prover(self, tower: Watchtower, vm_uuid: str) -> Prover:
+    def prover(self, tower: WatchedRig, vm_uuid: str) -> Prover:
         """Proves where the guest is."""
         return prover(self.terms, tower, vm_uuid, self.clock)
 
     @contextmanager
     def guarding(
         self,
-        tower: Watchtower,
+        tower: WatchedRig,
         prover: Prover,
         flights: Flights,
         planned_s: Callable[[int], float],
@@ -234,7 +235,7 @@ def watched(
     *,
     opened: Callable[[Machine, ExitStack], Attester],
     on_change: Callable[[], None] = lambda: None,
-) -> Iterator[Watchtower]:
+) -> Iterator[WatchedRig]:
     """The rig's servers, watched for the length of the block.
 
     Args:
@@ -255,13 +256,12 @@ def watched(
     with ExitStack() as stack:
         machines = {**rig.hosts, "guest": rig.guest}
         attesters = {role: opened(host, stack) for role, host in machines.items()}
-        servers = [
-            Watched(name=role, attester=attesters[role], monitors=terms.monitors[role]) for role in rig.hosts
-        ]
-        looks = Looks(servers, examiner, terms.key, lambda name: terms.accepted.get(name, 0), clock)
-        outlook = Servers(
-            servers,
-            looks,
+        by_name = {**{role: attesters[role] for role in rig.hosts}, terms.vm: attesters["guest"]}
+        shared = SharedAttesters(examiner, by_name, clock)
+        servers = Servers(
+            [Watched(name=role, monitors=terms.monitors[role]) for role in rig.hosts],
+            shared,
+            shared.means(terms.key, lambda name: terms.accepted.get(name, 0)),
             registry,
             terms.table,
             interval_s=terms.interval_s,
@@ -269,9 +269,9 @@ def watched(
             on_change=on_change,
             warning_counts=_warning_counts(terms),
         )
-        stack.enter_context(outlook.monitor)
-        outlook.monitor.start()
-        yield Watchtower(looks=looks, servers=outlook, attesters=attesters)
+        stack.enter_context(servers.monitor)
+        servers.monitor.start()
+        yield WatchedRig(shared=shared, servers=servers, attesters=attesters)
 
 
 def _warning_counts(terms: Terms) -> bool:
@@ -280,11 +280,12 @@ def _warning_counts(terms: Terms) -> bool:
     return all(one.warning_counts for one in hosts)
 
 
-def prover(terms: Terms, tower: Watchtower, vm_uuid: str, clock: Clock) -> Prover:
+def prover(terms: Terms, tower: WatchedRig, vm_uuid: str, clock: Clock) -> Prover:
     """Proves where the guest of that UUID is."""
     return Prover(
-        tower.looks,
-        (terms.vm, tower.attesters["guest"]),
+        tower.shared,
+        terms.vm,
+        key=terms.key,
         vm_uuid=vm_uuid,
         bounds=bounds(terms.policies["a"], terms.response.max_window_s),
         clock=clock,

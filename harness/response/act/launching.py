@@ -57,6 +57,5 @@ def proved(prover: Prover, vm: str, host: str, epoch: int) -> None:
     """
     found = prover.look(host, epoch)
     if not prover.holds(found):
-        raise GuestError(
-            f"the guest is not what it should be on {host}", where=vm, why=f"{found.reason}: {found.why}"
-        )
+        why = f"{found.verdict.reason}: {found.verdict.detail}"
+        raise GuestError(f"the guest is not what it should be on {host}", where=vm, why=why)

@@ -7,25 +7,18 @@ verdict is :func:`harness.attest.guest.continuity.check`'s.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from harness.attest.attester.contract import Attester
+from harness.attest.evidence import KeyType
+from harness.attest.examine import arrival
 from harness.attest.examine.outcome import LinkedRound, Round
-from harness.attest.guest.continuity import (
-    Continuity,
-    ContinuityPolicy,
-    Destination,
-    Move,
-    Quoted,
-    Sighting,
-    check,
-)
-from harness.attest.measures import transcript
+from harness.attest.guest.continuity import ContinuityPolicy, Move, Quoted, Sighting
 from harness.attest.measures.timings import Span
+from harness.attest.monitor.shared import SharedAttesters
 from harness.attest.reasons import Reason, Tier
-from harness.clock import Clock
+from harness.attest.verdict import NOTHING_KNOWN, Verdict
+from harness.clock import NS_PER_S, Clock
 from harness.response.act.arriving import Arriving
-from harness.response.act.servers import Looks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,18 +45,14 @@ class Arrived:
     """What the arrival proved.
 
     Attributes:
-        tier: Of guest and server together.
-        reason: The first thing that was wrong, or ``accepted``.
-        detail: The same in words.
+        verdict: On guest and server together.
         window_ns: OP - EG of the destination; None where there was nothing to compare.
         same_key: Whether the guest has the key it left with; None likewise.
         quotes_ns: The TPMs' own time in it, of the quotes that were asked for after the move was over.
         warning_counts: Whether a tier ``warning`` is good enough, as the policies of the two say.
     """
 
-    tier: Tier
-    reason: Reason
-    detail: str
+    verdict: Verdict
     window_ns: int | None
     same_key: bool | None
     quotes_ns: int
@@ -72,15 +61,16 @@ class Arrived:
     @property
     def good(self) -> bool:
         """Whether the arrival is proved."""
-        return self.tier.trusted(warning_counts=self.warning_counts)
+        return self.verdict.tier.trusted(warning_counts=self.warning_counts)
 
 
 class Prover:
     """Proves where one guest is; remembers where it was seen last.
 
     Args:
-        looks: The servers' channels, shared with their monitors.
-        guest: The guest's name in the registry and its attester.
+        shared: The channels to the servers and to the guest, shared with the servers' monitors.
+        guest: The guest's name in the registry.
+        key: The type of attestation key that is asked.
         vm_uuid: The guest's UUID.
         bounds: How old a destination's evidence may be, and what it must say.
         clock: The controller's.
@@ -89,17 +79,19 @@ class Prover:
 
     def __init__(
         self,
-        looks: Looks,
-        guest: tuple[str, Attester],
+        shared: SharedAttesters,
+        guest: str,
         *,
+        key: KeyType,
         vm_uuid: str,
         bounds: ContinuityPolicy,
         clock: Clock,
         guest_warning_counts: bool = False,
     ) -> None:
         self._guest_warning_counts = guest_warning_counts
-        self._looks = looks
+        self._shared = shared
         self._guest = guest
+        self._key = key
         self._vm_uuid = vm_uuid
         self._bounds = bounds
         self._clock = clock
@@ -111,9 +103,9 @@ class Prover:
         Raises:
             RegistryError: The registry does not answer.
         """
-        found = self._looks.once_more(server)
+        found = self._shared.examine(server, self._key)
         return Requoted(
-            quoted=transcript.quoted(server, found),
+            quoted=arrival.quoted(server, found),
             good=found.result.tier in self._bounds.tiers,
             detail=found.result.detail,
             latency_ns=found.stamps.rg - found.stamps.ns,
@@ -127,16 +119,15 @@ class Prover:
             RegistryError: The registry does not answer.
         """
         found = self._ask(server, epoch)
-        self._remember(transcript.sighting(found, server, epoch))
+        self._remember(arrival.sighting(found, server, epoch))
         return found
 
     def _ask(self, server: str, epoch: int) -> LinkedRound:
-        return self._looks.linked(self._guest, server, vm_uuid=self._vm_uuid, epoch=epoch)
+        return self._shared.linked(self._guest, server, key=self._key, vm_uuid=self._vm_uuid, epoch=epoch)
 
     def holds(self, found: LinkedRound) -> bool:
         """Whether a look at the guest and its server is good enough to rely on, warnings included."""
-        accepted = found.reason is Reason.ACCEPTED or found.tier is Tier.WARNING
-        return accepted and self._warnings_count(found)
+        return found.verdict.tier.believed and self._warnings_count(found)
 
     def _warnings_count(self, found: LinkedRound) -> bool:
         """Whether a warning of either of the two is good enough, each by its own policy."""
@@ -183,23 +174,21 @@ class Prover:
         """
         before, (began_ns, returned_ns) = self._seen, over
         found = arriving.found()
-        now = transcript.sighting(found, chosen.host, epoch)
+        now = arrival.sighting(found, chosen.host, epoch)
         self._remember(now)
         quotes_ns = _quotes_ns(found, returned_ns)
-        if before is None or now is None or found.host is None:
+        ran_ns = returned_ns if arriving.begun_ns is None else min(arriving.begun_ns, returned_ns)
+        move = Move(source=source, destination=chosen.host, began_ns=began_ns, arrived_ns=ran_ns)
+        done = arrival.judged(before, chosen, move, found, epoch, self._bounds)
+        if done is None:
             return _unproved(found, now, quotes_ns)
         if not found.guest.result.tier.trusted(warning_counts=self._guest_warning_counts):
             return _reserved(found, quotes_ns)
-        ran_ns = returned_ns if arriving.begun_ns is None else min(arriving.begun_ns, returned_ns)
-        move = Move(source=source, destination=chosen.host, began_ns=began_ns, arrived_ns=ran_ns)
-        destination = Destination(chosen=chosen, arrived=transcript.quoted(chosen.host, found.host))
-        judged: Continuity = check(before, now, move, destination, self._bounds)
+        judged = done.continuity
         return Arrived(
-            tier=judged.tier,
-            reason=judged.reason,
-            detail=judged.why,
-            window_ns=None if judged.window_s is None else round(judged.window_s * 1e9),
-            same_key=before.vak_name == now.vak_name,
+            verdict=Verdict(tier=judged.tier, reason=judged.reason, detail=judged.why),
+            window_ns=None if judged.window_s is None else round(judged.window_s * NS_PER_S),
+            same_key=done.same_key,
             quotes_ns=quotes_ns,
             # A tier that the policies do not let count was refused before.
             warning_counts=True,
@@ -207,43 +196,27 @@ class Prover:
 
 
 def _again(found: LinkedRound, quotes_ns: int, *, warning_counts: bool) -> Arrived:
-    boot = found.guest.result.claims.get("boot")
-    accepted = found.reason is Reason.ACCEPTED or found.tier is Tier.WARNING
-    restarted = accepted and boot != "same"
+    boot, verdict = found.guest.result.claims.get("boot"), found.verdict
+    if verdict.tier.believed and boot != "same":
+        why = f"its counters say: {boot}"
+        verdict = Verdict(tier=Tier.CONTRAINDICATED, reason=Reason.GUEST_RESTARTED, detail=why)
     return Arrived(
-        tier=Tier.CONTRAINDICATED if restarted else found.tier,
-        reason=Reason.GUEST_RESTARTED if restarted else found.reason,
-        detail=f"its counters say: {boot}" if restarted else found.why,
-        window_ns=None,
-        same_key=None,
-        quotes_ns=quotes_ns,
-        warning_counts=warning_counts,
+        verdict=verdict, window_ns=None, same_key=None, quotes_ns=quotes_ns, warning_counts=warning_counts
     )
 
 
 def _reserved(found: LinkedRound, quotes_ns: int) -> Arrived:
     """The guest's own evidence has a warning, and that does not count."""
-    result = found.guest.result
-    return Arrived(
-        tier=result.tier,
-        reason=result.reason,
-        detail=f"the guest has a warning, and that does not count: {result.detail}",
-        window_ns=None,
-        same_key=None,
-        quotes_ns=quotes_ns,
-    )
+    own = found.guest.result.verdict
+    why = f"the guest has a warning, and that does not count: {own.detail}"
+    return Arrived(verdict=replace(own, detail=why), window_ns=None, same_key=None, quotes_ns=quotes_ns)
 
 
 def _unproved(found: LinkedRound, now: Sighting | None, quotes_ns: int) -> Arrived:
     """Nothing to compare: what was found of the two is bad, or the guest was never seen before."""
-    never = now is not None
+    never = replace(NOTHING_KNOWN, detail="the guest was not seen before the move")
     return Arrived(
-        tier=Tier.NONE if never else found.tier,
-        reason=Reason.NOTHING_APPRAISED if never else found.reason,
-        detail="the guest was not seen before the move" if never else found.why,
-        window_ns=None,
-        same_key=None,
-        quotes_ns=quotes_ns,
+        verdict=found.verdict if now is None else never, window_ns=None, same_key=None, quotes_ns=quotes_ns
     )
 
 

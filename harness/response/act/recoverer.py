@@ -164,9 +164,9 @@ class Recoverer:
             )
         proved = self._prover.again(destination, place.epoch)
         said: dict[str, Json] = {
-            "tier": proved.tier.value,
-            "reason": proved.reason.value,
-            "detail": proved.detail,
+            "tier": proved.verdict.tier.value,
+            "reason": proved.verdict.reason.value,
+            "detail": proved.verdict.detail,
         }
         registry.responses.advance(number, "completed" if proved.good else "failed", said, owner=self._owner)
 

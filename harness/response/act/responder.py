@@ -299,15 +299,15 @@ class Responder:
     def _arrived(self, decided: Decided, destination: str, number: int, proved: Arrived) -> Ended:
         state = "completed" if proved.good else "failed"
         said: dict[str, Json] = {
-            "tier": proved.tier.value,
-            "reason": proved.reason.value,
+            "tier": proved.verdict.tier.value,
+            "reason": proved.verdict.reason.value,
             "window_ns": proved.window_ns,
             "same_key": proved.same_key,
         }
-        self._registry.responses.advance(number, state, {**said, "detail": proved.detail}, owner=self._owner)
-        arrived = {"n": decided.n, **said, "quotes_ns": proved.quotes_ns}
-        self._tell(ResponseArrived.model_validate(arrived))
-        why = proved.detail or ("the guest arrived as it left" if proved.good else proved.reason.value)
+        detail = proved.verdict.detail
+        self._registry.responses.advance(number, state, {**said, "detail": detail}, owner=self._owner)
+        self._tell(ResponseArrived.model_validate({"n": decided.n, **said, "quotes_ns": proved.quotes_ns}))
+        why = detail or ("the guest arrived as it left" if proved.good else proved.verdict.reason.value)
         self._close(decided.n, number, state, why)
         return Ended(state=state, host=destination, destination=destination, reason=why)
 

@@ -9,20 +9,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
-from harness.attest.attester.contract import Attester, Properties
-from harness.attest.evidence import KeyType
-from harness.attest.examine.outcome import LinkedRound, Round
-from harness.attest.examine.round import Examiner
 from harness.attest.monitor.kinds import get
 from harness.attest.monitor.kinds.contract import ARCHITECTURE_TYPE, Means
 from harness.attest.monitor.monitor import Settings, TrustMonitor
 from harness.attest.monitor.schedule import LIFE_IN_INTERVALS
+from harness.attest.monitor.shared import LookStamps, SharedAttesters
 from harness.attest.monitor.standing import Change, Standing
 from harness.attest.monitor.watch import Watch
-from harness.attest.result import AttestationResult
 from harness.attest.verdict import NOTHING_KNOWN, Verdict, gravest
 from harness.clock import Clock
 from harness.policy.capability import Architecture
@@ -34,26 +29,11 @@ from harness.registry.values import Property
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Looked:
-    """When a look happened, ns of the controller's CLOCK_MONOTONIC.
-
-    Attributes:
-        asked_ns: The question was sent (NS of RFC 9334).
-        evidence_ns: What the machine said had arrived (ER).
-        result_ns: The verdict was made (RG).
-    """
-
-    asked_ns: int
-    evidence_ns: int
-    result_ns: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Noticed:
     """A change of a server's standing, with the look that found it and when the loop was told."""
 
     change: Change
-    looked: Looked
+    looked: LookStamps
     told_ns: int
 
 
@@ -63,76 +43,11 @@ class Watched:
 
     Attributes:
         name: Its name in the registry.
-        attester: The standing channel to it.
         monitors: What watches it; the first stands for its architecture.
     """
 
     name: str
-    attester: Attester
     monitors: tuple[str, ...]
-
-
-class Looks:
-    """What monitors may use, with the stamps of each server's last look by each of its monitors."""
-
-    def __init__(
-        self,
-        servers: Sequence[Watched],
-        examiner: Examiner,
-        key: KeyType,
-        accepted: Callable[[str], int],
-        clock: Clock,
-    ) -> None:
-        self._attesters = {one.name: one.attester for one in servers}
-        self._examiner = examiner
-        self._key = key
-        self._clock = clock
-        self._last: dict[tuple[str, str], Looked] = {}
-        self._locks = {one.name: threading.Lock() for one in servers}
-        self.means = Means(
-            examine=self._examine,
-            properties=self._properties,
-            accepted_violations=accepted,
-            now_ns=clock.now_ns,
-        )
-
-    def last(self, server: str, monitor: str) -> Looked | None:
-        """The last look; None where there was none, or it was not through :attr:`means`."""
-        question = "tpm" if monitor == "tpm" else "properties"
-        return self._last.get((server, question))
-
-    def alone(self, name: str) -> AbstractContextManager[object]:
-        """Keeps everybody else from asking the machine for the length of a block."""
-        return self._locks[name]
-
-    def once_more(self, name: str) -> Round:
-        """One attestation beside the monitor's own, which waits for it: two at once would undo each other."""
-        with self._locks[name]:
-            return self._examiner.examine(name, self._attesters[name], key=self._key)
-
-    def linked(self, guest: tuple[str, Attester], server: str, *, vm_uuid: str, epoch: int) -> LinkedRound:
-        """A guest and the server that it should be on, likewise."""
-        with self._locks[server]:
-            return self._examiner.examine_linked(
-                guest, (server, self._attesters[server]), key=self._key, vm_uuid=vm_uuid, epoch=epoch
-            )
-
-    def _examine(self, name: str) -> AttestationResult:
-        found = self.once_more(name)
-        stamps = found.stamps
-        self._last[name, "tpm"] = Looked(
-            asked_ns=stamps.ns,
-            evidence_ns=stamps.rg if stamps.er is None else stamps.er,
-            result_ns=stamps.rg,
-        )
-        return found.result
-
-    def _properties(self, name: str) -> Properties:
-        asked_ns = self._clock.now_ns()
-        said = self._attesters[name].properties()
-        now_ns = self._clock.now_ns()
-        self._last[name, "properties"] = Looked(asked_ns=asked_ns, evidence_ns=now_ns, result_ns=now_ns)
-        return said
 
 
 class Servers:
@@ -140,7 +55,8 @@ class Servers:
 
     Args:
         watched: The servers.
-        looks: How monitors look.
+        shared: The channels to them.
+        means: How monitors look, through `shared`.
         registry: Where properties are kept and read.
         table: The architectures that there are.
         interval_s: From one look to the next.
@@ -152,7 +68,8 @@ class Servers:
     def __init__(
         self,
         watched: Sequence[Watched],
-        looks: Looks,
+        shared: SharedAttesters,
+        means: Means,
         registry: Registry,
         table: Mapping[str, Architecture],
         *,
@@ -162,7 +79,7 @@ class Servers:
         warning_counts: bool = False,
     ) -> None:
         self._watched = tuple(watched)
-        self._looks = looks
+        self._shared = shared
         self._registry = registry
         self._table = table
         self._clock = clock
@@ -171,7 +88,7 @@ class Servers:
         self._lock = threading.Lock()
         self._noticed: dict[str, Noticed] = {}
         self.monitor = TrustMonitor(
-            [_watch(one, name, looks.means, interval_s) for one in watched for name in one.monitors],
+            [_watch(one, name, means, interval_s) for one in watched for name in one.monitors],
             clock=clock,
             listeners=[self._told],
             store=registry,
@@ -181,8 +98,8 @@ class Servers:
     def _told(self, change: Change) -> None:
         now_ns = self._clock.now_ns()
         if change.what == "tier" and change.subject:
-            looked = self._looks.last(change.subject, change.monitor)
-            at = Looked(asked_ns=change.at_ns, evidence_ns=change.at_ns, result_ns=change.at_ns)
+            looked = self._shared.last(change.subject, change.monitor)
+            at = LookStamps(asked_ns=change.at_ns, evidence_ns=change.at_ns, result_ns=change.at_ns)
             # A silence was found by nobody's look.
             found = at if looked is None or change.kind == "silent" else looked
             with self._lock:

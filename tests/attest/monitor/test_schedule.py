@@ -138,3 +138,9 @@ def test_every_moment_is_served_or_counted_and_every_look_is_on_the_grid(
             account[turn.slot.key] += 1 + turn.missed
             standing[turn.slot.key] = turn.slot
     assert account == {key: one.turn for key, one in standing.items()}
+
+
+def test_a_phase_that_is_given_counts_instead_of_the_drawn_one() -> None:
+    given = [slot("a/trial", "a", start_ns=50, interval_ns=90, phase=part) for part in (0.0, 1 / 3, 2 / 3)]
+
+    assert [one.first_ns for one in given] == [50, 80, 110]

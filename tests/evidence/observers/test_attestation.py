@@ -15,7 +15,8 @@ from harness.attest.measures import line as lines
 from harness.attest.options import Attest
 from harness.attest.reasons import Reason
 from harness.attest.tpm.structures import ClockInfo
-from harness.campaign.run.attestation_observer import Attestation, Sitting, Subject
+from harness.campaign.run.attestation_observer import Attestation
+from harness.campaign.run.attestation_rounds import Subject, TrialAttestation
 from harness.clock import NS_PER_S, MonotonicClock
 from harness.evidence.events import MigrationReturned, WindowOpened
 from harness.evidence.journal import Event, Journal, read
@@ -44,7 +45,7 @@ class Stage:
         examiner = Examiner(self.registry, lambda _name: POLICY, lambda _name: GOOD, self.record.clock)
         roles: tuple[lines.Machine, ...] = ("a", "b", "guest")
         return Attestation(
-            Sitting(
+            TrialAttestation(
                 attest=Attest(interval_s=interval_s, keys=("ecc-p256",), lead_s=0.05),
                 examiner=examiner,
                 registry=self.registry,
@@ -263,7 +264,8 @@ def test_sightings_that_contradict_each_other_are_said_at_the_end(stage: Stage) 
         generated_ns=NS_PER_S,
     )
     there = replace(here, host="b", clock=replace(here.clock, clock_ms=3000), generated_ns=3 * NS_PER_S)
-    observer._seen.guest += [("ecc-p256", here), ("ecc-p256", there)]
+    assert observer._running is not None
+    observer._running.rounds.seen.guest += [("ecc-p256", here), ("ecc-p256", there)]
     observer.stop()
     (said,) = [one for one in stage.events() if one.kind == "attestation.contradicted"]
     assert (said.data["reason"], said.data["hosts"]) == ("guest-cloned", ["a", "b"])

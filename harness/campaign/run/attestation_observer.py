@@ -123,14 +123,14 @@ class _Running:
             settings=Settings(workers=len(trial.subjects), hang_s=_LONGEST_LOOK_S, close_s=_LONGEST_LOOK_S),
         )
         self._monitor.start()
-        self._mover = threading.Thread(target=self._guarded, name="attestation", daemon=True)
-        self._mover.start()
+        self._moved = threading.Event()
+        threading.Thread(target=self._guarded, name="attestation", daemon=True).start()
 
     def stop(self) -> None:
         """End, after what is under way."""
         self._stopping.set()
         self._monitor.close()
-        self._mover.join()
+        self._record.clock.wait(_LONGEST_LOOK_S, self._moved)
         missed = sum(one.missed for one in self._monitor.standings())
         self._file.close()
         for found in history.review(sighting for _, sighting in self.rounds.seen.guest):
@@ -178,6 +178,8 @@ class _Running:
             self._moves()
         except Exception as error:  # noqa: BLE001 - a thread has nobody to raise to: silence would be trust
             self._record.failed(Attestation.name, f"{type(error).__name__}: {error}")
+        finally:
+            self._moved.set()
 
     def _moves(self) -> None:
         """Before each planned migration the guest and the destination; after it the guest where it is now."""

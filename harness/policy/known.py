@@ -21,7 +21,7 @@ from harness.policy.server import Server
 from harness.policy.threats import CELLS, COLUMNS, Cell
 
 if TYPE_CHECKING:
-    from harness.attest.identity.enrolled import Attester
+    from harness.attest.identity.enrolled import EnrolledIdentity
     from harness.instant import Instant
     from harness.registry.registry import Registry
     from harness.registry.values import Property, StoredResult
@@ -89,7 +89,7 @@ def withdrawal(value: Json) -> frozenset[Cell] | None:
     return frozenset(COLUMNS[str(one)] for one in listed)
 
 
-def attested(who: Attester | None, latest: StoredResult | None, now: Instant) -> Verdict:
+def attested(who: EnrolledIdentity | None, latest: StoredResult | None, now: Instant) -> Verdict:
     """What attestation says now: the newest result while it holds, and what is known of the identity.
 
     Args:

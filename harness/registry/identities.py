@@ -14,7 +14,7 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session, selectinload
 
 from harness.attest.evidence import KeyType, RefusedError
-from harness.attest.identity.enrolled import Attester, EnrolledKey, Enrolment, Kind, TpmFacts
+from harness.attest.identity.enrolled import EnrolledIdentity, EnrolledKey, Enrolment, Kind, TpmFacts
 from harness.attest.reasons import Reason
 from harness.instant import Instant
 from harness.json_types import Json
@@ -161,7 +161,7 @@ def note(
     audit_log.note(session, happened, row.id, {"event": event, "why": why}, now, identity=new)
 
 
-def find(session: Session, attester: str | None = None) -> tuple[Attester, ...]:
+def find(session: Session, attester: str | None = None) -> tuple[EnrolledIdentity, ...]:
     """The identities that are not released, all or the one with this id, by id."""
     question = (
         select(AttesterRow)
@@ -232,8 +232,8 @@ def _found(enrolment: Enrolment) -> dict[str, Json]:
     }
 
 
-def _attester(row: AttesterRow) -> Attester:
-    return Attester(
+def _attester(row: AttesterRow) -> EnrolledIdentity:
+    return EnrolledIdentity(
         id=row.id,
         kind=cast(Kind, row.kind),
         ek_name=bytes.fromhex(row.ek_name),

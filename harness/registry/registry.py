@@ -13,7 +13,7 @@ from types import TracebackType
 
 from harness import clock
 from harness.attest.evidence import KeyType, RefusedError
-from harness.attest.identity.enrolled import Attester, EnrolledKey, Enrolment, Issued
+from harness.attest.identity.enrolled import EnrolledIdentity, EnrolledKey, Enrolment, Issued
 from harness.attest.reasons import Reason
 from harness.instant import Instant
 from harness.json_types import Json
@@ -138,7 +138,7 @@ class Registry(AbstractContextManager["Registry"]):
 
     # who may attest
 
-    def enrol(self, enrolment: Enrolment) -> Attester:
+    def enrol(self, enrolment: Enrolment) -> EnrolledIdentity:
         """Store a new identity: all of it or nothing, and of two at once exactly one.
 
         Raises:
@@ -151,7 +151,7 @@ class Registry(AbstractContextManager["Registry"]):
         except ConstraintError as error:
             raise self._identity_taken(enrolment) from error
 
-    def re_enrol(self, enrolment: Enrolment) -> Attester:
+    def re_enrol(self, enrolment: Enrolment) -> EnrolledIdentity:
         """Give an identity new keys of the same TPM. Its hold ends, its memory is emptied, its history stays.
 
         Raises:
@@ -195,12 +195,12 @@ class Registry(AbstractContextManager["Registry"]):
         with self._database.writing() as session:
             identities.release(session, attester, why, self.now())
 
-    def attester(self, attester: str) -> Attester | None:
+    def attester(self, attester: str) -> EnrolledIdentity | None:
         """The identity that has this id now."""
         with self._database.reading() as session:
             return next(iter(identities.find(session, attester)), None)
 
-    def attesters(self) -> tuple[Attester, ...]:
+    def attesters(self) -> tuple[EnrolledIdentity, ...]:
         """All identities that were not released, by id."""
         with self._database.reading() as session:
             return identities.find(session)
@@ -365,6 +365,6 @@ class Registry(AbstractContextManager["Registry"]):
             return placements.of_guest(session, guest)
 
 
-def _only(found: tuple[Attester, ...]) -> Attester:
+def _only(found: tuple[EnrolledIdentity, ...]) -> EnrolledIdentity:
     (one,) = found
     return one

@@ -74,7 +74,7 @@ class Enrolment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attester:
+class EnrolledIdentity:
     """One enrolled identity.
 
     Attributes:

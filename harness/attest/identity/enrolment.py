@@ -19,7 +19,7 @@ from harness.attest.attester.contract import Ask, Attester, AttesterError, Ident
 from harness.attest.evidence import EkType, Evidence, KeyType, RefusedError
 from harness.attest.identity.authorities import NOBODY, Authorities
 from harness.attest.identity.endorsement import Endorsement, check, pinned, split
-from harness.attest.identity.enrolled import Attester as Record
+from harness.attest.identity.enrolled import EnrolledIdentity
 from harness.attest.identity.enrolled import EnrolledKey, Enrolment, Kind, TpmFacts
 from harness.attest.identity.ports import Identities
 from harness.attest.reasons import Reason
@@ -69,7 +69,7 @@ class Enrolled:
         phases: What took how long: name and ns of the controller's clock, in order.
     """
 
-    record: Record
+    record: EnrolledIdentity
     endorsement: Endorsement | None
     phases: tuple[tuple[str, int], ...]
 

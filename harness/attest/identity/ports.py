@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from harness.attest.evidence import KeyType
-from harness.attest.identity.enrolled import Attester, EnrolledKey, Enrolment
+from harness.attest.identity.enrolled import EnrolledIdentity, EnrolledKey, Enrolment
 from harness.instant import Instant
 from harness.json_types import Json
 
@@ -25,19 +25,19 @@ class Identities(Protocol):
     def now(self) -> Instant:
         """The current time, both clocks, with the boot id."""
 
-    def attester(self, attester: str) -> Attester | None:
+    def attester(self, attester: str) -> EnrolledIdentity | None:
         """The identity that has this id now."""
 
-    def attesters(self) -> tuple[Attester, ...]:
+    def attesters(self) -> tuple[EnrolledIdentity, ...]:
         """All identities that were not released, by id."""
 
     def key(self, attester: str, kind: KeyType) -> EnrolledKey | None:
         """The attester's key of this kind; one that was revoked says so."""
 
-    def enrol(self, enrolment: Enrolment) -> Attester:
+    def enrol(self, enrolment: Enrolment) -> EnrolledIdentity:
         """Store a new identity."""
 
-    def re_enrol(self, enrolment: Enrolment) -> Attester:
+    def re_enrol(self, enrolment: Enrolment) -> EnrolledIdentity:
         """Give an identity new keys of the same TPM."""
 
 

@@ -17,7 +17,7 @@ from harness.attest.evidence import RefusedError
 from harness.attest.examine.round import Examiner
 from harness.attest.guest.continuity import bounds
 from harness.attest.identity import authorities, enrolment
-from harness.attest.identity.enrolled import Attester as Identity
+from harness.attest.identity.enrolled import EnrolledIdentity
 from harness.attest.measures import line as lines
 from harness.attest.options import Attest
 from harness.attest.reasons import Reason
@@ -103,7 +103,7 @@ def enrolled(
     record: Record,
     *,
     started_on: str = START,
-) -> Iterator[Identity]:
+) -> Iterator[EnrolledIdentity]:
     """The guest's identity, for as long as the block lasts.
 
     Args:
@@ -143,7 +143,7 @@ def _subjects(
     attending: Attending,
     names: Mapping[str, str],
     channels: Mapping[str, Attester],
-    known: Mapping[str, Identity],
+    known: Mapping[str, EnrolledIdentity],
 ) -> dict[str, Subject]:
     subjects: dict[str, Subject] = {}
     roles: tuple[lines.Machine, ...] = ("a", "b", "guest")
@@ -164,7 +164,7 @@ def _subjects(
 
 def _enrol(
     attending: Attending, rig: Rig, attester: Attester, name: str, record: Record, started_on: str
-) -> Identity:
+) -> EnrolledIdentity:
     """Enrol the guest; its TPM was made where it was started, and that host's authority vouches for it."""
     request = enrolment.Request(
         name=name,

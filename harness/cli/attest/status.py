@@ -6,7 +6,7 @@ import json
 
 import typer
 
-from harness.attest.identity.enrolled import Attester
+from harness.attest.identity.enrolled import EnrolledIdentity
 from harness.attest.reasons import Tier
 from harness.attest.verdict import Verdict
 from harness.cli import tiers
@@ -52,7 +52,7 @@ def status(registry: RegistryUrl = None, as_json: Json = False) -> None:
     )
 
 
-def _standing(who: Attester, store: Registry, now: Instant) -> dict[str, object]:
+def _standing(who: EnrolledIdentity, store: Registry, now: Instant) -> dict[str, object]:
 
     latest = store.latest(who.id)
     verdict = attested(who, latest, now)
@@ -79,7 +79,7 @@ def _standing(who: Attester, store: Registry, now: Instant) -> dict[str, object]
     }
 
 
-def _why(who: Attester, latest: StoredResult | None, verdict: Verdict) -> str:
+def _why(who: EnrolledIdentity, latest: StoredResult | None, verdict: Verdict) -> str:
     """Why the verdict is what it is, in words that say what to do."""
     if who.revoked:
         return "revoked"

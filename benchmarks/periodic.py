@@ -31,9 +31,9 @@ from harness.attest.monitor.shared import SharedAttesters
 from harness.campaign import file as campaign_file
 from harness.campaign import plan as plans
 from harness.campaign.run import attestation
-from harness.campaign.run.appraisal_files import Equipment
+from harness.campaign.run.appraisal_files import AppraisalFiles
 from harness.campaign.run.attempt import Attempt
-from harness.campaign.run.attestation import Attending
+from harness.campaign.run.attestation import RunAttestation
 from harness.campaign.run.load import load_of
 from harness.cli.attest import inputs as attest_inputs
 from harness.cli.attest.inputs import GUEST, HOSTS
@@ -97,9 +97,9 @@ class Bench:
             name: attest_inputs.reference(name, attest_inputs.reference_place(name, rig.pair), policies[name])
             for name in (*HOSTS, GUEST)
         }
-        self._attending = Attending(
+        self._attending = RunAttestation(
             attest=plan.attest,
-            equipment=Equipment(policies=policies, references=references),
+            equipment=AppraisalFiles(policies=policies, references=references),
             registry=registry,
             run="periodic",
         )

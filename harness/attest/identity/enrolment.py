@@ -19,8 +19,7 @@ from harness.attest.attester.contract import Ask, Attester, AttesterError, Ident
 from harness.attest.evidence import EkType, Evidence, KeyType, RefusedError
 from harness.attest.identity.authorities import NOBODY, Authorities
 from harness.attest.identity.endorsement import Endorsement, check, pinned, split
-from harness.attest.identity.enrolled import EnrolledIdentity
-from harness.attest.identity.enrolled import EnrolledKey, Enrolment, Kind, TpmFacts
+from harness.attest.identity.enrolled import EnrolledIdentity, EnrolledKey, Enrolment, Kind, TpmFacts
 from harness.attest.identity.ports import Identities
 from harness.attest.reasons import Reason
 from harness.attest.tpm import structures

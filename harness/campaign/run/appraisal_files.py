@@ -25,7 +25,7 @@ _SUBJECTS = (*HOSTS, GUEST)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Equipment:
+class AppraisalFiles:
     """By what each machine of a run is judged, by role: ``a``, ``b``, ``guest``."""
 
     policies: Mapping[str, AppraisalPolicy]
@@ -97,7 +97,7 @@ def keep(run: RunFolder, files: Mapping[str, Path]) -> None:
         write_atomic(run.attestation / name, path.read_bytes())
 
 
-def kept(run: RunFolder) -> Equipment:
+def kept(run: RunFolder) -> AppraisalFiles:
     """What :func:`keep` stored.
 
     Raises:
@@ -107,9 +107,9 @@ def kept(run: RunFolder) -> Equipment:
     return _read({name: run.attestation / name for name in names})
 
 
-def _read(files: Mapping[str, Path]) -> Equipment:
+def _read(files: Mapping[str, Path]) -> AppraisalFiles:
     host, guest = load_policy(files["policy.yml"]), load_policy(files["policy-guest.yml"])
-    return Equipment(
+    return AppraisalFiles(
         policies={**dict.fromkeys(HOSTS, host), GUEST: guest},
         references={role: load_reference(files[f"reference-{role}.yml"]) for role in _SUBJECTS},
     )

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from harness.campaign.plan import Plan, Trial
 from harness.campaign.run import attestation
 from harness.campaign.run.aboard import aboard
-from harness.campaign.run.attestation import Attending
+from harness.campaign.run.attestation import RunAttestation
 from harness.campaign.run.guarded import guarding
 from harness.clock import ClockOffset
 from harness.errors import InterruptedRunError, SodbenchError, StorageError
@@ -46,7 +46,7 @@ class Attempt:
         trial: Trial,
         record: Record,
         interrupt: Interrupt,
-        attending: Attending | None = None,
+        attending: RunAttestation | None = None,
     ) -> None:
         self._attending = attending
         self._rig = rig

@@ -24,7 +24,7 @@ from harness.attest.reasons import Reason
 from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues
 from harness.attest.tpm import structures
 from harness.campaign.plan import Trial
-from harness.campaign.run.appraisal_files import GUEST, Equipment
+from harness.campaign.run.appraisal_files import GUEST, AppraisalFiles
 from harness.campaign.run.attestation_observer import Attestation
 from harness.campaign.run.attestation_rounds import Subject, TrialAttestation
 from harness.errors import SodbenchError
@@ -40,7 +40,7 @@ _PREFIX = "guest:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attending:
+class RunAttestation:
     """What all attempts of a run share.
 
     Attributes:
@@ -52,7 +52,7 @@ class Attending:
     """
 
     attest: Attest
-    equipment: Equipment
+    equipment: AppraisalFiles
     registry: Registry
     run: str
     response: ResponsePolicy | None = None
@@ -60,7 +60,7 @@ class Attending:
 
 @contextmanager
 def observer(
-    attending: Attending, rig: Rig, trial: Trial, record: Record, spec: GuestSpec
+    attending: RunAttestation, rig: Rig, trial: Trial, record: Record, spec: GuestSpec
 ) -> Iterator[Attestation]:
     """The observer of an attempt whose guest is up; channels and guest's identity last as long as the block.
 
@@ -89,14 +89,14 @@ def observer(
         )
 
 
-def guest_name(attending: Attending, record: Record) -> str:
+def guest_name(attending: RunAttestation, record: Record) -> str:
     """What the guest of this attempt is called in the registry."""
     return f"{_PREFIX}{attending.run}:{record.trial}:{record.attempt}"
 
 
 @contextmanager
 def enrolled(
-    attending: Attending,
+    attending: RunAttestation,
     rig: Rig,
     attester: Attester,
     name: str,
@@ -126,7 +126,7 @@ def enrolled(
         _release(attending.registry, name, record.of(rig.subject.name))
 
 
-def examiner(attending: Attending, names: Mapping[str, str], record: Record) -> Examiner:
+def examiner(attending: RunAttestation, names: Mapping[str, str], record: Record) -> Examiner:
     """Who attests the machines of an attempt; `names` are theirs in the registry, by role."""
     roles = {name: role for role, name in names.items()}
 
@@ -140,7 +140,7 @@ def examiner(attending: Attending, names: Mapping[str, str], record: Record) -> 
 
 
 def _subjects(
-    attending: Attending,
+    attending: RunAttestation,
     names: Mapping[str, str],
     channels: Mapping[str, Attester],
     known: Mapping[str, EnrolledIdentity],
@@ -163,7 +163,7 @@ def _subjects(
 
 
 def _enrol(
-    attending: Attending, rig: Rig, attester: Attester, name: str, record: Record, started_on: str
+    attending: RunAttestation, rig: Rig, attester: Attester, name: str, record: Record, started_on: str
 ) -> EnrolledIdentity:
     """Enrol the guest; its TPM was made where it was started, and that host's authority vouches for it."""
     request = enrolment.Request(

@@ -17,7 +17,7 @@ from functools import partial
 from harness.campaign.model import Respond, Scenario
 from harness.campaign.plan import Plan, Trial
 from harness.campaign.run import attestation
-from harness.campaign.run.attestation import Attending
+from harness.campaign.run.attestation import RunAttestation
 from harness.campaign.scenarios.director import Script, Sight, next_action, next_point
 from harness.campaign.scenarios.scenarios import Played, Stage, of_scenario, set_up
 from harness.clock import NS_PER_S, Clock
@@ -64,7 +64,7 @@ class Guarding:
         accepted: Memory violations that were looked at and accepted, by host; teardowns add to them.
     """
 
-    attending: Attending
+    attending: RunAttestation
     rig: Rig
     plan: Plan
     trial: Trial
@@ -326,7 +326,7 @@ class _Playing:
 
 
 def guarding(
-    attending: Attending | None, rig: Rig, plan: Plan, trial: Trial, record: Record, interrupt: Interrupt
+    attending: RunAttestation | None, rig: Rig, plan: Plan, trial: Trial, record: Record, interrupt: Interrupt
 ) -> Guarding | None:
     """What an attempt is about whose guest is guarded; None where the trial's guest is not."""
     if attending is None or attending.response is None or plan.respond is None or trial.scenario is None:

@@ -24,7 +24,7 @@ from harness.campaign import preflight, state
 from harness.campaign.plan import Plan
 from harness.campaign.run import appraisal_files
 from harness.campaign.run.attempt import Attempt
-from harness.campaign.run.attestation import Attending
+from harness.campaign.run.attestation import RunAttestation
 from harness.campaign.scenarios import scenarios
 from harness.clock import NS_PER_S, Clock, boot_id, realtime_ns
 from harness.errors import (
@@ -286,11 +286,11 @@ def _seal_aborted(run: RunFolder) -> None:
         return
 
 
-def _attending(run: RunFolder, plan: Plan, registry: Registry | None) -> Attending | None:
+def _attending(run: RunFolder, plan: Plan, registry: Registry | None) -> RunAttestation | None:
     if plan.attest is None or registry is None:
         return None
     response = run.attestation / _RESPONSE_POLICY
-    return Attending(
+    return RunAttestation(
         attest=plan.attest,
         equipment=appraisal_files.kept(run),
         registry=registry,
@@ -306,7 +306,7 @@ def _trials(
     writer: Journal,
     clock: Clock,
     interrupt: Interrupt,
-    attending: Attending | None,
+    attending: RunAttestation | None,
 ) -> None:
     standing = state.fold(journal.read(run.journal), plan)
     for trial in standing.remaining:

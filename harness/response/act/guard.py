@@ -29,7 +29,7 @@ from harness.policy.request import Request
 from harness.registry.registry import Registry
 from harness.registry.values import Placement
 from harness.response.act.loop import Loop, Settings
-from harness.response.act.mover import Hands
+from harness.response.act.mover import GuestMover
 from harness.response.act.prover import Prover
 from harness.response.act.responder import Decided, Ended, Responder
 from harness.response.act.servers import Servers, Watched
@@ -154,11 +154,11 @@ class Guard:
             SodbenchError: What ended the loop, where the block did not raise it.
         """
         terms = self.terms
-        hands = Hands(self._rig, flights, self._record, self.tell, planned_s)
+        mover = GuestMover(self._rig, flights, self._record, self.tell, planned_s)
         responder = Responder(
             self._registry,
             prover,
-            hands,
+            mover,
             self.tell,
             self.clock,
             owner=terms.owner,
@@ -169,7 +169,7 @@ class Guard:
             tower.servers,
             self,
             responder,
-            hands,
+            mover,
             self.clock,
             on_wait=self._waits,
             on_end=self._over,

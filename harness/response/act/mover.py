@@ -1,4 +1,4 @@
-"""The hands of a response loop: moves, suspends and ends the guest, and sees when a move was accepted.
+"""Moves, suspends and ends the guest for a response loop, and sees when a move was accepted.
 
 A move is a flight like any other of the harness: same driver, same observers, same events. Accepted is the
 moment at which the source's libvirt is seen to hold the migration's job.
@@ -26,7 +26,7 @@ _POLL_S = 0.002
 _LOOK_UP_S = 0.1
 
 
-class Hands:
+class GuestMover:
     """Moves and stops the one guest of a rig.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,7 +44,9 @@ def test_a_machine_is_asked_by_one_caller_at_a_time_and_others_at_once() -> None
     nobody: Any = None
     shared = SharedAttesters(examiner, dict.fromkeys(("a", "b", "guest"), nobody), CLOCK)
     with ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(shared.linked, "guest", "a", key="ecc-p256", vm_uuid="", epoch=1)]
+        asked: list[Future[Any]] = [
+            pool.submit(shared.linked, "guest", "a", key="ecc-p256", vm_uuid="", epoch=1)
+        ]
         assert examiner.begun.acquire(timeout=LONG_S)
         asked += [pool.submit(shared.examine, name, "ecc-p256") for name in ("a", "guest", "b")]
         assert examiner.begun.acquire(timeout=LONG_S)  # b, which nobody asked

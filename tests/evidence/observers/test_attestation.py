@@ -245,6 +245,20 @@ def test_a_registry_that_is_gone_ends_the_observer_and_is_told(stage: Stage) -> 
     assert {one.data["observer"] for one in failed} == {"attestation"}
 
 
+def test_a_look_that_fails_is_told_and_the_next_is_taken(stage: Stage) -> None:
+    def broken(_evidence: Evidence) -> Evidence:
+        stage.attesters["a"].twist = lambda evidence: evidence
+        raise ValueError("as the test asks")
+
+    stage.attesters["a"].twist = broken
+    observer = stage.observer(interval_s=0.1)
+    observer.start(SCENE, stage.record)
+    until(lambda: [one.subject for one in stage.lines()].count("a") >= 2)
+    observer.stop()
+    (failed,) = [one for one in stage.record.history if one.kind == "observer.failed"]
+    assert "as the test asks" in str(failed.data["reason"])
+
+
 def test_a_control_trial_attests_and_waits_for_no_migration(stage: Stage) -> None:
     observer = stage.observer(interval_s=0.2)
     observer.start(SCENE, stage.record)

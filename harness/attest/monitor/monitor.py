@@ -155,6 +155,12 @@ class TrustMonitor(AbstractContextManager["TrustMonitor"]):
         with self._lock:
             return tuple(self._lines[key].standing.at(now_ns) for key in sorted(self._lines))
 
+    def missed(self, now_ns: int) -> int:
+        """How many moments of all watches have passed by `now_ns` without a look, late ones included."""
+        with self._lock:
+            lines = self._lines.values()
+            return sum(one.standing.missed + schedule.passed(one.slot, now_ns) for one in lines)
+
     def _loop(self, step: Callable[[], float], wake: threading.Event) -> None:
         while not self._stopping.is_set():
             wait_s = step()

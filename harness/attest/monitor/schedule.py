@@ -108,6 +108,11 @@ def wait_ns(slots: Iterable[Slot], now_ns: int, *, busy: Set[str]) -> int | None
     return min((max(0, due_ns - now_ns) for due_ns in _open(slots, busy)), default=None)
 
 
+def passed(one: Slot, now_ns: int) -> int:
+    """How many moments have come by `now_ns` that no look has served yet."""
+    return 0 if now_ns < one.due_ns else (now_ns - one.first_ns) // one.interval_ns - one.turn + 1
+
+
 def _open(slots: Iterable[Slot], busy: Set[str]) -> Iterator[int]:
     return (one.due_ns for one in slots if one.subject not in busy)
 

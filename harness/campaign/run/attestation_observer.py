@@ -129,9 +129,10 @@ class _Running:
     def stop(self) -> None:
         """End, after what is under way."""
         self._stopping.set()
+        end_ns = self._record.clock.now_ns()
         self._monitor.close()
         self._record.clock.wait(_LONGEST_LOOK_S, self._moved)
-        missed = sum(one.missed for one in self._monitor.standings())
+        missed = self._monitor.missed(end_ns)
         self._file.close()
         for found in history.review(sighting for _, sighting in self.rounds.seen.guest):
             self._record.add(_contradiction(found))

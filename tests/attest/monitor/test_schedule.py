@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.attest.monitor.schedule import Slot, choose, phase_ns, slot, wait_ns
+from harness.attest.monitor.schedule import Slot, choose, passed, phase_ns, slot, wait_ns
 
 NOBODY: frozenset[str] = frozenset()
 
@@ -144,3 +144,10 @@ def test_a_phase_that_is_given_counts_instead_of_the_drawn_one() -> None:
     given = [slot("a/trial", "a", start_ns=50, interval_ns=90, phase=part) for part in (0.0, 1 / 3, 2 / 3)]
 
     assert [one.first_ns for one in given] == [50, 80, 110]
+
+
+@pytest.mark.parametrize(("now_ns", "count"), [(49, 0), (50, 0), (139, 0), (140, 1), (229, 1), (230, 2)])
+def test_moments_that_wait_for_a_look_are_counted(now_ns: int, count: int) -> None:
+    one = Slot(key="a/trial", subject="a", first_ns=50, interval_ns=90, turn=1)
+
+    assert passed(one, now_ns) == count

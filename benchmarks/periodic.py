@@ -36,14 +36,15 @@ from harness.campaign.run.attempt import Attempt
 from harness.campaign.run.attestation import RunAttestation
 from harness.campaign.run.load import load_of
 from harness.cli.attest import inputs as attest_inputs
-from harness.cli.attest.inputs import GUEST, HOSTS
 from harness.clock import NS_PER_S, Clock, MonotonicClock, realtime_ns
 from harness.evidence.journal import Journal
 from harness.evidence.observers.output import Output
 from harness.evidence.record import Record
 from harness.interrupt import Interrupt
+from harness.pair_name import ONLY_GUEST
 from harness.rig import pair as pairs
 from harness.rig.lab import lab
+from harness.rig.pair import HOSTS
 from harness.rig.rig import Rig
 from harness.rig.session import open_rig
 from harness.workloads.contract import Timeline
@@ -92,10 +93,12 @@ class Bench:
         self.load = load_of(rig, plan, trial, self.record, interrupt)
         self._rig, self._clock = rig, clock
         registry = stack.enter_context(attest_inputs.registry(None))
-        policies = {name: attest_inputs.policy(name, rig.pair, None, "guest") for name in (*HOSTS, GUEST)}
+        policies = {
+            name: attest_inputs.policy(name, rig.pair, None, "guest") for name in (*HOSTS, ONLY_GUEST)
+        }
         references = {
             name: attest_inputs.reference(name, attest_inputs.reference_place(name, rig.pair), policies[name])
-            for name in (*HOSTS, GUEST)
+            for name in (*HOSTS, ONLY_GUEST)
         }
         self._attending = RunAttestation(
             attest=plan.attest,
@@ -117,7 +120,7 @@ class Bench:
             stack.enter_context(
                 attestation.enrolled(self._attending, self._rig, channels[name], name, self.record)
             )
-            names = {role: role for role in self._rig.hosts} | {GUEST: name}
+            names = {role: role for role in self._rig.hosts} | {ONLY_GUEST: name}
             shared = SharedAttesters(
                 attestation.examiner(self._attending, names, self.record), channels, self._clock
             )

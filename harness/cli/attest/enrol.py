@@ -19,6 +19,7 @@ from harness.cli.inputs import Inventory, RunInventory, inventory_file
 from harness.cli.terminal import Output
 from harness.clock import MonotonicClock
 from harness.errors import UsageError
+from harness.pair_name import ONLY_GUEST
 from harness.rig import lock, pair
 from harness.rig.host import Host
 
@@ -90,7 +91,7 @@ def enrol(
             warned.update(who.unread)
             request = Request(
                 name=name,
-                kind="guest" if name == attest_inputs.GUEST else "host",
+                kind="guest" if name == ONLY_GUEST else "host",
                 authorities=who,
                 trusted_ek=pin,
                 keys=keys,

@@ -21,16 +21,13 @@ from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues
 from harness.attest.tpm.credential import TEMPLATES
 from harness.cli.terminal import Output
 from harness.errors import PrerequisiteError, UsageError
-from harness.pair_name import DEFAULT_PAIR
+from harness.pair_name import DEFAULT_PAIR, ONLY_GUEST
 from harness.registry import places
 from harness.registry.errors import NoRegistryError, RegistryError
 from harness.registry.places import policy_file, reference_file
 from harness.registry.registry import Registry, look, open_registry, sqlite_url
 from harness.rig.guest import image
-from harness.rig.pair import Pair
-
-HOSTS = ("a", "b")
-GUEST = "guest"
+from harness.rig.pair import HOSTS, Pair
 
 Machines = Annotated[
     list[str] | None, typer.Argument(metavar="MACHINE", help="a, b, guest. By default both hosts.")
@@ -63,7 +60,7 @@ def chosen(named: Sequence[str] | None) -> tuple[str, ...]:
         UsageError: There is no such machine.
     """
     names = tuple(dict.fromkeys(named or HOSTS))
-    wrong = [one for one in names if one not in {*HOSTS, GUEST}]
+    wrong = [one for one in names if one not in {*HOSTS, ONLY_GUEST}]
     if wrong:
         raise UsageError(f"no machine {wrong[0]!r} attests", remedy="one of: a, b, guest")
     return names
@@ -137,12 +134,12 @@ def policy(name: str, pair: Pair | None, hosts: str | None, guest: str) -> Appra
         InputFileError: Its file is wrong.
     """
     of_rig = "lab" if pair is not None and pair.rig == "lab" else "default"
-    return load_policy(policy_file(guest if name == GUEST else hosts or of_rig))
+    return load_policy(policy_file(guest if name == ONLY_GUEST else hosts or of_rig))
 
 
 def reference_place(name: str, pair: Pair) -> Path:
     """Where the reference values of a machine lie; a guest's belong to its image."""
-    return reference_file(f"{GUEST}-{image.image_key(pair)}" if name == GUEST else name)
+    return reference_file(f"{ONLY_GUEST}-{image.image_key(pair)}" if name == ONLY_GUEST else name)
 
 
 def reference(name: str, place: Path, policy: AppraisalPolicy) -> ReferenceValues:

@@ -15,8 +15,8 @@ from harness.attest.attester.channel import RemoteAttester
 from harness.attest.attester.contract import Attester
 from harness.attest.identity import authorities
 from harness.attest.identity.authorities import NOBODY, Authorities
-from harness.cli.attest.inputs import GUEST
 from harness.clock import Clock
+from harness.pair_name import ONLY_GUEST
 from harness.rig.contract import CommandError
 from harness.rig.guest import image
 from harness.rig.host import Host
@@ -56,7 +56,7 @@ def reached(pair: Pair, names: Sequence[str], clock: Clock) -> Iterator[Mapping[
         for name in names:
             # A guest's TPM was made where it was started; it goes along when the guest moves.
             vouching = (hosts[name],) if name in hosts else tuple(hosts.values())
-            host = hosts[name] if name != GUEST else _guest(pair, hosts["a"], clock, stack)
+            host = hosts[name] if name != ONLY_GUEST else _guest(pair, hosts["a"], clock, stack)
             attester = RemoteAttester(host, clock)
             stack.callback(attester.close)
             found[name] = Reached(name=name, attester=attester, vouching=vouching)
@@ -84,7 +84,7 @@ def vouching(machine: Reached, pair: Pair, roots: Path | None) -> tuple[Authorit
     named = roots or pair.attest_roots
     if named is not None:
         return authorities.load(named), ""
-    if machine.name == GUEST:
+    if machine.name == ONLY_GUEST:
         return _of_guests(machine.vouching), FROM_THE_MACHINE
     if pair.tpm.get(machine.name) == "software":
         (host,) = machine.vouching

@@ -22,12 +22,13 @@ from harness.attest.monitor.watch import Watch
 from harness.cli import tiers
 from harness.cli.attest import inputs as attest_inputs
 from harness.cli.attest import machines
-from harness.cli.attest.inputs import GUEST, GuestPolicy, Json, Key, Machines, Policy, RegistryUrl
+from harness.cli.attest.inputs import GuestPolicy, Json, Key, Machines, Policy, RegistryUrl
 from harness.cli.inputs import Inventory, RunInventory, inventory_file
 from harness.cli.terminal import Output
 from harness.clock import NS_PER_S, Clock, MonotonicClock
 from harness.errors import UsageError
 from harness.interrupt import Interrupt, on_signals
+from harness.pair_name import ONLY_GUEST
 from harness.registry.registry import Registry
 from harness.rig import pair as pairs
 from harness.rig.pair import Pair
@@ -215,7 +216,7 @@ def watches(
             monitor=monitors.get(kind)(name, given),
             interval_s=interval_s,
             lifetime_s=lifetime_s,
-            server=name != GUEST,
+            server=name != ONLY_GUEST,
             first=position == 0,
         )
         for name, several in chosen.items()

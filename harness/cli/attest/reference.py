@@ -22,12 +22,13 @@ from harness.attest.reference.values import merge, record, to_yaml
 from harness.campaign.model import Guest
 from harness.cli.attest import inputs as attest_inputs
 from harness.cli.attest import machines
-from harness.cli.attest.inputs import GUEST, GuestPolicy, Key, Machines, Policy, RegistryUrl
+from harness.cli.attest.inputs import GuestPolicy, Key, Machines, Policy, RegistryUrl
 from harness.cli.inputs import Inventory, RunInventory, inventory_file
 from harness.cli.terminal import Output
 from harness.clock import Clock, MonotonicClock
 from harness.errors import StorageError, UsageError
 from harness.files import write_atomic
+from harness.pair_name import ONLY_GUEST
 from harness.registry.places import policy_file
 from harness.registry.registry import Registry
 from harness.rig import pair as pairs
@@ -69,7 +70,7 @@ def reference(
     with attest_inputs.registry(registry, rig.name) as store:
         for name in names:
             judged_by = attest_inputs.policy(name, rig, policy, guest_policy)
-            record = _of_guest if name == GUEST else _of_host
+            record = _of_guest if name == ONLY_GUEST else _of_host
             values = record(rig, name, store, judged_by, kind, clock)
             place = out or attest_inputs.reference_place(name, rig)
             _keep(values, place, add=add)

@@ -7,12 +7,13 @@ from typing import Annotated
 import typer
 
 from harness.cli.attest import inputs as attest_inputs
-from harness.cli.attest.inputs import GUEST, GuestPolicy, Key, Policy, RegistryUrl
+from harness.cli.attest.inputs import GuestPolicy, Key, Policy, RegistryUrl
 from harness.cli.guest.inputs import Accepted, Capabilities, Interval, Monitors, terms
 from harness.cli.inputs import Inventory, RunInventory, inventory_file
 from harness.cli.terminal import Output
 from harness.clock import NS_PER_S, MonotonicClock
 from harness.errors import PrerequisiteError
+from harness.pair_name import ONLY_GUEST
 from harness.policy.request import request
 from harness.response.deployment import Deployment
 from harness.rig.guest.domain import locate
@@ -99,8 +100,8 @@ def status(
     output, pair = Output(), load(inventory_file(inventory, "lab"), programs=run_inventory)
     with attest_inputs.looking(registry, pair.name) as kept, LibvirtHosts(pair) as hosts:
         found = locate(hosts.connect(), pair.only_guest)
-        place = kept.placement(GUEST) if kept.attester(GUEST) is not None else None
-        asked = kept.protection.current(GUEST)
+        place = kept.placement(ONLY_GUEST) if kept.attester(ONLY_GUEST) is not None else None
+        asked = kept.protection.current(ONLY_GUEST)
     there = ", ".join(f"{host} (libvirt state {state})" for host, state in found.items()) or "on no host"
     output.say(f"hosts:    {there}")
     stored = "nowhere" if place is None else f"{place.host}, its stay number {place.epoch}"
@@ -121,8 +122,8 @@ def end(
         open_rig(pair, "sodbench guest end", MonotonicClock()) as rig,
     ):
         rig.clear(rig.specify(memory_mib=1024, vcpus=1))
-        if kept.attester(GUEST) is not None:
-            kept.release(GUEST, why)
-        if kept.protection.current(GUEST) is not None:
-            kept.protection.withdraw(GUEST, by="sodbench guest end", why=why)
-    Output().say(f"{GUEST} is gone.")
+        if kept.attester(ONLY_GUEST) is not None:
+            kept.release(ONLY_GUEST, why)
+        if kept.protection.current(ONLY_GUEST) is not None:
+            kept.protection.withdraw(ONLY_GUEST, by="sodbench guest end", why=why)
+    Output().say(f"{ONLY_GUEST} is gone.")

@@ -11,12 +11,12 @@ from typing import Annotated
 import typer
 
 from harness.cli.attest import inputs as attest_inputs
-from harness.cli.attest.inputs import GUEST, HOSTS
 from harness.cli.attest.monitor import accepted_numbers, assigned
+from harness.pair_name import ONLY_GUEST
 from harness.policy.capability_file import load_table
 from harness.response import policy_file
 from harness.response.act.guard import Terms
-from harness.rig.pair import Pair
+from harness.rig.pair import HOSTS, Pair
 
 ResponsePolicyName = Annotated[
     str | None,
@@ -68,13 +68,13 @@ def terms(
         UsageError: There is no such policy, monitor or key.
     """
     named = response or ("lab" if pair.rig == "lab" else "default")
-    policies = {name: attest_inputs.policy(name, pair, policy, guest_policy) for name in (*HOSTS, GUEST)}
+    policies = {name: attest_inputs.policy(name, pair, policy, guest_policy) for name in (*HOSTS, ONLY_GUEST)}
     references = {
         name: attest_inputs.reference(name, attest_inputs.reference_place(name, pair), policies[name])
-        for name in (*HOSTS, GUEST)
+        for name in (*HOSTS, ONLY_GUEST)
     }
     return Terms(
-        vm=GUEST,
+        vm=ONLY_GUEST,
         monitors=_with_tpm(assigned(monitors, HOSTS)),
         key=attest_inputs.key_type(key),
         policies=policies,

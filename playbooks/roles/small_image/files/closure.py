@@ -1,0 +1,38 @@
+"""Runs in the root that the packages were unpacked into: lists the files that the attester's Python loads.
+
+Prints each path on a line of its own; libraries that these need in turn are found by who copies them.
+"""
+
+import importlib
+import pkgutil
+import sys
+from pathlib import Path
+
+ATTESTER = Path("/opt/sodbench/attester")
+PROGRAMS = ("/usr/bin/python3.11",)
+LIBRARIES = Path("/usr/lib/x86_64-linux-gnu")
+OPENED = ("libtss2-tcti-device.so.0", "ossl-modules/legacy.so")
+"""Libraries that are opened by their names: the way to the TPM, and what `cryptography` asks of OpenSSL."""
+LOADED_LATER = ("encodings", "stringprep", "unicodedata")
+"""What Python imports by a name that it finds out while it runs."""
+
+
+def main() -> None:
+    """Import the attester as it is, and see what was loaded."""
+    sys.path.insert(0, str(ATTESTER))
+    for path in sorted(ATTESTER.glob("*.py")):
+        importlib.import_module(path.stem)
+    for name in LOADED_LATER:
+        module = importlib.import_module(name)
+        for inner in pkgutil.iter_modules(getattr(module, "__path__", ())):
+            if inner.name not in ("mbcs", "oem"):
+                importlib.import_module(f"{name}.{inner.name}")
+    loaded = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    files = {path for path in loaded if path and path != __file__}
+    libraries = [next(LIBRARIES.glob(pattern)) for pattern in OPENED]
+    for path in sorted({*files, *PROGRAMS, *map(str, libraries)}):
+        print(path)
+
+
+if __name__ == "__main__":
+    main()

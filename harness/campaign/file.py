@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from harness.campaign import gang
-from harness.campaign.model import Campaign, Schedule, WorkloadChoice, inconsistencies
+from harness.campaign import gang, image_limits
+from harness.campaign.model import Campaign, Guest, Schedule, WorkloadChoice, inconsistencies
 from harness.errors import CampaignError
 from harness.migration.options import MigrationOptions
 from harness.nearest import nearest
@@ -90,6 +90,7 @@ def _campaign(source: Source, registry: Registry) -> tuple[Campaign | None, list
         problems.append(Problem(line=source.line(("respond",)), path="respond", text=text))
     problems.extend(_gang_problems(source, schedule))
     choices = tuple(_choices(source, registry, problems))
+    problems.extend(_image_problems(source))
     if campaign is not None:
         campaign = campaign.model_copy(update={"workloads": choices})
     malformed = {(problem.line, problem.path) for problem in source.problems}
@@ -144,6 +145,25 @@ def _choices(source: Source, registry: Registry, problems: list[Problem]) -> Ite
         problems.extend(wrong)
         if options is not None:
             yield WorkloadChoice(name=choice.name, options=options.model_dump(mode="json"))
+
+
+def _image_problems(source: Source) -> Iterator[Problem]:
+    """What the image of the guest cannot do of what is asked."""
+    guest = _part(Guest, source.data.get("guest", {}))
+    if guest is None:
+        return
+    text = image_limits.refused_memory(guest, attested=source.data.get("attest") is not None)
+    if text is not None:
+        place: KeyPath = ("guest", "memory_mib")
+        yield Problem(line=source.line(place), path=dotted(place), text=text)
+    entries = source.data.get("workloads")
+    for index, entry in enumerate(entries if isinstance(entries, list) else []):
+        choice = _part(WorkloadChoice, entry)
+        reason = None if choice is None else image_limits.refused_workload(guest, choice.name)
+        if reason is not None:
+            path: KeyPath = ("workloads", index, "name")
+            allowed = ", ".join(image_limits.SMALL_WORKLOADS) if guest.image == "small" else ""
+            yield Problem(line=source.line(path), path=dotted(path), text=reason, allowed=allowed)
 
 
 def _unknown_workload(name: str, line: int, path: str, registry: Registry) -> Problem:

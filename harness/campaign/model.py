@@ -7,11 +7,19 @@ they do not know: a misspelt option that is silently ignored would measure somet
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, JsonValue, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from harness.attest.options import Attest
 from harness.campaign.gang import Guests
@@ -19,6 +27,7 @@ from harness.migration.options import MigrationOptions, conflicts
 from harness.migration.schedule import Overlap
 from harness.policy.request import RequestRefusedError, request
 from harness.rig.acceleration import Accelerator
+from harness.rig.guest.kind import GuestImage
 from harness.strict import Seconds, Strict
 
 Start: TypeAlias = Literal["boot", "snapshot"]
@@ -36,14 +45,40 @@ HEARTBEAT_TCG_HZ = 200
 """5 ms resolution: 1 kHz took 16 % of an emulated guest's vCPU in softirq, 200 Hz takes 3 %."""
 
 
+SMALL_MEMORY_MIB = 256
+"""Of a guest with the small image that names no size."""
+
+
 class Guest(Strict):
     """The virtual machine that is moved."""
 
-    memory_mib: int = Field(default=1024, ge=128, le=4_194_304, description="MiB of memory")
+    image: GuestImage = Field(
+        default="standard",
+        description="standard: a Debian with the servers of all workloads; "
+        "small: a kernel and an initramfs, for the workloads idle and memory",
+    )
+    memory_mib: int = Field(
+        default=1024, ge=128, le=4_194_304, description="MiB of memory; the small image's default is 256"
+    )
     vcpus: int = Field(default=1, ge=1, le=512, description="number of virtual CPUs")
     boot_timeout_s: Seconds = Field(
         default=300.0, description="s after which a guest that does not answer is given up"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_memory(cls, value: object) -> object:
+        if isinstance(value, Mapping) and value.get("image") == "small" and "memory_mib" not in value:
+            return {**value, "memory_mib": SMALL_MEMORY_MIB}
+        return value
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The standard image is left out, as before there was another: plans keep their hash."""
+        found: dict[str, Any] = dump(self)
+        if self.image == "standard":
+            found.pop("image", None)
+        return found
 
 
 class WorkloadChoice(Strict):

@@ -11,6 +11,7 @@ from harness.cli.inputs import Inventory, RunInventory, inventory_file
 from harness.cli.terminal import Output
 from harness.rig import lock, ready
 from harness.rig.guest import image
+from harness.rig.guest.kind import KINDS
 from harness.rig.host import Host
 from harness.rig.pair import load
 
@@ -21,7 +22,7 @@ def provision(
     force: Annotated[bool, typer.Option("--force", help="Run the playbook even if nothing changed.")] = False,
     artifacts: Annotated[Path | None, typer.Option(help="Keep ansible-runner's artifacts here.")] = None,
 ) -> None:
-    """Install and configure what the hosts and the client need, then build the guest image if it is missing.
+    """Install and configure what the hosts and the client need, then build the guest images that are missing.
 
     Machines that were provisioned by the same playbooks and inventory are left alone.
     """
@@ -38,5 +39,10 @@ def provision(
             done = ready.provision(pair, force=force, artifacts=artifacts, progress=progress)
             said = "The machines are provisioned." if done else "The machines were provisioned already."
             output.say(said)
-            key, built = image.ensure(pair, builder, artifacts=artifacts, progress=progress)
-        output.say(f"Guest image {key} {'built' if built else 'was there already'}.")
+            made = {
+                kind.name: image.ensure(pair, builder, artifacts=artifacts, progress=progress, kind=kind)
+                for kind in KINDS
+            }
+        for name, (key, built) in made.items():
+            said = "Guest image" if name == "standard" else "Small guest image"
+            output.say(f"{said} {key} {'built' if built else 'was there already'}.")

@@ -15,6 +15,7 @@ from harness.errors import UsageError
 from harness.evidence import journal
 from harness.evidence.folder import RunFolder
 from harness.rig import pair as pairs
+from harness.rig.guest.kind import Kind
 from harness.rig.played import script as scripts
 from harness.rig.played import session
 from harness.rig.played.clock import PlayedClock
@@ -55,10 +56,10 @@ def asked_to_play(rig: str | None, script: Path | None, inventory: Path | None) 
 
 
 @contextmanager
-def real(inventory: Path, purpose: str, *, programs: bool) -> Iterator[tuple[Rig, Clock]]:
-    """The rig of an inventory, and the clock that its runs go by."""
+def real(inventory: Path, purpose: str, *, programs: bool, kind: Kind) -> Iterator[tuple[Rig, Clock]]:
+    """The rig of an inventory, whose guests boot that `kind` of image, and the clock that its runs go by."""
     pair, clock = pairs.load(inventory, programs=programs), MonotonicClock()
-    with open_rig(pair, purpose, clock) as rig:
+    with open_rig(pair, purpose, clock, kind) as rig:
         yield rig, clock
 
 

@@ -39,6 +39,7 @@ from harness.files import read_json
 from harness.interrupt import Interrupt, on_signals
 from harness.registry import places
 from harness.registry.registry import open_registry
+from harness.rig.guest.kind import kind_of
 from harness.rig.rig import Rig
 from harness.yaml_source import decoded, read_bytes
 
@@ -91,7 +92,8 @@ def carry(
     place = inventory_file(inventory, plan.rig, path)
     output = Output()
     output.say("Looking at the machines.")
-    with real(place, f"sodbench run {name}", programs=programs) as (rig, clock):
+    kind = kind_of(plan.guest.image)
+    with real(place, f"sodbench run {name}", programs=programs, kind=kind) as (rig, clock):
         provenance = runner.Provenance(
             campaign_text=text,
             command_line=_command_line(),
@@ -154,7 +156,8 @@ def resume(
     place = inventory or Path(str(manifest.get("inventory")))
     recorded = manifest.get("registry")
     url = registry or (recorded if isinstance(recorded, str) else None)
-    with real(place, f"sodbench resume {folder.root.name}", programs=run_inventory) as (rig, clock):
+    purpose, kind = f"sodbench resume {folder.root.name}", kind_of(plan.guest.image)
+    with real(place, purpose, programs=run_inventory, kind=kind) as (rig, clock):
         _carry_out(folder, plan, rig, clock, output, url)
 
 

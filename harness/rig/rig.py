@@ -11,6 +11,7 @@ from harness.rig.acceleration import Accelerator
 from harness.rig.contract import Hypervisors, Machine
 from harness.rig.guest.domain import GuestSpec, destroy, specify
 from harness.rig.guest.guest import Guest
+from harness.rig.guest.kind import STANDARD, Kind
 from harness.rig.pair import Pair
 
 
@@ -30,11 +31,12 @@ class Rig:
         guest: SSH to that guest, once it lives.
         hypervisors: Those of both hosts.
         accelerator: ``kvm`` or ``tcg``, the same for both hosts.
-        image_key: The golden image.
+        image_key: The image that its guests boot.
         image: What is in it, as its build wrote it down.
         facts: Gathers every machine's facts now, read-only, by role. Raises UnreachableError, or
             PrerequisiteError where a machine lacks what provisioning gives it.
         reach: SSH to any guest of the rig.
+        kind: What that image is.
         played: Whether nothing of it is real, so that nothing it yields is a measurement.
     """
 
@@ -48,6 +50,7 @@ class Rig:
     image_key: str
     image: Mapping[str, Json]
     facts: Callable[[], Mapping[str, Mapping[str, Json]]]
+    kind: Kind = STANDARD
     played: bool = False
     reach: Callable[[Guest], Machine] = _one_guest
 
@@ -70,6 +73,7 @@ class Rig:
             accelerator=self.accelerator,
             image_key=self.image_key,
             tpm=tpm,
+            kind=self.kind,
         )
 
     def check(self) -> None:

@@ -18,6 +18,7 @@ from harness.rig import acceleration, lock, verify
 from harness.rig.acceleration import Accelerator
 from harness.rig.guest import image
 from harness.rig.guest.guest import Guest
+from harness.rig.guest.kind import STANDARD, Kind
 from harness.rig.host import Host
 from harness.rig.hypervisors import LibvirtHosts
 from harness.rig.limits import Limits
@@ -26,13 +27,15 @@ from harness.rig.rig import Rig
 
 
 @contextmanager
-def open_rig(pair: Pair, purpose: str, clock: Clock) -> Iterator[Rig]:
+def open_rig(pair: Pair, purpose: str, clock: Clock, kind: Kind = STANDARD) -> Iterator[Rig]:
     """Connect to every machine of `pair` and hold its lock for the length of the block.
+
+    Guests of the rig boot the image of that `kind`.
 
     Raises:
         UnreachableError: A machine does not answer.
         RigLockedError: Another controller is using the rig.
-        GuestError: The golden image is missing.
+        GuestError: The image is missing.
     """
     with ExitStack() as stack:
         hosts = {role: stack.enter_context(Host(pair.machines[role], clock)) for role in HOSTS}
@@ -41,7 +44,7 @@ def open_rig(pair: Pair, purpose: str, clock: Clock) -> Iterator[Rig]:
         client.run("true", root=False)
         hypervisors = stack.enter_context(LibvirtHosts(pair))
         hypervisors.connect()
-        key = image.image_key(pair)
+        key = image.image_key(pair, kind)
         described = image.describe(pair, hosts["a"], key)
         known = Path(stack.enter_context(TemporaryDirectory(prefix="sodbench-guest-"))) / "known_hosts"
         image.write_known_hosts(pair, hosts["a"], key, known)
@@ -61,6 +64,7 @@ def open_rig(pair: Pair, purpose: str, clock: Clock) -> Iterator[Rig]:
             accelerator=_accelerator(pair, hosts, key),
             image_key=key,
             image=described,
+            kind=kind,
             facts=partial(verify.facts, pair),
         )
 

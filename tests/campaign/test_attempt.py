@@ -18,6 +18,7 @@ from harness.evidence.observers import clocks
 from harness.evidence.record import Record
 from harness.interrupt import Interrupt
 from harness.rig.guest import domain
+from harness.rig.guest.kind import STANDARD
 from harness.rig.rig import Rig
 from tests.synthetic.clocks import SteppedClock
 
@@ -40,7 +41,7 @@ def judged(
 ) -> tuple[str, Sequence[str]]:
     """The judgement of an idle trial: clocks were sampled at its beginning and, as `after`, at its end."""
     samples = [{name: offset(name) for name in MACHINES}, after]
-    monkeypatch.setattr(clocks, "sample", lambda _machines, _record: samples.pop(0))
+    monkeypatch.setattr(clocks, "sample", lambda *_arguments: samples.pop(0))
     nothing = lambda *_args, **_named: None  # noqa: E731 - stands in for what needs machines
     for step in ("_bring_up", "_start_observers", "_migrate"):
         monkeypatch.setattr(attempt.Attempt, step, nothing)
@@ -52,7 +53,7 @@ def judged(
     machine = SimpleNamespace(endpoint=SimpleNamespace(address="198.18.0.1"))
     rig: Any = SimpleNamespace(
         specify=nothing, clear=nothing, subject=SimpleNamespace(name="guest"), guest=machine,
-        client=machine, hypervisors=hypervisors, pair=SimpleNamespace(guests=lambda _names: ()),
+        client=machine, hypervisors=hypervisors, pair=SimpleNamespace(guests=lambda _names: ()), kind=STANDARD,
         hosts=dict.fromkeys(("a", "b")), machines=dict.fromkeys(MACHINES),
     )  # fmt: skip
     plan: Any = SimpleNamespace(

@@ -317,3 +317,34 @@ def test_the_shipped_demonstration_plays_every_trigger_ten_times() -> None:
     }
     assert [choice.name for choice in parsed.workloads] == ["idle", "file", "web"]
     assert len(parsed.schedule.points_s) == 10
+
+
+SMALL = MINIMAL.replace("[idle, file]", "[idle]") + "guest: {image: small}\n"
+
+
+def test_a_small_guest_has_256_mib_unless_it_names_another_size() -> None:
+    assert loads(SMALL, "mine.yml").guest.memory_mib == 256
+    named = SMALL.replace("image: small", "image: small, memory_mib: 128")
+    assert loads(named, "mine.yml").guest.memory_mib == 128
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (SMALL.replace("[idle]", "[idle, web]"), ["workloads[1]", "'web'", "small image", "idle, memory"]),
+        (MINIMAL.replace("[idle, file]", "[memory]"), ["workloads[0]", "'memory'", "guest.image: small"]),
+        (SMALL.replace("image: small", "image: small, memory_mib: 64"), ["guest.memory_mib", "64"]),
+        (
+            SMALL.replace("image: small", "image: small, memory_mib: 128") + "attest: {}\n",
+            ["guest.memory_mib", "128", "needs 192"],
+        ),
+        (SMALL.replace("image: small", "image: tiny"), ["guest.image", "'tiny'", "standard", "small"]),
+    ],
+)
+def test_what_an_image_cannot_do_is_refused_with_its_line(text: str, said: list[str]) -> None:
+    with pytest.raises(CampaignError) as caught:
+        loads(text, "mine.yml")
+    message = str(caught.value)
+    assert message.startswith("mine.yml:")
+    assert message.count("mine.yml:") == 1
+    assert all(word in message for word in said)

@@ -28,6 +28,7 @@ from harness.registry.registry import open_registry
 from harness.rig import lock, session
 from harness.rig import pair as pairs
 from harness.rig.guest import domain, image
+from harness.rig.guest.kind import STANDARD
 from harness.rig.host import Host
 from harness.rig.pair import Pair
 from tests.attest.ek_certificates import Authority, pem
@@ -480,6 +481,7 @@ class Guests:
     """A rig that can start a guest: machine b stands for it."""
 
     image_key = "0123456789abcdef"
+    kind = STANDARD
 
     def __init__(self) -> None:
         self.done: list[str] = []
@@ -513,7 +515,7 @@ def guests(attest: Attest, monkeypatch: pytest.MonkeyPatch, machines: dict[str, 
     monkeypatch.setattr(session, "open_rig", lambda *_given: nullcontext(rig))
     monkeypatch.setattr(domain, "boot", rig.boot)
     monkeypatch.setattr(domain, "await_login", rig.await_login)
-    monkeypatch.setattr(image, "image_key", lambda _pair: rig.image_key)
+    monkeypatch.setattr(image, "image_key", lambda *_arguments: rig.image_key)
     monkeypatch.setattr(channel, "RemoteAttester", lambda host, _clock: machines[host.role].attester)
     monkeypatch.setattr(authorities, "of_machine", authority)
     return rig

@@ -35,7 +35,7 @@ def example() -> dict[str, Any]:
 
 
 MODULE = example()
-MEMORY: Workload = MODULE["Memory"](MODULE["MemoryOptions"](threads=2))
+MEMORY: Workload = MODULE["Bandwidth"](MODULE["BandwidthOptions"](threads=2))
 SITE = Site(
     guest_address="192.0.2.9", client_address="192.0.2.8", baseline_s=10.0, window_s=40.0, limit_s=61.2
 )
@@ -132,7 +132,7 @@ def test_the_commands_are_shell_and_outlast_the_trial() -> None:
 
 def test_the_registration_names_the_class_under_the_projects_group() -> None:
     made = tomllib.loads(block("toml"))["project"]["entry-points"]["sodbench.workloads"]
-    assert made == {MEMORY.name: f"harness.workloads.memory:{type(MEMORY).__name__}"}
+    assert made == {MEMORY.name: f"harness.workloads.bandwidth:{type(MEMORY).__name__}"}
 
 
 def test_the_files_that_the_text_names_are_there() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from harness.errors import InventoryError
 from harness.rig.guest.domain import GuestSpec, domain_xml, specify
 from harness.rig.guest.guest import Guest
+from harness.rig.guest.kind import SMALL
 from harness.rig.pair import Endpoint, GuestNetwork, Pair
 
 GUEST = Guest(name="guest", domain="sodbench-guest", mac="52:54:00:5d:be:4c", address="192.0.2.9")
@@ -175,3 +176,28 @@ def test_an_address_that_is_taken_or_outside_the_network_is_refused(
     with pytest.raises(InventoryError, match="no address for the guest") as caught:
         pair(**network).guests(["g1", "g2", "g3"])
     assert said in caught.value.why
+
+
+def small(*, tpm: bool) -> GuestSpec:
+    return specify(
+        pair(), GUEST, memory_mib=256, vcpus=1, accelerator="tcg", image_key="feed", tpm=tpm, kind=SMALL
+    )
+
+
+def test_a_small_guest_has_no_disk_and_no_root_but_its_initramfs() -> None:
+    spec = small(tpm=False)
+    root = domain(spec)
+    assert root.find("devices/disk") is None
+    assert root.findtext("os/initrd") == "/srv/shared/images/feed/initrd"
+    assert spec.cmdline.startswith("console=ttyS0 ")
+    assert "root=" not in spec.cmdline
+
+
+def test_a_small_guest_with_a_tpm_starts_from_the_initramfs_with_the_attester() -> None:
+    root = domain(small(tpm=True))
+    assert root.findtext("os/initrd") == "/srv/shared/images/feed/initrd.measured"
+    assert root.find("devices/tpm") is not None
+
+
+def test_a_standard_guest_starts_from_the_same_initramfs_with_a_tpm() -> None:
+    assert domain(replace(SPEC, tpm=True)).findtext("os/initrd") == "/srv/sodbench/images/0123/initrd"

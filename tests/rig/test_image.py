@@ -14,6 +14,7 @@ import pytest
 from harness import resources
 from harness.json_types import Json
 from harness.rig.guest import image
+from harness.rig.guest.kind import SMALL
 from harness.rig.host import Host
 from harness.rig.pair import GuestNetwork, Pair, load
 
@@ -126,10 +127,35 @@ def test_the_storages_path_is_one_word_of_every_command(pair: Pair, tmp_path: Pa
     image.exists(elsewhere, builder, "0123")
     image.describe(elsewhere, builder, "0123")
     image.write_known_hosts(elsewhere, builder, "0123", tmp_path / "known_hosts")
-    image._prune(elsewhere, builder, "0123")
+    image._prune(elsewhere, builder, ["0123"])
     words = [word for command in shell.said for word in shlex.split(command) if "/srv" in word]
     assert words == [
         *(f"{storage}/images/0123/{name}" for name in ("image.json", "image.json", "guest.hostkey.pub")),
         f"{storage}/images",
         f"{storage}/snapshots",
     ]
+
+
+def test_the_small_images_key_is_its_own_and_follows_its_role(
+    pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, standard = image.image_key(pair, SMALL), image.image_key(pair)
+    assert key != standard
+    larger = replace(pair, image_options={**pair.image_options, "size": "9G"})
+    assert image.image_key(larger, SMALL) == key
+    newer = replace(pair, image_options={**pair.image_options, "suite": "trixie"})
+    assert image.image_key(newer, SMALL) != key
+    copy = tmp_path / "playbooks"
+    shutil.copytree(resources.playbooks(), copy)
+    monkeypatch.setattr(resources, "playbooks", lambda: copy)
+    with (copy / "roles/small_image/files/memory.c").open("a") as file:
+        file.write("\n")
+    assert image.image_key(pair, SMALL) != key
+    assert image.image_key(pair) == standard
+
+
+def test_older_images_are_removed_and_neither_of_the_two_that_count(pair: Pair) -> None:
+    shell = Shell()
+    image._prune(pair, cast(Host, shell), ["0123", "4567"])
+    (command,) = shell.said
+    assert "! -name 0123 ! -name 4567 -exec rm -rf" in command

@@ -149,7 +149,9 @@ class Attempt:
     def _clocks(self) -> dict[str, ClockOffset]:
         """The clocks of the machines that stay, and of the guest where there is one."""
         guests = {"guest": self._rig.guest} if len(self._guests) == 1 else {}
-        return clocks.sample({**self._rig.machines, **guests}, self._record)
+        own = self._rig.kind.clocks
+        commands = {} if own is None else {"guest": own}
+        return clocks.sample({**self._rig.machines, **guests}, self._record, commands)
 
     def _observed(self, stack: ExitStack, attesting: Sequence[Observer]) -> list[Flights]:
         """Start every observer, each guest's own and those of the machines; the guests' migrations."""

@@ -27,6 +27,7 @@ from harness.registry.errors import NoRegistryError, RegistryError
 from harness.registry.places import policy_file, reference_file
 from harness.registry.registry import Registry, look, open_registry, sqlite_url
 from harness.rig.guest import image
+from harness.rig.guest.kind import STANDARD, Kind
 from harness.rig.pair import HOSTS, Pair
 
 Machines = Annotated[
@@ -137,9 +138,9 @@ def policy(name: str, pair: Pair | None, hosts: str | None, guest: str) -> Appra
     return load_policy(policy_file(guest if name == ONLY_GUEST else hosts or of_rig))
 
 
-def reference_place(name: str, pair: Pair) -> Path:
+def reference_place(name: str, pair: Pair, kind: Kind = STANDARD) -> Path:
     """Where the reference values of a machine lie; a guest's belong to its image."""
-    return reference_file(f"{ONLY_GUEST}-{image.image_key(pair)}" if name == ONLY_GUEST else name)
+    return reference_file(f"{ONLY_GUEST}-{image.image_key(pair, kind)}" if name == ONLY_GUEST else name)
 
 
 def reference(name: str, place: Path, policy: AppraisalPolicy) -> ReferenceValues:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +35,7 @@ from harness.registry.registry import Registry
 from harness.rig import pair as pairs
 from harness.rig import session
 from harness.rig.guest import domain
+from harness.rig.guest.kind import Kind, kind_called
 from harness.rig.pair import Pair
 from harness.rig.rig import Rig
 
@@ -55,24 +57,28 @@ def reference(
     policy: Policy = None,
     guest_policy: GuestPolicy = "guest",
     registry: RegistryUrl = None,
+    image: Annotated[
+        str, typer.Option("--image", help="What `guest` boots: standard or small.")
+    ] = "standard",
 ) -> None:
     """Record reference values from machines that are known to be good, for what the policy checks.
 
     A machine must be enrolled, and its evidence genuine; whether it is good is your word. For `guest` a
     measured guest of a campaign's default size is booted on host a, recorded, and taken away: its values
-    belong to the guest image.
+    belong to the guest image, of which there are two.
     """
     names, kind = attest_inputs.chosen(machines), attest_inputs.key_type(key)
     if out is not None and len(names) != 1:
         raise UsageError("--out is for one machine", remedy="name one, or leave --out away")
+    booted = kind_called(image)
     rig, clock = pairs.load(inventory_file(inventory, "lab"), programs=run_inventory), MonotonicClock()
     output = Output()
     with attest_inputs.registry(registry, rig.name) as store:
         for name in names:
             judged_by = attest_inputs.policy(name, rig, policy, guest_policy)
-            record = _of_guest if name == ONLY_GUEST else _of_host
+            record = partial(_of_guest, booted) if name == ONLY_GUEST else _of_host
             values = record(rig, name, store, judged_by, kind, clock)
-            place = out or attest_inputs.reference_place(name, rig)
+            place = out or attest_inputs.reference_place(name, rig, booted)
             _keep(values, place, add=add)
             pcrs = sum(len(one) for one in values.pcrs.values())
             events = sum(len(one) for bank in values.events.values() for one in bank.values())
@@ -106,11 +112,17 @@ def _of_host(
 
 
 def _of_guest(
-    rig: Pair, name: str, store: Registry, judged_by: AppraisalPolicy, kind: KeyType, clock: Clock
+    booted: Kind,
+    rig: Pair,
+    name: str,
+    store: Registry,
+    judged_by: AppraisalPolicy,
+    kind: KeyType,
+    clock: Clock,
 ) -> ReferenceValues:
     """A new guest is a new TPM: it is enrolled for as long as it takes, under a name of its own."""
     with (
-        session.open_rig(rig, "sodbench attest reference", clock) as opened,
+        session.open_rig(rig, "sodbench attest reference", clock, booted) as opened,
         _booted(opened, clock) as authority,
     ):
         attester = channel.RemoteAttester(opened.guest, clock)
@@ -131,7 +143,7 @@ def _of_guest(
 @contextmanager
 def _booted(rig: Rig, clock: Clock) -> Iterator[Authorities]:
     """A measured guest on host a, and who vouches for its TPM; taken away with the block."""
-    size = Guest()
+    size = Guest.model_validate({"image": rig.kind.name})
     spec = rig.specify(memory_mib=size.memory_mib, vcpus=size.vcpus, tpm=True)
     host, connection = rig.hosts["a"], rig.hypervisors.connect()["a"]
     rig.clear(spec)

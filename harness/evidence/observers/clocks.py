@@ -115,12 +115,18 @@ def _restart(machine: str, before: ClockOffset, after: ClockOffset) -> str | Non
     return None
 
 
-def sample(machines: Mapping[str, Machine], record: Record) -> dict[str, ClockOffset]:
-    """Record and return the clock offset of each machine; one that does not answer is recorded as failed."""
+def sample(
+    machines: Mapping[str, Machine], record: Record, commands: Mapping[str, str] | None = None
+) -> dict[str, ClockOffset]:
+    """Record and return the clock offset of each machine; one that does not answer is recorded as failed.
+
+    A machine that `commands` names is asked by that command, which answers as the probe does.
+    """
     found: dict[str, ClockOffset] = {}
     for role, host in machines.items():
         try:
-            exchanges = _exchange(host, record.clock)
+            command = (commands or {}).get(role) or host.python(PROGRAM)
+            exchanges = _exchange(host, command, record.clock)
         except (UnreachableError, TimeoutError) as error:
             record.failed("clocks", f"{role}: {error}")
             continue
@@ -130,9 +136,9 @@ def sample(machines: Mapping[str, Machine], record: Record) -> dict[str, ClockOf
     return found
 
 
-def _exchange(host: Machine, clock: Clock) -> list[Exchange]:
+def _exchange(host: Machine, command: str, clock: Clock) -> list[Exchange]:
     answers: queue.Queue[tuple[int, str]] = queue.Queue()
-    channel = host.stream(host.python(PROGRAM), lambda t_ns, line: answers.put((t_ns, line)), root=False)
+    channel = host.stream(command, lambda t_ns, line: answers.put((t_ns, line)), root=False)
     try:
         return [_ask(channel.send, answers, clock, host) for _ in range(EXCHANGES)]
     finally:

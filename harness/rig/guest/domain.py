@@ -25,6 +25,7 @@ from harness.rig.contract import (
     WrongStateError,
 )
 from harness.rig.guest.guest import Guest
+from harness.rig.guest.kind import STANDARD, Kind
 from harness.rig.pair import Pair
 
 START: Final = "a"
@@ -34,7 +35,7 @@ _CONSOLE_LINES = 8
 """Of a console's end are told."""
 
 _MEASURED = "sodbench.measured"
-"""On the kernel's command line it makes the golden image load its IMA policy (role guest_image)."""
+"""On the kernel's command line it makes an image load its IMA policy (roles guest_image and small_image)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +47,13 @@ class GuestSpec:
         memory_mib: RAM in MiB.
         vcpus: Virtual CPUs.
         accelerator: ``kvm`` or ``tcg``.
-        image: Folder with guest.qcow2, vmlinuz and initrd on the shared storage.
+        image: Folder with vmlinuz, initrd and the golden disk, if it has one, on the shared storage.
         folder: Folder on the shared storage for the guest's own disk and console.
         uuid: The domain's UUID.
         cmdline: Kernel command line.
         bridge: Bridge on the hosts.
         tpm: Whether the guest has a virtual TPM, and with it a kernel that measures what it executes.
+        kind: What its image is.
     """
 
     guest: Guest
@@ -64,6 +66,7 @@ class GuestSpec:
     cmdline: str
     bridge: str
     tpm: bool = False
+    kind: Kind = STANDARD
 
     @property
     def disk(self) -> str:
@@ -95,6 +98,7 @@ def specify(
     accelerator: str,
     image_key: str,
     tpm: bool = False,
+    kind: Kind = STANDARD,
 ) -> GuestSpec:
     """`guest` as a trial on `pair` starts it, with a new UUID."""
     network = pair.guest_network
@@ -107,10 +111,11 @@ def specify(
         image=f"{pair.storage_path}/images/{image_key}",
         folder=f"{pair.storage_path}/guests/{guest.domain}",
         uuid=str(uuid.uuid4()),
-        cmdline="root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet "
+        cmdline=f"{kind.root}console=ttyS0 net.ifnames=0 quiet "
         f"ip={guest.address}::{route}:sodbench-guest:eth0:none" + (f" {_MEASURED}" if tpm else ""),
         bridge=pair.bridge,
         tpm=tpm,
+        kind=kind,
     )
 
 
@@ -130,7 +135,8 @@ def domain_xml(spec: GuestSpec) -> str:
     Xml.SubElement(root, "memory", unit="MiB").text = str(spec.memory_mib)
     system = Xml.SubElement(root, "os")
     Xml.SubElement(system, "type", arch="x86_64", machine="q35").text = "hvm"
-    _texts(system, kernel=f"{spec.image}/vmlinuz", initrd=f"{spec.image}/initrd", cmdline=spec.cmdline)
+    initrd = f"{spec.image}/{spec.kind.initrd(tpm=spec.tpm)}"
+    _texts(system, kernel=f"{spec.image}/vmlinuz", initrd=initrd, cmdline=spec.cmdline)
     features = Xml.SubElement(root, "features")
     Xml.SubElement(features, "acpi")
     Xml.SubElement(features, "apic")
@@ -151,11 +157,8 @@ def _texts(parent: Xml.Element, **texts: str) -> None:
 
 
 def _devices(devices: Xml.Element, spec: GuestSpec) -> None:
-    disk = Xml.SubElement(devices, "disk", type="file", device="disk")
-    Xml.SubElement(disk, "driver", name="qemu", type="qcow2", cache="none")
-    Xml.SubElement(disk, "source", file=spec.disk)
-    _golden_image(disk, spec)
-    Xml.SubElement(disk, "target", dev="vda", bus="virtio")
+    if spec.kind.has_disk:
+        _disk(Xml.SubElement(devices, "disk", type="file", device="disk"), spec)
     link = Xml.SubElement(devices, "interface", type="bridge")
     Xml.SubElement(link, "mac", address=spec.guest.mac)
     Xml.SubElement(link, "source", bridge=spec.bridge)
@@ -173,6 +176,13 @@ def _devices(devices: Xml.Element, spec: GuestSpec) -> None:
         backend = Xml.SubElement(tpm, "backend", type="emulator", version="2.0")
         # One bank: a quote over a bank that nothing measures into would say nothing.
         Xml.SubElement(Xml.SubElement(backend, "active_pcr_banks"), "sha256")
+
+
+def _disk(disk: Xml.Element, spec: GuestSpec) -> None:
+    Xml.SubElement(disk, "driver", name="qemu", type="qcow2", cache="none")
+    Xml.SubElement(disk, "source", file=spec.disk)
+    _golden_image(disk, spec)
+    Xml.SubElement(disk, "target", dev="vda", bus="virtio")
 
 
 def _golden_image(disk: Xml.Element, spec: GuestSpec) -> None:
@@ -258,13 +268,16 @@ def destroy(connections: Mapping[str, Hypervisor], guest: Guest, host: Machine, 
 
 
 def boot(connection: Hypervisor, host: Machine, spec: GuestSpec) -> None:
-    """Start the guest on a fresh layer over the golden image.
+    """Start the guest; where its image has a disk, on a fresh layer over it.
 
     Raises:
         GuestError: libvirt or QEMU refuses.
     """
-    folder, image = shlex.quote(spec.folder), shlex.quote(spec.golden)
-    host.run(f"mkdir -p {folder} && qemu-img create -q -f qcow2 -F qcow2 -b {image} {shlex.quote(spec.disk)}")
+    prepare = f"mkdir -p {shlex.quote(spec.folder)}"
+    if spec.kind.has_disk:
+        layers = f"-b {shlex.quote(spec.golden)} {shlex.quote(spec.disk)}"
+        prepare += f" && qemu-img create -q -f qcow2 -F qcow2 {layers}"
+    host.run(prepare)
     try:
         connection.start(domain_xml(spec))
     except HypervisorError as error:
@@ -291,8 +304,9 @@ def await_login(guest: Machine, host: Machine, spec: GuestSpec, *, timeout_s: fl
                 remedy="raise guest.boot_timeout_s, or boot the image by hand",
             )
         clock.wait(0.25, threading.Event())
-    # Until its own start-up is over the guest dirties memory by itself.
-    guest.attempt("systemctl is-system-running --wait", timeout_s=max(5.0, timeout_s - elapsed_s()))
+    if spec.kind.has_systemd:
+        # Until its own start-up is over the guest dirties memory by itself.
+        guest.attempt("systemctl is-system-running --wait", timeout_s=max(5.0, timeout_s - elapsed_s()))
     return elapsed_s()
 
 

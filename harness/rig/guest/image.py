@@ -1,4 +1,4 @@
-"""The guest's golden image: named by a hash of everything that went into it, built when that is missing.
+"""The images that guests boot: each named by a hash of everything in it, built when that is missing.
 
 The image is built natively by a playbook, never inside an emulated guest. Its name changes when the role does
 (the sample application's sources and every pinned version are in it), the key that opens it, or what the
@@ -11,6 +11,7 @@ import hashlib
 import json
 import shlex
 import subprocess
+from collections.abc import Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -18,11 +19,10 @@ from harness import resources
 from harness.errors import GuestError, PrerequisiteError
 from harness.json_types import Json
 from harness.rig.guest.guest import MOST
+from harness.rig.guest.kind import KINDS, STANDARD, Kind
 from harness.rig.host import Host
 from harness.rig.pair import Pair
 from harness.rig.provision import Progress, play
-
-_INPUTS = ("guest_image.yml", "roles/guest_image", "roles/attester")
 
 
 def authorized_key(pair: Pair) -> str:
@@ -44,15 +44,19 @@ def authorized_key(pair: Pair) -> str:
     return " ".join(done.stdout.split()[:2])
 
 
-def image_key(pair: Pair) -> str:
+def image_key(pair: Pair, kind: Kind = STANDARD) -> str:
     """Sixteen hexadecimal digits that name the image `pair` needs; reads local files only."""
     digest = hashlib.sha256()
-    for name in _INPUTS:
+    for name in kind.inputs:
         for path in _files(resources.playbooks() / name):
             digest.update(f"{path.relative_to(resources.playbooks())}\0".encode())
             digest.update(path.read_bytes())
-    asked = {"dns": list(pair.guest_network.dns), "authorized_key": authorized_key(pair)}
-    digest.update(json.dumps({**pair.image_options, **asked}, sort_keys=True).encode())
+    asked: dict[str, Json] = {"authorized_key": authorized_key(pair)}
+    if kind.options is None:
+        asked |= {**pair.image_options, "dns": list(pair.guest_network.dns)}
+    else:
+        asked |= {name: pair.image_options.get(name) for name in kind.options}
+    digest.update(json.dumps(asked, sort_keys=True).encode())
     return digest.hexdigest()[:16]
 
 
@@ -73,18 +77,20 @@ def exists(pair: Pair, builder: Host, key: str) -> bool:
     return status == 0
 
 
-def ensure(pair: Pair, builder: Host, *, artifacts: Path | None, progress: Progress) -> tuple[str, bool]:
+def ensure(
+    pair: Pair, builder: Host, *, artifacts: Path | None, progress: Progress, kind: Kind = STANDARD
+) -> tuple[str, bool]:
     """The image's key, and whether it had to be built.
 
     Raises:
         ProvisionError: The playbook failed; nothing half-built is left under the image's name.
     """
-    key = image_key(pair)
+    key = image_key(pair, kind)
     if exists(pair, builder, key):
         return key, False
-    variables = {"sodbench_image_key": key, "sodbench_image_authorized_key": authorized_key(pair)}
+    variables = {kind.variable: key, "sodbench_image_authorized_key": authorized_key(pair)}
     play(
-        "guest_image.yml",
+        kind.playbook,
         pair.inventory,
         artifacts=artifacts,
         variables=variables,
@@ -92,18 +98,19 @@ def ensure(pair: Pair, builder: Host, *, artifacts: Path | None, progress: Progr
         programs=pair.programs,
         limit_s=pair.ansible_limit_s,
     )
-    _prune(pair, builder, key)
+    _prune(pair, builder, [image_key(pair, one) for one in KINDS])
     return key, True
 
 
-def _prune(pair: Pair, builder: Host, key: str) -> None:
-    """Remove older images and the guests saved from them: nothing can use them any more.
+def _prune(pair: Pair, builder: Host, keys: Sequence[str]) -> None:
+    """Remove all images but `keys`, and the guests saved from them: nothing can use them any more.
 
     The caller holds the rig, so no run is using one either.
     """
     storage = shlex.quote(pair.storage_path)
+    others = " ".join(f"! -name {key}" for key in keys)
     builder.run(
-        f"find {storage}/images -mindepth 1 -maxdepth 1 -type d ! -name {key} -exec rm -rf {{}} + && "
+        f"find {storage}/images -mindepth 1 -maxdepth 1 -type d {others} -exec rm -rf {{}} + && "
         f"rm -rf {storage}/snapshots",
         limit="copy_s",
     )

@@ -51,9 +51,11 @@ def save(connection: Hypervisor, host: Machine, spec: GuestSpec, folder: str) ->
         connection.domain(spec.guest.domain).save(f"{folder}.partial/state")
     except HypervisorError as error:
         raise GuestError("the guest cannot be saved", where=f"host {host.role}", why=str(error)) from error
+    disk = (
+        f"cp --sparse=always {shlex.quote(spec.disk)} {partial}/disk.qcow2 && " if spec.kind.has_disk else ""
+    )
     host.run(
-        f"cp --sparse=always {shlex.quote(spec.disk)} {partial}/disk.qcow2 && sync {partial}/* && "
-        f"rm -rf {shlex.quote(folder)} && mv {partial} {shlex.quote(folder)}",
+        f"{disk}sync {partial}/* && rm -rf {shlex.quote(folder)} && mv {partial} {shlex.quote(folder)}",
         limit="copy_s",
     )
 
@@ -64,9 +66,9 @@ def restore(connection: Hypervisor, host: Machine, spec: GuestSpec, folder: str)
     Raises:
         GuestError: libvirt or the storage refuses.
     """
+    copy = f" && cp --sparse=always {shlex.quote(folder)}/disk.qcow2 {shlex.quote(spec.disk)}"
     host.run(
-        f"mkdir -p {shlex.quote(spec.folder)} && "
-        f"cp --sparse=always {shlex.quote(folder)}/disk.qcow2 {shlex.quote(spec.disk)}",
+        f"mkdir -p {shlex.quote(spec.folder)}{copy if spec.kind.has_disk else ''}",
         limit="copy_s",
     )
     try:

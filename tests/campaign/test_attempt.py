@@ -53,7 +53,8 @@ def judged(
     machine = SimpleNamespace(endpoint=SimpleNamespace(address="198.18.0.1"))
     rig: Any = SimpleNamespace(
         specify=nothing, clear=nothing, subject=SimpleNamespace(name="guest"), guest=machine,
-        client=machine, hypervisors=hypervisors, pair=SimpleNamespace(guests=lambda _names: ()), kind=STANDARD,
+        client=machine, hypervisors=hypervisors, kind=STANDARD,
+        pair=SimpleNamespace(guests=lambda _names: ()),
         hosts=dict.fromkeys(("a", "b")), machines=dict.fromkeys(MACHINES),
     )  # fmt: skip
     plan: Any = SimpleNamespace(

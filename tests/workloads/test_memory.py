@@ -71,6 +71,13 @@ def test_a_second_without_a_page_counts_with_its_time() -> None:
     assert timeline.summary["dirty_rate_mib_per_s"] == 8
 
 
+def test_the_shells_word_when_the_load_is_ended_is_no_problem() -> None:
+    """In the lab it was the last line of every trial."""
+    timeline = memory().parse([*REAL, Line(t_ns=9 * NS_PER_S, text="Terminated")])
+    assert not timeline.problems
+    assert len(timeline.samples) == 7
+
+
 def test_a_complaint_and_an_empty_output_are_problems() -> None:
     said = memory().parse(lines("sodbench-memory: cannot have 200 MiB: Cannot allocate memory"))
     assert list(said.problems) == [

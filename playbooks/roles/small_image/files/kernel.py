@@ -1,7 +1,7 @@
 """Writes the ELF file in a bzImage: QEMU starts it as it is (PVH), so that no emulated CPU has to unpack it.
 
-Arguments: the bzImage, and the file to write. A kernel packed in another way is copied as it is. Source: Linux,
-Documentation/arch/x86/boot.rst, payload_offset and payload_length.
+Arguments: the bzImage, and the file to write. A kernel packed in another way is copied as it is.
+Source: Linux, Documentation/arch/x86/boot.rst, payload_offset and payload_length.
 """
 
 import struct

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import struct
+import time
 import timeit
 from pathlib import Path
 from typing import Literal
@@ -269,7 +271,7 @@ def test_gaps_are_named() -> None:
 
 
 def test_long_lists_and_short_additions_are_fast() -> None:
-    """75,000 entries a second read and replayed, and 100 new ones within 5 ms: the best of some tries."""
+    """75,000 entries a second read and replayed, and 100 new ones in 5 ms of the processor's time at best."""
     lines = logs.running_system(10_000)
     want = logs.pcr10(lines)
     known = ImaState(entries=9_900, values={"sha256": logs.pcr10(lines[:9_900])})
@@ -280,8 +282,11 @@ def test_long_lists_and_short_additions_are_fast() -> None:
         def replayed(state: ImaState, excerpt: ImaExcerpt) -> ImaState:
             return ima.replay(state, ima.parse(excerpt), bank="sha256", expected=want, first=excerpt.first)
 
-        whole_s = min(timeit.repeat(lambda: replayed(start, whole), number=1, repeat=5))  # noqa: B023
-        new_s = min(timeit.repeat(lambda: replayed(known, new), number=1, repeat=20))  # noqa: B023
+        def best_s(state: ImaState, excerpt: ImaExcerpt, tries: int) -> float:
+            call = functools.partial(replayed, state, excerpt)
+            return min(timeit.repeat(call, timer=time.process_time, number=1, repeat=tries))
+
+        whole_s, new_s = best_s(start, whole, 5), best_s(known, new, 20)
         assert len(lines) / whole_s > 75_000, form
         assert new_s < 5e-3, form
 

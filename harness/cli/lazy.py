@@ -18,8 +18,6 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
-from harness.errors import UsageError
-
 if TYPE_CHECKING:
     from typer._click.core import Context
 
@@ -79,13 +77,6 @@ class Verbs(TyperGroup):
 
 class Root(Verbs):
     """The program itself. Its help is plain text: to import what draws boxes would take longest."""
-
-    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
-        """As any group, but without a verb the help is printed, and wrong usage is the end."""
-        if not args and not ctx.resilient_parsing:
-            typer.echo(self.get_help(ctx))
-            ctx.exit(UsageError.exit_code)
-        return super().parse_args(ctx, args)
 
     def get_help(self, ctx: Context) -> str:
         """Usage, what the program does, its options, the verbs by heading, the epilog's paragraphs."""

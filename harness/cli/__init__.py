@@ -179,17 +179,14 @@ def main() -> None:
 
 
 def _run() -> int:
-    given = sys.argv[1:]
     try:
-        app(given or ["--help"])  # Typer says itself what is wrong with a command line, and ends with 2
+        app()  # Typer says itself what is wrong with a command line, and ends with 2
     except errors.SodbenchError as error:
         _show(error)
         return error.exit_code
     except KeyboardInterrupt:
         return errors.InterruptedRunError.exit_code
     except SystemExit as end:
-        if not given:  # help, and wrong usage all the same
-            return errors.UsageError.exit_code
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0
 

@@ -18,6 +18,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
+from harness.errors import UsageError
+
 if TYPE_CHECKING:
     from typer._click.core import Context
 
@@ -77,6 +79,15 @@ class Verbs(TyperGroup):
 
 class Root(Verbs):
     """The program itself. Its help is plain text: to import what draws boxes would take longest."""
+
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        """As any group, but without a verb the help is printed, and it is wrong usage."""
+        if args or ctx.resilient_parsing:
+            return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, ["--help"])
+        except typer.Exit:
+            raise typer.Exit(UsageError.exit_code) from None
 
     def get_help(self, ctx: Context) -> str:
         """Usage, what the program does, its options, the verbs by heading, the epilog's paragraphs."""

@@ -47,8 +47,8 @@ class _Verbs(lazy.Root):
         Verb(
             "provision",
             "harness.cli.provision:provision",
-            "Install and configure what the hosts and the client need, then build the guest image "
-            "if it is missing.",
+            "Install and configure what the hosts and the client need, then build the guest images "
+            "that are missing.",
             "Machines",
         ),
         Verb(

@@ -189,6 +189,7 @@ def test_a_small_guest_has_no_disk_and_no_root_but_its_initramfs() -> None:
     root = domain(spec)
     assert root.find("devices/disk") is None
     assert root.findtext("os/initrd") == "/srv/shared/images/feed/initrd"
+    assert root.findtext("os/kernel") == "/srv/shared/images/feed/vmlinux"
     assert spec.cmdline.startswith("console=ttyS0 ")
     assert "root=" not in spec.cmdline
 
@@ -196,6 +197,7 @@ def test_a_small_guest_has_no_disk_and_no_root_but_its_initramfs() -> None:
 def test_a_small_guest_with_a_tpm_starts_from_the_initramfs_with_the_attester() -> None:
     root = domain(small(tpm=True))
     assert root.findtext("os/initrd") == "/srv/shared/images/feed/initrd.measured"
+    assert root.findtext("os/kernel") == "/srv/shared/images/feed/vmlinuz"
     assert root.find("devices/tpm") is not None
 
 

@@ -135,8 +135,9 @@ def domain_xml(spec: GuestSpec) -> str:
     Xml.SubElement(root, "memory", unit="MiB").text = str(spec.memory_mib)
     system = Xml.SubElement(root, "os")
     Xml.SubElement(system, "type", arch="x86_64", machine="q35").text = "hvm"
+    kernel = f"{spec.image}/{spec.kind.kernel(tpm=spec.tpm)}"
     initrd = f"{spec.image}/{spec.kind.initrd(tpm=spec.tpm)}"
-    _texts(system, kernel=f"{spec.image}/vmlinuz", initrd=initrd, cmdline=spec.cmdline)
+    _texts(system, kernel=kernel, initrd=initrd, cmdline=spec.cmdline)
     features = Xml.SubElement(root, "features")
     Xml.SubElement(features, "acpi")
     Xml.SubElement(features, "apic")

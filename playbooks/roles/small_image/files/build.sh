@@ -73,4 +73,5 @@ cp /etc/sodbench/attester.toml "$measured/etc/sodbench/attester.toml"
 archive "$base" | lz4 -9 -l -q >"$made/initrd"
 # The kernel unpacks one archive after another.
 { archive "$base" && archive "$measured"; } | lz4 -9 -l -q >"$made/initrd.measured"
-python3.11 kernel.py /boot/vmlinuz-* "$made/vmlinuz"
+cp /boot/vmlinuz-* "$made/vmlinuz"
+python3.11 kernel.py "$made/vmlinuz" "$made/vmlinux"

@@ -175,7 +175,7 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
         (tmp_path / "none.yml", "", "No such file"),
         (tmp_path, "", "Is a directory"),
     ):
-        with pytest.raises(CampaignError, match=fragment) as caught:
+        with pytest.raises(InputFileError, match=fragment) as caught:
             load(path, REGISTRY)
         assert caught.value.where == f"{path}{line}"
 

@@ -164,7 +164,7 @@ def test_reference_values_in_yaml_are_read_as_before() -> None:
 
 
 def test_too_many_reference_values_are_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(appraisal_file, "MAX_REFERENCE_CHARS", 1000)
+    monkeypatch.setattr(reference, "MAX_REFERENCE_CHARS", 1000)
     place = tmp_path / "r.yml"
     with pytest.raises(StorageError) as caught:
         reference._keep(of_files(*map(str, range(20))), place, add=False)

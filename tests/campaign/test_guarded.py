@@ -69,7 +69,7 @@ class World:
         self.on_check: Callable[[], None] = lambda: None
         self.loop = PlayedLoop(self)
         self.terms = SimpleNamespace(vm=VM)
-        self.guest = "guest"
+
         self.interrupt = Interrupt()
 
     # -- as a guard
@@ -89,6 +89,9 @@ class World:
         return SimpleNamespace(host="a")
 
     # -- as flights
+
+    def guest_of(self, _n: int) -> str:
+        return "guest"
 
     def watch_limit(self, limit_s: float) -> None:
         pass

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs in the root that the packages were unpacked into, by its busybox: makes of /small/tree and the sources beside it
 # what a small guest boots, in /small/made. Nothing of the guest is started.
-set -eu
+set -euo pipefail
 cd /small
 base=/small/base measured=/small/measured made=/small/made
 busybox mkdir -p bin "$base" "$measured" "$made"
@@ -18,7 +18,8 @@ take() {
         echo "$path"
         case $path in
         *.so* | /usr/bin/* | /usr/sbin/*)
-            /lib64/ld-linux-x86-64.so.2 --list "$path" 2>/dev/null |
+            # A script is not linked to anything; a shared object may be linked statically.
+            { /lib64/ld-linux-x86-64.so.2 --list "$path" 2>/dev/null || true; } |
                 sed -n -e 's/.* => \(\/[^ ]*\) .*/\1/p' -e 's/^[[:blank:]]*\(\/[^ ]*\) (.*/\1/p'
             ;;
         esac
@@ -62,11 +63,12 @@ done
 mv "$base/etc/ssh/ssh_host_ed25519_key.pub" "$made/guest.hostkey.pub"
 
 # What Python loads, as bytecode alone: with the sources it is twice as large.
-python3.11 closure.py >closure
+python=$(basename /usr/bin/python3.[0-9]*[0-9])
+"$python" closure.py >closure
 take "$measured" $(cat closure)
-find "$measured/usr/lib" -name '*.py' | xargs python3.11 -m compileall -q -b --invalidation-mode unchecked-hash
+find "$measured/usr/lib" -name '*.py' | xargs "$python" -m compileall -q -b --invalidation-mode unchecked-hash
 find "$measured/usr/lib" -name '*.py' -exec rm {} +
-ln -s python3.11 "$measured/usr/bin/python3"
+ln -s "$python" "$measured/usr/bin/python3"
 mkdir -p "$measured/etc/sodbench"
 cp /etc/sodbench/attester.toml "$measured/etc/sodbench/attester.toml"
 
@@ -74,4 +76,4 @@ archive "$base" | lz4 -9 -l -q >"$made/initrd"
 # The kernel unpacks one archive after another.
 { archive "$base" && archive "$measured"; } | lz4 -9 -l -q >"$made/initrd.measured"
 cp /boot/vmlinuz-* "$made/vmlinuz"
-python3.11 kernel.py "$made/vmlinuz" "$made/vmlinux"
+"$python" kernel.py "$made/vmlinuz" "$made/vmlinux"

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 ATTESTER = Path("/opt/sodbench/attester")
-PROGRAMS = ("/usr/bin/python3.11",)
+PROGRAMS = (sys.executable,)
 LIBRARIES = Path("/usr/lib/x86_64-linux-gnu")
 OPENED = ("libtss2-tcti-device.so.0", "ossl-modules/legacy.so")
 """Libraries that are opened by their names: the way to the TPM, and what `cryptography` asks of OpenSSL."""

@@ -63,9 +63,14 @@ class Attestation:
         self._running: _Running | None = None
 
     def start(self, scene: Scene, record: Record) -> None:
-        """Begin to attest; `scene` is not needed, the channels are open already."""
+        """Begin to attest; `scene` is not needed, the channels are open already.
+
+        Raises:
+            RegistryError: The guest cannot be placed.
+            StorageError: The evidence cannot be written.
+        """
         del scene
-        self._running = _Running(self._trial, record)
+        self._running = _Running.begun(self._trial, record)
 
     def stop(self) -> None:
         """End: what is under way is finished first, a question to a TPM has a time limit of its own."""
@@ -100,18 +105,13 @@ class _Interval:
 class _Running:
     """A trial's attestation from its beginning to its end."""
 
-    def __init__(self, trial: TrialAttestation, record: Record) -> None:
+    def __init__(self, trial: TrialAttestation, record: Record, file: AttestationFile) -> None:
         self._trial = trial
         self._record = record
-        self._file = AttestationFile(record)
+        self._file = file
         self.rounds = Rounds(trial, record)
         self._stopping = threading.Event()
-        for subject in trial.subjects.values():
-            record.add(_described(subject, trial.attest))
-        guest = trial.subjects["guest"].name
-        # A TPM that came with a saved state has had epochs before.
-        last = trial.registry.placement(guest)
-        trial.registry.place(guest, trial.subjects[START].name, 1 if last is None else last.epoch + 1)
+        self._moved = threading.Event()
         self._monitor = TrustMonitor(
             [
                 self._watch("a", 0.0, lambda turn: self._host("a", trial.key(turn))),
@@ -122,9 +122,25 @@ class _Running:
             listeners=[self._told],
             settings=Settings(workers=len(trial.subjects), hang_s=_LONGEST_LOOK_S, close_s=_LONGEST_LOOK_S),
         )
-        self._monitor.start()
-        self._moved = threading.Event()
-        threading.Thread(target=self._guarded, name="attestation", daemon=True).start()
+
+    @classmethod
+    def begun(cls, trial: TrialAttestation, record: Record) -> _Running:
+        """Place the guest, then begin; where it cannot be placed, no file is opened and no event is written.
+
+        Raises:
+            RegistryError: The guest cannot be placed.
+            StorageError: The evidence cannot be written.
+        """
+        guest = trial.subjects["guest"].name
+        # A TPM that came with a saved state has had epochs before.
+        last = trial.registry.placement(guest)
+        trial.registry.place(guest, trial.subjects[START].name, 1 if last is None else last.epoch + 1)
+        for subject in trial.subjects.values():
+            record.add(_described(subject, trial.attest))
+        running = cls(trial, record, AttestationFile(record))
+        running._monitor.start()
+        threading.Thread(target=running._guarded, name="attestation", daemon=True).start()
+        return running
 
     def stop(self) -> None:
         """End, after what is under way."""
@@ -152,8 +168,8 @@ class _Running:
         )
 
     def _told(self, change: Change) -> None:
-        """A look that failed ends nothing; but silence would be trust, so it is told."""
-        if change.kind == "failed":
+        """Record a look that failed, and one that was not heard of in time; the next looks follow."""
+        if change.kind in ("failed", "silent"):
             self._record.failed(Attestation.name, f"{change.subject or 'the monitor'}: {change.detail}")
 
     def _host(self, machine: lines.Machine, key: KeyType) -> Verdict:
@@ -177,7 +193,7 @@ class _Running:
     def _guarded(self) -> None:
         try:
             self._moves()
-        except Exception as error:  # noqa: BLE001 - a thread has nobody to raise to: silence would be trust
+        except Exception as error:  # noqa: BLE001 - a thread has no caller to raise to: silence would be trust
             self._record.failed(Attestation.name, f"{type(error).__name__}: {error}")
         finally:
             self._moved.set()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from harness.evidence.journal import Event, Journal, read
 from harness.evidence.observers.contract import Scene
 from harness.evidence.record import Record
 from harness.migration.schedule import PlannedMigration
+from harness.registry.errors import RegistryError
 from harness.registry.registry import Registry, open_registry, sqlite_url
 from tests.attest.attesters import GOOD, POLICY, UUID, SoftwareAttester, enrol
 from tests.attest.software_tpm import SoftwareTpm
@@ -255,8 +257,45 @@ def test_a_look_that_fails_is_told_and_the_next_is_taken(stage: Stage) -> None:
     observer.start(SCENE, stage.record)
     until(lambda: [one.subject for one in stage.lines()].count("a") >= 2)
     observer.stop()
-    (failed,) = [one for one in stage.record.history if one.kind == "observer.failed"]
-    assert "as the test asks" in str(failed.data["reason"])
+    failed = [str(one.data["reason"]) for one in stage.record.history if one.kind == "observer.failed"]
+    assert len([reason for reason in failed if "as the test asks" in reason]) == 1
+
+
+def test_a_look_that_does_not_return_is_told(stage: Stage) -> None:
+    answered = threading.Event()
+
+    def hung(evidence: Evidence) -> Evidence:
+        answered.wait(LONG_S)
+        return evidence
+
+    stage.attesters["a"].twist = hung
+    observer = stage.observer(interval_s=0.1)
+    observer.start(SCENE, stage.record)
+    until(lambda: any(reason.startswith("a: ") for reason in silences(stage)))
+    answered.set()
+    observer.stop()
+    assert next(reason for reason in silences(stage) if reason.startswith("a: ")).startswith(
+        "a: no result yet, "
+    )
+
+
+def silences(stage: Stage) -> list[str]:
+    """What the journal says of attestations that failed or were not heard of."""
+    failed = [one for one in tuple(stage.record.history) if one.kind == "observer.failed"]
+    return [str(one.data["reason"]) for one in failed if one.data["observer"] == "attestation"]
+
+
+def test_an_attestation_that_cannot_begin_leaves_neither_file_nor_events(stage: Stage) -> None:
+    stage.registry.close()
+    (stage.record.folder / "registry.sqlite").write_bytes(b"not a database any more")
+    for leftover in stage.record.folder.glob("registry.sqlite-*"):
+        leftover.unlink()
+    observer = stage.observer()
+    with pytest.raises(RegistryError):
+        observer.start(SCENE, stage.record)
+    observer.stop()
+    assert [one.kind for one in stage.events()] == []
+    assert not (stage.record.folder / lines.FILE).exists()
 
 
 def test_a_control_trial_attests_and_waits_for_no_migration(stage: Stage) -> None:

@@ -183,7 +183,17 @@ class Account:
     @cached_property
     def _numbers(self) -> Sequence[int]:
         kinds = (MigrationStarted, MigrationReturned, MigrationSkipped, MigrationDelayed, MigrationAborted)
-        return sorted({value.n for event in self.events if isinstance(value := event.value, kinds)})
+        return sorted(
+            {n for kind in kinds for one in self.all(kind) if (n := migration_number(one)) is not None}
+        )
+
+
+def migration_number(event: Event) -> int | None:
+    """The migration that an event is about, even where the rest of what it says cannot be read."""
+    if isinstance(event.value, OfMigration):
+        return event.value.n
+    n = event.data.get("n")
+    return n if isinstance(n, int) and not isinstance(n, bool) else None
 
 
 def _remark(value: Value | None) -> str:
@@ -218,13 +228,21 @@ class Move:
         """The events of that kind about this migration, each with what it says."""
         return ((event, value) for event, value in self.attempt.told(kind) if value.n == self.n)
 
+    def about(self, kind: type[OfMigration]) -> Sequence[Event]:
+        """The events of that kind about this migration, those whose data cannot be read too."""
+        return [event for event in self.attempt.all(kind) if migration_number(event) == self.n]
+
+    def _without(self, kind: type[OfMigration], reason: str) -> str:
+        """Why it is not known what such an event says: `reason`, unless there is one that cannot be read."""
+        return f"the journal's {kind.KIND} cannot be read" if self.about(kind) else reason
+
     def last(self, kind: type[M]) -> M | None:
         """What the last event of that kind says about this migration, or None."""
         return next((value for _, value in reversed([*self.told(kind)])), None)
 
-    def last_ns(self, kind: type[M]) -> int | None:
+    def last_ns(self, kind: type[OfMigration]) -> int | None:
         """When the last event of that kind about this migration was, the controller's ns; or None."""
-        return next((event.t_ns for event, _ in reversed([*self.told(kind)])), None)
+        return next((event.t_ns for event in reversed(self.about(kind))), None)
 
     @property
     def planned_s(self) -> float | None:
@@ -257,7 +275,9 @@ class Move:
         """Right after the call returned; raises NotMeasured when that was not seen."""
         t_ns = self.last_ns(MigrationReturned)
         if t_ns is None:
-            raise NotMeasured("the journal does not say that the call returned")
+            raise NotMeasured(
+                self._without(MigrationReturned, "the journal does not say that the call returned")
+            )
         return t_ns
 
     @property
@@ -273,7 +293,7 @@ class Move:
     def _started(self, key: str) -> MigrationStarted:
         started = self.last(MigrationStarted)
         if started is None:
-            raise NotMeasured(f"the journal does not name the {key}")
+            raise NotMeasured(self._without(MigrationStarted, f"the journal does not name the {key}"))
         return started
 
     @property
@@ -311,7 +331,7 @@ class Move:
         if self.last(MigrationStarted) is None and skipped is not None:
             return f"skipped: {skipped.reason or 'no reason given'}"
         if returned is None:
-            return "the journal does not say that the call returned"
+            return self._without(MigrationReturned, "the journal does not say that the call returned")
         if returned.ok:
             return None
         aborted = self.last(MigrationAborted)

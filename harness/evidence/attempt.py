@@ -13,7 +13,7 @@ from functools import cached_property
 import pandas as pd
 
 from harness.clock import NS_PER_S
-from harness.evidence.account import Account, Move
+from harness.evidence.account import Account, Move, migration_number
 from harness.evidence.clocks import Clocks
 from harness.evidence.events import (
     GuestStarted,
@@ -68,7 +68,7 @@ class Attempt(Account):
         """Every planned migration that was started or skipped, by number."""
         views = [self.of(name) for name in self.guests] if len(self.guests) > 1 else [self]
         found = (Migration(attempt=view, n=n) for view in views for n in view._numbers)
-        known = (one for one in found if one.last(MigrationStarted) or one.last(MigrationSkipped))
+        known = (one for one in found if one.about(MigrationStarted) or one.about(MigrationSkipped))
         return tuple(sorted(known, key=lambda one: one.n))
 
     @cached_property
@@ -120,7 +120,7 @@ class Migration(Move):
     @property
     def first_after_boot(self) -> bool:
         """Whether the guest was started and not moved since: its pages and the switches are cold."""
-        return next((value.n == self.n for _, value in self.attempt.told(MigrationStarted)), False)
+        return next((migration_number(one) == self.n for one in self.attempt.all(MigrationStarted)), False)
 
 
 def number(data: Mapping[str, Json], key: str) -> float | None:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import pytest
+
 from harness.evidence.account import Account, accounts
+from harness.evidence.metric import NotMeasured
 from tests.synthetic.evidence import AttemptTruth, Journalist, MigrationTruth, Truths, events_of
 
 
@@ -87,3 +90,24 @@ def test_two_attempts_at_a_trial_are_two() -> None:
     )
     assert (first.attempt, second.attempt) == (1, 2)
     assert (first.counts, second.counts) == (False, True)
+
+
+def test_a_migration_whose_start_cannot_be_read_stays_with_the_reason() -> None:
+    book = Journalist(trial="001-idle", attempt=1)
+    book.add(0, "runner", "window.opened", window_s=60.0)
+    book.add(2, "runner", "migration.started", n=1, source="a", destination="b", options={})
+    (attempt,) = accounts(book.events())
+    (move,) = attempt.moves
+    assert (move.n, move.direction, move.outcome) == (1, None, "not returned")
+    assert move.started_ns == 2
+    with pytest.raises(NotMeasured, match=r"the journal's migration\.started cannot be read"):
+        _ = move.source
+
+
+def test_a_migration_whose_return_cannot_be_read_says_so() -> None:
+    book = Journalist(trial="001-idle", attempt=1)
+    book.add(0, "runner", "window.opened", window_s=60.0)
+    book.add(2, "runner", "migration.started", n=1, planned_s=1.0, source="a", destination="b", options={})
+    book.add(3, "runner", "migration.returned", n=1, ok="yes")
+    (attempt,) = accounts(book.events())
+    assert attempt.moves[0].failure == "the journal's migration.returned cannot be read"

@@ -254,3 +254,13 @@ def test_a_control_trial_has_a_noise_floor_and_no_migrations(tmp_path: Path) -> 
     assert value(table, "heartbeat_window_gap", None) == pytest.approx(1 / SMALL.heartbeat_hz, abs=1e-5)
     assert value(table, "completed_migrations", None) == 0
     assert "control" in reason(table, "late_close", None)
+
+
+def test_a_migration_whose_start_cannot_be_read_keeps_its_rows_with_the_reason(tmp_path: Path) -> None:
+    def damaged(event: Event) -> Event:
+        if event.kind != "migration.started":
+            return event
+        return replace(event, data={**event.data, "source": 7})
+
+    table = results.compute(edited(tmp_path, damaged))
+    assert reason(table, "data_sent") == "the journal's migration.started cannot be read"

@@ -87,7 +87,7 @@ def gaps(attempt: Attempt) -> list[Gap]:
         NotMeasured: As :func:`heartbeat`.
     """
     beat = heartbeat(attempt)
-    called = [migration for migration in attempt.migrations if migration.last(MigrationStarted)]
+    called = [migration for migration in attempt.migrations if migration.about(MigrationStarted)]
     longer = np.flatnonzero(beat.spans_ns > PERIODS_OF_A_GAP * beat.period_ns)
     found = [_owned(_gap(beat, int(index)), beat, called) for index in longer]
     open_ns = _open_ns(beat)

@@ -6,7 +6,7 @@ orchestrates a run imports this module and neither of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -235,6 +235,10 @@ class Hypervisor(Protocol):
         Raises:
             NoDomainError: There is none.
         """
+        ...
+
+    def domains(self) -> Sequence[str]:
+        """The names of all its domains, whatever their state."""
         ...
 
     def start(self, xml: str) -> None:

@@ -11,7 +11,7 @@ import contextlib
 import json
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,6 +152,11 @@ class LibvirtHost:
         """The domain of that name."""
         with _asked():
             return LibvirtDomain(self.connection.lookupByName(name))
+
+    def domains(self) -> Sequence[str]:
+        """The names of all its domains (virConnectListAllDomains)."""
+        with _asked():
+            return [str(one.name()) for one in self.connection.listAllDomains()]
 
     def start(self, xml: str) -> None:
         """Start a domain that is gone when it ends."""

@@ -31,6 +31,11 @@ _DOMAIN = "sodbench-guest"
 _MAC = "52:54:00:5d:be:4c"
 
 
+def is_of_harness(domain: str) -> bool:
+    """Whether a libvirt domain of that name is a guest of the harness: of this run or of any other."""
+    return domain == _DOMAIN or domain.startswith(f"{_DOMAIN}-")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """How a machine is reached over SSH.

@@ -9,6 +9,7 @@ from harness.errors import GuestError
 from harness.json_types import Json
 from harness.rig.acceleration import Accelerator
 from harness.rig.contract import Hypervisors, Machine
+from harness.rig.guest import domain
 from harness.rig.guest.domain import GuestSpec, destroy, specify
 from harness.rig.guest.guest import Guest
 from harness.rig.guest.kind import STANDARD, Kind
@@ -89,4 +90,14 @@ class Rig:
     def clear(self, spec: GuestSpec) -> None:
         """Take the guest of `spec` away from the hosts, and its disk."""
         self.guest.close()
-        destroy(self.hypervisors.connect(), spec.guest, self.hosts["a"], spec.folder)
+        destroy(self.hypervisors.connect(), spec.guest.domain, self.hosts["a"], spec.folder)
+
+    def vacate(self) -> None:
+        """Take every guest of the harness away from the hosts, and its disk, whichever run started it.
+
+        A guest that a killed run left has the MAC and the address of one that is about to start, also where
+        its name is another: the one guest of a rig and the first of several share both.
+        """
+        connections = self.hypervisors.connect()
+        for name in domain.of_harness(connections):
+            destroy(connections, name, self.hosts["a"], domain.folder(self.pair, name))

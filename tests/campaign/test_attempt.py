@@ -52,7 +52,7 @@ def judged(
     hypervisors = SimpleNamespace(connect=dict)
     machine = SimpleNamespace(endpoint=SimpleNamespace(address="198.18.0.1"))
     rig: Any = SimpleNamespace(
-        specify=nothing, clear=nothing, subject=SimpleNamespace(name="guest"), guest=machine,
+        specify=nothing, clear=nothing, vacate=nothing, subject=SimpleNamespace(name="guest"), guest=machine,
         client=machine, hypervisors=hypervisors, kind=STANDARD,
         pair=SimpleNamespace(guests=lambda _names: ()),
         hosts=dict.fromkeys(("a", "b")), machines=dict.fromkeys(MACHINES),

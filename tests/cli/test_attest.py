@@ -493,6 +493,9 @@ class Guests:
         assert tpm
         return f"{memory_mib} MiB, {vcpus} vCPU"
 
+    def vacate(self) -> None:
+        self.done.append("vacated")
+
     def clear(self, spec: str) -> None:
         self.done.append(f"cleared {spec}")
 
@@ -531,6 +534,7 @@ def test_a_guest_is_booted_recorded_and_taken_away(attest: Attest, guests: Guest
     assert f"{place}: reference values of guest for the policy guest: 7 PCRs" in said.out
     assert set(load_reference(place).pcrs["sha256"]) == {0, 2, 3, 4, 5, 6, 7}
     assert guests.done == [
+        "vacated",
         f"cleared {_SPEC}",
         f"booted {_SPEC} by libvirt of a",
         "logged in",

@@ -48,6 +48,12 @@ def test_a_domain_is_suspended_resumed_and_ended(host: LibvirtHost) -> None:
     assert domain.state()[0] == DomainState.OFF
 
 
+def test_a_host_lists_its_domains_those_that_are_off_too(host: LibvirtHost) -> None:
+    assert host.domains() == ["test"]
+    host.domain("test").destroy()
+    assert host.domains() == ["test"]
+
+
 def test_a_domain_that_is_not_there_and_one_in_the_wrong_state_are_told_apart(host: LibvirtHost) -> None:
     with pytest.raises(NoDomainError, match="not found"):
         host.domain("nowhere")

@@ -104,6 +104,7 @@ class Attempt:
                 self._record.add(CleanupFailed(reason=error.summary))
 
     def _measured(self) -> Judgement:
+        self._rig.vacate()
         for one in self._guests:
             one.clear()
         with ExitStack() as stack:

@@ -146,6 +146,7 @@ def _booted(rig: Rig, clock: Clock) -> Iterator[Authorities]:
     size = Guest.model_validate({"image": rig.kind.name})
     spec = rig.specify(memory_mib=size.memory_mib, vcpus=size.vcpus, tpm=True)
     host, connection = rig.hosts["a"], rig.hypervisors.connect()["a"]
+    rig.vacate()
     rig.clear(spec)
     try:
         domain.boot(connection, host, spec)

@@ -16,7 +16,7 @@ from harness.errors import PrerequisiteError
 from harness.pair_name import ONLY_GUEST
 from harness.policy.request import request
 from harness.response.deployment import Deployment
-from harness.rig.guest.domain import locate
+from harness.rig.guest.domain import locate, of_harness
 from harness.rig.hypervisors import LibvirtHosts
 from harness.rig.pair import load
 from harness.rig.rig import Rig
@@ -85,11 +85,14 @@ def launch(
 
 
 def _require_none(rig: Rig) -> None:
-
-    there = locate(rig.hypervisors.connect(), rig.subject)
-    if there:
+    connections = rig.hypervisors.connect()
+    there = locate(connections, rig.subject)
+    others = of_harness(connections)
+    if there or others:
         raise PrerequisiteError(
-            "there is a guest already", where=", ".join(there), remedy="`sodbench guest end` takes it away"
+            "there is a guest already",
+            where=", ".join(there or others),
+            remedy="`sodbench guest end` takes it away",
         )
 
 
@@ -115,12 +118,13 @@ def end(
     run_inventory: RunInventory = False,
     registry: RegistryUrl = None,
 ) -> None:
-    """Remove the guest, with its disk, its identity and its request."""
+    """Remove the guest, with its disk, its identity and its request; guests that a killed run left, too."""
     pair = load(inventory_file(inventory, "lab"), programs=run_inventory)
     with (
         attest_inputs.registry(registry, pair.name) as kept,
         open_rig(pair, "sodbench guest end", MonotonicClock()) as rig,
     ):
+        rig.vacate()
         rig.clear(rig.specify(memory_mib=1024, vcpus=1))
         if kept.attester(ONLY_GUEST) is not None:
             kept.release(ONLY_GUEST, why)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from xml.etree import ElementTree as Xml
@@ -26,7 +26,7 @@ from harness.rig.contract import (
 )
 from harness.rig.guest.guest import Guest
 from harness.rig.guest.kind import STANDARD, Kind
-from harness.rig.pair import Pair
+from harness.rig.pair import Pair, is_of_harness
 
 START: Final = "a"
 """The host on which a trial starts its guest; one that is deployed starts where its request is satisfied."""
@@ -109,7 +109,7 @@ def specify(
         vcpus=vcpus,
         accelerator=accelerator,
         image=f"{pair.storage_path}/images/{image_key}",
-        folder=f"{pair.storage_path}/guests/{guest.domain}",
+        folder=folder(pair, guest.domain),
         uuid=str(uuid.uuid4()),
         cmdline=f"{kind.root}console=ttyS0 net.ifnames=0 quiet "
         f"ip={guest.address}::{route}:sodbench-guest:eth0:none" + (f" {_MEASURED}" if tpm else ""),
@@ -117,6 +117,11 @@ def specify(
         tpm=tpm,
         kind=kind,
     )
+
+
+def folder(pair: Pair, name: str) -> str:
+    """The folder on the shared storage of the guest whose domain has that `name`."""
+    return f"{pair.storage_path}/guests/{name}"
 
 
 def _netmask(prefix: int) -> str:
@@ -254,11 +259,24 @@ def only_on(connections: Mapping[str, Hypervisor], guest: Guest) -> tuple[str, b
     return role, state != DomainState.PAUSED
 
 
-def destroy(connections: Mapping[str, Hypervisor], guest: Guest, host: Machine, spec_folder: str) -> None:
-    """Take `guest` off every host and remove its disk; fine when it is not there."""
+def of_harness(connections: Mapping[str, Hypervisor]) -> Sequence[str]:
+    """The names of the domains on the hosts that are guests of the harness, whichever run started them.
+
+    Raises:
+        GuestError: A host's libvirt does not answer.
+    """
+    try:
+        found = {name for connection in connections.values() for name in connection.domains()}
+    except HypervisorError as error:
+        raise GuestError("cannot ask which guests there are", why=str(error), retry=True) from error
+    return sorted(filter(is_of_harness, found))
+
+
+def destroy(connections: Mapping[str, Hypervisor], name: str, host: Machine, spec_folder: str) -> None:
+    """Take the domain `name` off every host and remove its disk; fine when it is not there."""
     for connection in connections.values():
         try:
-            connection.domain(guest.domain).destroy()
+            connection.domain(name).destroy()
         except (NoDomainError, WrongStateError):
             continue
         except HypervisorError as error:

@@ -90,6 +90,12 @@ class PlayedHost:
             raise NoDomainError(f"Domain not found: no domain with matching name '{name}'")
         return PlayedDomain(world, self, guest, name)
 
+    def domains(self) -> Sequence[str]:
+        """The guests that are here."""
+        self.alive()
+        worlds = self.world.guests.items()
+        return [name for name, one in worlds if one.guest is not None and self.role in _places(one.guest)]
+
     def start(self, xml: str) -> None:
         """Start the domain that `xml` describes."""
         self.alive()

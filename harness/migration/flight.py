@@ -43,6 +43,8 @@ class Flights:
         self._interrupt = interrupt
         self._thread: threading.Thread | None = None
         self._over = threading.Event()
+        self._returned = threading.Event()
+        self._n = 0
         self._source = ""
         self._fired_ns = 0
         self._given_up = False
@@ -111,13 +113,13 @@ class Flights:
             options=self._options.model_dump(mode="json"),
         )
         self.settle()
-        self._source, self._given_up = source, False
+        self._n, self._source, self._given_up = n, source, False
         self._runs = None if runs is None else (goal, runs)
         # Its own: the last migration's thread may still be setting the one before.
-        journalled, self._over = threading.Event(), threading.Event()
+        journalled, self._over, self._returned = threading.Event(), threading.Event(), threading.Event()
         self._thread = threading.Thread(
             target=self._migrate,
-            args=(connections, migration, journalled, self._over, report),
+            args=(connections, migration, journalled, self._returned, self._over, report),
             name=f"migration-{n}",
             daemon=True,
         )
@@ -129,6 +131,7 @@ class Flights:
         connections: Mapping[str, Hypervisor],
         migration: MigrationStarted,
         journalled: threading.Event,
+        returned: threading.Event,
         over: threading.Event,
         report: Report | None,
     ) -> None:
@@ -146,8 +149,9 @@ class Flights:
                     address=self._rig.pair.migration_address[destination],
                     clock=self._record.clock,
                 )
-                returned = MigrationReturned(n=n, ok=outcome.ok, error=outcome.error)
-                self._record.add(returned, t_ns=outcome.returned_ns)
+                returned.set()
+                end = MigrationReturned(n=n, ok=outcome.ok, error=outcome.error)
+                self._record.add(end, t_ns=outcome.returned_ns)
                 self._interrupt.wake.set()
                 if report is not None:
                     report(outcome)
@@ -156,6 +160,7 @@ class Flights:
         finally:
             self._runs = None
             journalled.set()
+            returned.set()
             over.set()
             self._interrupt.wake.set()
 
@@ -180,28 +185,35 @@ class Flights:
 
     @property
     def _under_way(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
+        """Whether the call has not returned; its thread lives on until the final counts are in."""
+        return self._thread is not None and self._thread.is_alive() and not self._returned.is_set()
 
     def abort(self, reason: str, n: int | None = None) -> None:
         """Ask the running migration to stop, and record that; a failed return follows."""
         self._given_up = True
-        self._record.add(MigrationAborted(n=self._current() if n is None else n, reason=reason))
+        self._record.add(MigrationAborted(n=self._n if n is None else n, reason=reason))
         driver.cancel(self._rig.hypervisors.connect()[self._source], self._rig.subject)
 
-    def _current(self) -> int:
-        return [started.n for _, started in self._record.account.told(MigrationStarted)][-1]
-
     def abandon(self) -> None:
-        """Leave no migration behind: abort the running one and wait for its end."""
-        if self._thread is None or not self._thread.is_alive():
-            return
-        aborted = MigrationAborted(n=self._current(), reason="the attempt was cut short")
+        """Leave no migration behind: abort the running one, and wait until its final counts are in."""
         try:
-            self._record.add(aborted)
+            self.cut_short()
+        finally:
+            self.await_end()
+
+    def cut_short(self) -> None:
+        """Abort the running migration, if there is one, because the attempt ends."""
+        if not self._under_way:
+            return
+        try:
+            self._record.add(MigrationAborted(n=self._n, reason="the attempt was cut short"))
         finally:  # also where nothing can be recorded any more
             try:
                 driver.cancel(self._rig.hypervisors.connect()[self._source], self._rig.subject)
             except SodbenchError as error:
                 self._record.failed("runner", f"the migration could not be aborted: {error}")
-            finally:
-                self._record.clock.wait(_LAST_WAIT_S, self._over)
+
+    def await_end(self) -> None:
+        """Wait for the end of a migration that was cut short; not for ever."""
+        if self._thread is not None and self._thread.is_alive():
+            self._record.clock.wait(_LAST_WAIT_S, self._over)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 
 from harness.migration.flight import Flights
 from harness.migration.schedule import PlannedMigration
@@ -33,9 +34,12 @@ class SeveralFlights:
         self._flights[self._guest[n]].abort(reason, n)
 
     def abandon(self) -> None:
-        """Leave no migration of any guest behind."""
-        for one in self._flights.values():
-            one.abandon()
+        """Leave no migration of any guest behind: all are aborted before the end of any is awaited."""
+        with ExitStack() as last_first:
+            for one in self._flights.values():
+                last_first.callback(one.await_end)
+            for one in self._flights.values():
+                last_first.callback(one.cut_short)
 
     def watch_limit(self, limit_s: float) -> None:
         """Give up whichever migration is not over within `limit_s`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from harness.attest import reasons
 from harness.attest.reasons import Reason, Tier
 
 
@@ -57,4 +58,6 @@ NOTHING_KNOWN = Verdict(tier=Tier.NONE, reason=Reason.NOTHING_APPRAISED)
 
 def gravest(verdicts: Iterable[Verdict]) -> Verdict:
     """The verdict with the least trust, the first of equals; :data:`NOTHING_KNOWN` if there are none."""
-    return max(verdicts, key=lambda one: one.tier.gravity, default=NOTHING_KNOWN)
+    found = tuple(verdicts)
+    worst = reasons.gravest(one.tier for one in found)
+    return next((one for one in found if one.tier is worst), NOTHING_KNOWN)

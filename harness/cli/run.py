@@ -164,7 +164,6 @@ def resume(
 def _carry_out(
     folder: RunFolder, plan: Plan, rig: Rig, clock: Clock, output: Output, registry_url: str | None
 ) -> None:
-
     events = journal.read(folder.journal) if folder.journal.exists() else []
     finished = len(plan.trials) - len(state.fold(events, plan).remaining)
     total_s = estimate(plan, rig.accelerator).total_s

@@ -69,19 +69,17 @@ def vm(
     host: str = "a",
     options: Iterable[str] = ("1", "2"),
     *,
-    number: int = 1,
+    number: int = 0,
     placed_ns: int = 0,
-    placed_request: int | None = None,
     turn: int = 1,
 ) -> Vm:
-    """A VM that was placed by its present request, unless `placed_request` says by which other one."""
+    """A VM that asks for what it was placed by, unless `number` says that its request is a later one."""
     return Vm(
         name=name,
         host=host,
         request=request(tuple(options)),
         request_number=number,
         placed_ns=placed_ns,
-        placed_request=number if placed_request is None else placed_request,
         turn=turn,
     )
 

@@ -153,7 +153,6 @@ class World:
                     vm,
                     host=destination,
                     placed_ns=self.now_ns,
-                    placed_request=vm.request_number,
                     turn=vm.turn + 1,
                 )
 

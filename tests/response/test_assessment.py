@@ -49,25 +49,25 @@ def test_a_warning_is_well_where_it_counts() -> None:
     assert cause(vm(), server("a", trust=warned()), warnings=True) is None
 
 
-def test_a_request_newer_than_the_placement_is_the_cause() -> None:
-    asks_more = vm(options=("1", "3"), number=5, placed_request=4)
+def test_a_request_that_was_not_satisfied_yet_is_the_cause() -> None:
+    asks_more = vm(options=("1", "3"), number=5)
     assert cause(asks_more, server("a")) is Cause.REQUEST
 
 
 def test_a_request_that_was_once_satisfied_there_is_not_new() -> None:
-    asks_more = vm(options=("1", "3"), number=5, placed_request=4)
+    asks_more = vm(options=("1", "3"), number=5)
     assert cause(asks_more, server("a"), complied=5) is Cause.PROPERTIES
     assert cause(asks_more, server("a"), complied=4) is Cause.REQUEST
 
 
 def test_of_a_placement_that_is_not_known_every_request_is_newer() -> None:
     plain = Vm(name="vm", host="a", request=vm(options=("1", "3")).request, request_number=1, placed_ns=0)
-    assert (plain.placed_request, plain.turn) == (0, 0)
+    assert plain.turn == 0
     found = assess(plain, Fleet(TABLE, [server("a")]), 0)
     assert found is not None
     assert found.cause is Cause.REQUEST
 
 
 def test_trust_goes_before_the_request() -> None:
-    asks_more = vm(options=("1", "3"), number=5, placed_request=4)
+    asks_more = vm(options=("1", "3"), number=5)
     assert cause(asks_more, server("a", trust=accused())) is Cause.ATTESTATION

@@ -61,12 +61,12 @@ def test_candidates_are_ranked_and_no_more_are_named_than_can_be_used() -> None:
 
 
 def test_a_vm_of_which_nothing_is_remembered_was_satisfied_with_nothing() -> None:
-    first = vm(options=["1", "3"], number=1, placed_request=0)
+    first = vm(options=["1", "3"], number=1)
     assert the(Move, decided([server("a"), server("b", "Bastion")], first)).cause is Cause.REQUEST
 
 
-def test_the_cause_is_the_request_where_it_is_newer_than_the_placement() -> None:
-    more = vm(options=["1", "3"], number=5, placed_request=4)
+def test_the_cause_is_the_request_where_it_is_newer_than_what_was_satisfied() -> None:
+    more = vm(options=["1", "3"], number=5)
     servers = [server("a"), server("b", "Bastion")]
     assert the(Move, decided(servers, more)).cause is Cause.REQUEST
     known = {"vm-1": VmHistory(complied=5)}
@@ -119,7 +119,7 @@ def test_up_to_twenty_servers_each_has_its_own_reason(others: int, named: int) -
 
 
 def test_what_was_done_and_told_is_known() -> None:
-    done = Held(what="hold", cause=Cause.VIOLATION, request_number=1)
+    done = Held(what="hold", cause=Cause.VIOLATION, request_number=0)
     held = {"vm-1": VmHistory(held=done)}
     bad = [server("a", trust=VIOLATED)]
     assert the(Nowhere, decided(bad, vm(), histories=held)).known
@@ -130,12 +130,12 @@ def test_what_was_done_and_told_is_known() -> None:
 
 @pytest.mark.parametrize("what", ["hold", "suspend"])
 def test_a_held_vm_moves_as_soon_as_a_server_becomes_eligible(what: str) -> None:
-    held = {"vm-1": VmHistory(held=Held(what=what, cause=Cause.VIOLATION, request_number=1))}
+    held = {"vm-1": VmHistory(held=Held(what=what, cause=Cause.VIOLATION, request_number=0))}
     servers = [server("a", trust=VIOLATED), server("b")]
     assert the(Move, decided(servers, vm(), histories=held, nowhere=what)).candidates == ("b",)
 
 
-SUSPENDED = {"vm-1": VmHistory(held=Held(what="suspend", cause=Cause.SILENCE, request_number=1))}
+SUSPENDED = {"vm-1": VmHistory(held=Held(what="suspend", cause=Cause.SILENCE, request_number=0))}
 
 
 def test_a_suspended_vm_is_reported_until_it_runs_even_where_its_server_is_good_again() -> None:
@@ -147,7 +147,7 @@ def test_a_suspended_vm_is_reported_until_it_runs_even_where_its_server_is_good_
 
 
 def test_a_held_vm_that_is_well_again_gets_no_answer() -> None:
-    held = {"vm-1": VmHistory(held=Held(what="hold", cause=Cause.SILENCE, request_number=1))}
+    held = {"vm-1": VmHistory(held=Held(what="hold", cause=Cause.SILENCE, request_number=0))}
     assert decided([server("a"), server("b")], vm(), histories=held) == {}
 
 

@@ -17,6 +17,7 @@ from harness.attest.monitor.shared import SharedAttesters
 from harness.attest.options import Attest
 from harness.evidence.record import Record, Series
 from harness.migration.schedule import PlannedMigration
+from harness.registry.errors import RegistryError
 from harness.registry.registry import Registry
 from harness.registry.values import Placement
 
@@ -93,9 +94,20 @@ class Rounds:
         self.seen = Seen()
 
     def place(self) -> Placement:
-        """Where the guest is: the one answer, which is written when it starts and after each move."""
-        found = self._trial.registry.placement(self._trial.subjects["guest"].name)
-        assert found is not None  # it is placed before anything is asked
+        """Where the guest is: the one answer, which is written when it starts and after each move.
+
+        Raises:
+            RegistryError: It is not in the registry, or the registry cannot be read.
+        """
+        guest = self._trial.subjects["guest"].name
+        found = self._trial.registry.placement(guest)
+        if found is None:
+            raise RegistryError(
+                "the registry does not say where the guest is",
+                where=guest,
+                why="a trial places its guest before it asks, and the entry is gone",
+                remedy="`sodbench resume` repeats the trial",
+            )
         return found
 
     def alone(self, machine: str, key: KeyType) -> Round:

@@ -53,7 +53,6 @@ def status(registry: RegistryUrl = None, as_json: Json = False) -> None:
 
 
 def _standing(who: EnrolledIdentity, store: Registry, now: Instant) -> dict[str, object]:
-
     latest = store.latest(who.id)
     verdict = attested(who, latest, now)
     age_ns = None if latest is None else latest.generated.age_ns(now)

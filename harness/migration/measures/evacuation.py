@@ -56,11 +56,12 @@ class Evacuation:
         """What was sent, as a share of what the link could have carried over the whole evacuation."""
         if link_bit_s is None:
             return Value.missing("the inventory does not state the link's speed (sodbench_link_bit_s)")
-        for needed in (self.total, self.sent_bytes):
-            if needed.value is None:
-                return Value.missing(str(needed.reason))
-        assert self.total.value is not None and self.sent_bytes.value is not None
-        return Value(value=8 * self.sent_bytes.value / (link_bit_s * self.total.value))
+        total_s, sent_bytes = self.total.value, self.sent_bytes.value
+        if total_s is None:
+            return Value.missing(str(self.total.reason))
+        if sent_bytes is None:
+            return Value.missing(str(self.sent_bytes.reason))
+        return Value(value=8 * sent_bytes / (link_bit_s * total_s))
 
 
 def evacuations(attempt: Attempt) -> tuple[Evacuation, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
+from harness.attest.reasons import Tier
 from harness.evidence.account import Account
 from harness.report.attestation.rows import milliseconds
 from harness.report.document.model import MISSING, Block, Callout, Cell, Column, Table
@@ -15,6 +16,9 @@ from harness.report.naming import with_note
 from harness.report.response import rows as response_rows
 from harness.report.response.rows import ENDED, seconds, thousandths
 from harness.response.measures.table import MISSED
+
+_GOOD = frozenset(tier.value for tier in Tier if tier.trusted(warning_counts=False))
+"""The tiers of an arrival that ask for no look at it; a warning does, even where a policy lets it pass."""
 
 TIMES: Sequence[tuple[str, str, Callable[[float], str]]] = (
     ("response_detect", "detect, s", thousandths),
@@ -142,7 +146,7 @@ def _arrival(one: pd.Series[str], tone: str) -> Cell:
     tier, reason = _text(one["arrival_tier"]), _text(one["arrival_reason"])
     if not tier:
         return Cell(text="", tone=tone)
-    good = tier == "affirming"
+    good = tier in _GOOD
     return Cell(text=tier, below="" if reason == "accepted" else reason, tone="good" if good else "bad")
 
 

@@ -24,7 +24,6 @@ class Vm:
         request: What its customer asks for now.
         request_number: The request's number in the registry; a later request has a greater one.
         placed_ns: When it arrived where it is, controller's CLOCK_MONOTONIC.
-        placed_request: The number of the request it was placed by; 0 where that is not known.
         turn: How often it has arrived anywhere, its start included.
     """
 
@@ -33,7 +32,6 @@ class Vm:
     request: Request
     request_number: int
     placed_ns: int
-    placed_request: int = 0
     turn: int = 0
 
 
@@ -68,7 +66,7 @@ def assess(vm: Vm, fleet: Fleet, now_ns: int, *, complied: int = 0) -> Finding |
         return None
     cause = why_of(
         fleet.get(vm.host),
-        new_request=vm.request_number > max(vm.placed_request, complied),
+        new_request=vm.request_number > complied,
         now_ns=now_ns,
         warning_counts=fleet.warning_counts,
     )

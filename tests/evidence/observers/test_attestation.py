@@ -17,7 +17,7 @@ from harness.attest.options import Attest
 from harness.attest.reasons import Reason
 from harness.attest.tpm.structures import ClockInfo
 from harness.campaign.run.attestation_observer import Attestation
-from harness.campaign.run.attestation_rounds import Subject, TrialAttestation
+from harness.campaign.run.attestation_rounds import Rounds, Subject, TrialAttestation
 from harness.clock import NS_PER_S, MonotonicClock
 from harness.evidence.events import MigrationReturned, WindowOpened
 from harness.evidence.journal import Event, Journal, read
@@ -277,6 +277,11 @@ def test_a_look_that_does_not_return_is_told(stage: Stage) -> None:
     assert next(reason for reason in silences(stage) if reason.startswith("a: ")).startswith(
         "a: no result yet, "
     )
+
+
+def test_a_guest_that_is_not_placed_is_refused_by_name(stage: Stage) -> None:
+    with pytest.raises(RegistryError, match="the registry does not say where the guest is"):
+        Rounds(stage.observer()._trial, stage.record).place()
 
 
 def silences(stage: Stage) -> list[str]:

@@ -72,6 +72,8 @@ def test_what_a_decision_names_is_there() -> None:
         ("clock.py", "from harness.evidence import journal"),
         ("rig/pair.py", "from harness.evidence import journal"),
         ("attest/reasons.py", "from harness.registry import values"),
+        ("evidence/seal.py", "from harness.rig import pair"),
+        ("migration/window.py", "import libvirt"),
         ("policy/packages.py", "import pydantic"),
         ("report/compose.py", "import libvirt"),
         ("unknown/__init__.py", ""),

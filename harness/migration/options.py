@@ -11,19 +11,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from harness.strict import Strict
 
 Percent = Annotated[int, Field(ge=1, le=99)]
 """QEMU's range of a CPU throttle: 0 would not throttle and 100 would stop the guest."""
 
 
-class MigrationOptions(BaseModel):
+class MigrationOptions(Strict):
     """The options of every migration of a campaign; None means the hypervisor's default.
 
     Limits are QEMU's own (qapi/migration.json, MigrationParameters): what is accepted here can be set.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     mode: Literal["pre-copy", "post-copy"] = Field(
         default="pre-copy",

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from harness.policy.capability import Architecture, Capability, Kind
 from harness.policy.threats import CELLS, Cell
+from harness.strict import Strict
 from harness.yaml_model import file_schema, validated
 from harness.yaml_source import Problem, parse
 
@@ -53,15 +54,11 @@ class Row:
         )
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
 Value = Annotated[Literal["yes", "no", "n-a", "removed"], Field(description="yes, no, n-a or removed")]
 Line = Annotated[str, Field(pattern=r"^\S(.*\S)?$", max_length=200)]
 
 
-class Cells(_Model):
+class Cells(Strict):
     """All fourteen cells by their columns' names; ``_c`` is confidentiality and ``_i`` integrity."""
 
     same_app_c: Value
@@ -80,7 +77,7 @@ class Cells(_Model):
     cloud_manager_i: Value
 
 
-class Entry(_Model):
+class Entry(Strict):
     """One architecture."""
 
     name: str = Field(pattern=f"^{NAME}$", description=NAME_FORM)
@@ -90,7 +87,7 @@ class Entry(_Model):
     cells: Cells = Field(description="the fourteen cells of the table")
 
 
-class CapabilityFile(_Model):
+class CapabilityFile(Strict):
     """A provider's own rows of the capability table."""
 
     version: Literal[1] = Field(description="1, the version of this form")

@@ -16,6 +16,7 @@ from harness import disk
 from harness.errors import RecordError
 from harness.evidence.folder import require_version
 from harness.sentence import sentence
+from harness.strict import Strict
 
 UNKNOWN = "not recorded in the file"
 
@@ -29,10 +30,6 @@ class _Foreign(BaseModel):
     """A file of another tool: what is not needed of it is passed over."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class _Own(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Cpu(_Foreign):
@@ -95,7 +92,7 @@ class Benchmarks(_Foreign):
         return ", ".join(part for part in parts if part) or UNKNOWN
 
 
-class Case(_Own):
+class Case(Strict):
     """One attack, with one kind of key.
 
     Attributes:
@@ -126,7 +123,7 @@ class Case(_Own):
         return self.got == self.expected
 
 
-class Sweep(_Own):
+class Sweep(Strict):
     """Many variants of one attack, such as every flip of a bit: how many were tried and wrongly accepted."""
 
     id: str
@@ -136,14 +133,14 @@ class Sweep(_Own):
     ms_total: Share | None
 
 
-class Mutants(_Own):
+class Mutants(Strict):
     """Verifiers with one check taken out: how many were tried, and how many the suite caught."""
 
     tried: Count
     caught: Count
 
 
-class Adversary(_Own):
+class Adversary(Strict):
     """The attacks that were tried on the verifier.
 
     Attributes:
@@ -165,14 +162,14 @@ class Adversary(_Own):
     mutants: Mutants | None = None
 
 
-class RatedTrial(_Own):
+class RatedTrial(Strict):
     """One trial: its name, and the work a second over its window in the workload's own unit."""
 
     name: Name
     rate: Rate
 
 
-class Rated(_Own):
+class Rated(Strict):
     """The trials of one workload at one interval.
 
     Attributes:
@@ -188,7 +185,7 @@ class Rated(_Own):
     trials: Annotated[Sequence[RatedTrial], Field(min_length=1)]
 
 
-class Periodic(_Own):
+class Periodic(Strict):
     """What attesting at intervals costs a running workload: rates alone, and nothing computed from them.
 
     Attributes:

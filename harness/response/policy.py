@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from harness.clock import NS_PER_S
+from harness.strict import Strict
 
 Order: TypeAlias = Literal["strictest-first", "oldest-request", "name"]
 """Which of many VMs on a bad server goes first; see :mod:`harness.response.decide.order`."""
@@ -25,11 +26,7 @@ Seconds = Annotated[float, Field(ge=0, le=31_536_000, allow_inf_nan=False)]
 """A span of a policy, at most a year."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class MovingTarget(_Model):
+class MovingTarget(Strict):
     """The range from which the time between two moves of a moving target is drawn."""
 
     min_s: Seconds = Field(gt=0, description="s that a VM stays where it arrived, at least; more than 0")
@@ -46,7 +43,7 @@ class MovingTarget(_Model):
         return _ns(self.max_s)
 
 
-class ResponsePolicy(_Model):
+class ResponsePolicy(Strict):
     """How the provider wants trouble answered."""
 
     version: Literal[1] = Field(description="1: the version of this form")

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from harness.strict import Strict
 from harness.workloads.contract import Line, Process, Site, Step, Timeline
 from harness.workloads.generators import counter, locust, serving
 from harness.workloads.generators.targets import Target
@@ -27,10 +28,8 @@ WORDS = ("amber", "copper", "granite", "maple", "pearl", "silver", "velvet", "wo
 """Words of the catalogue: each is found in some of the descriptions."""
 
 
-class AppOptions(BaseModel):
+class AppOptions(Strict):
     """Which server, and who asks it how often."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     server: Literal["glassfish", "tomcat"] = Field(
         default="glassfish", description="what runs the application; tomcat is lighter, and not the paper's"

@@ -18,8 +18,9 @@ from itertools import pairwise
 from math import ceil
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from harness.strict import Strict
 from harness.workloads.contract import Line, Process, Sample, Site, Step, Timeline
 from harness.workloads.steadiness import level
 
@@ -46,10 +47,8 @@ TOTAL = re.compile(r"(transactions|ignored errors|reconnects):\s+(\d{1,15})\s+\(
 FAILURE = re.compile(r"^FATAL:|\binvalid option\b|not found|cannot open", re.IGNORECASE)
 
 
-class DbOptions(BaseModel):
+class DbOptions(Strict):
     """How hard sysbench works, and on which data."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     threads: int = Field(default=4, ge=1, le=1024, description="connections that run transactions")
     rate: int = Field(

@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from harness.strict import Strict
 from harness.workloads.contract import Line, Process, Sample, Site, Step, Timeline
 from harness.workloads.steadiness import level
 
@@ -45,10 +46,8 @@ HARMLESS = re.compile(r"failed to create barrier semaphore", re.IGNORECASE)
 """Dbench 4 may print this and then starts its clients without one."""
 
 
-class FileOptions(BaseModel):
+class FileOptions(Strict):
     """How hard dbench works, and where."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     clients: int = Field(default=4, ge=1, le=1024, description="simulated clients of the file server")
     directory: str = Field(default="/var/tmp/dbench", min_length=1, description="folder on the guest's disk")

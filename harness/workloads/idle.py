@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
+from harness.strict import Strict
 from harness.workloads.contract import Line, Process, Site, Step, Timeline
 
 
-class IdleOptions(BaseModel):
+class IdleOptions(Strict):
     """Nothing to choose."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Idle:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from harness.strict import Strict
 from harness.workloads.contract import Line, Process, Site, Step, Timeline
 from harness.workloads.generators import counter, locust, mstone, serving
 
@@ -20,10 +21,8 @@ COUNTERS = f"/run/{UNIT}.counters"
 START_LIMIT_S = 60.0
 
 
-class MailOptions(BaseModel):
+class MailOptions(Strict):
     """Who sends how much."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     generator: Literal["locust", "mstone"] = Field(
         default="locust", description="what sends; mstone is the paper's and comes from an archive of its own"

@@ -14,9 +14,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from harness.clock import NS_PER_S
+from harness.strict import Strict
 from harness.workloads.contract import Line, Process, Sample, Site, Step, Timeline
 
 REPORT = re.compile(r"dirtied (?P<pages>\d{1,12}) pages in (?P<ns>\d{1,12}) ns", re.ASCII)
@@ -27,10 +28,8 @@ STEADY_REPORTS = 3
 TOLERANCE = 0.1
 
 
-class MemoryOptions(BaseModel):
+class MemoryOptions(Strict):
     """How much memory is dirtied, and how fast."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     size_mib: int = Field(default=32, ge=1, le=1_048_576, description="MiB of the working set")
     rate_mib_s: int = Field(default=16, ge=1, le=100_000, description="MiB to dirty in a second")

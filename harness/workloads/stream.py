@@ -16,9 +16,10 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from harness.clock import NS_PER_S
+from harness.strict import Strict
 from harness.workloads.contract import Line, Process, Site, Step, Timeline
 from harness.workloads.packets import capture, rtp
 from harness.workloads.packets.rtp import Packet
@@ -36,10 +37,8 @@ ADDRESS = re.compile(r"^\[[0-9a-f]+\] ")
 """VLC begins a line with the address of the object that speaks."""
 
 
-class StreamOptions(BaseModel):
+class StreamOptions(Strict):
     """What is streamed, and to which port."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     clip: str = Field(default="/srv/stream/clip.ts", min_length=1, description="MPEG-TS file in the guest")
     port: int = Field(default=5004, ge=1024, le=65534, description="UDP port of the client")

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from harness.strict import Strict
 from harness.workloads.contract import Line, Process, Site, Step, Timeline
 from harness.workloads.generators import counter, locust, serving
 from harness.workloads.generators.targets import Target
@@ -21,10 +22,8 @@ LOG = "/var/log/apache2/access.log"
 START_LIMIT_S = 90.0
 
 
-class WebOptions(BaseModel):
+class WebOptions(Strict):
     """Who asks how often, and for what."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     generator: Literal["locust", "faban"] = Field(
         default="locust", description="what asks; faban is the paper's and comes from an archive of its own"

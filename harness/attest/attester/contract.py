@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from harness.attest import evidence
 from harness.attest.evidence import Bank, Base64, EkType, Evidence, KeyType, RefusedError
@@ -19,6 +19,7 @@ from harness.attest.reasons import Reason
 from harness.errors import SodbenchError
 from harness.json_types import Json
 from harness.sentence import sentence
+from harness.strict import Strict
 
 NONCE_LIMIT_BYTES = 64
 """The most that every TPM takes as a quote's qualifying data (TPM2B_DATA, Part 2, 10.4.3)."""
@@ -71,11 +72,7 @@ class AttesterError(SodbenchError):
         self.reason = reason
 
 
-class _Said(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Identity(_Said):
+class Identity(Strict):
     """Who an attester says it is, to be proved at enrolment.
 
     Attributes:
@@ -112,7 +109,7 @@ class Identity(_Said):
     versions: dict[str, str]
 
 
-class CreatedKey(_Said):
+class CreatedKey(Strict):
     """A new attestation key, kept by the TPM at a persistent handle.
 
     Attributes:
@@ -134,7 +131,7 @@ class CreatedKey(_Said):
     spent_ns: dict[str, int]
 
 
-class Properties(_Said):
+class Properties(Strict):
     """What a machine tells a trust monitor of itself, unproved.
 
     Attributes:
@@ -152,7 +149,7 @@ class Properties(_Said):
     boot_id: str
 
 
-class Secret(_Said):
+class Secret(Strict):
     """What was inside a credential."""
 
     secret: Base64
@@ -237,7 +234,7 @@ class Attester(Protocol):
         ...
 
 
-_SaidT = TypeVar("_SaidT", bound=_Said)
+_SaidT = TypeVar("_SaidT", bound=Strict)
 
 
 def said(form: type[_SaidT], value: Mapping[str, Json], *, where: str) -> _SaidT:

@@ -19,19 +19,12 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import no_info_after_validator_function
 
 from harness.attest.evidence import Bank, KeyType, PcrIndex
+from harness.strict import Strict
 
 BANK_BYTES: Final[Mapping[Bank, int]] = MappingProxyType({"sha256": 32, "sha384": 48})
 """Bytes of a digest, and so of a PCR, by bank."""
@@ -86,10 +79,6 @@ Pcrs = Annotated[
 Digests = Annotated[tuple[Digest, ...], Field(strict=False, min_length=1)]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
 def _sized(values: dict[Bank, dict[PcrIndex, Digests]]) -> dict[Bank, dict[PcrIndex, Digests]]:
     for bank, pcrs in values.items():
         for index, digests in pcrs.items():
@@ -107,7 +96,7 @@ PcrDigests = Annotated[dict[Bank, dict[PcrIndex, Digests]], AfterValidator(_size
 """Bank, PCR index, digests that are accepted."""
 
 
-class ImaReference(_Model):
+class ImaReference(Strict):
     """The files that may be measured, and their digests."""
 
     files: dict[str, Annotated[tuple[FileDigest, ...], Field(strict=False, min_length=1)]] = Field(
@@ -120,7 +109,7 @@ class ImaReference(_Model):
         return _digest(self.model_dump(mode="json"))
 
 
-class ReferenceValues(_Model):
+class ReferenceValues(Strict):
     """Known-good values of a platform (RFC 9334, section 4.2).
 
     A value that is missing here is not checked, and the result says so; it is never taken as good.
@@ -137,7 +126,7 @@ class ReferenceValues(_Model):
     ima: ImaReference = Field(default_factory=ImaReference, description="what IMA may have measured")
 
 
-class Require(_Model):
+class Require(Strict):
     """What is checked at all; each key has to be there, so that nothing is left out unseen."""
 
     pcr_values: Check = Field(description="whole PCR values against the reference values: check or ignore")
@@ -145,7 +134,7 @@ class Require(_Model):
     ima: Check = Field(description="the IMA list's replay and its files: check or ignore")
 
 
-class Limits(_Model):
+class Limits(Strict):
     """How much is read of what an attester sends; more is refused unread."""
 
     attest_bytes: int = Field(default=2048, ge=1, le=2048, description="bytes of the quote")
@@ -162,7 +151,7 @@ _Life = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 """A span in s, at most a year."""
 
 
-class AppraisalPolicy(_Model):
+class AppraisalPolicy(Strict):
     """The appraisal policy for evidence (RFC 9334, section 8.5): what is checked, and what follows."""
 
     version: Literal[1] = Field(description="1: the version of this form")

@@ -122,4 +122,5 @@ def memory_problem(sizes_mib: Sequence[int], host_bytes: int) -> str | None:
     have = host_bytes // 2**20
     if need <= have:
         return None
-    return f"{have} MiB of memory, and {len(sizes_mib)} guests need {need} MiB there"
+    guests = "1 guest needs" if len(sizes_mib) == 1 else f"{len(sizes_mib)} guests need"
+    return f"{have} MiB of memory, and {guests} {need} MiB there"

@@ -55,7 +55,7 @@ def problems(
     Args:
         facts: Machine by role: ``a``, ``b``, ``client``.
         storage_need_bytes: What the campaign needs on the shared storage.
-        guests_mib: Memory of each guest, MiB, where there are several.
+        guests_mib: Memory of each guest of a trial, MiB.
         needs: Workload to the tools it needs on the client, by their names in the fact ``generators``.
     """
     return [
@@ -75,7 +75,7 @@ def _memory(facts: Mapping[str, Facts], guests_mib: Sequence[int]) -> Iterator[P
             yield Problem(
                 where=f"host {role}",
                 what=what,
-                remedy="use fewer guests, smaller ones, or larger hosts",
+                remedy="use fewer guests, smaller ones (guest.memory_mib), or larger hosts",
             )
 
 

@@ -10,7 +10,7 @@ from harness.campaign import plan as plans
 from harness.campaign import state
 from harness.campaign.run import runner
 from harness.cli import rigs
-from harness.errors import UnreachableError
+from harness.errors import PrerequisiteError, UnreachableError
 from harness.evidence import journal
 from harness.evidence.folder import RunFolder
 from harness.evidence.journal import Event
@@ -127,3 +127,14 @@ def test_a_registry_that_is_gone_refuses_an_attested_campaign_before_anything_is
         runner.begin(tmp_path / "results", plan, rig, provenance)
     assert str(place) in str(refused.value)
     assert not (tmp_path / "results").exists()
+
+
+def test_a_guest_that_does_not_fit_into_a_host_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    campaigns.begin(tmp_path, campaigns.SMALL + "guest: {memory_mib: 8128}\n")
+    larger = tmp_path / "larger"
+    larger.mkdir()
+    with pytest.raises(PrerequisiteError) as refused:
+        campaigns.begin(larger, campaigns.SMALL + "guest: {memory_mib: 8129}\n")
+    assert "host a: 8192 MiB of memory, and 1 guest needs 8193 MiB there" in str(refused.value)
+    assert "host b: 8192 MiB of memory" in str(refused.value)
+    assert [one.name for one in larger.iterdir()] == ["script.yml"]

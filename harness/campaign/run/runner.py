@@ -92,9 +92,8 @@ def begin(root: Path, plan: Plan, rig: Rig, provenance: Provenance) -> RunFolder
 
 def _require(facts: Mapping[str, Mapping[str, Json]], plan: Plan, rig: Rig) -> None:
     need = estimates.estimate(plan, rig.accelerator).shared_bytes
-    found = preflight.problems(
-        facts, storage_need_bytes=need, needs=_needs(plan), guests_mib=[one.memory_mib for one in plan.guests]
-    )
+    guests_mib = [one.memory_mib for one in plan.guests or (plan.guest,)]
+    found = preflight.problems(facts, storage_need_bytes=need, needs=_needs(plan), guests_mib=guests_mib)
     if found:
         raise PrerequisiteError(
             "the rig cannot carry this campaign",

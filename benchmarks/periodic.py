@@ -32,7 +32,7 @@ from harness.campaign import file as campaign_file
 from harness.campaign import plan as plans
 from harness.campaign.run import attestation
 from harness.campaign.run.appraisal_files import AppraisalFiles
-from harness.campaign.run.attempt import Attempt
+from harness.campaign.run.attempt import AttemptRun
 from harness.campaign.run.attestation import RunAttestation
 from harness.campaign.run.load import load_of
 from harness.cli.attest import inputs as attest_inputs
@@ -89,7 +89,7 @@ class Bench:
         journal = stack.enter_context(Journal(folder / "journal.jsonl", clock))
         self.record = Record(journal=journal, clock=clock, folder=folder, trial=trial.id, attempt=1)
         interrupt = Interrupt()
-        self.attempt = Attempt(rig, plan, trial, self.record, interrupt)
+        self.attempt = AttemptRun(rig, plan, trial, self.record, interrupt)
         self.load = load_of(rig, plan, trial, self.record, interrupt)
         self._rig, self._clock = rig, clock
         registry = stack.enter_context(attest_inputs.registry(None))
@@ -100,9 +100,9 @@ class Bench:
             name: attest_inputs.reference(name, attest_inputs.reference_place(name, rig.pair), policies[name])
             for name in (*HOSTS, ONLY_GUEST)
         }
-        self._attending = RunAttestation(
+        self._run_attestation = RunAttestation(
             attest=plan.attest,
-            equipment=AppraisalFiles(policies=policies, references=references),
+            appraisal=AppraisalFiles(policies=policies, references=references),
             registry=registry,
             run="periodic",
         )
@@ -114,15 +114,15 @@ class Bench:
             stack.callback(self.attempt._take_away)
             self._rig.clear(self.attempt._guests[0].spec)
             self.attempt._bring_up()
-            name = attestation.guest_name(self._attending, self.record)
+            name = attestation.guest_name(self._run_attestation, self.record)
             machines = {**self._rig.hosts, name: self._rig.guest}
             channels = {who: channel(host, self.record, stack) for who, host in machines.items()}
             stack.enter_context(
-                attestation.enrolled(self._attending, self._rig, channels[name], name, self.record)
+                attestation.enrolled(self._run_attestation, self._rig, channels[name], name, self.record)
             )
             names = {role: role for role in self._rig.hosts} | {ONLY_GUEST: name}
             shared = SharedAttesters(
-                attestation.examiner(self._attending, names, self.record), channels, self._clock
+                attestation.examiner(self._run_attestation, names, self.record), channels, self._clock
             )
             self.load.prepare()
             output = stack.enter_context(self.load.running())

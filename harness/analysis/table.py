@@ -73,11 +73,11 @@ METRICS: tuple[Metric[Any], ...] = (
     *response_metrics.METRICS,
     *response_metrics.LAUNCH,
 )
-"""The project's own metrics in the order of the table; :func:`registry` has the others' too."""
+"""The project's own metrics in the order of the table; :func:`metric_set` has the others' too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Registry:
+class MetricSet:
     """Every known metric: those of a migration alone, of any interval, and of a trial.
 
     The last two are read of trials that demonstrate a response only: of their migrations, and of themselves.
@@ -100,14 +100,14 @@ class Registry:
         return (*self.migration, *self.interval)
 
 
-def registry() -> Registry:
+def metric_set() -> MetricSet:
     """The project's own metrics and those registered under ``sodbench.metrics``.
 
     Raises:
         PrerequisiteError: A registered one cannot be imported, or two have one name.
     """
     more = extensions()
-    found = Registry(
+    found = MetricSet(
         migration=(*metrics.METRICS, *(metric for metric in more if metric.scope == "migration")),
         interval=(*interval_metrics.METRICS, *(metric for metric in more if metric.scope == "interval")),
         trial=(*trial_metrics.METRICS, *(metric for metric in more if metric.scope == "trial")),
@@ -159,7 +159,7 @@ def compute(run: RunFolder, read: Iterable[Attempt] | None = None) -> pd.DataFra
     Raises:
         RecordError: The manifest or the journal is damaged or missing.
     """
-    known = registry()
+    known = metric_set()
     manifest = read_manifest(run)
     evidence = read_attempts(run) if read is None else read
     rows = [_encodable(row) for attempt in evidence for row in _rows(run, manifest, attempt, known)]
@@ -168,7 +168,7 @@ def compute(run: RunFolder, read: Iterable[Attempt] | None = None) -> pd.DataFra
 
 
 def _rows(
-    run: RunFolder, manifest: dict[str, Json], attempt: Attempt, known: Registry
+    run: RunFolder, manifest: dict[str, Json], attempt: Attempt, known: MetricSet
 ) -> Iterator[dict[str, object]]:
     common = _common(run, manifest, attempt)
     responds = attempt.scenario is not None

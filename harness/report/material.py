@@ -221,7 +221,7 @@ def read(
         machines=_machines(run),
         clocks=_clocks(events),
         paper=paper(reference or resources.reference()),
-        definitions=[_definition(metric) for metric in results.registry().all],
+        definitions=[_definition(metric) for metric in results.metric_set().all],
         attestations=results.attestations(run, evidence),
         attestations_missed=_missed(events),
         attesters_restarted=_restarted(events),

@@ -12,7 +12,7 @@ from harness.clock import Clock
 from harness.policy.request import Request
 from harness.registry.registry import Registry
 from harness.response.act import launching
-from harness.response.act.guard import Terms, prover, watched
+from harness.response.act.guard import GuardSettings, prover, watched
 from harness.rig.contract import Machine
 from harness.rig.guest import domain
 from harness.rig.guest.domain import GuestSpec
@@ -25,10 +25,10 @@ VCPUS = 1
 class Deployment:
     """One guest's way onto a server of the rig."""
 
-    def __init__(self, rig: Rig, registry: Registry, terms: Terms, clock: Clock) -> None:
+    def __init__(self, rig: Rig, registry: Registry, settings: GuardSettings, clock: Clock) -> None:
         self._rig = rig
         self._registry = registry
-        self._terms = terms
+        self._settings = settings
         self._clock = clock
 
     def launch(
@@ -44,17 +44,19 @@ class Deployment:
             RefusedError: It cannot be enrolled.
         """
         spec = self._rig.specify(memory_mib=MEMORY_MIB, vcpus=VCPUS, tpm=True)
-        with watched(self._rig, self._registry, self._terms, self._clock, opened=self._channel) as tower:
+        with watched(
+            self._rig, self._registry, self._settings, self._clock, opened=self._channel
+        ) as watched_rig:
             host, validate_ns = launching.choose(
-                tower.servers, request, self._clock, limit_s=look_limit_s, pause=self._pause
+                watched_rig.servers, request, self._clock, limit_s=look_limit_s, pause=self._pause
             )
             try:
-                stages_ns = self._stages(host, spec, tower.attesters["guest"], boot_limit_s)
+                stages_ns = self._stages(host, spec, watched_rig.attesters["guest"], boot_limit_s)
                 begin_ns = self._clock.now_ns()
-                epoch = launching.placed(self._registry, self._terms.vm, host)
+                epoch = launching.placed(self._registry, self._settings.vm, host)
                 placed_ns = self._clock.now_ns()
-                proves = prover(self._terms, tower, spec.uuid, self._clock)
-                launching.proved(proves, self._terms.vm, host, epoch)
+                proves = prover(self._settings, watched_rig, spec.uuid, self._clock)
+                launching.proved(proves, self._settings.vm, host, epoch)
             except BaseException:
                 self._rig.clear(spec)
                 raise
@@ -68,7 +70,7 @@ class Deployment:
         domain.boot(self._rig.hypervisors.connect()[host], machine, spec)
         domain.await_login(self._rig.guest, machine, spec, timeout_s=boot_limit_s, clock=self._clock)
         up_ns = self._clock.now_ns()
-        vm = self._terms.vm
+        vm = self._settings.vm
         if self._registry.attester(vm) is not None:
             self._registry.release(vm, "another guest is deployed in its place")
         asked = enrolment.Request(
@@ -76,7 +78,7 @@ class Deployment:
             kind="guest",
             # Its TPM was made where it was started.
             authorities=authorities.of_machine(machine, authorities.GUEST_AUTHORITY),
-            keys=(self._terms.key,),
+            keys=(self._settings.key,),
         )
         enrolment.enrol(attester, self._registry, asked, self._clock)
         return {"start": up_ns - begin_ns, "enrol": self._clock.now_ns() - up_ns}

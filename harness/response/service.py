@@ -24,7 +24,7 @@ from harness.migration.options import MigrationOptions
 from harness.migration.window import LOOK_UP_S, Window
 from harness.registry.registry import Registry
 from harness.response.act import launching
-from harness.response.act.guard import Guard, Terms, WatchedRig
+from harness.response.act.guard import Guard, GuardSettings, WatchedRig
 from harness.response.act.prover import Prover
 from harness.response.act.recoverer import Recoverer
 from harness.response.decide.cause import Cause
@@ -43,20 +43,20 @@ class Service:
     Args:
         rig: The machines.
         registry: Requests, places, responses.
-        terms: By what.
+        settings: By what.
         record: Where events go.
         interrupt: Ends it.
     """
 
     def __init__(
-        self, rig: Rig, registry: Registry, terms: Terms, record: Record, interrupt: Interrupt
+        self, rig: Rig, registry: Registry, settings: GuardSettings, record: Record, interrupt: Interrupt
     ) -> None:
         self._rig = rig
         self._registry = registry
         self._record = record
         self._interrupt = interrupt
-        self._guard = Guard(rig, registry, terms, record, interrupt)
-        self._vm, self._owner = terms.vm, terms.owner
+        self._guard = Guard(rig, registry, settings, record, interrupt)
+        self._vm, self._owner = settings.vm, settings.owner
 
     def run(self, ends_s: float | None = None) -> None:
         """Guard the guest until the interrupt, for `ends_s`, or until it was shut down.
@@ -70,14 +70,14 @@ class Service:
         """
         self._require()
         guard = self._guard
-        with guard.watch() as tower, ExitStack() as stack:
-            prover = guard.prover(tower, self._uuid())
+        with guard.watch() as watched_rig, ExitStack() as stack:
+            prover = guard.prover(watched_rig, self._uuid())
             recoverer = Recoverer(
                 self._rig, self._registry, prover, guard.tell, self._clock, owner=self._owner
             )
             recovered = recoverer.recover(self._vm)
             history = self._settle_in(prover)
-            self._first_looks(tower)
+            self._first_looks(watched_rig)
             opened = guard.tell(GuardStarted(vm=self._vm, recovered=recovered))
             flights = self._flights(stack)
 
@@ -86,7 +86,7 @@ class Service:
 
             window = Window(self._record, flights, self._interrupt, limit_s=MIGRATION_LIMIT_S)
             stack.callback(guard.tell, GuardStopped(vm=self._vm))
-            loop = stack.enter_context(guard.guarding(tower, prover, flights, since_opened_s, history))
+            loop = stack.enter_context(guard.guarding(watched_rig, prover, flights, since_opened_s, history))
             window.carry_out(
                 opened, lambda now: next_action(now, ends_s, gone=guard.gone), checks=(loop.check,)
             )
@@ -137,14 +137,14 @@ class Service:
             return VmHistory()
         return self._suspended(here)
 
-    def _first_looks(self, tower: WatchedRig) -> None:
+    def _first_looks(self, watched_rig: WatchedRig) -> None:
         """Wait until each server was looked at: before that it is not silent, it was not asked.
 
         Who has not answered within the life of a look is silent.
         """
-        terms = self._guard.terms
-        end_ns = self._clock.now_ns() + round(LIFE_IN_INTERVALS * terms.interval_s * NS_PER_S)
-        while not tower.servers.all_known() and self._clock.now_ns() < end_ns:
+        settings = self._guard.settings
+        end_ns = self._clock.now_ns() + round(LIFE_IN_INTERVALS * settings.interval_s * NS_PER_S)
+        while not watched_rig.servers.all_known() and self._clock.now_ns() < end_ns:
             if self._interrupt.asked:
                 return
             self._interrupt.pause(self._clock, _FIRST_LOOK_S)

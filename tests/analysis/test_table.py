@@ -24,7 +24,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 def test_one_row_a_metric_a_migration_and_a_trial(run: RunFolder) -> None:
     table = results.compute(run)
-    known = results.registry()
+    known = results.metric_set()
     assert len(table) == 2 * (5 * len(known.of_migrations) + len(known.trial))
     assert list(table.columns) == list(results.COLUMNS)
     assert not table.duplicated(["trial", "attempt", "migration", "metric"]).any()
@@ -101,7 +101,7 @@ def test_the_series_are_in_seconds_from_the_windows_opening(run: RunFolder) -> N
 def test_two_metrics_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "extensions", lambda: (results.METRICS[0],))
     with pytest.raises(PrerequisiteError, match="total_time"):
-        results.registry()
+        results.metric_set()
 
 
 def test_metrics_declare_what_a_report_needs() -> None:

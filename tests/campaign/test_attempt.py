@@ -44,7 +44,7 @@ def judged(
     monkeypatch.setattr(clocks, "sample", lambda *_arguments: samples.pop(0))
     nothing = lambda *_args, **_named: None  # noqa: E731 - stands in for what needs machines
     for step in ("_bring_up", "_start_observers", "_migrate"):
-        monkeypatch.setattr(attempt.Attempt, step, nothing)
+        monkeypatch.setattr(attempt.AttemptRun, step, nothing)
     for step in ("await_steady", "baseline"):
         monkeypatch.setattr(Load, step, nothing)
     for question in ("active_on", "require_answer"):
@@ -72,7 +72,7 @@ def judged(
     clock = SteppedClock()
     with Journal(path / "journal.jsonl", clock) as journal:
         record = Record(journal=journal, clock=clock, folder=path, trial="001-idle", attempt=1)
-        one = attempt.Attempt(cast(Rig, rig), cast(Plan, plan), cast(Trial, trial), record, Interrupt())
+        one = attempt.AttemptRun(cast(Rig, rig), cast(Plan, plan), cast(Trial, trial), record, Interrupt())
         judgement = one.perform()
         return judgement.verdict, judgement.reasons
 

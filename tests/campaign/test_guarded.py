@@ -68,7 +68,7 @@ class World:
         self.gone = False
         self.on_check: Callable[[], None] = lambda: None
         self.loop = PlayedLoop(self)
-        self.terms = SimpleNamespace(vm=VM)
+        self.settings = SimpleNamespace(vm=VM)
 
         self.interrupt = Interrupt()
 
@@ -125,7 +125,7 @@ class World:
         )
         nothing: Any = None
         about = Guarding(
-            attending=nothing,
+            run_attestation=nothing,
             rig=nothing,
             plan=SimpleNamespace(migration_timeout_s=60.0),  # type: ignore[arg-type]
             trial=trial,
@@ -138,7 +138,7 @@ class World:
             accepted={},
         )
         world: Any = self
-        Guarded(about=about, guard=world, tower=nothing, stage=nothing, prover=nothing).run(world)
+        Guarded(about=about, guard=world, watched_rig=nothing, stage=nothing, prover=nothing).run(world)
         return self.events()
 
     def events(self) -> list[Event]:

@@ -19,8 +19,8 @@ from harness.campaign.scenarios.injector import Moment
 from harness.campaign.scenarios.scenarios import (
     COUNTER,
     OTHERS,
-    Played,
     Stage,
+    Staged,
     check_playable,
     of_scenario,
     set_up,
@@ -81,24 +81,24 @@ def stage(registry: Registry) -> Stage:
 
 
 def test_a_violation_counts_one_more_and_is_accepted_afterwards(stage: Stage) -> None:
-    played = Played(stage, of_scenario("violation", FIRST))
-    assert played.invoke("a").server == "a"
-    assert played.invoke("a").what.endswith("(simulated)")
+    staged = Staged(stage, of_scenario("violation", FIRST))
+    assert staged.invoke("a").server == "a"
+    assert staged.invoke("a").what.endswith("(simulated)")
     done: Any = stage.injectors
     assert done["a"].did == [("count", COUNTER, "1"), ("count", COUNTER, "2")]
     assert done["b"].did == []
     assert stage.accepted == {"a": 0, "b": 0}
-    assert played.standing
-    played.teardown()
+    assert staged.standing
+    staged.teardown()
     assert stage.accepted == {"a": 2, "b": 0}
-    assert not played.standing
+    assert not staged.standing
 
 
 def test_each_server_has_violations_of_its_own(stage: Stage) -> None:
-    played = Played(stage, of_scenario("violation", FIRST))
+    staged = Staged(stage, of_scenario("violation", FIRST))
     for here in ("a", "b", "a"):
-        played.invoke(here)
-        played.teardown()
+        staged.invoke(here)
+        staged.teardown()
     done: Any = stage.injectors
     assert [one[2] for one in done["a"].did] == ["1", "2"]
     assert [one[2] for one in done["b"].did] == ["1"]
@@ -106,12 +106,12 @@ def test_each_server_has_violations_of_its_own(stage: Stage) -> None:
 
 
 def test_a_teardown_has_nothing_to_do_the_second_time(stage: Stage, registry: Registry) -> None:
-    played = Played(stage, of_scenario("properties", FIRST))
-    played.teardown()
-    played.invoke("a")
-    played.teardown()
+    staged = Staged(stage, of_scenario("properties", FIRST))
+    staged.teardown()
+    staged.invoke("a")
+    staged.teardown()
     registry.set_property("a", WITHDRAWN, ["1:c"], source="provider", simulated=False)
-    played.teardown()
+    staged.teardown()
     assert withdrawn_cells(registry.properties("a")) != frozenset()
 
 
@@ -135,24 +135,24 @@ def test_no_violation_is_counted_before_and_after_a_trial(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("scenario", ["suspend", "shut-down"])
 def test_the_guests_own_server_is_violated_after_the_other_was_looked_at(stage: Stage, scenario: Any) -> None:
-    played = Played(stage, of_scenario(scenario, FIRST))
-    done = played.invoke("b")
+    staged = Staged(stage, of_scenario(scenario, FIRST))
+    done = staged.invoke("b")
     others: Any = stage.injectors
     assert (len(others["a"].did), len(others["b"].did), done.server) == (1, 1, "b")
     assert stage.clock.now_ns() >= 1_000_000_000
 
 
 def test_the_customer_asks_for_something_else_and_back_again(stage: Stage, registry: Registry) -> None:
-    played = Played(stage, of_scenario("request", FIRST))
+    staged = Staged(stage, of_scenario("request", FIRST))
 
     def asked() -> tuple[str, ...]:
         stored = registry.protection.current(VM)
         assert stored is not None
         return Request.from_json(stored.body).texts()
 
-    played.invoke("a")
+    staged.invoke("a")
     assert asked() == OTHERS
-    played.invoke("b")
+    staged.invoke("b")
     assert asked() == FIRST.texts()
 
 
@@ -204,18 +204,18 @@ def test_the_program_on_the_host_sets_the_counter_and_says_when(tmp_path: Path) 
 
 
 def test_what_the_guest_asks_for_is_withdrawn_and_given_back(stage: Stage, registry: Registry) -> None:
-    played = Played(stage, of_scenario("properties", FIRST))
-    played.invoke("a")
+    staged = Staged(stage, of_scenario("properties", FIRST))
+    staged.invoke("a")
     assert withdrawn_cells(registry.properties("a")) == FIRST.cells
     assert withdrawn_cells(registry.properties("b")) == frozenset()
-    played.teardown()
+    staged.teardown()
     assert withdrawn_cells(registry.properties("a")) == frozenset()
 
 
 def test_a_pcr_is_extended_with_something_new_each_time(stage: Stage) -> None:
-    played = Played(stage, of_scenario("attestation", FIRST))
-    played.invoke("a")
-    played.invoke("a")
+    staged = Staged(stage, of_scenario("attestation", FIRST))
+    staged.invoke("a")
+    staged.invoke("a")
     done: Any = stage.injectors["a"]
     assert [one[:3] for one in done.did] == [("extend", "4", "sha256")] * 2
     assert done.did[0] != done.did[1]
@@ -224,7 +224,7 @@ def test_a_pcr_is_extended_with_something_new_each_time(stage: Stage) -> None:
 def test_a_moving_target_is_not_provoked(stage: Stage) -> None:
     assert of_scenario("moving-target", FIRST) is None
     with pytest.raises(ValueError, match="provokes nothing"):
-        Played(stage, None).invoke("a")
+        Staged(stage, None).invoke("a")
 
 
 def test_scenarios_are_not_played_on_hardware() -> None:

@@ -58,7 +58,7 @@ def test_without_usable_points_there_are_no_slots(tmp_path: Path, points: Json) 
 
 def test_the_noise_floor_is_in_the_table_and_in_no_mean(tmp_path: Path) -> None:
     table = results.compute(build(tmp_path, replace(SMALL, attempts=(SMALL.attempts[0], CONTROL))))
-    known = results.registry()
+    known = results.metric_set()
     floor = results.floor(table)
     assert len(floor) == 2 * len(known.interval)
     assert set(floor["metric"]) == {metric.name for metric in known.interval}

@@ -26,7 +26,7 @@ from harness.policy.capability_file import load_table
 from harness.registry.places import policy_file
 from harness.registry.registry import Registry, open_registry, sqlite_url
 from harness.response.act import launching
-from harness.response.act.guard import Guard, Terms
+from harness.response.act.guard import Guard, GuardSettings
 from harness.response.act.prover import Prover
 from harness.response.policy_file import load as load_response
 from harness.response.policy_file import locate
@@ -51,7 +51,7 @@ def servers_count(registry: Registry, folder: Path, hosts: AppraisalPolicy) -> b
     """Whether servers with a warning are good enough for a guest under guard."""
     with Journal(folder / "journal.jsonl", CLOCK) as journal:
         record = Record(journal=journal, clock=CLOCK, folder=folder, trial="watch", attempt=1)
-        terms = Terms(
+        settings = GuardSettings(
             vm="guest",
             monitors={},
             key=KEY,
@@ -64,8 +64,8 @@ def servers_count(registry: Registry, folder: Path, hosts: AppraisalPolicy) -> b
         )
         nowhere = SimpleNamespace(role="guest", endpoint=SimpleNamespace(address="192.0.2.1"))
         rig: Any = SimpleNamespace(hosts={}, guest=nowhere)
-        with Guard(rig, registry, terms, record, Interrupt()).watch() as tower:
-            return tower.servers.fleet({}).warning_counts
+        with Guard(rig, registry, settings, record, Interrupt()).watch() as watched_rig:
+            return watched_rig.servers.fleet({}).warning_counts
 
 
 @pytest.mark.parametrize("name", ["default", "lab", "guest"])

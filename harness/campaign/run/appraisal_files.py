@@ -55,11 +55,11 @@ def require(attest: Attest, files: Mapping[str, Path], registry: Registry) -> No
     """
     problems = [*_missing(files), *_not_enrolled(attest, registry)]
     if not problems:
-        equipment = _read(files)
+        appraisal = _read(files)
         problems = [
             f"{role}: {text}"
             for role in _SUBJECTS
-            for text in contradictions(equipment.policies[role], equipment.references[role])
+            for text in contradictions(appraisal.policies[role], appraisal.references[role])
         ]
     if problems:
         raise PrerequisiteError(

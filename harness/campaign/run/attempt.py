@@ -36,7 +36,7 @@ from harness.migration.window import Window
 from harness.rig.rig import Rig
 
 
-class Attempt:
+class AttemptRun:
     """One try at `trial` on `rig`. `perform` does it; nothing is done twice with one value."""
 
     def __init__(
@@ -46,9 +46,9 @@ class Attempt:
         trial: Trial,
         record: Record,
         interrupt: Interrupt,
-        attending: RunAttestation | None = None,
+        run_attestation: RunAttestation | None = None,
     ) -> None:
-        self._attending = attending
+        self._run_attestation = run_attestation
         self._rig = rig
         self._plan = plan
         self._trial = trial
@@ -109,7 +109,7 @@ class Attempt:
             one.clear()
         with ExitStack() as stack:
             about = guarding(
-                self._attending, self._rig, self._plan, self._trial, self._record, self._interrupt
+                self._run_attestation, self._rig, self._plan, self._trial, self._record, self._interrupt
             )
             chosen = None if about is None else stack.enter_context(about.watching())
             began_ns = self._record.clock.now_ns()
@@ -189,10 +189,10 @@ class Attempt:
 
     def _attesting(self, stack: ExitStack) -> Sequence[Observer]:
         """The observer that attests, where the campaign asks for one; the guest is enrolled here."""
-        if self._attending is None or self._trial.scenario is not None:
+        if self._run_attestation is None or self._trial.scenario is not None:
             return ()
         spec = self._guests[0].spec
-        opened = attestation.observer(self._attending, self._rig, self._trial, self._record, spec)
+        opened = attestation.observer(self._run_attestation, self._rig, self._trial, self._record, spec)
         return (stack.enter_context(opened),)
 
     # -- the observers

@@ -45,14 +45,14 @@ class RunAttestation:
 
     Attributes:
         attest: What the campaign asks for.
-        equipment: By what machines are judged.
+        appraisal: By what machines are judged.
         registry: Open for the length of the run.
         run: The run's name; guests are named after it.
         response: By what responses are decided; None where the guest is not guarded.
     """
 
     attest: Attest
-    equipment: AppraisalFiles
+    appraisal: AppraisalFiles
     registry: Registry
     run: str
     response: ResponsePolicy | None = None
@@ -60,7 +60,7 @@ class RunAttestation:
 
 @contextmanager
 def observer(
-    attending: RunAttestation, rig: Rig, trial: Trial, record: Record, spec: GuestSpec
+    run_attestation: RunAttestation, rig: Rig, trial: Trial, record: Record, spec: GuestSpec
 ) -> Iterator[Attestation]:
     """The observer of an attempt whose guest is up; channels and guest's identity last as long as the block.
 
@@ -73,30 +73,30 @@ def observer(
         channels = {
             role: channel(host, record, stack) for role, host in {**rig.hosts, GUEST: rig.guest}.items()
         }
-        name = guest_name(attending, record)
-        guest = stack.enter_context(enrolled(attending, rig, channels[GUEST], name, record))
+        name = guest_name(run_attestation, record)
+        guest = stack.enter_context(enrolled(run_attestation, rig, channels[GUEST], name, record))
         names = {role: role for role in rig.hosts} | {GUEST: name}
         yield Attestation(
             TrialAttestation(
-                attest=attending.attest,
-                examiner=examiner(attending, names, record),
-                registry=attending.registry,
-                subjects=_subjects(attending, names, channels, {GUEST: guest}),
+                attest=run_attestation.attest,
+                examiner=examiner(run_attestation, names, record),
+                registry=run_attestation.registry,
+                subjects=_subjects(run_attestation, names, channels, {GUEST: guest}),
                 vm_uuid=spec.uuid,
                 migrations=trial.migrations,
-                bounds=bounds(attending.equipment.policies["a"]),
+                bounds=bounds(run_attestation.appraisal.policies["a"]),
             )
         )
 
 
-def guest_name(attending: RunAttestation, record: Record) -> str:
+def guest_name(run_attestation: RunAttestation, record: Record) -> str:
     """What the guest of this attempt is called in the registry."""
-    return f"{_PREFIX}{attending.run}:{record.trial}:{record.attempt}"
+    return f"{_PREFIX}{run_attestation.run}:{record.trial}:{record.attempt}"
 
 
 @contextmanager
 def enrolled(
-    attending: RunAttestation,
+    run_attestation: RunAttestation,
     rig: Rig,
     attester: Attester,
     name: str,
@@ -107,7 +107,7 @@ def enrolled(
     """The guest's identity, for as long as the block lasts.
 
     Args:
-        attending: What all attempts share.
+        run_attestation: What all attempts share.
         rig: The machines.
         attester: The guest's.
         name: What it is called in the registry.
@@ -119,28 +119,28 @@ def enrolled(
         RefusedError: It cannot be enrolled.
         RegistryError: The registry does not answer.
     """
-    identity = _enrol(attending, rig, attester, name, record, started_on)
+    identity = _enrol(run_attestation, rig, attester, name, record, started_on)
     try:
         yield identity
     finally:
-        _release(attending.registry, name, record.of(rig.subject.name))
+        _release(run_attestation.registry, name, record.of(rig.subject.name))
 
 
-def examiner(attending: RunAttestation, names: Mapping[str, str], record: Record) -> Examiner:
+def examiner(run_attestation: RunAttestation, names: Mapping[str, str], record: Record) -> Examiner:
     """Who attests the machines of an attempt; `names` are theirs in the registry, by role."""
     roles = {name: role for role, name in names.items()}
 
     def policy_for(name: str) -> AppraisalPolicy:
-        return attending.equipment.policies[roles[name]]
+        return run_attestation.appraisal.policies[roles[name]]
 
     def reference_for(name: str) -> ReferenceValues:
-        return attending.equipment.references[roles[name]]
+        return run_attestation.appraisal.references[roles[name]]
 
-    return Examiner(attending.registry, policy_for, reference_for, record.clock)
+    return Examiner(run_attestation.registry, policy_for, reference_for, record.clock)
 
 
 def _subjects(
-    attending: RunAttestation,
+    run_attestation: RunAttestation,
     names: Mapping[str, str],
     channels: Mapping[str, Attester],
     known: Mapping[str, EnrolledIdentity],
@@ -149,7 +149,7 @@ def _subjects(
     roles: tuple[lines.Machine, ...] = ("a", "b", "guest")
     for role in roles:
         name = names[role]
-        identity = known.get(role) or attending.registry.attester(name)
+        identity = known.get(role) or run_attestation.registry.attester(name)
         subjects[role] = Subject(
             machine=role,
             name=name,
@@ -157,30 +157,34 @@ def _subjects(
             software=None if identity is None else identity.tpm.software,
             manufacturer=None if identity is None else identity.tpm.manufacturer,
             firmware=None if identity is None else identity.tpm.firmware,
-            policy=attending.equipment.policies[role].name,
+            policy=run_attestation.appraisal.policies[role].name,
         )
     return subjects
 
 
 def _enrol(
-    attending: RunAttestation, rig: Rig, attester: Attester, name: str, record: Record, started_on: str
+    run_attestation: RunAttestation, rig: Rig, attester: Attester, name: str, record: Record, started_on: str
 ) -> EnrolledIdentity:
     """Enrol the guest; its TPM was made where it was started, and that host's authority vouches for it."""
     request = enrolment.Request(
         name=name,
         kind="guest",
         authorities=authorities.of_machine(rig.hosts[started_on], authorities.GUEST_AUTHORITY),
-        keys=attending.attest.keys,
+        keys=run_attestation.attest.keys,
     )
     try:
-        done = enrolment.enrol(attester, attending.registry, request, record.clock)
+        done = enrolment.enrol(attester, run_attestation.registry, request, record.clock)
     except RefusedError as refused:
-        left = _left_behind(attending.registry, attester) if refused.reason is Reason.IDENTITY_TAKEN else None
+        left = (
+            _left_behind(run_attestation.registry, attester)
+            if refused.reason is Reason.IDENTITY_TAKEN
+            else None
+        )
         if left is None:
             raise
-        attending.registry.release(left, "its controller was killed: the same saved TPM is up again")
+        run_attestation.registry.release(left, "its controller was killed: the same saved TPM is up again")
         record.of(rig.subject.name).add(GuestReleased(name=left))
-        done = enrolment.enrol(attester, attending.registry, request, record.clock)
+        done = enrolment.enrol(attester, run_attestation.registry, request, record.clock)
     record.of(rig.subject.name).add(GuestEnrolled(name=name, phases_ns=dict(done.phases)))
     return done.record
 

@@ -19,7 +19,7 @@ from harness.campaign.plan import Plan, Trial
 from harness.campaign.run import attestation
 from harness.campaign.run.attestation import RunAttestation
 from harness.campaign.scenarios.director import Script, Sight, next_action, next_point
-from harness.campaign.scenarios.scenarios import Played, Stage, of_scenario, set_up
+from harness.campaign.scenarios.scenarios import Stage, Staged, of_scenario, set_up
 from harness.clock import NS_PER_S, Clock
 from harness.errors import GuestError
 from harness.evidence.events import ResponseLaunched, ResponseProvoked
@@ -33,7 +33,7 @@ from harness.policy.capability_file import load_table
 from harness.policy.request import Request, request
 from harness.policy.validation import relocate, satisfied
 from harness.response.act import launching
-from harness.response.act.guard import Guard, Terms, WatchedRig
+from harness.response.act.guard import Guard, GuardSettings, WatchedRig
 from harness.response.act.loop import Loop
 from harness.response.act.prover import Prover
 from harness.response.policy import MovingTarget, ResponsePolicy
@@ -51,7 +51,7 @@ class Guarding:
     """What a guarded attempt is about; :func:`guarding` makes it.
 
     Attributes:
-        attending: What all attempts of the run share.
+        run_attestation: What all attempts of the run share.
         rig: The machines.
         plan: The run's.
         trial: The trial.
@@ -64,7 +64,7 @@ class Guarding:
         accepted: Memory violations that were looked at and accepted, by host; teardowns add to them.
     """
 
-    attending: RunAttestation
+    run_attestation: RunAttestation
     rig: Rig
     plan: Plan
     trial: Trial
@@ -103,44 +103,48 @@ class Guarding:
             NoServerError: No server satisfies the request in time.
             RegistryError: The registry does not answer.
         """
-        guard = Guard(self.rig, self.attending.registry, self._terms(), self.record, self.interrupt)
-        with set_up(self.rig.hosts, self.clock) as injectors, guard.watch() as tower:
+        guard = Guard(self.rig, self.run_attestation.registry, self._settings(), self.record, self.interrupt)
+        with set_up(self.rig.hosts, self.clock) as injectors, guard.watch() as watched_rig:
             stage = Stage(
                 hosts=self.rig.hosts,
-                attesters=tower.attesters,
-                alone=tower.shared.alone,
+                attesters=watched_rig.attesters,
+                alone=watched_rig.shared.alone,
                 injectors=injectors,
-                registry=self.attending.registry,
-                vm=guard.terms.vm,
-                keys=self.attending.attest.keys,
+                registry=self.run_attestation.registry,
+                vm=guard.settings.vm,
+                keys=self.run_attestation.attest.keys,
                 accepted=self.accepted,
                 clock=self.clock,
-                interval_s=self.attending.attest.interval_s,
+                interval_s=self.run_attestation.attest.interval_s,
             )
-            validate_ns = self._chosen(tower, guard.terms.vm)
-            yield Chosen(about=self, guard=guard, tower=tower, stage=stage, validate_ns=validate_ns)
+            validate_ns = self._chosen(watched_rig, guard.settings.vm)
+            yield Chosen(
+                about=self, guard=guard, watched_rig=watched_rig, stage=stage, validate_ns=validate_ns
+            )
 
-    def _terms(self) -> Terms:
-        attending = self.attending
-        return Terms(
-            vm=attestation.guest_name(attending, self.record),
+    def _settings(self) -> GuardSettings:
+        run_attestation = self.run_attestation
+        return GuardSettings(
+            vm=attestation.guest_name(run_attestation, self.record),
             monitors=_monitors(self.scenario),
-            key=attending.attest.keys[0],
-            policies=attending.equipment.policies,
-            references=attending.equipment.references,
+            key=run_attestation.attest.keys[0],
+            policies=run_attestation.appraisal.policies,
+            references=run_attestation.appraisal.references,
             response=self.policy,
             table=load_table(),
-            interval_s=attending.attest.interval_s,
+            interval_s=run_attestation.attest.interval_s,
             accepted=self.accepted,
             seed=self.plan.seed,
-            owner=attending.run,
+            owner=run_attestation.run,
         )
 
-    def _chosen(self, tower: WatchedRig, vm: str) -> int:
+    def _chosen(self, watched_rig: WatchedRig, vm: str) -> int:
         """Find the guest's server; how long the validation took, ns."""
-        self.attending.registry.protection.set(vm, self.request.to_json(), by="campaign", why="deployment")
+        self.run_attestation.registry.protection.set(
+            vm, self.request.to_json(), by="campaign", why="deployment"
+        )
         best, took_ns = launching.choose(
-            tower.servers, self.request, self.clock, limit_s=self.respond.wait_s, pause=self._pause
+            watched_rig.servers, self.request, self.clock, limit_s=self.respond.wait_s, pause=self._pause
         )
         if best != START:
             raise GuestError(
@@ -160,14 +164,14 @@ class Chosen:
     Attributes:
         about: What the attempt is about.
         guard: Knows the guest for the loop.
-        tower: The servers, watched.
+        watched_rig: The servers, watched.
         stage: What provocations may use.
         validate_ns: How long the validation of its request took.
     """
 
     about: Guarding
     guard: Guard
-    tower: WatchedRig
+    watched_rig: WatchedRig
     stage: Stage
     validate_ns: int
 
@@ -184,17 +188,17 @@ class Chosen:
             GuestError: It is not what it should be.
             RefusedError: It cannot be enrolled.
         """
-        about, clock, vm = self.about, self.about.clock, self.guard.terms.vm
-        attending, registry = about.attending, about.attending.registry
+        about, clock, vm = self.about, self.about.clock, self.guard.settings.vm
+        run_attestation, registry = about.run_attestation, about.run_attestation.registry
         up_ns = clock.now_ns()
-        attester = self.tower.attesters["guest"]
+        attester = self.watched_rig.attesters["guest"]
         stack.enter_context(
-            attestation.enrolled(attending, about.rig, attester, vm, about.record, started_on=START)
+            attestation.enrolled(run_attestation, about.rig, attester, vm, about.record, started_on=START)
         )
         enrolled_ns = clock.now_ns()
         epoch = launching.placed(registry, vm, START)
         placed_ns = clock.now_ns()
-        prover = self.guard.prover(self.tower, spec.uuid)
+        prover = self.guard.prover(self.watched_rig, spec.uuid)
         launching.proved(prover, vm, START, epoch)
         stages_ns = {
             "validate": self.validate_ns,
@@ -204,7 +208,9 @@ class Chosen:
             "attest": clock.now_ns() - placed_ns,
         }
         self.guard.tell(ResponseLaunched(vm=vm, host=START, stages_ns=stages_ns))
-        return Guarded(about=about, guard=self.guard, tower=self.tower, stage=self.stage, prover=prover)
+        return Guarded(
+            about=about, guard=self.guard, watched_rig=self.watched_rig, stage=self.stage, prover=prover
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,14 +220,14 @@ class Guarded:
     Attributes:
         about: What the attempt is about.
         guard: Knows the guest for the loop.
-        tower: The servers, watched.
+        watched_rig: The servers, watched.
         stage: What provocations may use.
         prover: Has seen the guest where it is.
     """
 
     about: Guarding
     guard: Guard
-    tower: WatchedRig
+    watched_rig: WatchedRig
     stage: Stage
     prover: Prover
 
@@ -238,14 +244,14 @@ class Guarded:
             InterruptedRunError: The user asked to stop; a move under way was aborted first.
             SodbenchError: What ended the loop.
         """
-        about, played = self.about, Played(self.stage, of_scenario(self.about.scenario, self.about.request))
+        about, staged = self.about, Staged(self.stage, of_scenario(self.about.scenario, self.about.request))
         limit_s = about.plan.migration_timeout_s
         window = Window(about.record, flights, about.interrupt, limit_s=limit_s)
         with window.opened(about.trial.window_s) as opened, ExitStack() as stack:
-            stack.callback(played.teardown)
-            playing = _Playing(guarded=self, played=played, opened=opened)
+            stack.callback(staged.teardown)
+            playing = _Playing(guarded=self, staged=staged, opened=opened)
             loop = stack.enter_context(
-                self.guard.guarding(self.tower, self.prover, flights, playing.planned_s)
+                self.guard.guarding(self.watched_rig, self.prover, flights, playing.planned_s)
             )
             window.carry_out(
                 opened,
@@ -261,14 +267,14 @@ class _Playing:
 
     Attributes:
         guarded: The guest.
-        played: What the scenario did.
+        staged: What the scenario did.
         opened: The event at t = 0.
         planned_at_s: When each response was due, by its number, in s after t = 0.
         well_since_s: See :class:`~harness.campaign.scenarios.director.Sight`.
     """
 
     guarded: Guarded
-    played: Played
+    staged: Staged
     opened: Event
     planned_at_s: dict[int, float] = field(default_factory=dict)
     well_since_s: float | None = None
@@ -283,7 +289,7 @@ class _Playing:
 
     def next_action(self, loop: Loop, now: Now) -> Action:
         """What next."""
-        script, standing = self.guarded.about.script, self.played.standing
+        script, standing = self.guarded.about.script, self.staged.standing
         sight = Sight(busy=loop.busy, well_since_s=None, standing=standing)
         if not sight.busy and not standing and next_point(script, now.history) is not None:
             since_s = now.now_s if self.well_since_s is None else self.well_since_s
@@ -294,10 +300,10 @@ class _Playing:
     def _well(self) -> bool:
         """Whether the guest is where its request is satisfied, and another server would take it."""
         guard, now_ns = self.guarded.guard, self.guarded.about.clock.now_ns()
-        vm = guard.vms().get(guard.terms.vm)
+        vm = guard.vms().get(guard.settings.vm)
         if vm is None:
             return False
-        fleet = self.guarded.tower.servers.fleet({})
+        fleet = self.guarded.watched_rig.servers.fleet({})
         fleet.advance(now_ns)
         if satisfied(vm.request, fleet, vm.host, now_ns) is not None:
             return False
@@ -308,16 +314,16 @@ class _Playing:
     def act(self, loop: Loop, action: Provoke | Undo) -> None:
         """Provoke, or undo it."""
         if isinstance(action, Undo):
-            self.played.teardown()
+            self.staged.teardown()
             return
         guard, n = self.guarded.guard, loop.upcoming
         self.planned_at_s[n] = self._now_s
-        done = self.played.invoke(guard.placement(guard.terms.vm).host)
+        done = self.staged.invoke(guard.placement(guard.settings.vm).host)
         provoked = ResponseProvoked(
             n=n,
             scenario=self.guarded.about.scenario,
             server=done.server,
-            vm=guard.terms.vm,
+            vm=guard.settings.vm,
             what=done.what,
             earliest_ns=done.moment.earliest_ns,
             latest_ns=done.moment.latest_ns,
@@ -326,13 +332,23 @@ class _Playing:
 
 
 def guarding(
-    attending: RunAttestation | None, rig: Rig, plan: Plan, trial: Trial, record: Record, interrupt: Interrupt
+    run_attestation: RunAttestation | None,
+    rig: Rig,
+    plan: Plan,
+    trial: Trial,
+    record: Record,
+    interrupt: Interrupt,
 ) -> Guarding | None:
     """What an attempt is about whose guest is guarded; None where the trial's guest is not."""
-    if attending is None or attending.response is None or plan.respond is None or trial.scenario is None:
+    if (
+        run_attestation is None
+        or run_attestation.response is None
+        or plan.respond is None
+        or trial.scenario is None
+    ):
         return None
     return Guarding(
-        attending=attending,
+        run_attestation=run_attestation,
         rig=rig,
         plan=plan,
         trial=trial,
@@ -340,7 +356,7 @@ def guarding(
         interrupt=interrupt,
         respond=plan.respond,
         scenario=trial.scenario,
-        policy=_policy(attending.response, trial.scenario),
+        policy=_policy(run_attestation.response, trial.scenario),
         request=request(plan.respond.request),
         accepted=dict.fromkeys(rig.hosts, 0),
     )

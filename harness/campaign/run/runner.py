@@ -23,7 +23,7 @@ from harness.campaign import plan as plans
 from harness.campaign import preflight, state
 from harness.campaign.plan import Plan
 from harness.campaign.run import appraisal_files
-from harness.campaign.run.attempt import Attempt
+from harness.campaign.run.attempt import AttemptRun
 from harness.campaign.run.attestation import RunAttestation
 from harness.campaign.scenarios import scenarios
 from harness.clock import NS_PER_S, Clock, boot_id, realtime_ns
@@ -201,7 +201,7 @@ def carry_out(
         try:
             with _opened(run, plan, clock, listener, checked=checked) as writer:
                 try:
-                    _trials(run, plan, rig, writer, clock, interrupt, _attending(run, plan, registry))
+                    _trials(run, plan, rig, writer, clock, interrupt, _run_attestation(run, plan, registry))
                     _write_facts(run, rig.facts(), "after")
                 except (SodbenchError, KeyboardInterrupt) as error:
                     _close_aborted(
@@ -285,13 +285,13 @@ def _seal_aborted(run: RunFolder) -> None:
         return
 
 
-def _attending(run: RunFolder, plan: Plan, registry: Registry | None) -> RunAttestation | None:
+def _run_attestation(run: RunFolder, plan: Plan, registry: Registry | None) -> RunAttestation | None:
     if plan.attest is None or registry is None:
         return None
     response = run.attestation / _RESPONSE_POLICY
     return RunAttestation(
         attest=plan.attest,
-        equipment=appraisal_files.kept(run),
+        appraisal=appraisal_files.kept(run),
         registry=registry,
         run=run.root.name,
         response=None if plan.respond is None else policy_file.load(response),
@@ -305,7 +305,7 @@ def _trials(
     writer: Journal,
     clock: Clock,
     interrupt: Interrupt,
-    attending: RunAttestation | None,
+    run_attestation: RunAttestation | None,
 ) -> None:
     standing = state.fold(journal.read(run.journal), plan)
     for trial in standing.remaining:
@@ -319,7 +319,7 @@ def _trials(
         except OSError as error:
             raise disk.failure("the attempt's folder cannot be made", folder, error) from error
         record = Record(journal=writer, clock=clock, folder=folder, trial=trial.id, attempt=number)
-        Attempt(rig, plan, trial, record, interrupt, attending).perform()
+        AttemptRun(rig, plan, trial, record, interrupt, run_attestation).perform()
 
 
 def conclude(run: RunFolder) -> state.RunState:

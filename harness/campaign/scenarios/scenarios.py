@@ -100,7 +100,7 @@ class Provocation:
     teardown: Callable[[Stage, Done], None]
 
 
-class Played:
+class Staged:
     """One trial's provocations: what was done so far, and whether the last still stands."""
 
     def __init__(self, stage: Stage, provocation: Provocation | None) -> None:

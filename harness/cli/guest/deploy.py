@@ -8,7 +8,7 @@ import typer
 
 from harness.cli.attest import inputs as attest_inputs
 from harness.cli.attest.inputs import GuestPolicy, Key, Policy, RegistryUrl
-from harness.cli.guest.inputs import Accepted, Capabilities, Interval, Monitors, terms
+from harness.cli.guest.inputs import Accepted, Capabilities, Interval, Monitors, guard_settings
 from harness.cli.inputs import Inventory, RunInventory, inventory_file
 from harness.cli.terminal import Output
 from harness.clock import NS_PER_S, MonotonicClock
@@ -57,7 +57,7 @@ def launch(
     """
     clock, output = MonotonicClock(), Output()
     pair = load(inventory_file(inventory, "lab"), programs=run_inventory)
-    given = terms(
+    given = guard_settings(
         pair,
         response=None,
         capabilities=capabilities or (),

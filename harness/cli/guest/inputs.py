@@ -15,7 +15,7 @@ from harness.cli.attest.monitor import accepted_numbers, assigned
 from harness.pair_name import ONLY_GUEST
 from harness.policy.capability_file import load_table
 from harness.response import policy_file
-from harness.response.act.guard import Terms
+from harness.response.act.guard import GuardSettings
 from harness.rig.pair import HOSTS, Pair
 
 ResponsePolicyName = Annotated[
@@ -47,7 +47,7 @@ Accepted = Annotated[
 ]
 
 
-def terms(
+def guard_settings(
     pair: Pair,
     *,
     response: str | None,
@@ -59,7 +59,7 @@ def terms(
     policy: str | None,
     guest_policy: str,
     seed: int,
-) -> Terms:
+) -> GuardSettings:
     """The terms of the rig's one guest.
 
     Raises:
@@ -73,7 +73,7 @@ def terms(
         name: attest_inputs.reference(name, attest_inputs.reference_place(name, pair), policies[name])
         for name in (*HOSTS, ONLY_GUEST)
     }
-    return Terms(
+    return GuardSettings(
         vm=ONLY_GUEST,
         monitors=_with_tpm(assigned(monitors, HOSTS)),
         key=attest_inputs.key_type(key),

@@ -11,7 +11,14 @@ import typer
 
 from harness.cli.attest import inputs as attest_inputs
 from harness.cli.attest.inputs import GuestPolicy, Key, Policy, RegistryUrl
-from harness.cli.guest.inputs import Accepted, Capabilities, Interval, Monitors, ResponsePolicyName, terms
+from harness.cli.guest.inputs import (
+    Accepted,
+    Capabilities,
+    Interval,
+    Monitors,
+    ResponsePolicyName,
+    guard_settings,
+)
 from harness.cli.inputs import Inventory, Results, RunInventory, inventory_file
 from harness.cli.progress import of_response
 from harness.cli.terminal import Output
@@ -57,7 +64,7 @@ def watch(
     """
     clock, output = MonotonicClock(), Output()
     pair = load(inventory_file(inventory, "lab"), programs=run_inventory)
-    given = terms(
+    given = guard_settings(
         pair,
         response=response_policy,
         capabilities=capabilities or (),

@@ -42,7 +42,7 @@ from harness.rig.rig import Rig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class GuardSettings:
     """By what a guest is guarded.
 
     Attributes:
@@ -91,14 +91,14 @@ class Guard:
     """Knows one guest for the loop.
 
     Attributes:
-        terms: By what it is guarded.
+        settings: By what it is guarded.
         gone: Whether the guest was shut down.
     """
 
     def __init__(
-        self, rig: Rig, registry: Registry, terms: Terms, record: Record, interrupt: Interrupt
+        self, rig: Rig, registry: Registry, settings: GuardSettings, record: Record, interrupt: Interrupt
     ) -> None:
-        self.terms = terms
+        self.settings = settings
         self.gone = False
         self._rig = rig
         self._registry = registry
@@ -122,20 +122,20 @@ class Guard:
         return watched(
             self._rig,
             self._registry,
-            self.terms,
+            self.settings,
             record.clock,
             opened=lambda host, stack: channel(host, record, stack),
             on_change=self._wake.set,
         )
 
-    def prover(self, tower: WatchedRig, vm_uuid: str) -> Prover:
+    def prover(self, watched_rig: WatchedRig, vm_uuid: str) -> Prover:
         """Proves where the guest is."""
-        return prover(self.terms, tower, vm_uuid, self.clock)
+        return prover(self.settings, watched_rig, vm_uuid, self.clock)
 
     @contextmanager
     def guarding(
         self,
-        tower: WatchedRig,
+        watched_rig: WatchedRig,
         prover: Prover,
         flights: Flights,
         planned_s: Callable[[int], float],
@@ -144,7 +144,7 @@ class Guard:
         """The loop that guards the guest for the length of the block; a response under way is ended first.
 
         Args:
-            tower: The servers.
+            watched_rig: The servers.
             prover: Has seen the guest where it is.
             flights: Its migrations.
             planned_s: When the response of that number was due, s after the beginning.
@@ -153,7 +153,7 @@ class Guard:
         Raises:
             SodbenchError: What ended the loop, where the block did not raise it.
         """
-        terms = self.terms
+        settings = self.settings
         mover = GuestMover(self._rig, flights, self._record, self.tell, planned_s)
         responder = Responder(
             self._registry,
@@ -161,19 +161,19 @@ class Guard:
             mover,
             self.tell,
             self.clock,
-            owner=terms.owner,
-            max_window_ns=terms.response.max_window_ns,
+            owner=settings.owner,
+            max_window_ns=settings.response.max_window_ns,
         )
         loop = Loop(
-            Settings(policy=terms.response, seed=terms.seed),
-            tower.servers,
+            Settings(policy=settings.response, seed=settings.seed),
+            watched_rig.servers,
             self,
             responder,
             mover,
             self.clock,
             on_wait=self._waits,
             on_end=self._over,
-            histories=None if history is None else {terms.vm: history},
+            histories=None if history is None else {settings.vm: history},
             wake=self._wake,
         )
         self._placed_ns = self.clock.now_ns()
@@ -186,7 +186,7 @@ class Guard:
 
     def vms(self) -> Mapping[str, Vm]:
         """The guest, as long as it is there and asks for something."""
-        name = self.terms.vm
+        name = self.settings.vm
         stored = self._registry.protection.current(name)
         if stored is None or self.gone:
             return {}
@@ -230,7 +230,7 @@ class Guard:
 def watched(
     rig: Rig,
     registry: Registry,
-    terms: Terms,
+    settings: GuardSettings,
     clock: Clock,
     *,
     opened: Callable[[Machine, ExitStack], Attester],
@@ -241,53 +241,53 @@ def watched(
     Args:
         rig: The machines.
         registry: Where properties are kept and read.
-        terms: By what they are watched.
+        settings: By what they are watched.
         clock: The controller's.
         opened: A standing channel to a machine's attester, closed with the stack.
         on_change: Told, from a monitor's thread, that a server's standing changed.
     """
-    roles = {terms.vm: "guest"}
+    roles = {settings.vm: "guest"}
     examiner = Examiner(
         registry,
-        lambda name: terms.policies[roles.get(name, name)],
-        lambda name: terms.references[roles.get(name, name)],
+        lambda name: settings.policies[roles.get(name, name)],
+        lambda name: settings.references[roles.get(name, name)],
         clock,
     )
     with ExitStack() as stack:
         machines = {**rig.hosts, "guest": rig.guest}
         attesters = {role: opened(host, stack) for role, host in machines.items()}
-        by_name = {**{role: attesters[role] for role in rig.hosts}, terms.vm: attesters["guest"]}
+        by_name = {**{role: attesters[role] for role in rig.hosts}, settings.vm: attesters["guest"]}
         shared = SharedAttesters(examiner, by_name, clock)
         servers = Servers(
-            [Watched(name=role, monitors=terms.monitors[role]) for role in rig.hosts],
+            [Watched(name=role, monitors=settings.monitors[role]) for role in rig.hosts],
             shared,
-            shared.means(terms.key, lambda name: terms.accepted.get(name, 0)),
+            shared.means(settings.key, lambda name: settings.accepted.get(name, 0)),
             registry,
-            terms.table,
-            interval_s=terms.interval_s,
+            settings.table,
+            interval_s=settings.interval_s,
             clock=clock,
             on_change=on_change,
-            warning_counts=_warning_counts(terms),
+            warning_counts=_warning_counts(settings),
         )
         stack.enter_context(servers.monitor)
         servers.monitor.start()
         yield WatchedRig(shared=shared, servers=servers, attesters=attesters)
 
 
-def _warning_counts(terms: Terms) -> bool:
+def _warning_counts(settings: GuardSettings) -> bool:
     """Whether a host with a warning is good enough; where their policies differ, only if all say so."""
-    hosts = (one for role, one in terms.policies.items() if role != "guest")
+    hosts = (one for role, one in settings.policies.items() if role != "guest")
     return all(one.warning_counts for one in hosts)
 
 
-def prover(terms: Terms, tower: WatchedRig, vm_uuid: str, clock: Clock) -> Prover:
+def prover(settings: GuardSettings, watched_rig: WatchedRig, vm_uuid: str, clock: Clock) -> Prover:
     """Proves where the guest of that UUID is."""
     return Prover(
-        tower.shared,
-        terms.vm,
-        key=terms.key,
+        watched_rig.shared,
+        settings.vm,
+        key=settings.key,
         vm_uuid=vm_uuid,
-        bounds=bounds(terms.policies["a"], terms.response.max_window_s),
+        bounds=bounds(settings.policies["a"], settings.response.max_window_s),
         clock=clock,
-        guest_warning_counts=terms.policies["guest"].warning_counts,
+        guest_warning_counts=settings.policies["guest"].warning_counts,
     )

@@ -73,7 +73,7 @@ class Group:
             ) from error
         if self.kind is not None and not isinstance(found, self.kind):
             raise PrerequisiteError(
-                f"{point.name!r} is registered as a {self.noun} and is none",
+                f"{point.name!r} is registered as a {self.noun}, which it is not",
                 where=point.value,
                 remedy=_REMEDY,
             )

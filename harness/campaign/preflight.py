@@ -27,7 +27,7 @@ MUST_AGREE: tuple[tuple[str, str], ...] = (
 
 
 FROM_ARCHIVES = ("mstone", "faban")
-"""Generators that nobody packages: the user names their archive."""
+"""Generators that no distribution packages: the user names their archive."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

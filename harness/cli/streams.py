@@ -13,9 +13,9 @@ _HELP_WIDTH = 80
 def prepare() -> None:
     """Make this process's environment and streams fit to print with, the help of the verbs included.
 
-    A width that is none, such as ``COLUMNS=0``, would have nothing printed at all; a character that the
-    stream's encoding lacks is written as an escape. Help has columns that are cut where they do not fit, so
-    that it is never made for less than :data:`_HELP_WIDTH`.
+    With a width that is not a number above 0, such as ``COLUMNS=0``, nothing would be printed at all; a
+    character that the stream's encoding lacks is written as an escape. Help has columns that are cut where
+    they do not fit, so that it is never made for less than :data:`_HELP_WIDTH`.
     """
     if not os.environ.get("COLUMNS", "1").strip("0").isdecimal():
         del os.environ["COLUMNS"]

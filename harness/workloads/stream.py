@@ -103,9 +103,9 @@ class Stream:
 def _restarts(packets: Sequence[Packet], jumps: Sequence[str]) -> Iterator[str]:
     sources = dict.fromkeys(packet.source for packet in packets)
     if len(sources) > 1:
-        yield f"the stream began anew: its source was {' then '.join(list(sources)[:5])}"
+        yield f"the stream began again: its source was {' then '.join(list(sources)[:5])}"
     elif jumps:
-        yield f"the stream began anew: its sequence went from {', from '.join(jumps[:5])}"
+        yield f"the stream began again: its sequence went from {', from '.join(jumps[:5])}"
     change_ns = rtp.clock_change_ns(packets)
     if change_ns > rtp.MAX_CLOCK_CHANGE_NS:
         yield f"the client's clock was set: it moved {change_ns / 1e6:.0f} ms against the controller's"

@@ -128,11 +128,11 @@ def test_arrivals_place_the_seconds_but_do_not_count() -> None:
         ),
         (
             [HEADER, row(0, 1), row(1, 2), row(2, 900, "0x00000002"), counted(3)],
-            "the stream began anew: its source was 0x31c0f4e8 then 0x00000002",
+            "the stream began again: its source was 0x31c0f4e8 then 0x00000002",
         ),
         (
             [HEADER, row(0, 1), row(1, 2), row(2, 40_000), counted(3)],
-            "the stream began anew: its sequence went from 2 to 40000",
+            "the stream began again: its sequence went from 2 to 40000",
         ),
         (
             ['dumpcap: There is no device named "".', "(No such device exists)"],

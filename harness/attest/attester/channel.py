@@ -2,7 +2,7 @@
 
 One request at a time, each with its time limit, each sent once: a quote that got no answer is a failure and
 is never repeated behind its caller's back. When the attester's program has ended, the next request starts it
-anew, and that is counted. An answer that comes too late finds nobody.
+again, and that is counted. An answer that comes too late is dropped.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Line(Protocol):
     """A way to the attester's standard input, and to its end."""
 
     def send(self, line: str) -> None:
-        """Send one line; UnreachableError when nobody listens."""
+        """Send one line; UnreachableError when no program listens."""
         ...
 
     def close(self, *, wait_s: float = ...) -> bool:
@@ -123,7 +123,7 @@ class Conversation(ABC):
         self.where = where
         self.started = 0
         self._on_restart = on_restart
-        self._ended = "nobody asked it before"
+        self._ended = "it was not asked before"
         self._clock = clock
         self._limits = limits
         self._turn = threading.Lock()

@@ -46,7 +46,7 @@ class Round:
         result: The verdict.
         steps: What each step of the verification took; empty where there was nothing to verify.
         stamps: When what happened.
-        challenge: What was asked; None where nobody could be asked.
+        challenge: What was asked; None where the attester could not be asked.
         proof: Evidence, verification and key, for a binding; None where no evidence came.
     """
 

@@ -173,7 +173,7 @@ def verify_linked(guest: Proved, host: Proved, linkage: Linkage) -> Linked:
     """Whether the host's quote vouches for the guest's, as `linkage` says it should.
 
     The host is expected to have been challenged with :func:`host_nonce` of the guest's attest; that the
-    verifier found this nonce in the host's quote is checked anew here, against the linkage and not against
+    verifier found this nonce in the host's quote is checked again here, against the linkage and not against
     what was sent.
     """
     try:

@@ -147,8 +147,8 @@ class Continuity:
         window_s: OP - EG: from the evidence on which the destination was chosen to the call to migrate; None
             without evidence.
         window_uncertainty_s: By how much `window_s` may be off, either way.
-        unwatched_s: From that evidence to the evidence of the quote after the arrival: how long nobody looked
-            at the destination; None where either is missing.
+        unwatched_s: From that evidence to the evidence of the quote after the arrival: for how long the
+            destination was not looked at; None where either is missing.
         advanced_ms: By how much the guest's vTPM clock went on from one sighting to the other; negative is
             back.
     """

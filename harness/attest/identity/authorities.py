@@ -172,7 +172,7 @@ def of_machine(host: Machine, folder: str) -> Authorities:
 
     Raises:
         CommandError: It has none.
-        RootsFileError: What is there is none.
+        RootsFileError: What is there is not a certificate.
         UnreachableError: The machine does not answer.
     """
     text = host.run(f"cat {folder}/{_ROOT} {folder}/{_ISSUER}")

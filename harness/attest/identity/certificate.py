@@ -2,8 +2,8 @@
 
 Most are read by ``cryptography``, which takes DER alone. Some makers' are not quite DER; OpenSSL and Go take
 them, so that they are in use. Such a certificate is read with its slips undone
-(:mod:`harness.attest.identity.der`) if OpenSSL reads the original too, and marked, so that nobody takes it
-for a strict one.
+(:mod:`harness.attest.identity.der`) if OpenSSL reads the original too, and marked, so that it is not
+taken for a strict one.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def read(data: bytes) -> Certificate:
     """The certificate in `data`, strictly read where that can be.
 
     Raises:
-        UnreadableError: There is none, with the cause that the strict reader names.
+        UnreadableError: `data` is not a certificate, with the cause that the strict reader names.
     """
     with warnings.catch_warnings():  # of serial numbers and lengths: what is refused is told by its error
         warnings.simplefilter("ignore")

@@ -84,7 +84,7 @@ def followed(
         now: UTC.
 
     Raises:
-        RefusedError: ``ek-chain``: there is none.
+        RefusedError: ``ek-chain``: no chain leads to a root.
     """
     if not roots:
         raise RefusedError(Reason.EK_CHAIN, "no root is configured", remedy="name the maker's roots: --roots")

@@ -84,7 +84,7 @@ class EnrolledIdentity:
         ek_certificate: See :class:`Enrolment`.
         tpm: See :class:`TpmFacts`.
         keys: Its keys now, in the order of their kinds; none once it was released.
-        held: A contraindicated result came in, and nobody has enrolled it again since.
+        held: A contraindicated result came in, and it has not been enrolled again since.
         revoked: It may never attest again.
         released: It is history; its id and its TPM may be another identity's.
         enrolled: When it was enrolled for the first time.

@@ -35,7 +35,7 @@ _PCR = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """An identity that somebody asks for.
+    """An identity that is asked for.
 
     Attributes:
         name: The id it is to have.

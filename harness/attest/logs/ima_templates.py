@@ -199,7 +199,7 @@ def _by_content(template: bytes, body: bytes, *, violation: bool) -> Measured | 
 
 
 def _digest(field: bytes, *, typed: bool | None, violation: bool) -> tuple[str, bytes] | None:
-    """Hash and digest in a field such as ``sha256:`` and the digest behind a zero byte; None if it is none.
+    """Hash and digest in a field such as ``sha256:`` and the digest behind a zero byte; else None.
 
     Args:
         field: The field.

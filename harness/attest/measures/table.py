@@ -1,6 +1,6 @@
 """The attestations of a run as one tidy table: a row each, whatever came of it.
 
-Nothing is summarised and nothing left out: an attestation that was refused, or that nobody answered, is a row
+Nothing is summarised and nothing left out: an attestation that was refused, or not answered, is a row
 with its reason, and what it lacks is empty and never 0. The same evidence gives the same rows.
 """
 

@@ -45,7 +45,7 @@ def linked_line(
     migration: int | None = None,
     op_ns: int | None = None,
 ) -> record.Attestation:
-    """The line of a guest's round with its host's over it: the guest's stamps, the host's beside them."""
+    """The line of a guest's round with its host's over it: the guest's stamps, the host's next to them."""
     own = host_line("guest", "linked", purpose, done.guest, migration=migration, op_ns=op_ns)
     over, verdict = done.host, done.verdict
     stamps = own.stamps.model_copy(
@@ -80,7 +80,7 @@ def _stamps(done: Round, *, op_ns: int | None, rx_ns: int | None) -> record.Stam
 
 
 def _expiry(done: Round) -> int | None:
-    """When the result expires; a result that nobody may use has no such moment."""
+    """When the result expires; a result that may not be used has no such moment."""
     return done.result.expires_ns if done.result.tier.believed else None
 
 

@@ -2,7 +2,7 @@
 
 Three kinds of threads that do not wait for each other: one keeps the schedule, a bounded number look, one
 watches the clock and them. A look that never returns, a monitor that raises, a registry that is gone or a
-listener that hangs stops nobody else, and each is a change of its own. Silence is never trust: what was not
+listener that hangs stops no other, and each is a change of its own. Silence is never trust: what was not
 confirmed in time is tier ``none`` from that moment on, for whoever asks, even if all of these threads were
 dead.
 
@@ -37,7 +37,7 @@ from harness.attest.reasons import Reason
 from harness.clock import NS_PER_S, Clock
 
 Spawn: TypeAlias = Callable[[str, Callable[[], None]], None]
-"""Runs a function beside the caller, under a name, without waiting for it."""
+"""Runs a function in a thread of that name, without waiting for it."""
 
 SELF = ""
 """The subject of a change that is about the trust monitor itself."""

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 LIFE_IN_INTERVALS: Final = 3.0
-"""How many intervals a result lives unless somebody says otherwise: one look may be missed and the next late.
+"""How many intervals a result lives unless the caller says otherwise: one look may be missed and the
+next late.
 
 The one value for whoever watches: `sodbench attest monitor`, a guard, and a trial that responds.
 """
@@ -27,7 +28,7 @@ class Slot:
 
     Attributes:
         key: Names the watch; no two have the same.
-        subject: Whom it looks at; nobody is looked at twice at once.
+        subject: The machine that it looks at; no machine is looked at twice at once.
         first_ns: The grid's first moment, controller's CLOCK_MONOTONIC.
         interval_ns: The distance of its moments, more than 0.
         turn: The number of the next moment, from 0.
@@ -56,7 +57,7 @@ class Turn:
     Attributes:
         slot: The watch's slot after it.
         due_ns: The grid's moment that it serves: the last one that has come.
-        missed: Moments before that one which nobody served; they are given up.
+        missed: Moments before that one that were not served; they are given up.
     """
 
     slot: Slot
@@ -85,7 +86,7 @@ def phase_ns(key: str, interval_ns: int) -> int:
 
 
 def choose(slots: Iterable[Slot], now_ns: int, *, busy: Set[str], free: int) -> tuple[Turn, ...]:
-    """Whom to look at now: at most `free`, the longest due first, nobody twice and nobody of `busy`."""
+    """Which machines to look at now: at most `free`, the longest due first, none twice and none of `busy`."""
     ordered = [
         (one.due_ns, one.key, one) for one in slots if one.due_ns <= now_ns and one.subject not in busy
     ]
@@ -101,7 +102,7 @@ def choose(slots: Iterable[Slot], now_ns: int, *, busy: Set[str], free: int) -> 
 
 
 def wait_ns(slots: Iterable[Slot], now_ns: int, *, busy: Set[str]) -> int | None:
-    """How long until somebody is due who is not being looked at: 0 for now, None where nobody is left.
+    """How long until a machine is due that is not being looked at: 0 for now, None where none is left.
 
     What is due and cannot be served waits for a look to end, which the caller is told of otherwise.
     """

@@ -55,7 +55,7 @@ def appraise(work: Work) -> None:
     if question.held:
         raise RefusedError(
             Reason.HELD_CONTRAINDICATED,
-            "it was contraindicated before and has not been enrolled anew since",
+            "it was contraindicated before and has not been enrolled again since",
             remedy="find out why, repair the platform, then enrol it again",
         )
     require = question.policy.require

@@ -224,7 +224,7 @@ def selection(work: Work) -> None:
         )
     if work.evidence.bank != challenge.bank:
         raise RefusedError(
-            Reason.BANK_MISMATCH, f"values of {work.evidence.bank} beside a quote of {challenge.bank}"
+            Reason.BANK_MISMATCH, f"values of {work.evidence.bank} next to a quote of {challenge.bank}"
         )
     if policy.bank != challenge.bank:
         raise RefusedError(

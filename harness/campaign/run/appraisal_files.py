@@ -51,7 +51,7 @@ def require(attest: Attest, files: Mapping[str, Path], registry: Registry) -> No
 
     Raises:
         PrerequisiteError: A host is not enrolled, or reference values are missing or do not fit.
-        CampaignError: A policy or reference file is wrong.
+        InputFileError: A policy or reference file is wrong.
     """
     problems = [*_missing(files), *_not_enrolled(attest, registry)]
     if not problems:
@@ -101,7 +101,7 @@ def kept(run: RunFolder) -> AppraisalFiles:
     """What :func:`keep` stored.
 
     Raises:
-        CampaignError: A file was changed into something else since.
+        InputFileError: A file was changed into something else since.
     """
     names = ("policy.yml", "policy-guest.yml", *(f"reference-{role}.yml" for role in _SUBJECTS))
     return _read({name: run.attestation / name for name in names})

@@ -2,7 +2,7 @@
 
 Every attempt's guest is a machine of its own with a TPM of its own (or, from a saved state, with one that was
 seen before), so it is enrolled when it is up and released when the attempt is over. The hosts were enrolled
-before the run, by somebody who decided to.
+before the run, by the operator.
 """
 
 from __future__ import annotations

@@ -218,8 +218,8 @@ def carry_out(
 def end(run: RunFolder, clock: Clock) -> state.RunState:
     """Bring a run to its end whose trials are all done but whose controller died before it was concluded.
 
-    Where the evidence has no sums, the journal is told that it was opened again, so that nobody takes the
-    sums for those of the first end. Touches no machine; a run that was concluded stays as it is.
+    Where the evidence has no sums, the journal is told that it was opened again, so that the sums
+    are not taken for those of the first end. Touches no machine; a run that was concluded stays as it is.
 
     Raises:
         AlteredError: The evidence is not what it was when the run ended.

@@ -97,7 +97,7 @@ def _of_guests(hosts: Sequence[Host]) -> Authorities:
 
     Raises:
         CommandError: None of them has one.
-        InputFileError: What is there is none.
+        InputFileError: What is there is not a certificate.
         UnreachableError: A host does not answer.
     """
     found, missing = NOBODY, None

@@ -143,7 +143,7 @@ def accepted_numbers(given: Sequence[str], names: Sequence[str]) -> dict[str, in
     """Accepted memory violations of each machine, from ``machine=number``; 0 where nothing is said.
 
     Raises:
-        UsageError: A machine is not among `names`, or a number is none.
+        UsageError: A machine is not among `names`, or what is given for one is not a number.
     """
     found = dict.fromkeys(names, 0)
     for name, value in _pairs(given, names, "--accept"):

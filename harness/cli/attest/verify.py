@@ -108,7 +108,7 @@ def verify(
 def _references(
     rig: Pair, policies: dict[str, AppraisalPolicy], *, needed: bool = False
 ) -> Callable[[str], ReferenceValues]:
-    """Reference values by name; where they are not `needed`, none are none."""
+    """Reference values by name; where they are not `needed`, there may be none."""
     found: dict[str, ReferenceValues] = {}
     for name, judged_by in policies.items():
         place = attest_inputs.reference_place(name, rig)

@@ -1,9 +1,9 @@
 """The loop that keeps guests where they are protected: looks at what is true now, decides, has it done.
 
-Every turn begins anew from what is stored and what the monitors hold; what woke the loop decides nothing.
-Responses are carried out beside the loop, which goes on looking meanwhile: a destination that is no longer
-good while the guest is on its way has the move called off, or, too late for that, is left again. What the
-loop remembers is only what keeps flapping evidence from moving guests to and fro.
+Every turn begins again from what is stored and what the monitors hold; what woke the loop decides nothing.
+Responses are carried out in threads of their own while the loop goes on looking: a move is called off when
+its destination is no longer good while the guest is on its way; too late for that, the destination is left
+again. The loop remembers only what keeps flapping evidence from moving guests back and forth.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class Loop:
             thread.join()
 
     def check(self) -> None:
-        """Raise what ended the loop, if anything did: a guest that nobody guards must not seem guarded."""
+        """Raise what ended the loop, if anything did: a guest that is not guarded must not seem guarded."""
         if self._failure is not None:
             raise self._failure
 
@@ -302,7 +302,7 @@ class Loop:
         known = isinstance(tier, str) and tier in set(Tier)
         return known and Tier(str(tier)).trusted(warning_counts=self._warning_counts)
 
-    # -- a response, beside the loop
+    # -- a response, in a thread of its own
 
     def _begin(self, decided: Decided) -> None:
         destination = decided.candidates[0] if decided.candidates else None

@@ -274,7 +274,7 @@ class Responder:
     def _begun(
         self, decided: Decided, destination: str | None, quoted: Requoted | None, refused: Mapping[str, str]
     ) -> int:
-        """Store the decision; from here on nobody else responds for this VM."""
+        """Store the decision; from here on no other controller responds for this VM."""
         about: dict[str, Json] = {
             "source": decided.source,
             "destination": destination,

@@ -100,7 +100,7 @@ class Servers:
         if change.what == "tier" and change.subject:
             looked = self._shared.last(change.subject, change.monitor)
             at = LookStamps(asked_ns=change.at_ns, evidence_ns=change.at_ns, result_ns=change.at_ns)
-            # A silence was found by nobody's look.
+            # A silence was not found by a look.
             found = at if looked is None or change.kind == "silent" else looked
             with self._lock:
                 self._noticed[change.subject] = Noticed(change=change, looked=found, told_ns=now_ns)
@@ -156,7 +156,7 @@ def together(standings: Sequence[Standing]) -> Verdict:
     """
     said = [one for one in standings if one.evident]
     if not said:
-        return replace(NOTHING_KNOWN, detail="nobody has evidence of it")
+        return replace(NOTHING_KNOWN, detail="there is no evidence of it")
     worst = gravest(one.verdict for one in said)
     return replace(worst, expires_ns=min(one.deadline_ns for one in said))
 

@@ -211,23 +211,23 @@ def _at_source(found: Found, here: Domain) -> Recovery:
     """It is where it was, and nowhere else."""
     if found.state == "arrived":
         why = (
-            f"it had arrived at {found.destination} and is on {found.source} again; nobody here moved it back"
+            f"it had arrived at {found.destination} and is on {found.source} again; no response moved it back"
         )
         return _close("failed", why, alarm=True)
     paused = here is Domain.PAUSED
     if found.intent == "suspend":
         if paused:
             return _close("suspended", "it was to be suspended and is")
-        return _close("abandoned", "it was to be suspended and runs: decided anew")
+        return _close("abandoned", "it was to be suspended and runs: it is decided again")
     if found.intent == "move" and found.state == "migrating":
         if paused and not found.suspended:
             why = "the migration ended after it had stopped the source; no other copy is left"
             return Recovery(step=Step.RESUME, why=why, hosts=(found.source,))
         return _close("failed", "the migration ended without moving it")
     if paused and not found.suspended:
-        why = "it is stopped, and not by this response: it is left so, and decided anew"
+        why = "it is stopped, and not by this response: it is left so, and decided again"
         return _close("abandoned", why, alarm=True)
-    return _close("abandoned", "nothing had been done yet: decided anew")
+    return _close("abandoned", "nothing had been done yet: it is decided again")
 
 
 def _at_destination(found: Found, there: Domain) -> Recovery:

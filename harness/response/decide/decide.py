@@ -33,7 +33,7 @@ class Move:
         cause: Why.
         finding: The same, whole.
         candidates: Where to, best first; at least one. Each satisfies the request at this moment.
-        refused: Why the others are none, by name; with servers alike in one entry where the fleet is large.
+        refused: Why the others are not candidates, by name; servers alike share an entry in a large fleet.
     """
 
     vm: str

@@ -6,7 +6,7 @@ a VM is moved only so often. None of them ever makes a bad place count as good. 
 that whoever asks is also told when.
 
 What is remembered is small and can be told again from the registry after a crash: it is about servers that
-were bad and VMs that were moved, and about nobody else.
+were bad and VMs that were moved, and about no others.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Held:
     """What was done with a VM that could go nowhere.
 
     Attributes:
-        what: ``hold`` or ``suspend``; a VM that was shut down is none any more.
+        what: ``hold`` or ``suspend``; a VM that was shut down is not held.
         cause: Why.
         request_number: The request that could not be satisfied.
     """
@@ -133,7 +133,7 @@ class VmHistory:
 
     @property
     def suspended(self) -> bool:
-        """Whether a response stopped it, and nobody let it run again."""
+        """Whether a response stopped it, and it was not let run again since."""
         return self.held is not None and self.held.what == "suspend"
 
 
@@ -164,7 +164,7 @@ def well(history: VmHistory, request_number: int, now_ns: int, policy: ResponseP
     """The history after the VM was found well with the request of that number.
 
     Its trouble, and a hold, are over only when it has been well for as long as a server needs to settle:
-    so an alarm is not raised anew by each swing of flapping evidence.
+    so an alarm is not raised again by each swing of flapping evidence.
     """
     since_ns = now_ns if history.fine_since_ns is None else history.fine_since_ns
     over = now_ns - since_ns >= policy.settle_ns

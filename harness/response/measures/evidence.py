@@ -1,7 +1,7 @@
 """What the journal says of one response: its stamps and its words, read whole.
 
-Metrics are functions of the values made here. Reading never judges and never guesses: a stamp that nobody
-recorded raises :class:`NotMeasured` with the reason where somebody asks for it. A response that decided more
+Metrics are functions of the values made here. Reading never judges and never guesses: a stamp that was
+not recorded raises :class:`NotMeasured` with the reason where it is asked for. A response that decided more
 than once, because its destination was lost on the way, is read by its first detection and its last decision.
 """
 

@@ -187,7 +187,7 @@ SUMS: tuple[Metric[Response], ...] = (
         source=CLOUDMONATT,
     ),
 )
-"""What is told of a response beside its spans."""
+"""What is told of a response next to its spans."""
 STAGE_WORDS: Sequence[tuple[str, str]] = (
     ("validate", "policy validation"),
     ("start", "the guest's start"),

@@ -8,7 +8,11 @@ import pandas as pd
 import pytest
 
 from harness.analysis import table as results
+from harness.errors import SodbenchError
 from harness.evidence import journal
+from harness.evidence.observers.contract import Scene
+from harness.evidence.observers.heartbeat import Heartbeat
+from harness.evidence.record import Record
 from harness.migration.measures.evacuation import evacuations
 from harness.report import build
 from tests.played.campaigns import begin, carry_out
@@ -57,7 +61,32 @@ def test_each_guest_has_its_own_events_series_and_metrics(tmp_path: Path) -> Non
     found = {one.n: one.attempt for one in attempt.migrations}
     assert [found[n].guests for n in sorted(found)] == [("strict",), ("middle",), ("plain",)]
     moves = table[table["migration"].notna() & table["observer"].str.contains("heartbeat")]
-    assert len(moves) and moves["value"].notna().any(), moves[["metric", "reason"]]
+    missing = moves[moves["value"].isna()]
+    assert set(moves["migration"]) == {1, 2, 3}
+    assert not len(missing), missing[["migration", "metric", "reason"]]
+
+
+def test_an_observer_of_one_guest_that_does_not_start_leaves_the_others_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begins = Heartbeat.start
+
+    def start(self: Heartbeat, scene: Scene, record: Record) -> None:
+        if scene.guest.name == "strict":
+            raise SodbenchError("heartbeat does not start", where="client")
+        begins(self, scene, record)
+
+    monkeypatch.setattr(Heartbeat, "start", start)
+    text = SEVERAL.replace("ORDER", "strictest-first")
+    run = begin(tmp_path, text)
+    assert carry_out(run, text) is not None
+    (failed,) = [one for one in journal.read(run.journal) if one.kind == "observer.failed"]
+    assert (failed.data["guest"], failed.data["observer"]) == ("strict", "heartbeat")
+    table = pd.read_parquet(run.metrics_parquet)
+    moves = table[table["migration"].notna() & table["observer"].eq("heartbeat")]
+    known = moves.groupby("migration")["value"].apply(lambda values: bool(values.notna().any()))
+    assert known.to_dict() == {1: False, 2: True, 3: True}
+    assert moves[moves["migration"].eq(1)]["reason"].str.contains("the observer heartbeat failed").all()
 
 
 def test_the_report_has_the_whole_evacuation_and_each_guests_blackout(tmp_path: Path) -> None:

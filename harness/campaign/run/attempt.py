@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 from harness.campaign.plan import Plan, Trial
 from harness.campaign.run import attestation
-from harness.campaign.run.aboard import aboard
+from harness.campaign.run.aboard import Aboard, aboard
 from harness.campaign.run.attestation import RunAttestation
 from harness.campaign.run.guarded import guarding
 from harness.clock import ClockOffset
@@ -165,9 +165,12 @@ class AttemptRun:
             one.rig.subject: its.on_qemu_event for one, its in zip(self._guests[1:], flights[1:], strict=True)
         }
         qmp = Qmp(flights[0].on_qemu_event, others)
-        self._start_observers(stack, [jobs[0], qmp, Wire(), Sampler(), *attesting, Heartbeat()])
-        for one, job in zip(self._guests[1:], jobs[1:], strict=True):
-            self._start_observers(stack, [job, Heartbeat()], one.rig)
+        first, *further = self._guests
+        self._start_observers(stack, [jobs[0]], first)
+        self._start_observers(stack, [qmp, Wire(), Sampler(), *attesting])
+        self._start_observers(stack, [Heartbeat()], first)
+        for one, job in zip(further, jobs[1:], strict=True):
+            self._start_observers(stack, [job, Heartbeat()], one)
         return flights
 
     def _migrate(self, flights: Sequence[Flights]) -> None:
@@ -198,13 +201,17 @@ class AttemptRun:
     # -- the observers
 
     def _start_observers(
-        self, stack: ExitStack, observers: Sequence[Observer], of: Rig | None = None
+        self, stack: ExitStack, observers: Sequence[Observer], of: Aboard | None = None
     ) -> None:
-        """Start each, cheapest first; one that does not start is recorded and the trial goes on."""
+        """Start each, cheapest first; one that does not start is recorded and the trial goes on.
+
+        What an observer `of` one guest cannot do is said of that guest alone.
+        """
+        record = self._record if of is None else of.record
         scene = Scene(
             hosts=self._rig.hosts,
             client=self._rig.client,
-            guest=(of or self._guests[0].rig).subject,
+            guest=(of or self._guests[0]).rig.subject,
             connections=self._rig.hypervisors.connect(),
             heartbeat_hz=self._plan.heartbeat.rate_on(self._rig.accelerator),
         )
@@ -215,7 +222,7 @@ class AttemptRun:
             except StorageError:
                 raise
             except SodbenchError as error:
-                self._record.failed(observer.name, error.summary)
+                record.failed(observer.name, error.summary)
 
     def _restarted(self, began: Mapping[str, ClockOffset]) -> list[str]:
         """Sample the clocks once more; why a machine is not known to have run through since `began`."""

@@ -122,8 +122,12 @@ class World:
         return World(self.clock, self.script, domain, address, self) if known is None else known
 
     def at(self, address: str) -> World:
-        """The world of the guest with this address; this one where no guest has it."""
-        return next((one for one in self.guests.values() if one.address == address), self)
+        """The world of the guest that lives with this address; this one where no guest does.
+
+        A rig's one guest and the first of several have the same one, and are never there together.
+        """
+        living = (one for one in self.guests.values() if one.guest is not None)
+        return next((one for one in living if one.address == address), self)
 
     # -- the guest
 

@@ -12,7 +12,7 @@ from harness.migration.measures import metrics
 from harness.migration.measures.switchover import resume_of
 
 OF_EACH = ("blackout", "total_time", "data_sent", "cpu_source", "cpu_destination")
-"""The metrics of a migration that stand beside each guest."""
+"""The metrics of a migration that stand next to each guest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,17 +65,28 @@ class Evacuation:
 
 
 def evacuations(attempt: Attempt) -> tuple[Evacuation, ...]:
-    """The evacuations of an attempt by their points; none where it had one guest."""
+    """The evacuations of an attempt by their points; none where it had one guest.
+
+    A migration whose point cannot be read may belong to any of them, so that none has a total.
+    """
     if len(attempt.guests) < 2:
         return ()
     points: dict[float, list[Migration]] = {}
+    unknown: Value | None = None
     for migration in attempt.migrations:
         if migration.planned_s is not None:
             points.setdefault(migration.planned_s, []).append(migration)
-    return tuple(_evacuation(attempt, planned_s, moved) for planned_s, moved in sorted(points.items()))
+            continue
+        whose = f"migration {migration.n}, of guest {migration.attempt.guests[0]},"
+        unknown = unknown or Value.missing(f"the journal does not say when {whose} was to start")
+    return tuple(
+        _evacuation(attempt, planned_s, moved, unknown) for planned_s, moved in sorted(points.items())
+    )
 
 
-def _evacuation(attempt: Attempt, planned_s: float, moved: Sequence[Migration]) -> Evacuation:
+def _evacuation(
+    attempt: Attempt, planned_s: float, moved: Sequence[Migration], unknown: Value | None
+) -> Evacuation:
     begin_ns = attempt.window_ns + round(planned_s * NS_PER_S)
     found = [_departure(migration, begin_ns) for migration in sorted(moved, key=_started_ns)]
     sent = [one.readings["data_sent"] for one in found]
@@ -84,8 +95,8 @@ def _evacuation(attempt: Attempt, planned_s: float, moved: Sequence[Migration]) 
         attempt=attempt.attempt,
         planned_s=planned_s,
         departures=tuple(found),
-        total=_all([one.resumed for one in found], max),
-        sent_bytes=_all(sent, sum),
+        total=unknown or _all([one.resumed for one in found], max),
+        sent_bytes=unknown or _all(sent, sum),
     )
 
 

@@ -31,17 +31,6 @@ from harness.instant import Instant
 from harness.pair_name import DEFAULT_PAIR, full_id, name_in
 from harness.registry.response_states import FINAL, FOLLOWING
 
-APPEND_ONLY = (
-    "identity_events",
-    "results",
-    "property_changes",
-    "placements",
-    "requests",
-    "response_steps",
-    "audit",
-)
-"""Tables whose rows are never changed and never deleted."""
-
 PAIR = "sodbench_pair"
 """The attribute of an engine's dialect that says whose names are used without their pair."""
 

@@ -1,4 +1,4 @@
-"""What is remembered so that flapping evidence moves nothing to and fro: pure steps over small values.
+"""What is remembered so that flapping evidence moves nothing back and forth: pure steps over small values.
 
 Three things keep a VM from being moved although its place is bad, each for a time that the policy states: a
 server that was bad settles before it receives anything, a VM does not go back to a server that it fled, and

@@ -78,7 +78,7 @@ def trigger_delay(response: Response) -> Value:
 
 
 def overhead(response: Response) -> Value:
-    """What the loop adds before and after the bare migration, beside the TPMs' own time; s."""
+    """What the loop adds before and after the bare migration, next to the TPMs' own time; s."""
     migration, arrived_ns = response.moved, response.arrived_ns
     before_ns = migration.started_ns - response.result_ns
     after_ns = arrived_ns - migration.returned_ns

@@ -213,8 +213,7 @@ class PlayedDomain:
             # The source's QEMU still answers then: it ends with the call.
             self.world.clock.wait(_RETURN_S, transfer.over)
         finally:
-            self.world.sent_bytes[transfer.source] = self.world.sent(transfer.source)
-            self.guest.transfer = None
+            self.world.over(self.guest, transfer)
 
     def _copy(self, transfer: Transfer) -> None:
         script = self.world.script

@@ -6,9 +6,10 @@ Machines and hypervisors only look at this and change it; nothing is remembered 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from types import MappingProxyType
 
 from harness.clock import NS_PER_S
@@ -113,8 +114,8 @@ class World:
         self.sent_bytes: dict[str, int] = dict.fromkeys(HOSTS, 0) if rig is None else rig.sent_bytes
         self.completions: dict[str, list[CompletionHandler]] = {host: [] for host in HOSTS}
         self.qemu_events: dict[str, list[QemuHandler]] = {host: [] for host in HOSTS}
-        self.on_death: list[Callable[[str], None]] = []
-        self._guests = 0
+        self.on_death: list[Callable[[str], None]] = [] if rig is None else rig.on_death
+        self._numbers: Iterator[int] = count(1) if rig is None else rig._numbers
 
     def of(self, domain: str, address: str) -> World:
         """The world of the rig's guest with this domain, which is made where it is new."""
@@ -133,9 +134,8 @@ class World:
 
     def start(self, host: str, uuid: str) -> None:
         """A guest comes to life on `host`; what the script has in store for it is scheduled."""
-        self._guests += 1
         now_ns = self.clock.now_ns()
-        guest = Guest(number=self._guests, uuid=uuid, host=host, began_ns=now_ns)
+        guest = Guest(number=next(self._numbers), uuid=uuid, host=host, began_ns=now_ns)
         self.guest = guest
         for death in self.script.die:
             if death.guest == guest.number:
@@ -200,25 +200,36 @@ class World:
             self.die(host)
 
     def die(self, host: str) -> None:
-        """The host is gone, and so is what runs there."""
+        """The host is gone, and so is every guest that runs there."""
         self.dead.add(host)
+        for one in self.guests.values():
+            one._lose(host)
+        for told in tuple(self.on_death):
+            told(host)
+
+    def _lose(self, host: str) -> None:
         guest = self.guest
         if guest is not None and guest.transfer is not None:
             guest.transfer.end(f"unable to connect to server at '{host}': No route to host")
         if guest is not None and guest.host == host:
             guest.stopped_ns = guest.stopped_ns or self.clock.now_ns()
             self.guest = None
-        for told in tuple(self.on_death):
-            told(host)
 
     # -- what hypervisors and counters say
 
     def sent(self, host: str) -> int:
-        """Bytes that migrations from `host` have sent so far."""
-        guest = self.guest
-        transfer = None if guest is None else guest.transfer
-        moving = self.share(transfer) if transfer is not None and transfer.source == host else 0.0
-        return self.sent_bytes[host] + round(self.script.sent_bytes * moving)
+        """Bytes that migrations from `host` have sent so far, of whichever guest."""
+        guests = (one.guest for one in self.guests.values())
+        transfers = (one.transfer for one in guests if one is not None and one.transfer is not None)
+        return self.sent_bytes[host] + sum(self._sent_by(one) for one in transfers if one.source == host)
+
+    def over(self, guest: Guest, transfer: Transfer) -> None:
+        """The guest's transfer is over; what it has sent stays sent."""
+        self.sent_bytes[transfer.source] += self._sent_by(transfer)
+        guest.transfer = None
+
+    def _sent_by(self, transfer: Transfer) -> int:
+        return round(self.script.sent_bytes * self.share(transfer))
 
     def share(self, transfer: Transfer) -> float:
         """How much of a transfer is sent, 0 to 1."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.clock import NS_PER_S
@@ -61,6 +61,8 @@ class Evacuation:
             return Value.missing(str(self.total.reason))
         if sent_bytes is None:
             return Value.missing(str(self.sent_bytes.reason))
+        if total_s <= 0:
+            return Value.missing(f"the evacuation took {total_s:g} s by the hosts' clocks")
         return Value(value=8 * sent_bytes / (link_bit_s * total_s))
 
 
@@ -95,8 +97,8 @@ def _evacuation(
         attempt=attempt.attempt,
         planned_s=planned_s,
         departures=tuple(found),
-        total=unknown or _all([one.resumed for one in found], max),
-        sent_bytes=unknown or _all(sent, sum),
+        total=unknown or last_of([one.resumed for one in found]),
+        sent_bytes=unknown or sum_of(sent),
     )
 
 
@@ -128,9 +130,29 @@ def _resumed(migration: Migration, begin_ns: int) -> Value:
     return Value(value=(resume.t_ns - begin_ns) / NS_PER_S, uncertainty=uncertainty_s)
 
 
-def _all(values: Sequence[Value], joined: Callable[[list[float]], float]) -> Value:
-    """What the values come to; missing where one of them is, for its reason."""
-    lacking = next((one for one in values if one.value is None), None)
-    if lacking is not None:
-        return Value.missing(str(lacking.reason))
-    return Value(value=joined([one.value for one in values if one.value is not None]))
+def last_of(moments: Sequence[Value]) -> Value:
+    """The last of them, missing where one of them is, for its reason.
+
+    Its uncertainty covers every moment that may have been the last, each within its own; None where that of
+    one of them is not known.
+    """
+    if (lacking := _lacking(moments)) is not None:
+        return lacking
+    known = [(one.value, one.uncertainty) for one in moments if one.value is not None]
+    last = max(value for value, _ in known)
+    bounds = [(value - off, value + off) for value, off in known if off is not None]
+    if len(bounds) < len(known):
+        return Value(value=last)
+    earliest, latest = max(low for low, _ in bounds), max(high for _, high in bounds)
+    return Value(value=last, uncertainty=max(latest - last, last - earliest))
+
+
+def sum_of(values: Sequence[Value]) -> Value:
+    """Their sum, missing where one of them is, for its reason."""
+    lacking = _lacking(values)
+    return lacking or Value(value=sum(one.value for one in values if one.value is not None))
+
+
+def _lacking(values: Sequence[Value]) -> Value | None:
+    missing = next((one for one in values if one.value is None), None)
+    return None if missing is None else Value.missing(str(missing.reason))

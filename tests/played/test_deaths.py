@@ -22,6 +22,7 @@ import pytest
 
 from harness.campaign import state
 from harness.cli.run import resume as resumed_by_the_command_line
+from harness.errors import StorageError
 from harness.evidence import journal, seal
 from harness.evidence.folder import RunFolder
 from harness.evidence.journal import Event
@@ -145,6 +146,29 @@ def test_a_run_that_dies_after_any_event_is_resumed_to_the_same_metrics(
         halves = [pool.submit(forked, tmp_path, everywhere[start::2], undisturbed) for start in range(2)]
         assert list(chain.from_iterable(half.result() for half in halves)) == []
     assert _children_s() - begun_s <= CPU_LIMIT_S
+
+
+def test_a_death_between_an_attempts_folder_and_its_first_event_is_resumed(
+    tmp_path: Path, undisturbed: Undisturbed
+) -> None:
+    first = next(one.seq for one in undisturbed.events if one.kind == "attempt.started")
+    run, _torn = left_by_death(tmp_path / "run", first - 1)
+    folder = run.attempt("001-idle", 1)
+    folder.mkdir(parents=True)
+    assert list(broken(run, undisturbed, resume)) == []
+
+
+def test_an_attempts_folder_with_files_that_no_event_tells_of_is_kept(
+    tmp_path: Path, undisturbed: Undisturbed
+) -> None:
+    first = next(one.seq for one in undisturbed.events if one.kind == "attempt.started")
+    run, _torn = left_by_death(tmp_path / "run", first - 1)
+    folder = run.attempt("001-idle", 1)
+    folder.mkdir(parents=True)
+    (folder / "note").write_text("mine")
+    with pytest.raises(StorageError, match="cannot be made"):
+        resume(run)
+    assert (folder / "note").read_text() == "mine"
 
 
 def _children_s() -> float:

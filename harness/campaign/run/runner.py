@@ -314,12 +314,23 @@ def _trials(
         rig.check()
         number = standing.next_attempt(trial.id)
         folder = run.attempt(trial.id, number)
-        try:
-            folder.mkdir(parents=True)
-        except OSError as error:
-            raise disk.failure("the attempt's folder cannot be made", folder, error) from error
+        _make(folder)
         record = Record(journal=writer, clock=clock, folder=folder, trial=trial.id, attempt=number)
         AttemptRun(rig, plan, trial, record, interrupt, run_attestation).perform()
+
+
+def _make(folder: Path) -> None:
+    """Make an attempt's folder; an empty one is of a controller that died before it journalled the attempt.
+
+    Raises:
+        StorageError: It cannot be made, or holds files that no event tells of.
+    """
+    try:
+        if folder.is_dir() and not any(folder.iterdir()):
+            return
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise disk.failure("the attempt's folder cannot be made", folder, error) from error
 
 
 def conclude(run: RunFolder) -> state.RunState:

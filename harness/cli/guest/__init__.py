@@ -23,7 +23,8 @@ class _Verbs(lazy.Verbs):
         Verb(
             "end",
             "harness.cli.guest.deploy:end",
-            "Remove the guest, with its disk, its identity and its request.",
+            "Remove the guest, with its disk, its identity and its request; guests that a killed run "
+            "left, too.",
         ),
     )
 

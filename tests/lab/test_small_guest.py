@@ -46,7 +46,7 @@ def migrations(run: RunFolder) -> Iterator[pd.DataFrame]:
 
 
 def test_it_answers_soon(run: RunFolder) -> None:
-    """On idle cores in less than half of this; the standard image takes 45 s and more."""
+    """On idle cores in about half of this; the standard image takes 45 s and more."""
     started = [event.data for event in journal.read(run.journal) if event.kind == "guest.started"]
     boots_s = [float(str(data["boot_s"])) for data in started]
     assert len(boots_s) == 2

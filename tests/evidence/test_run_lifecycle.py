@@ -73,7 +73,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trials: Trials) -> RunF
     made = store.create(tmp_path, "small")
     write_json(made.plan, PLAN.to_json())
     write_json(made.manifest, {"schema": 1, "started_utc": "2026-01-01T00:00:00+00:00"})
-    monkeypatch.setattr(runner, "Attempt", trials.attempt)
+    monkeypatch.setattr(runner, "AttemptRun", trials.attempt)
     monkeypatch.setattr(results, "write", lambda of: write_atomic(of.metrics_csv, b"metric\n"))
     return made
 

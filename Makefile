@@ -13,6 +13,9 @@ BIN := $(VENV)/bin
 LOCUST := $(VENV)/locust
 LOCUST_PINS := playbooks/roles/locust/files/requirements.txt
 
+# pytest rewrites the assertions of every file of tests, in each of its processes: what it wrote is kept.
+unexport PYTHONDONTWRITEBYTECODE
+
 # A file's tests share what it made, so that they stay in one process.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --durations=20
 
@@ -49,16 +52,16 @@ test: unit programs ## Everything: style, types, unit tests, tests of programs, 
 	$(BIN)/python -m pytest -m lab --durations=20
 
 .PHONY: unit
-unit: setup ## Style, types, and the tests that need neither programs nor machines, on all cores
+unit: setup ## Style, types, and the short tests that need neither programs nor machines, on all cores
 	$(MAKE) --no-print-directory --jobs=2 lint in-process
 
 .PHONY: in-process
 in-process: setup
-	$(PYTEST) -m "not programs and not lab"
+	$(PYTEST) -m "not programs and not long and not lab"
 
 .PHONY: programs
-programs: setup ## Tests with software TPMs, PostgreSQL, Ansible, LaTeX and fuzzers of this machine
-	$(PYTEST) -m "programs and not lab"
+programs: setup ## Tests with software TPMs, PostgreSQL, Ansible, LaTeX and fuzzers of this machine, and long ones
+	$(PYTEST) -m "(programs or long) and not lab"
 
 .PHONY: lint
 lint: setup ## Style, types, and which room imports which

@@ -62,6 +62,7 @@ def test_the_metrics_come_out_again(run: RunFolder) -> None:
     assert {path: path.read_bytes() for path in kept} == kept
 
 
+@pytest.mark.long
 def test_the_report_comes_out_again(run: RunFolder, name: str, tmp_path: Path) -> None:
     report.build(run, tmp_path, ("html", "md"), **reference.enclosed(REFERENCE / name))
     made = {str(one.relative_to(tmp_path)): one.read_bytes() for one in tmp_path.rglob("*") if one.is_file()}

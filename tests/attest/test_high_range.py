@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -137,20 +138,26 @@ def _area(key: PrivateKey, curve: int, **fields: Any) -> Public:
     return Public(type=Alg.ECC, curve=curve, x=x, y=y, **common)
 
 
-OTHERS: dict[str, tuple[PrivateKey, int]] = {
-    "rsa-4096": (rsa.generate_private_key(public_exponent=65537, key_size=4096), 0),
-    "rsa-1024": (rsa.generate_private_key(public_exponent=65537, key_size=1024), 0),
-    "ecc-p521": (ec.generate_private_key(ec.SECP521R1()), 5),
+OTHERS = ("rsa-4096", "rsa-1024", "ecc-p521")
+HIGH = ("rsa-3072", "ecc-p384")
+_CURVES: dict[str, tuple[ec.EllipticCurve, int]] = {
+    "ecc-p521": (ec.SECP521R1(), 5),
+    "ecc-p384": (ec.SECP384R1(), 4),
 }
-HIGH: dict[str, tuple[PrivateKey, int]] = {
-    "rsa-3072": (rsa.generate_private_key(public_exponent=65537, key_size=3072), 0),
-    "ecc-p384": (ec.generate_private_key(ec.SECP384R1()), 4),
-}
+
+
+@cache
+def private(kind: str) -> tuple[PrivateKey, int]:
+    """A key of the type and its curve's number; made when a test asks, for a long one takes a second."""
+    if kind in _CURVES:
+        curve, number = _CURVES[kind]
+        return ec.generate_private_key(curve), number
+    return rsa.generate_private_key(public_exponent=65537, key_size=int(kind.removeprefix("rsa-"))), 0
 
 
 @pytest.mark.parametrize("kind", OTHERS)
 def test_an_endorsement_key_of_another_type_is_refused_by_name(kind: str) -> None:
-    key, curve = OTHERS[kind]
+    key, curve = private(kind)
     cipher = Symmetric(alg=Alg.AES, key_bits=256, mode=Alg.CFB)
     area = _area(key, curve, attributes=HIGH_ATTRIBUTES, symmetric=cipher, scheme=None, hash_alg=None)
     maker = Authority()
@@ -171,7 +178,7 @@ def test_an_endorsement_key_of_another_type_is_refused_by_name(kind: str) -> Non
 
 @pytest.mark.parametrize("kind", [*OTHERS, *HIGH])
 def test_an_attestation_key_of_another_type_is_refused_by_name(kind: str) -> None:
-    key, curve = (OTHERS | HIGH)[kind]
+    key, curve = private(kind)
     scheme = Alg.RSASSA if isinstance(key, rsa.RSAPrivateKey) else Alg.ECDSA
     area = _area(key, curve, attributes=AK_ATTRIBUTES, symmetric=None, scheme=scheme, hash_alg=Alg.SHA256)
     with pytest.raises(RefusedError) as caught:
@@ -183,7 +190,7 @@ def test_an_attestation_key_of_another_type_is_refused_by_name(kind: str) -> Non
 
 def test_certificates_of_other_types_are_told_beside_the_key_that_has_none() -> None:
     tpm, maker = SoftwareTpm("ecc-p256"), Authority()
-    others = [maker.certify(key.public_key()) for key, _ in OTHERS.values()]
+    others = [maker.certify(private(kind)[0].public_key()) for kind in OTHERS]
     with pytest.raises(RefusedError) as caught:
         check(others, tpm.ek_public, roots=parse(pem(maker.certificate), where="the roots").roots, now=NOW)
     assert caught.value.why == (
@@ -194,7 +201,7 @@ def test_certificates_of_other_types_are_told_beside_the_key_that_has_none() -> 
 @pytest.mark.parametrize("kind", HIGH)
 @pytest.mark.parametrize("change", [{"name_alg": Alg.SHA256}, {"key_bits": 128}, {"scheme": 0x17}])
 def test_a_key_of_high_range_that_no_template_makes(kind: str, change: dict[str, int]) -> None:
-    key, curve = HIGH[kind]
+    key, curve = private(kind)
     cipher = Symmetric(alg=Alg.AES, key_bits=change.get("key_bits", 256), mode=Alg.CFB)
     fields: dict[str, Any] = {
         "attributes": HIGH_ATTRIBUTES,

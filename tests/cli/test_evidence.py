@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from harness.evidence.folder import RunFolder
 from harness.evidence.journal import Journal
 from harness.files import read_json, write_json
 from harness.json_types import Json
+from harness.report.document import drawing
 from tests import tables
 from tests.campaign.test_state import Story
 from tests.cli.test_cli import Sodbench
@@ -46,11 +48,25 @@ def write_sums(run: RunFolder) -> None:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> RunFolder:
-    made = build(tmp_path / "results/small/run")
+def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports of runs in which there is nothing to draw: most of a report's time goes into its figures."""
+    monkeypatch.setattr(drawing, "together", lambda jobs: [None] * len(jobs))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with its tables and its sums, of which each test takes a copy."""
+    made = build(tmp_path_factory.mktemp("small") / "run")
     results.write(made)
     write_sums(made)
-    return made
+    return made.root
+
+
+@pytest.fixture
+def run(small: Path, tmp_path: Path) -> RunFolder:
+    root = tmp_path / "results/small/run"
+    shutil.copytree(small, root)
+    return RunFolder(root)
 
 
 def edit(run: RunFolder) -> None:
@@ -173,6 +189,7 @@ def test_a_report_is_not_written_among_the_evidence(sodbench: Sodbench, run: Run
     assert not (run.root / "report").exists()
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_a_report_of_a_run_without_sums_says_so(sodbench: Sodbench, run: RunFolder, tmp_path: Path) -> None:
     words = "has no sums"
     arguments = ("report", run.root, "--format", "md", "--out", tmp_path / "out")
@@ -194,6 +211,7 @@ def resume_without_sums(run: RunFolder) -> None:
     write_sums(run)
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_a_report_of_a_run_that_was_given_sums_later_says_so(
     sodbench: Sodbench, run: RunFolder, tmp_path: Path
 ) -> None:
@@ -205,6 +223,7 @@ def test_a_report_of_a_run_that_was_given_sums_later_says_so(
 # -- files that are not what they should be
 
 
+@pytest.mark.usefixtures("without_figures")
 @pytest.mark.parametrize("verb", [one for one in VERBS if one not in {"status", "resume"}])
 def test_a_name_that_is_not_utf_8_is_a_name_like_any_other(
     sodbench: Sodbench, run: RunFolder, tmp_path: Path, verb: str

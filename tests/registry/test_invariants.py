@@ -22,6 +22,7 @@ from harness.attest.evidence import RefusedError
 from harness.attest.reasons import Reason, Tier
 from harness.registry.errors import RegistryError
 from harness.registry.registry import Registry, open_registry, sqlite_url
+from tests import budgets
 from tests.registry.subjects import SteppedPresent, condemned, enrolment, key, moment, result
 
 HOST = "host-z"
@@ -235,7 +236,8 @@ class Machine(RuleBasedStateMachine):
             assert epochs == sorted(set(epochs))
 
 
-def test_the_invariants_hold_after_any_sequence_of_calls(tmp_path: Path) -> None:
+@budgets.examples(some=8, whole=25)
+def test_the_invariants_hold_after_any_sequence_of_calls(tmp_path: Path, examples: int) -> None:
     template = tmp_path / "registry.sqlite"
     with open_registry(sqlite_url(template)) as registry:
         registry.enrol(enrolment(HOST))
@@ -243,7 +245,7 @@ def test_the_invariants_hold_after_any_sequence_of_calls(tmp_path: Path) -> None
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=25,
+            max_examples=examples,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],

@@ -25,6 +25,7 @@ from harness.registry.errors import RegistryError, ResponseOpenError, ResponseOw
 from harness.registry.registry import Registry, open_registry, sqlite_url
 from harness.registry.response_states import FINAL, FOLLOWING, ResponseState
 from harness.registry.responses import StoredResponse
+from tests import budgets
 from tests.registry.subjects import SteppedPresent, enrolment, moment
 
 TRIGGER: dict[str, Any] = {"cause": "violation", "server": "host-a"}
@@ -347,14 +348,17 @@ class Machine(RuleBasedStateMachine):
         assert self.registry.audit.verify().number == 1 + self.steps
 
 
-def test_responses_stand_where_their_steps_lead_after_any_sequence_of_calls(tmp_path: Path) -> None:
+@budgets.examples(some=5, whole=15)
+def test_responses_stand_where_their_steps_lead_after_any_sequence_of_calls(
+    tmp_path: Path, examples: int
+) -> None:
     template = tmp_path / "registry.sqlite"
     open_registry(sqlite_url(template)).close()
     machine = type("Prepared", (Machine,), {"template": template})
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=15,
+            max_examples=examples,
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],

@@ -20,6 +20,7 @@ def test_nothing_is_noticed_where_nothing_is_missing(scenes: tuple[Forged, ...])
     assert hunt.false_accepts(scenes) == ()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_every_missing_check_is_noticed(name: str, scenes: tuple[Forged, ...], ledger: Ledger) -> None:
     found = hunt.hunt(mutants.MODULES[NAMES.index(name)], scenes)

@@ -34,15 +34,9 @@ from harness.analysis.stats import ratio_of_medians
 from harness.attest.evidence import Evidence, KeyType
 from harness.attest.logs import eventlog, ima
 from harness.attest.logs.ima import ImaState
-from harness.attest.tpm.algorithms import Alg
-from harness.attest.verify import quote_steps
-from harness.attest.verify.memory import Memory
-from harness.attest.verify.question import Question
-from harness.attest.verify.verifier import verify
-from harness.clock import realtime_ns
-from tests.attest import logs, marshal
-from tests.attest.logs import Line
-from tests.attest.questions import (
+from harness.attest.played import logs, marshal
+from harness.attest.played.logs import Line
+from harness.attest.played.platform import (
     KINDS,
     NONCE,
     NOW_NS,
@@ -54,7 +48,13 @@ from tests.attest.questions import (
     question,
     require,
 )
-from tests.attest.software_tpm import CLOCK, SoftwareTpm
+from harness.attest.played.software_tpm import CLOCK, SoftwareTpm
+from harness.attest.tpm.algorithms import Alg
+from harness.attest.verify import quote_steps
+from harness.attest.verify.memory import Memory
+from harness.attest.verify.question import Question
+from harness.attest.verify.verifier import verify
+from harness.clock import realtime_ns
 
 EVENTS = 120
 """About what a PC's start leaves in its event log."""

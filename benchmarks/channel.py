@@ -26,13 +26,13 @@ import psutil
 from harness.analysis.stats import median_interval, ratio_of_medians
 from harness.attest.attester.channel import RemoteAttester
 from harness.attest.attester.contract import Ask, Attester
-from harness.attest.attester.local import LocalAttester
 from harness.attest.evidence import KeyType
+from harness.attest.played.local_attester import LocalAttester
+from harness.attest.played.local_tpm import running
 from harness.clock import MonotonicClock
 from harness.rig import pair as pairs
 from harness.rig.host import Host
 from harness.rig.lab import lab
-from tests.attest.local_tpm import running
 
 OUT = Path(__file__).parent / "measured" / "channel-lab.json"
 PCRS = tuple(range(11))

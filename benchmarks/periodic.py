@@ -31,10 +31,9 @@ from harness.attest.monitor.shared import SharedAttesters
 from harness.campaign import file as campaign_file
 from harness.campaign import plan as plans
 from harness.campaign.run import attestation
+from harness.campaign.run.aboard import aboard
 from harness.campaign.run.appraisal_files import AppraisalFiles
-from harness.campaign.run.attempt import AttemptRun
 from harness.campaign.run.attestation import RunAttestation
-from harness.campaign.run.load import load_of
 from harness.cli.attest import inputs as attest_inputs
 from harness.clock import NS_PER_S, Clock, MonotonicClock, realtime_ns
 from harness.evidence.journal import Journal
@@ -89,8 +88,8 @@ class Bench:
         journal = stack.enter_context(Journal(folder / "journal.jsonl", clock))
         self.record = Record(journal=journal, clock=clock, folder=folder, trial=trial.id, attempt=1)
         interrupt = Interrupt()
-        self.attempt = AttemptRun(rig, plan, trial, self.record, interrupt)
-        self.load = load_of(rig, plan, trial, self.record, interrupt)
+        (self._guest,) = aboard(rig, plan, trial, self.record, interrupt)
+        self.load = self._guest.load
         self._rig, self._clock = rig, clock
         registry = stack.enter_context(attest_inputs.registry(None))
         policies = {
@@ -111,9 +110,10 @@ class Bench:
     def at_work(self) -> Iterator[tuple[SharedAttesters, list[str], Output]]:
         """The guest, enrolled and at its work; how all three machines are asked, their names, its output."""
         with ExitStack() as stack:
-            stack.callback(self.attempt._take_away)
-            self._rig.clear(self.attempt._guests[0].spec)
-            self.attempt._bring_up()
+            stack.callback(self._guest.clear)
+            self._rig.vacate()
+            self._guest.clear()
+            self._guest.start()
             name = attestation.guest_name(self._run_attestation, self.record)
             machines = {**self._rig.hosts, name: self._rig.guest}
             channels = {who: channel(host, self.record, stack) for who, host in machines.items()}

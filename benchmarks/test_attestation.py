@@ -21,19 +21,9 @@ from harness.attest import evidence
 from harness.attest.evidence import Evidence, KeyType
 from harness.attest.logs import eventlog, ima
 from harness.attest.logs.ima import ImaState
-from harness.attest.reference.policy import AppraisalPolicy
-from harness.attest.tokens import ear
-from harness.attest.tokens.ear import VerifierId
-from harness.attest.tpm.credential import make_credential
-from harness.attest.tpm.keys import AttestationKey
-from harness.attest.tpm.structures import parse_attest, parse_signature
-from harness.attest.verify import quote_steps
-from harness.attest.verify.question import Question
-from harness.attest.verify.quote_steps import Work
-from harness.attest.verify.verifier import STEPS, verify
-from tests.attest import logs
-from tests.attest.logs import Line
-from tests.attest.questions import (
+from harness.attest.played import logs
+from harness.attest.played.logs import Line
+from harness.attest.played.platform import (
     KINDS,
     NONCE,
     Platform,
@@ -46,7 +36,17 @@ from tests.attest.questions import (
     remembered,
     require,
 )
-from tests.attest.software_tpm import CLOCK, SoftwareTpm
+from harness.attest.played.software_tpm import CLOCK, SoftwareTpm
+from harness.attest.reference.policy import AppraisalPolicy
+from harness.attest.tokens import ear
+from harness.attest.tokens.ear import VerifierId
+from harness.attest.tpm.credential import make_credential
+from harness.attest.tpm.keys import AttestationKey
+from harness.attest.tpm.structures import parse_attest, parse_signature
+from harness.attest.verify import quote_steps
+from harness.attest.verify.question import Question
+from harness.attest.verify.quote_steps import Work
+from harness.attest.verify.verifier import STEPS, verify
 
 EVENTS = 120
 """About what a PC's start leaves in its event log."""

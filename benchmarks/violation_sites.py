@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Protocol
 
 from harness.attest.attester.contract import Attester
-from harness.attest.attester.local import LocalAttester
 from harness.attest.evidence import KeyType
 from harness.attest.examine.recording import genuine
 from harness.attest.identity.enrolment import KEYS, Request, enrol
+from harness.attest.played.local_attester import LocalAttester
+from harness.attest.played.local_tpm import LocalTpm, running
 from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues, Require
 from harness.attest.reference.values import record
 from harness.cli.attest import inputs as attest_inputs
@@ -35,7 +36,6 @@ from harness.rig import lock
 from harness.rig import pair as pairs
 from harness.rig.host import Host
 from harness.rig.lab import lab
-from tests.attest.local_tpm import LocalTpm, running
 
 PROBE = Path(__file__).with_name("violation_probe.py")
 SOCKET = "swtpm:path=/run/sodbench/swtpm.sock"

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from harness.attest.attester.contract import Answer, Ask, AttesterError, CreatedKey, Identity, Properties
 from harness.attest.evidence import Evidence, KeyType, Moments
 from harness.attest.identity.enrolled import EnrolledKey, Enrolment, Kind, TpmFacts
+from harness.attest.played.software_tpm import SoftwareTpm
 from harness.attest.reasons import Reason
 from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues, Require
 from harness.clock import Clock
 from harness.registry.registry import Registry
-from tests.attest.software_tpm import SoftwareTpm
 
 if TYPE_CHECKING:
     from harness.attest.evidence import EkType

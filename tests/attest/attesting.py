@@ -11,10 +11,10 @@ from typing import Any
 
 from harness import resources
 from harness.attest.attester.contract import Ask, Limits
-from harness.attest.attester.local import LocalAttester
 from harness.attest.evidence import KeyType
+from harness.attest.played.local_attester import LocalAttester
+from harness.attest.played.local_tpm import LocalTpm
 from harness.clock import MonotonicClock
-from tests.attest.local_tpm import LocalTpm
 
 FILES = resources.playbooks() / "roles/attester/files"
 PROGRAM = FILES / "sodbench_attester.py"

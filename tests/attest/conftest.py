@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.attest.evidence import KeyType
-from tests.attest.local_tpm import LocalTpm, running
-from tests.attest.software_tpm import SoftwareTpm
+from harness.attest.played.local_tpm import LocalTpm, running
+from harness.attest.played.software_tpm import SoftwareTpm
 
 
 @pytest.hookimpl(tryfirst=True)

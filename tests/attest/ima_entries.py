@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.attest.evidence import ImaExcerpt
-from tests.attest.logs import SIZES, hashed
+from harness.attest.played.logs import SIZES, hashed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

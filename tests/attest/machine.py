@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.attest.attester.local import LocalAttester
 from harness.attest.identity import authorities
 from harness.attest.identity.authorities import Authorities
+from harness.attest.played import logs
+from harness.attest.played.local_attester import LocalAttester
+from harness.attest.played.local_tpm import LocalTpm, running
+from harness.attest.played.logs import Line, Measured
 from harness.clock import MonotonicClock
-from tests.attest import ek_certificates, logs
-from tests.attest.local_tpm import LocalTpm, running
-from tests.attest.logs import Line, Measured
+from tests.attest import ek_certificates
 
 
 @dataclass(kw_only=True)

@@ -7,14 +7,24 @@ from dataclasses import replace
 import pytest
 
 from harness.attest.evidence import Evidence, KeyType, RefusedError
+from harness.attest.played import logs
+from harness.attest.played.logs import Line, Measured
+from harness.attest.played.platform import (
+    NONCE,
+    PCRS,
+    Platform,
+    booted,
+    challenge,
+    judged,
+    platform,
+    policy,
+    require,
+)
+from harness.attest.played.software_tpm import SoftwareTpm, changed
 from harness.attest.reasons import Reason, Tier
 from harness.attest.reference import files as appraisal_file
 from harness.attest.reference.policy import ImaReference, ReferenceValues, ima_basis
 from harness.attest.reference.values import merge, record, to_yaml
-from tests.attest import logs
-from tests.attest.logs import Line, Measured
-from tests.attest.questions import NONCE, PCRS, Platform, booted, challenge, judged, platform, policy, require
-from tests.attest.software_tpm import SoftwareTpm, changed
 
 ZEROS = "0" * 64
 STRANGE = Line(path=b"/usr/bin/strange", content=b"strange")

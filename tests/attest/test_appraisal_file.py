@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from harness.attest.evidence import KeyType
+from harness.attest.played.platform import PCRS, Platform, platform, policy, require
+from harness.attest.played.software_tpm import SoftwareTpm
 from harness.attest.reference import files as appraisal_file
 from harness.attest.reference.files import AppraisalFileError
 from harness.attest.reference.policy import AppraisalPolicy, ImaReference, ReferenceValues, contradictions
 from harness.attest.reference.values import to_yaml
 from harness.errors import InputFileError
-from tests.attest.questions import PCRS, Platform, platform, policy, require
-from tests.attest.software_tpm import SoftwareTpm
 
 POLICY = """\
 version: 1

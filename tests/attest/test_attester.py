@@ -13,8 +13,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from harness.attest.attester.contract import AttesterError
-from harness.attest.attester.local import LocalAttester
 from harness.attest.evidence import Evidence, KeyType
+from harness.attest.played.local_attester import LocalAttester
+from harness.attest.played.local_tpm import LocalTpm, running
 from harness.attest.reasons import Reason
 from harness.attest.tpm.credential import make_credential
 from harness.attest.tpm.keys import AttestationKey
@@ -32,7 +33,6 @@ from harness.attest.tpm.structures import (
 )
 from tests.attest import ek_certificates
 from tests.attest.attesting import AK_HANDLES, KINDS, ask, attesting, configured, left_behind, with_library
-from tests.attest.local_tpm import LocalTpm, running
 
 pytestmark = pytest.mark.programs
 

@@ -12,13 +12,13 @@ from typing import Literal
 import pytest
 
 from harness.attest.attester.contract import AttesterError
-from harness.attest.attester.local import LocalAttester
 from harness.attest.evidence import ImaExcerpt
 from harness.attest.logs import eventlog, ima
+from harness.attest.played import logs
+from harness.attest.played.local_attester import LocalAttester
+from harness.attest.played.local_tpm import LocalTpm
 from harness.attest.reasons import Reason
-from tests.attest import logs
 from tests.attest.attesting import ask, attesting, configured, conversation, with_library
-from tests.attest.local_tpm import LocalTpm
 
 pytestmark = pytest.mark.programs
 

@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from harness.attest.attester.contract import AttesterError
-from harness.attest.attester.local import LocalAttester
+from harness.attest.played.local_attester import LocalAttester
+from harness.attest.played.local_tpm import LocalTpm
 from harness.attest.reasons import Reason
 from harness.attest.tpm.keys import AttestationKey
 from harness.attest.tpm.structures import parse_attest, parse_signature
 from tests.attest.attesting import FILES, PROGRAM, PYTHON, ask, attesting, configured, left_behind
-from tests.attest.local_tpm import LocalTpm
 
 pytestmark = pytest.mark.programs
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from harness.attest.evidence import KeyType, RefusedError
 from harness.attest.guest.binding import Linkage, Linked, Proved, host_nonce, verify_linked
 from harness.attest.identity.enrolled import EnrolledKey
+from harness.attest.played.software_tpm import CLOCK, FIRMWARE, SoftwareTpm, changed
 from harness.attest.reasons import Reason, Tier
 from harness.attest.result import AttestationResult
 from harness.attest.verify.memory import Memory
 from harness.attest.verify.verifier import Verification
-from tests.attest.software_tpm import CLOCK, FIRMWARE, SoftwareTpm, changed
 
 UUID = "3f1c9a52-7a1e-4a5e-9b42-0d6b1f6f6c01"
 NONCE = bytes(range(32))

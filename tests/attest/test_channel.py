@@ -19,16 +19,16 @@ import pytest
 from harness.attest.attester import channel
 from harness.attest.attester.channel import INSTALLED, RemoteAttester
 from harness.attest.attester.contract import SAID_REASONS, Answer, Attester, AttesterError, Limits
-from harness.attest.attester.local import LocalAttester
 from harness.attest.evidence import Evidence, KeyType, RefusedError, from_json
+from harness.attest.played.local_attester import LocalAttester
+from harness.attest.played.local_tpm import LocalTpm
+from harness.attest.played.software_tpm import SoftwareTpm
 from harness.attest.reasons import SILENT, Reason
 from harness.clock import MonotonicClock
 from harness.errors import SodbenchError, UnreachableError
 from harness.rig.host import Host
 from harness.rig.pair import Endpoint
 from tests.attest.attesting import PROGRAM, ask, configured
-from tests.attest.local_tpm import LocalTpm
-from tests.attest.software_tpm import SoftwareTpm
 
 FAKE = """
 import json, os, pathlib, sys, time

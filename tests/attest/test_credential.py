@@ -8,14 +8,14 @@ from dataclasses import replace
 import pytest
 
 from harness.attest.evidence import KeyType, RefusedError
+from harness.attest.played import marshal
+from harness.attest.played.local_tpm import LocalTpm
+from harness.attest.played.software_tpm import SoftwareTpm
 from harness.attest.reasons import Reason
 from harness.attest.tpm import keys
 from harness.attest.tpm.algorithms import Alg
 from harness.attest.tpm.credential import kdfa, kdfe, make_credential
 from harness.attest.tpm.structures import Public, Symmetric, name_of, parse_public
-from tests.attest import marshal
-from tests.attest.local_tpm import LocalTpm
-from tests.attest.software_tpm import SoftwareTpm
 
 KINDS: tuple[KeyType, ...] = ("ecc-p256", "rsa-2048")
 TOOL_HEADER = bytes.fromhex("badcc0de00000001")

@@ -15,12 +15,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from harness.attest.evidence import KeyType, RefusedError
+from harness.attest.played.platform import NONCE, judged, platform, policy
+from harness.attest.played.software_tpm import SoftwareTpm
 from harness.attest.reasons import Reason, Tier
 from harness.attest.result import AttestationResult
 from harness.attest.tokens import ear
 from harness.attest.tokens.ear import VerifierId
-from tests.attest.questions import NONCE, judged, platform, policy
-from tests.attest.software_tpm import SoftwareTpm
 
 ISSUED_S = 1_700_000_000
 VERIFIER = VerifierId(developer="https://example.org/sodbench", build="sodbench 1.0")

@@ -20,13 +20,13 @@ from harness.attest.identity import endorsement
 from harness.attest.identity.certificate import Certificate, read
 from harness.attest.identity.chain import MAX_CHAIN_DEPTH
 from harness.attest.identity.endorsement import Endorsement, authorities, check, split
+from harness.attest.played import marshal
+from harness.attest.played.local_tpm import LocalTpm, running
+from harness.attest.played.software_tpm import SoftwareTpm, public_area
 from harness.attest.reasons import Reason
 from harness.attest.tpm import structures
 from tests.attest import ek_certificates as made
-from tests.attest import marshal
 from tests.attest.ek_certificates import NOW, Authority
-from tests.attest.local_tpm import LocalTpm, running
-from tests.attest.software_tpm import SoftwareTpm, public_area
 
 
 @dataclass(frozen=True, slots=True)

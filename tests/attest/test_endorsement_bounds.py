@@ -8,9 +8,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from harness.attest.evidence import KeyType, RefusedError
 from harness.attest.identity.endorsement import MAX_CERTIFICATE_BYTES, MAX_CERTIFICATES, check
+from harness.attest.played.software_tpm import SoftwareTpm
 from harness.attest.reasons import Reason
 from tests.attest.ek_certificates import NOW, Authority, tpm_names
-from tests.attest.software_tpm import SoftwareTpm
 
 AGREEMENT = x509.KeyUsage(
     digital_signature=False,

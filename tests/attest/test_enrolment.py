@@ -30,6 +30,9 @@ from harness.attest.identity.authorities import NOBODY
 from harness.attest.identity.endorsement import Endorsement, check
 from harness.attest.identity.enrolled import EnrolledKey
 from harness.attest.identity.enrolment import Request, check_place, enrol
+from harness.attest.played import marshal
+from harness.attest.played.logs import Line
+from harness.attest.played.software_tpm import AK_ATTRIBUTES, SoftwareTpm
 from harness.attest.reasons import Reason, Tier
 from harness.attest.reference.files import load_policy
 from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues
@@ -38,11 +41,9 @@ from harness.attest.tpm import structures
 from harness.clock import MonotonicClock
 from harness.registry.places import policy_file
 from harness.registry.registry import Registry, open_registry, sqlite_url
-from tests.attest import marshal, slips
+from tests.attest import slips
 from tests.attest.ek_certificates import Authority
-from tests.attest.logs import Line
 from tests.attest.machine import Machine, machine
-from tests.attest.software_tpm import AK_ATTRIBUTES, SoftwareTpm
 
 pytestmark = pytest.mark.programs
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from harness.attest.evidence import Bank, RefusedError
 from harness.attest.logs import eventlog
+from harness.attest.played import logs
+from harness.attest.played.logs import Measured
 from harness.attest.reasons import Reason
-from tests.attest import logs
-from tests.attest.logs import Measured
 
 BANKS = ("sha1", "sha256", "sha384")
 HCRTM = Measured(pcr=0, type=logs.EV_EFI_HCRTM_EVENT, data=b"HCRTM")

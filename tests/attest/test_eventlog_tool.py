@@ -11,8 +11,8 @@ from ruamel.yaml import YAML
 
 from harness.attest.evidence import Bank, RefusedError
 from harness.attest.logs import eventlog
-from tests.attest import logs
-from tests.attest.logs import Measured
+from harness.attest.played import logs
+from harness.attest.played.logs import Measured
 
 pytestmark = pytest.mark.programs
 

@@ -13,13 +13,13 @@ from harness.attest.examine import evidence_file
 from harness.attest.examine.evidence_file import EvidenceFile, answerable
 from harness.attest.examine.outcome import Asked
 from harness.attest.identity.enrolled import Issued
+from harness.attest.played.logs import excerpt, running_system
+from harness.attest.played.software_tpm import NONCE, SoftwareTpm
 from harness.attest.reasons import Reason
 from harness.attest.verify.question import Challenge
 from harness.clock import NS_PER_S
 from harness.errors import RecordError
 from harness.instant import Instant
-from tests.attest.logs import excerpt, running_system
-from tests.attest.software_tpm import NONCE, SoftwareTpm
 
 ISSUED = Instant(realtime_ns=10**18, monotonic_ns=5 * NS_PER_S, boot_id="this")
 EXPIRES = ISSUED.later(30 * NS_PER_S)

@@ -17,6 +17,8 @@ from harness.attest.examine.round import Examiner
 from harness.attest.identity.authorities import NOBODY, parse
 from harness.attest.identity.endorsement import check, pinned
 from harness.attest.identity.enrolment import Request, enrol
+from harness.attest.played import marshal
+from harness.attest.played.software_tpm import AK_ATTRIBUTES, SoftwareTpm
 from harness.attest.reasons import Reason, Tier
 from harness.attest.reference.files import load_policy
 from harness.attest.reference.values import record
@@ -28,10 +30,8 @@ from harness.attest.tpm.structures import Public, Symmetric
 from harness.clock import MonotonicClock
 from harness.registry.places import policy_file
 from harness.registry.registry import Registry, open_registry, sqlite_url
-from tests.attest import marshal
 from tests.attest.ek_certificates import NOW, Authority, PrivateKey, pem
 from tests.attest.machine import Machine, machine
-from tests.attest.software_tpm import AK_ATTRIBUTES, SoftwareTpm
 
 pytestmark = pytest.mark.programs
 

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from harness.attest.evidence import Bank, ImaExcerpt, RefusedError
 from harness.attest.logs import ima
 from harness.attest.logs.ima import ImaState
+from harness.attest.played import logs
+from harness.attest.played.logs import Line
 from harness.attest.reasons import Reason
-from tests.attest import logs
-from tests.attest.logs import Line
 
 Form = Literal["binary", "ascii"]
 FORMS: tuple[Form, Form] = ("binary", "ascii")

@@ -9,13 +9,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from harness.attest.evidence import KeyType, RefusedError
+from harness.attest.played import marshal
+from harness.attest.played.software_tpm import AK_ATTRIBUTES, NONCE, PCRS, SoftwareTpm, public_area
 from harness.attest.reasons import Reason
 from harness.attest.tpm import keys
 from harness.attest.tpm.algorithms import NIST_P256, Alg
 from harness.attest.tpm.keys import AttestationKey
 from harness.attest.tpm.structures import Public, Signature, Symmetric, parse_signature
-from tests.attest import marshal
-from tests.attest.software_tpm import AK_ATTRIBUTES, NONCE, PCRS, SoftwareTpm, public_area
 
 KINDS: tuple[KeyType, ...] = ("ecc-p256", "rsa-2048")
 OWN = {"ecc-p256": Alg.ECDSA, "rsa-2048": Alg.RSASSA}

@@ -22,12 +22,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from harness.attest.evidence import RefusedError
 from harness.attest.identity import authorities, certificate, chain
 from harness.attest.identity.endorsement import MAX_CERTIFICATES, Endorsement, check
+from harness.attest.played.software_tpm import SoftwareTpm
 from harness.attest.reasons import Reason
 from tests.attest import ek_certificates as made
 from tests.attest import slips
 from tests.attest.ek_certificates import NOW, Authority, pem
 from tests.attest.slips import Slip
-from tests.attest.software_tpm import SoftwareTpm
 
 POLICIES = x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier("1.3.6.1.4.1.55"), None)])
 ANY_POLICY = x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier("2.5.29.32.0"), None)])

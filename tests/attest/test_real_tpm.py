@@ -7,6 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from harness.attest.played import marshal
+from harness.attest.played.local_tpm import LocalTpm, running
+from harness.attest.played.software_tpm import (
+    AK_ATTRIBUTES,
+    EK_ATTRIBUTES,
+    EK_POLICY,
+    NONCE,
+    PCRS,
+    SoftwareTpm,
+)
 from harness.attest.tpm.algorithms import Alg
 from harness.attest.tpm.keys import AttestationKey
 from harness.attest.tpm.structures import (
@@ -20,9 +30,6 @@ from harness.attest.tpm.structures import (
     parse_signature,
     qualified_name,
 )
-from tests.attest import marshal
-from tests.attest.local_tpm import LocalTpm, running
-from tests.attest.software_tpm import AK_ATTRIBUTES, EK_ATTRIBUTES, EK_POLICY, NONCE, PCRS, SoftwareTpm
 
 pytestmark = pytest.mark.programs
 

@@ -8,6 +8,8 @@ from dataclasses import asdict, fields, replace
 import pytest
 
 from harness.attest.evidence import KeyType
+from harness.attest.played.platform import judged, platform, policy
+from harness.attest.played.software_tpm import SoftwareTpm
 from harness.attest.reasons import SILENT, Reason, Tier, tier_of
 from harness.attest.result import (
     TRUSTWORTHINESS,
@@ -17,8 +19,6 @@ from harness.attest.result import (
     vector_of,
     worst,
 )
-from tests.attest.questions import judged, platform, policy
-from tests.attest.software_tpm import SoftwareTpm
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ from harness.attest.evidence import Evidence, KeyType
 from harness.attest.examine.arrival import sighting
 from harness.attest.examine.round import Examiner
 from harness.attest.measures.transcript import host_line, linked_line
+from harness.attest.played.software_tpm import SoftwareTpm, changed
 from harness.attest.reasons import Reason, Tier
 from harness.clock import MonotonicClock
 from harness.registry.registry import Registry, open_registry, sqlite_url
 from tests.attest.attesters import GOOD, POLICY, UUID, SoftwareAttester, enrol
-from tests.attest.software_tpm import SoftwareTpm, changed
 
 
 @pytest.fixture

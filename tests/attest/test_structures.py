@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.attest.evidence import KeyType, RefusedError
+from harness.attest.played import marshal, software_tpm
+from harness.attest.played.software_tpm import NONCE, PCRS, SoftwareTpm
 from harness.attest.reasons import Reason
 from harness.attest.tpm import structures
 from harness.attest.tpm.algorithms import NIST_P256, Alg
@@ -25,8 +27,6 @@ from harness.attest.tpm.structures import (
     parse_signature,
     qualified_name,
 )
-from tests.attest import marshal, software_tpm
-from tests.attest.software_tpm import NONCE, PCRS, SoftwareTpm
 
 KINDS: tuple[KeyType, ...] = ("ecc-p256", "rsa-2048")
 

@@ -7,14 +7,9 @@ from dataclasses import replace
 import pytest
 
 from harness.attest.evidence import Evidence, KeyType, RefusedError
-from harness.attest.reasons import Reason, Tier
-from harness.attest.tpm.algorithms import Alg
-from harness.attest.tpm.structures import Selection
-from harness.attest.verify import verifier
-from harness.attest.verify.verifier import STEPS, Step, verify
-from tests.attest import software_tpm
-from tests.attest.logs import Line
-from tests.attest.questions import (
+from harness.attest.played import software_tpm
+from harness.attest.played.logs import Line
+from harness.attest.played.platform import (
     EXPIRES_NS,
     ISSUED_NS,
     KINDS,
@@ -26,10 +21,15 @@ from tests.attest.questions import (
     platform,
     policy,
     question,
-    refused,
     ticking,
 )
-from tests.attest.software_tpm import FIRMWARE, SoftwareTpm, changed
+from harness.attest.played.software_tpm import FIRMWARE, SoftwareTpm, changed
+from harness.attest.reasons import Reason, Tier
+from harness.attest.tpm.algorithms import Alg
+from harness.attest.tpm.structures import Selection
+from harness.attest.verify import verifier
+from harness.attest.verify.verifier import STEPS, Step, verify
+from tests.attest.questions import refused
 
 NEW_FILE = Line(path=b"/usr/bin/new", content=b"new")
 

@@ -9,6 +9,19 @@ import pytest
 
 from harness.attest.evidence import Evidence, ImaExcerpt, KeyType
 from harness.attest.logs.ima import ImaState
+from harness.attest.played import logs
+from harness.attest.played.logs import Line, Measured
+from harness.attest.played.platform import (
+    Platform,
+    challenge,
+    judged,
+    later,
+    platform,
+    policy,
+    remembered,
+    require,
+)
+from harness.attest.played.software_tpm import CLOCK, FIRMWARE, SoftwareTpm, changed
 from harness.attest.reasons import Reason, Tier
 from harness.attest.reference.policy import ImaReference, ReferenceValues
 from harness.attest.reference.values import record
@@ -18,21 +31,8 @@ from harness.attest.verify.question import ima_from
 from harness.attest.verify.verifier import Verification
 from harness.errors import RecordError
 from harness.json_types import Json
-from tests.attest import logs
 from tests.attest.ima_entries import Entry, digest, name, value
-from tests.attest.logs import Line, Measured
-from tests.attest.questions import (
-    Platform,
-    challenge,
-    judged,
-    later,
-    platform,
-    policy,
-    refused,
-    remembered,
-    require,
-)
-from tests.attest.software_tpm import CLOCK, FIRMWARE, SoftwareTpm, changed
+from tests.attest.questions import refused
 
 NEW_FILE = Line(path=b"/usr/bin/new", content=b"new")
 

@@ -9,15 +9,15 @@ import pytest
 
 from harness.attest.evidence import Evidence, KeyType
 from harness.attest.identity.enrolled import EnrolledKey
+from harness.attest.played.local_tpm import LocalTpm, running
+from harness.attest.played.platform import KINDS, NONCE, NOW_NS, challenge, policy, require, ticking
+from harness.attest.played.software_tpm import MOMENTS
 from harness.attest.reasons import Reason, Tier
 from harness.attest.reference.policy import ReferenceValues
 from harness.attest.reference.values import record
 from harness.attest.verify.memory import Memory
 from harness.attest.verify.question import Question
 from harness.attest.verify.verifier import Verification, verify
-from tests.attest.local_tpm import LocalTpm, running
-from tests.attest.questions import KINDS, NONCE, NOW_NS, challenge, policy, require, ticking
-from tests.attest.software_tpm import MOMENTS
 
 pytestmark = pytest.mark.programs
 

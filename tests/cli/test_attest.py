@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from harness import cli
 from harness.attest.attester import channel
-from harness.attest.attester.local import LocalAttester
 from harness.attest.identity import authorities
+from harness.attest.played.local_attester import LocalAttester
+from harness.attest.played.logs import Line
 from harness.attest.reference.files import load_reference
 from harness.attest.tokens import ear
 from harness.attest.tpm import structures
@@ -32,7 +33,6 @@ from harness.rig.guest.kind import STANDARD
 from harness.rig.host import Host
 from harness.rig.pair import Pair
 from tests.attest.ek_certificates import Authority, pem
-from tests.attest.logs import Line
 from tests.attest.machine import Machine, machine
 
 pytestmark = pytest.mark.programs

@@ -21,6 +21,7 @@ from harness.attest.attester.contract import Properties
 from harness.attest.evidence import Evidence
 from harness.attest.monitor import kinds
 from harness.attest.monitor.standing import Change
+from harness.attest.played.software_tpm import SoftwareTpm, changed
 from harness.attest.reasons import Reason
 from harness.cli.attest import inputs as attest_inputs
 from harness.cli.attest import machines
@@ -29,7 +30,6 @@ from harness.clock import MonotonicClock
 from harness.errors import UsageError
 from harness.registry.registry import open_registry, sqlite_url
 from tests.attest.attesters import GOOD, POLICY, SoftwareAttester, enrol
-from tests.attest.software_tpm import SoftwareTpm, changed
 
 GROUP = [
     EntryPoint("tpm", "harness.attest.monitor.kinds.tpm:TpmMonitor", kinds.GROUP),

@@ -20,10 +20,11 @@ from jwt.api_jws import PyJWS
 from harness.attest.examine import evidence_file
 from harness.attest.examine.evidence_file import EvidenceFile
 from harness.attest.identity import authorities, endorsement
+from harness.attest.played import logs
+from harness.attest.played.software_tpm import NONCE, SoftwareTpm
 from harness.attest.tokens import ear
-from tests.attest import logs, slips
+from tests.attest import slips
 from tests.attest.ek_certificates import NOW, Authority
-from tests.attest.software_tpm import NONCE, SoftwareTpm
 
 if TYPE_CHECKING:
     from harness.attest.identity.certificate import Certificate

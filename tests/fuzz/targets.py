@@ -19,13 +19,13 @@ from harness.attest.attester.channel import Conversation, Inbox, Line
 from harness.attest.attester.contract import Ask, AttesterError, Limits
 from harness.attest.evidence import Evidence, ImaExcerpt, RefusedError
 from harness.attest.logs import eventlog, ima
+from harness.attest.played import logs, marshal
+from harness.attest.played.software_tpm import SoftwareTpm
 from harness.attest.reference import files as appraisal_file
 from harness.attest.reference import values as reference
 from harness.attest.tpm import keys, structures
 from harness.attest.tpm.structures import ClockInfo, Selection
 from harness.errors import InputFileError, RecordError, SodbenchError
-from tests.attest import logs, marshal
-from tests.attest.software_tpm import SoftwareTpm
 from tests.fuzz import carried
 from tests.synthetic.clocks import SteppedClock
 

@@ -20,9 +20,9 @@ from ruamel.yaml import YAML
 from harness.attest.evidence import Bank, ImaExcerpt, RefusedError
 from harness.attest.logs import eventlog, ima
 from harness.attest.logs.ima import ImaState
+from harness.attest.played import logs
+from harness.attest.played.local_tpm import LocalTpm, running
 from harness.attest.reasons import Reason
-from tests.attest import logs
-from tests.attest.local_tpm import LocalTpm, running
 
 pytestmark = pytest.mark.programs
 

@@ -16,6 +16,7 @@ from harness.attest.evidence import KeyType
 from harness.attest.examine.round import Examiner
 from harness.attest.guest.continuity import ContinuityPolicy, Quoted
 from harness.attest.monitor.shared import SharedAttesters
+from harness.attest.played.software_tpm import SoftwareTpm
 from harness.attest.reasons import Reason, Tier
 from harness.clock import MonotonicClock
 from harness.registry.errors import RegistryError
@@ -23,7 +24,6 @@ from harness.registry.registry import Registry, open_registry, sqlite_url
 from harness.response.act.arriving import Arriving
 from harness.response.act.prover import Prover
 from tests.attest.attesters import GOOD, POLICY, UUID, SoftwareAttester, enrol
-from tests.attest.software_tpm import SoftwareTpm
 
 CLOCK = MonotonicClock()
 KEY: KeyType = "ecc-p256"

@@ -14,6 +14,7 @@ from harness.attest.evidence import KeyType
 from harness.attest.examine.round import Examiner
 from harness.attest.guest.continuity import bounds
 from harness.attest.monitor.shared import SharedAttesters
+from harness.attest.played.software_tpm import SoftwareTpm
 from harness.attest.reasons import Reason, Tier
 from harness.attest.reference.files import load_policy
 from harness.attest.reference.policy import AppraisalPolicy
@@ -31,7 +32,6 @@ from harness.response.act.prover import Prover
 from harness.response.policy_file import load as load_response
 from harness.response.policy_file import locate
 from tests.attest.attesters import GOOD, POLICY, UUID, SoftwareAttester, enrol
-from tests.attest.software_tpm import SoftwareTpm
 
 CLOCK = MonotonicClock()
 KEY: KeyType = "ecc-p256"

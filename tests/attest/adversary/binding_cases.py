@@ -8,10 +8,10 @@ from functools import partial
 
 from harness.attest.evidence import RefusedError
 from harness.attest.guest.binding import Linkage, Proved, host_nonce, verify_linked
+from harness.attest.played.software_tpm import NONCE
 from harness.attest.reasons import Reason, Tier
 from tests.attest.adversary.case import Case, grouped, warned
 from tests.attest.adversary.stage import WARNING, Asked, Stage, digest, ignoring
-from tests.attest.software_tpm import NONCE
 
 UUID = "3f1c9a52-7a1e-4a5e-9b42-0d6b1f6f6c01"
 GUEST, HOST, ELSEWHERE = "guest-1", "host-a", "host-b"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from harness.attest.played.software_tpm import FIRMWARE
 from harness.attest.reasons import Reason
 from tests.attest.adversary.case import Case, grouped, warned
 from tests.attest.adversary.stage import Asked, Stage
-from tests.attest.software_tpm import FIRMWARE
 
 
 def _at(stage: Stage, **clock: object) -> Asked:

@@ -11,12 +11,12 @@ from cryptography import x509
 
 from harness.attest.evidence import RefusedError
 from harness.attest.identity.endorsement import check
+from harness.attest.played.software_tpm import SoftwareTpm
 from harness.attest.reasons import Reason
 from harness.attest.tpm.credential import make_credential
 from tests.attest.adversary.case import Case, grouped
 from tests.attest.adversary.stage import Stage
 from tests.attest.ek_certificates import EK_PURPOSE, END, NOW, Authority
-from tests.attest.software_tpm import SoftwareTpm
 
 if TYPE_CHECKING:
     from harness.attest.identity.certificate import Certificate

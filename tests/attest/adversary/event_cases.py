@@ -8,12 +8,12 @@ from dataclasses import replace
 from functools import partial
 
 from harness.attest.logs.eventlog import NO_PCR
+from harness.attest.played import logs
+from harness.attest.played.logs import EV_EFI_HCRTM_EVENT, EV_NO_ACTION, EV_SEPARATOR, Measured
 from harness.attest.reasons import Reason
 from harness.attest.reference.policy import Limits
-from tests.attest import logs
 from tests.attest.adversary.case import Case, grouped
 from tests.attest.adversary.stage import Asked, Stage, ignoring
-from tests.attest.logs import EV_EFI_HCRTM_EVENT, EV_NO_ACTION, EV_SEPARATOR, Measured
 
 Events = list[Measured]
 LAST = -1

@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 
+from harness.attest.played.software_tpm import NONCE
 from harness.attest.reasons import Reason
 from tests.attest.adversary.case import Case, grouped
 from tests.attest.adversary.stage import NOW_NS
-from tests.attest.software_tpm import NONCE
 
 OTHER = hashlib.sha256(b"another challenge").digest()
 

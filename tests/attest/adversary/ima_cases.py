@@ -8,12 +8,12 @@ from dataclasses import replace
 from functools import partial
 
 from harness.attest.logs.ima import ImaState
+from harness.attest.played import logs
+from harness.attest.played.logs import Line
 from harness.attest.reasons import Reason
 from harness.attest.reference.policy import ImaReference, Limits
-from tests.attest import logs
 from tests.attest.adversary.case import Case, grouped, warned
 from tests.attest.adversary.stage import FILES_BEFORE, Asked, Stage, ignoring
-from tests.attest.logs import Line
 
 Lines = list[Line]
 EVIL = Line(path=b"/tmp/evil", content=b"evil", template="ima-sig")

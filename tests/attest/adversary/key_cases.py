@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 
 from harness.attest.evidence import KeyType
+from harness.attest.played.software_tpm import AK_ATTRIBUTES, NONCE, SoftwareTpm
 from harness.attest.reasons import Reason
 from harness.attest.tpm import keys, structures
 from harness.attest.tpm.structures import qualified_name
 from tests.attest.adversary.case import Case, grouped
 from tests.attest.adversary.stage import Asked, Stage, policy
-from tests.attest.software_tpm import AK_ATTRIBUTES, NONCE, SoftwareTpm
 
 OWNER = (0x40000001).to_bytes(4, "big")
 """TPM_RH_OWNER: the storage hierarchy."""

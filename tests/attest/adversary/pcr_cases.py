@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from harness.attest.played.software_tpm import NONCE, digest_of
 from harness.attest.reasons import Reason
 from harness.attest.tpm.algorithms import Alg
 from harness.attest.tpm.structures import Selection
 from tests.attest.adversary.case import Case, grouped
 from tests.attest.adversary.stage import PCRS, Asked, Stage, digest, ignoring
-from tests.attest.software_tpm import NONCE, digest_of
 
 
 def _values(stage: Stage, change: Callable[[dict[int, bytes]], dict[int, bytes]]) -> Asked:

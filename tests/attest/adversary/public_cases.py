@@ -9,6 +9,8 @@ from functools import partial
 from harness.attest.evidence import ImaExcerpt, RefusedError
 from harness.attest.logs import eventlog, ima
 from harness.attest.logs.ima import ImaState
+from harness.attest.played import marshal
+from harness.attest.played.software_tpm import public_area
 from harness.attest.reasons import Reason
 from harness.attest.tpm.algorithms import Alg
 from harness.attest.tpm.keys import AttestationKey, load_endorsement
@@ -24,10 +26,8 @@ from harness.attest.tpm.structures import (
     parse_signature,
     qualified_name,
 )
-from tests.attest import marshal
 from tests.attest.adversary.case import Case, grouped
 from tests.attest.adversary.stage import Asked, Stage
-from tests.attest.software_tpm import public_area
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

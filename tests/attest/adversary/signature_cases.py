@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from harness.attest.played import marshal
 from harness.attest.reasons import Reason
 from harness.attest.tpm.algorithms import Alg
 from harness.attest.tpm.keys import P256_ORDER
 from harness.attest.tpm.structures import Signature, parse_signature
-from tests.attest import marshal
 from tests.attest.adversary.case import Case, grouped
 from tests.attest.adversary.stage import Asked, Stage
 from tests.attest.adversary.structure_cases import honest_attest, raw_signature

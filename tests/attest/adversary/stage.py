@@ -14,6 +14,9 @@ from typing import Protocol
 
 from harness.attest.evidence import Evidence, ImaExcerpt, KeyType
 from harness.attest.identity.enrolled import EnrolledKey
+from harness.attest.played import logs
+from harness.attest.played.logs import Line, Measured
+from harness.attest.played.software_tpm import NONCE, SoftwareTpm, changed
 from harness.attest.reasons import Tier
 from harness.attest.reference.policy import AppraisalPolicy, ImaReference, ReferenceValues, Require
 from harness.attest.tpm.structures import ClockInfo
@@ -21,9 +24,6 @@ from harness.attest.verify.memory import Memory
 from harness.attest.verify.question import Challenge, Question
 from harness.attest.verify.verifier import Verification, verify
 from harness.clock import NS_PER_S
-from tests.attest import logs
-from tests.attest.logs import Line, Measured
-from tests.attest.software_tpm import NONCE, SoftwareTpm, changed
 
 PCRS = tuple(range(11))
 NOW_NS = 1_000 * NS_PER_S

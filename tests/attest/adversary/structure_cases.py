@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from harness.attest.played import marshal, software_tpm
+from harness.attest.played.software_tpm import NONCE
 from harness.attest.reasons import Reason
 from harness.attest.reference.policy import Limits
 from harness.attest.tpm.algorithms import Alg
@@ -17,10 +19,8 @@ from harness.attest.tpm.structures import (
     Signature,
     parse_signature,
 )
-from tests.attest import marshal, software_tpm
 from tests.attest.adversary.case import Case, grouped
 from tests.attest.adversary.stage import Asked, Stage
-from tests.attest.software_tpm import NONCE
 
 _SIGNER = 6
 _EXTRA = _SIGNER + 2 + 34

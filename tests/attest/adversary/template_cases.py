@@ -9,14 +9,14 @@ from hashlib import sha256
 from typing import TypeAlias, cast
 
 from harness.attest.evidence import ImaExcerpt
+from harness.attest.played import logs
+from harness.attest.played.logs import Line
 from harness.attest.reasons import Reason
 from harness.attest.reference.policy import ImaReference, ima_basis
 from harness.attest.verify.memory import Memory
-from tests.attest import logs
 from tests.attest.adversary.case import Case, grouped, warned
 from tests.attest.adversary.stage import FILES_BEFORE, PCRS, Asked, Stage
 from tests.attest.ima_entries import Entry, digest, hexed, name, number, value
-from tests.attest.logs import Line
 
 
 def _as_text(stage: Stage, change: Callable[[bytes], bytes] = bytes) -> Asked:

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from harness.attest.evidence import KeyType
+from harness.attest.played import marshal
+from harness.attest.played.local_tpm import LocalTpm
 from harness.attest.reasons import Reason
 from harness.attest.tpm.algorithms import Alg
-from tests.attest import marshal
 from tests.attest.adversary import (
     clock_cases,
     freshness_cases,
@@ -26,7 +27,6 @@ from tests.attest.adversary import (
 )
 from tests.attest.adversary.case import KINDS, Case
 from tests.attest.adversary.stage import Asked, Stage
-from tests.attest.local_tpm import LocalTpm
 
 pytestmark = pytest.mark.programs
 

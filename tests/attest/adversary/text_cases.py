@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from harness.attest.played import logs
+from harness.attest.played.logs import Line
 from harness.attest.reasons import Reason
 from harness.attest.reference.policy import Limits
-from tests.attest import logs
 from tests.attest.adversary.case import Case, grouped
 from tests.attest.adversary.stage import Asked, Stage
-from tests.attest.logs import Line
 
 
 def _text(stage: Stage, change: Callable[[bytes], bytes]) -> Asked:

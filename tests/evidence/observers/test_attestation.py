@@ -14,6 +14,7 @@ from harness.attest.examine.round import Examiner
 from harness.attest.guest.continuity import ContinuityPolicy, Sighting
 from harness.attest.measures import line as lines
 from harness.attest.options import Attest
+from harness.attest.played.software_tpm import SoftwareTpm
 from harness.attest.reasons import Reason
 from harness.attest.tpm.structures import ClockInfo
 from harness.campaign.run.attestation_observer import Attestation
@@ -27,7 +28,6 @@ from harness.migration.schedule import PlannedMigration
 from harness.registry.errors import RegistryError
 from harness.registry.registry import Registry, open_registry, sqlite_url
 from tests.attest.attesters import GOOD, POLICY, UUID, SoftwareAttester, enrol
-from tests.attest.software_tpm import SoftwareTpm
 from tests.synthetic.vocabulary import said
 
 SCENE = cast("Scene", None)

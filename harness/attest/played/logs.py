@@ -1,4 +1,4 @@
-"""Event logs and IMA lists as firmware and kernel would write them, made by tests without the parsers."""
+"""Event logs and IMA lists as firmware and kernel would write them, made without the parsers."""
 
 from __future__ import annotations
 
@@ -44,11 +44,13 @@ class Measured:
     digests: Mapping[str, bytes] | None = None
 
     def digest(self, bank: str) -> bytes:
+        """Its digest in the bank; zeros where nothing is extended."""
         if self.digests is not None:
             return self.digests[bank]
         return bytes(SIZES[bank]) if self.type == EV_NO_ACTION else hashed(bank, self.data)
 
     def to_bytes(self, banks: Sequence[str]) -> bytes:
+        """TCG_PCR_EVENT2 with a digest for each bank."""
         digests = b"".join(struct.pack("<H", IDS[bank]) + self.digest(bank) for bank in banks)
         return (
             struct.pack("<III", self.pcr, self.type, len(banks))
@@ -59,6 +61,7 @@ class Measured:
 
 
 def startup_locality(locality: int) -> Measured:
+    """The event that says from which locality the TPM was started."""
     return Measured(pcr=0, type=EV_NO_ACTION, data=b"StartupLocality\0" + bytes([locality]))
 
 
@@ -107,6 +110,7 @@ class Line:
 
     @property
     def file_digest(self) -> bytes:
+        """The digest of the content; zeros for a violation."""
         size = hashlib.new(self.algorithm).digest_size
         return bytes(size) if self.violation else hashlib.new(self.algorithm, self.content).digest()
 
@@ -124,6 +128,7 @@ class Line:
         return bytes(20) if self.violation else hashlib.sha1(self.data).digest()
 
     def to_binary(self) -> bytes:
+        """The entry as `binary_runtime_measurements` has it."""
         name = self.template.encode()
         return (
             struct.pack("<I20sI", 10, self.digest, len(name))
@@ -133,6 +138,7 @@ class Line:
         )
 
     def to_ascii(self) -> bytes:
+        """The entry as `ascii_runtime_measurements` has it."""
         shown = f"10 {self.digest.hex()} {self.template} {self.algorithm}:{self.file_digest.hex()} ".encode()
         shown += self.path
         if self.template != "ima-ng":

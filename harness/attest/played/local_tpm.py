@@ -6,10 +6,13 @@ import contextlib
 import os
 import subprocess
 import tempfile
-import time
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from harness.clock import NS_PER_S, MonotonicClock
+from harness.errors import UnreachableError
 
 START_LIMIT_S = 10.0
 
@@ -40,7 +43,9 @@ class LocalTpm:
             check=False,
         )
         if check and done.returncode:
-            raise AssertionError(f"{argv}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+            raise UnreachableError(
+                f"{argv[0]} failed with exit status {done.returncode}", why=f"{done.stdout}{done.stderr}"
+            )
         return done
 
     def flush(self) -> None:
@@ -84,8 +89,9 @@ def running(folder: Path, *, state: Path | None = None) -> Iterator[LocalTpm]:
 
 
 def _await(process: subprocess.Popen[bytes], path: Path, said: Path) -> None:
-    limit = time.monotonic() + START_LIMIT_S
+    clock, never = MonotonicClock(), threading.Event()
+    limit_ns = clock.now_ns() + round(START_LIMIT_S * NS_PER_S)
     while not path.exists():
-        if process.poll() is not None or time.monotonic() > limit:
-            raise AssertionError(f"swtpm did not start: {said.read_text(errors='replace')}")
-        time.sleep(0.005)
+        if process.poll() is not None or clock.now_ns() > limit_ns:
+            raise UnreachableError("swtpm did not start", why=said.read_text(errors="replace"))
+        clock.wait(0.005, never)

@@ -21,11 +21,11 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
 from harness.attest.evidence import Bank, Evidence, ImaExcerpt, KeyType, Moments
+from harness.attest.played import marshal
 from harness.attest.tpm import structures
 from harness.attest.tpm.algorithms import BANK_ALG, NIST_P256, Alg
 from harness.attest.tpm.credential import kdfa, kdfe
 from harness.attest.tpm.structures import Attest, ClockInfo, Public, Selection, Signature, Symmetric
-from tests.attest import marshal
 
 AK_ATTRIBUTES = 0x00050072
 """fixedTPM, fixedParent, sensitiveDataOrigin, userWithAuth, restricted, sign."""
@@ -122,6 +122,7 @@ class SoftwareTpm:
 
     @property
     def ek_public(self) -> bytes:
+        """TPMT_PUBLIC of the endorsement key, by the default template of its type."""
         cipher = Symmetric(alg=Alg.AES, key_bits=128, mode=Alg.CFB)
         area = public_area(
             self.ek, attributes=EK_ATTRIBUTES, auth_policy=EK_POLICY, symmetric=cipher, scheme=Alg.NULL
@@ -130,14 +131,17 @@ class SoftwareTpm:
 
     @property
     def ak_public(self) -> bytes:
+        """TPMT_PUBLIC of the attestation key."""
         return marshal.public(public_area(self.ak, attributes=self.attributes, scheme=self.scheme))
 
     @property
     def name(self) -> bytes:
+        """The attestation key's name."""
         return structures.name_of(self.ak_public)
 
     @property
     def qualified_name(self) -> bytes:
+        """The attestation key's qualified name, as the endorsement key's child."""
         parent = structures.qualified_name(structures.ENDORSEMENT, structures.name_of(self.ek_public))
         return structures.qualified_name(parent, self.name)
 

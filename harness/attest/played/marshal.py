@@ -1,4 +1,4 @@
-"""Marshalling as a TPM does it (TCG TPM 2.0 Library, Part 2), for tests: the parsers' counterpart.
+"""Marshalling as a TPM does it (TCG TPM 2.0 Library, Part 2): the parsers' counterpart.
 
 Everything that can be said can be marshalled, whether it makes sense or not; that is what forgeries need.
 """
@@ -12,24 +12,29 @@ from harness.attest.tpm.structures import Attest, ClockInfo, Public, Selection, 
 
 
 def number(value: int, size_bytes: int) -> bytes:
+    """An unsigned integer, big endian."""
     return value.to_bytes(size_bytes, "big")
 
 
 def sized(content: bytes) -> bytes:
+    """TPM2B of `content`."""
     return number(len(content), 2) + content
 
 
 def selection(one: Selection, *, select_bytes: int = 3) -> bytes:
+    """TPMS_PCR_SELECTION, its bit map of `select_bytes`."""
     bits = sum(1 << pcr for pcr in one.pcrs)
     return number(one.hash_alg, 2) + number(select_bytes, 1) + bits.to_bytes(select_bytes, "little")
 
 
 def selections(ones: Iterable[Selection]) -> bytes:
+    """TPML_PCR_SELECTION."""
     parts = [selection(one, select_bytes=4 if max(one.pcrs, default=0) > 23 else 3) for one in ones]
     return number(len(parts), 4) + b"".join(parts)
 
 
 def clock(info: ClockInfo) -> bytes:
+    """TPMS_CLOCK_INFO."""
     return (
         number(info.clock_ms, 8)
         + number(info.reset_count, 4)

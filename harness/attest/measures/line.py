@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from harness import disk
 from harness.attest.evidence import KeyType
 from harness.errors import RecordError
 from harness.sentence import sentence
+from harness.strict import Strict
 
 FILE = "attestations.jsonl"
 """Its name in an attempt's folder."""
@@ -30,8 +31,8 @@ Boot: TypeAlias = Literal["first", "same", "resume", "reboot"]
 Ns = Annotated[int, Field(ge=0)]
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+class _Value(Strict):
+    model_config = ConfigDict(populate_by_name=True)
 
 
 class Stamps(_Value):

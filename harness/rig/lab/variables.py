@@ -11,20 +11,19 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 from ruamel.yaml import YAML
 
 from harness.errors import InventoryError
 from harness.json_types import Json
+from harness.strict import Strict
 from harness.yaml_model import refusal, validated
 from harness.yaml_source import Source, parse, read_text
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.ASCII)
 
 
-class _Given(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
+class _Given(Strict):
     @field_validator("*", mode="before")
     @classmethod
     def _not_null(cls, value: object) -> object:

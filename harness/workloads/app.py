@@ -12,8 +12,9 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, Field
 
 from harness.strict import Strict
-from harness.workloads.contract import Line, Process, Site, Step, Timeline
+from harness.workloads.contract import Process, Site, Step
 from harness.workloads.generators import counter, locust, serving
+from harness.workloads.generators.loaded import Loaded
 from harness.workloads.generators.targets import Target
 from harness.workloads.generators.visitors import Visitors
 
@@ -47,7 +48,7 @@ class AppOptions(Strict):
     error_limit: float = Field(default=0.01, ge=0, le=1, description="share of failures that is still valid")
 
 
-class App:
+class App(Loaded):
     """A Jakarta EE application under HTTP load (Table IV: application server, Faban)."""
 
     name: ClassVar[str] = "app"
@@ -73,25 +74,7 @@ class App:
             counted=counter.segments(),
             floor=chosen.rate / 2,
         )
-
-    @property
-    def generator(self) -> str:
-        """The tool that asks."""
-        return self._visitors.name
-
-    @property
-    def substitutes(self) -> str | None:
-        """Faban, where locust asks."""
-        return self._visitors.substitutes
-
-    @property
-    def needs(self) -> Sequence[str]:
-        """The tool, by its name in the client's facts."""
-        return (self._options.generator,)
-
-    def version(self) -> Step | None:
-        """What prints the generator's version."""
-        return self._visitors.version()
+        super().__init__(self._visitors)
 
     def preparation(self, site: Site) -> Sequence[Step]:  # noqa: ARG002
         """The server started, and the application answering."""
@@ -111,11 +94,3 @@ class App:
             Target(name=f"browse_{word}", before=f"/shop/browse?q={word}", weight=share) for word in WORDS
         )
         return (*searches, Target(name="cart", before="/shop/cart?item=", low=0, high=3999))
-
-    def steady(self, lines: Sequence[Line]) -> bool:
-        """Whether `steady_test` holds for the output so far."""
-        return self._visitors.steady(lines)
-
-    def parse(self, lines: Sequence[Line]) -> Timeline:
-        """Requests a second, how long they took, and how many failed."""
-        return self._visitors.parse(lines)

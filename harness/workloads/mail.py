@@ -12,8 +12,10 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, Field
 
 from harness.strict import Strict
-from harness.workloads.contract import Line, Process, Site, Step, Timeline
-from harness.workloads.generators import counter, locust, mstone, serving
+from harness.workloads.contract import Process, Site, Step
+from harness.workloads.generators import counter, locust, serving
+from harness.workloads.generators.loaded import Loaded
+from harness.workloads.generators.senders import Senders
 
 PORT = 25
 UNIT = "sodbench-smtp-sink"
@@ -38,7 +40,7 @@ class MailOptions(Strict):
     error_limit: float = Field(default=0.01, ge=0, le=1, description="share of failures that is still valid")
 
 
-class Mail:
+class Mail(Loaded):
     """smtp-sink under SMTP load (Table IV: mail server, mstone)."""
 
     name: ClassVar[str] = "mail"
@@ -50,27 +52,17 @@ class Mail:
     Options: ClassVar[type[BaseModel]] = MailOptions
 
     def __init__(self, options: BaseModel) -> None:
-        self._options = MailOptions.model_validate(options.model_dump())
-        self._paper = self._options.generator == "mstone"
-
-    @property
-    def generator(self) -> str:
-        """The tool that sends."""
-        return mstone.NAME if self._paper else locust.NAME
-
-    @property
-    def substitutes(self) -> str | None:
-        """Mstone, where locust sends."""
-        return None if self._paper else mstone.NAME
-
-    @property
-    def needs(self) -> Sequence[str]:
-        """The tool, by its name in the client's facts."""
-        return (self._options.generator,)
-
-    def version(self) -> Step | None:
-        """What prints the generator's version."""
-        return mstone.version() if self._paper else locust.version()
+        chosen = MailOptions.model_validate(options.model_dump())
+        self._senders = Senders(
+            generator=chosen.generator,
+            clients=chosen.clients,
+            rate=chosen.rate,
+            size_kib=chosen.size_kib,
+            error_limit=chosen.error_limit,
+            port=PORT,
+            counted=counter.messages(COUNTERS),
+        )
+        super().__init__(self._senders)
 
     def preparation(self, site: Site) -> Sequence[Step]:  # noqa: ARG002
         """smtp-sink as a unit of its own; its counters go to memory, not to the guest's disk."""
@@ -82,20 +74,4 @@ class Mail:
 
     def processes(self, site: Site) -> Sequence[Process]:
         """The senders, and with mstone what smtp-sink has counted."""
-        options = self._options
-        if not self._paper:
-            load = locust.Load(users=options.clients, rate=options.rate)
-            return (locust.smtp(site, load, PORT, options.size_kib),)
-        sent = mstone.Load(clients=options.clients, rate=options.rate, size_kib=options.size_kib)
-        return (counter.messages(COUNTERS), mstone.process(site, sent))
-
-    def steady(self, lines: Sequence[Line]) -> bool:
-        """Whether `steady_test` holds for the output so far."""
-        return counter.steady(lines) if self._paper else locust.steady(lines)
-
-    def parse(self, lines: Sequence[Line]) -> Timeline:
-        """Messages a second, how long they took, and how many failed."""
-        limit = self._options.error_limit
-        if self._paper:
-            return mstone.parse(lines, clients=self._options.clients, error_limit=limit)
-        return locust.parse(lines, work_unit="messages", error_limit=limit)
+        return self._senders.processes(site)

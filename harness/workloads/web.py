@@ -12,8 +12,9 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, Field
 
 from harness.strict import Strict
-from harness.workloads.contract import Line, Process, Site, Step, Timeline
+from harness.workloads.contract import Process, Site, Step
 from harness.workloads.generators import counter, locust, serving
+from harness.workloads.generators.loaded import Loaded
 from harness.workloads.generators.targets import Target
 from harness.workloads.generators.visitors import Visitors
 
@@ -41,7 +42,7 @@ class WebOptions(Strict):
     error_limit: float = Field(default=0.01, ge=0, le=1, description="share of failures that is still valid")
 
 
-class Web:
+class Web(Loaded):
     """Apache under HTTP load (Table IV: web server, Faban)."""
 
     name: ClassVar[str] = "web"
@@ -63,25 +64,7 @@ class Web:
             port=PORT,
             counted=counter.size(LOG),
         )
-
-    @property
-    def generator(self) -> str:
-        """The tool that asks."""
-        return self._visitors.name
-
-    @property
-    def substitutes(self) -> str | None:
-        """Faban, where locust asks."""
-        return self._visitors.substitutes
-
-    @property
-    def needs(self) -> Sequence[str]:
-        """The tool, by its name in the client's facts."""
-        return (self._options.generator,)
-
-    def version(self) -> Step | None:
-        """What prints the generator's version."""
-        return self._visitors.version()
+        super().__init__(self._visitors)
 
     def preparation(self, site: Site) -> Sequence[Step]:  # noqa: ARG002
         """Apache started, and a page of PHP's computed once."""
@@ -98,11 +81,3 @@ class Web:
         files = Target(name="static", before="/static/0", after=".html", low=10, high=99, weight=share)
         pages = Target(name="page", before="/page.php?n=", low=0, high=999, weight=1 - share)
         return tuple(target for target in (files, pages) if target.weight > 0)
-
-    def steady(self, lines: Sequence[Line]) -> bool:
-        """Whether `steady_test` holds for the output so far."""
-        return self._visitors.steady(lines)
-
-    def parse(self, lines: Sequence[Line]) -> Timeline:
-        """Requests a second, how long they took, and how many failed."""
-        return self._visitors.parse(lines)

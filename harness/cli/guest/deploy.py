@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from harness.cli.attest import inputs as attest_inputs
-from harness.cli.attest.inputs import GuestPolicy, Key, Policy, RegistryUrl
-from harness.cli.guest.inputs import Accepted, Capabilities, Interval, Monitors, guard_settings
+from harness.cli.attest.inputs import RegistryUrl
+from harness.cli.guest.inputs import GuardOptions, Interval, guarding
 from harness.cli.inputs import Inventory, RunInventory, inventory_file
 from harness.cli.terminal import Output
 from harness.clock import NS_PER_S, MonotonicClock
@@ -35,20 +35,13 @@ _BOOT_LIMIT_S = 300.0
 _LOOK_LIMIT_S = 30.0
 
 
+@guarding
 def launch(
+    guard: GuardOptions,
     options: Options = None,
     packages: Packages = None,
     accept_removed: Removed = None,
-    capabilities: Capabilities = None,
     interval_s: Interval = 2.0,
-    monitors: Monitors = None,
-    accepted: Accepted = None,
-    key: Key = "ecc-p256",
-    policy: Policy = None,
-    guest_policy: GuestPolicy = "guest",
-    inventory: Inventory = None,
-    run_inventory: RunInventory = False,
-    registry: RegistryUrl = None,
 ) -> None:
     """Deploy a guest onto the best server that satisfies its request, and prove that it is there.
 
@@ -56,22 +49,11 @@ def launch(
     guest that was there before is refused: end it first.
     """
     clock, output = MonotonicClock(), Output()
-    pair = load(inventory_file(inventory, "lab"), programs=run_inventory)
-    given = guard_settings(
-        pair,
-        response=None,
-        capabilities=capabilities or (),
-        interval_s=interval_s,
-        monitors=monitors or (),
-        accepted=accepted or (),
-        key=key,
-        policy=policy,
-        guest_policy=guest_policy,
-        seed=0,
-    )
+    pair = guard.pair()
+    given = guard.settings(pair, response=None, interval_s=interval_s, seed=0)
     asked = request(options or (), packages or (), accept_removed or (), table=given.table)
     with (
-        attest_inputs.registry(registry, pair.name) as kept,
+        attest_inputs.registry(guard.registry, pair.name) as kept,
         open_rig(pair, "sodbench guest launch", clock) as rig,
     ):
         _require_none(rig)

@@ -10,16 +10,8 @@ from typing import Annotated
 import typer
 
 from harness.cli.attest import inputs as attest_inputs
-from harness.cli.attest.inputs import GuestPolicy, Key, Policy, RegistryUrl
-from harness.cli.guest.inputs import (
-    Accepted,
-    Capabilities,
-    Interval,
-    Monitors,
-    ResponsePolicyName,
-    guard_settings,
-)
-from harness.cli.inputs import Inventory, Results, RunInventory, inventory_file
+from harness.cli.guest.inputs import GuardOptions, Interval, ResponsePolicyName, guarding
+from harness.cli.inputs import Results
 from harness.cli.progress import of_response
 from harness.cli.terminal import Output
 from harness.clock import NS_PER_S, MonotonicClock
@@ -28,7 +20,6 @@ from harness.evidence.journal import Event, Journal
 from harness.evidence.record import Record
 from harness.interrupt import Interrupt, on_signals
 from harness.response.service import Service
-from harness.rig.pair import load
 from harness.rig.session import open_rig
 
 Ends = Annotated[
@@ -40,21 +31,14 @@ Seed = Annotated[
 ]
 
 
+@guarding
 def watch(
+    guard: GuardOptions,
     response_policy: ResponsePolicyName = None,
-    capabilities: Capabilities = None,
     interval_s: Interval = 5.0,
-    monitors: Monitors = None,
-    accepted: Accepted = None,
     ends_s: Ends = None,
     seed: Seed = None,
-    key: Key = "ecc-p256",
-    policy: Policy = None,
-    guest_policy: GuestPolicy = "guest",
-    inventory: Inventory = None,
-    run_inventory: RunInventory = False,
     results: Results = Path("results"),
-    registry: RegistryUrl = None,
 ) -> None:
     """Guard the guest of a rig: attest its servers, validate its request, move it when that no longer holds.
 
@@ -63,23 +47,13 @@ def watch(
     ends the watch and leaves the guest where it is.
     """
     clock, output = MonotonicClock(), Output()
-    pair = load(inventory_file(inventory, "lab"), programs=run_inventory)
-    given = guard_settings(
-        pair,
-        response=response_policy,
-        capabilities=capabilities or (),
-        interval_s=interval_s,
-        monitors=monitors or (),
-        accepted=accepted or (),
-        key=key,
-        policy=policy,
-        guest_policy=guest_policy,
-        seed=secrets.randbits(63) if seed is None else seed,
-    )
+    pair = guard.pair()
+    chance = secrets.randbits(63) if seed is None else seed
+    given = guard.settings(pair, response=response_policy, interval_s=interval_s, seed=chance)
     show = _printer(output, clock.now_ns())
     with (
         on_signals(Interrupt()) as interrupt,
-        attest_inputs.registry(registry, pair.name) as kept,
+        attest_inputs.registry(guard.registry, pair.name) as kept,
         open_rig(pair, "sodbench watch", clock) as rig,
     ):
         folder = store.create(results, "watch")

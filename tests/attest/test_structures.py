@@ -77,9 +77,7 @@ signatures = st.one_of(
         s=st.integers(0, 2**528 - 1),
     ),
 )
-symmetrics = st.none() | st.builds(
-    Symmetric, alg=st.sampled_from([int(Alg.AES), int(Alg.SM4)]), key_bits=numbers[2], mode=numbers[2]
-)
+symmetrics = st.none() | st.builds(Symmetric, alg=st.just(int(Alg.AES)), key_bits=numbers[2], mode=numbers[2])
 publics = st.one_of(
     st.builds(
         Public,
@@ -103,6 +101,19 @@ publics = st.one_of(
         symmetric=symmetrics,
         scheme=st.none(),
         hash_alg=st.none(),
+        curve=numbers[2],
+        x=st.binary(max_size=66),
+        y=st.binary(max_size=66),
+    ),
+    st.builds(
+        Public,
+        type=st.just(int(Alg.ECC)),
+        name_alg=numbers[2],
+        attributes=numbers[4],
+        auth_policy=st.binary(max_size=64),
+        symmetric=symmetrics,
+        scheme=st.sampled_from([int(Alg.ECDSA), int(Alg.ECDH)]),
+        hash_alg=numbers[2],
         curve=numbers[2],
         x=st.binary(max_size=66),
         y=st.binary(max_size=66),
@@ -248,9 +259,22 @@ def test_names_by_weak_or_unknown_hashes_are_not_believed(name_alg: int) -> None
     assert _reason(name_of, b"\0\x01\0") is Reason.MALFORMED_EVIDENCE
 
 
-def test_a_known_key_derivation_is_read_and_an_unknown_refused() -> None:
-    head = "0023000b000500720000" + "0010" + "0018000b" + "0003"
-    tail = "0001" + "01" + "0001" + "02"
-    read = parse_public(bytes.fromhex(head + "0020000b" + tail))
+_HEAD, _TAIL = "0023000b000500720000", "0001" + "01" + "0001" + "02"
+
+
+def test_a_key_as_the_templates_make_it_is_read() -> None:
+    read = parse_public(bytes.fromhex(_HEAD + "0010" + "0018000b" + "0003" + "0010" + _TAIL))
     assert (read.curve, read.x, read.y) == (NIST_P256, b"\x01", b"\x02")
-    assert _reason(parse_public, bytes.fromhex(head + "0006000b" + tail)) is Reason.MALFORMED_EVIDENCE
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        *("0010" + "0018000b" + "0003" + f"{kdf:04x}000b" for kdf in (0x06, 0x07, 0x20, 0x21, 0x22)),
+        *("0010" + f"{scheme:04x}000b" + "0003" + "0010" for scheme in (0x05, 0x14, 0x1B, 0x1C, 0x1D)),
+        *(f"{cipher:04x}00800043" + "0018000b" + "0003" + "0010" for cipher in (0x03, 0x13, 0x26)),
+        "0010" + "001a000b0001" + "0003" + "0010",
+    ],
+)
+def test_a_member_of_a_union_that_no_template_has_is_refused(members: str) -> None:
+    assert _reason(parse_public, bytes.fromhex(_HEAD + members + _TAIL)) is Reason.MALFORMED_EVIDENCE

@@ -19,7 +19,6 @@ class Alg(IntEnum):
     SHA1 = 0x0004
     HMAC = 0x0005
     AES = 0x0006
-    MGF1 = 0x0007
     KEYEDHASH = 0x0008
     SHA256 = 0x000B
     SHA384 = 0x000C
@@ -34,13 +33,7 @@ class Alg(IntEnum):
     ECDH = 0x0019
     ECDAA = 0x001A
     SM2 = 0x001B
-    ECSCHNORR = 0x001C
-    ECMQV = 0x001D
-    KDF1_SP800_56A = 0x0020
-    KDF2 = 0x0021
-    KDF1_SP800_108 = 0x0022
     ECC = 0x0023
-    CAMELLIA = 0x0026
     CFB = 0x0043
 
 

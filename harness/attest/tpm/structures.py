@@ -242,6 +242,9 @@ def parse_signature(data: bytes) -> Signature:
 def parse_public(data: bytes) -> Public:
     """The meaning of the TPMT_PUBLIC of an asymmetric key, without a size before it (12.2.4).
 
+    Of each union, only what keys by the templates of attestation and endorsement have is read: any other
+    member is refused here, as no key that has it passes.
+
     Raises:
         RefusedError: ``size-limit``, ``malformed-evidence``, ``trailing-bytes``, or ``key-attributes`` for an
             object that is no asymmetric key.
@@ -254,7 +257,7 @@ def parse_public(data: bytes) -> Public:
     attributes = cursor.number(4, "objectAttributes")
     policy = cursor.sized(MAX_DIGEST_BYTES, "authPolicy")
     symmetric = _symmetric(cursor)
-    scheme, hash_alg = _scheme(cursor, _RSA_SCHEMES if kind == Alg.RSA else _ECC_SCHEMES)
+    scheme, hash_alg = _scheme(cursor, _SCHEMES[kind])
     read = _rsa if kind == Alg.RSA else _ecc
     public = read(
         cursor,
@@ -276,32 +279,33 @@ def _symmetric(cursor: Cursor) -> Symmetric | None:
     alg = cursor.number(2, "symmetric")
     if alg == Alg.NULL:
         return None
-    if alg not in {Alg.AES, Alg.SM4, Alg.CAMELLIA}:
+    if alg != Alg.AES:
         raise cursor.refuse(f"symmetric algorithm {alg:#06x}")
     return Symmetric(
         alg=alg, key_bits=cursor.number(2, "symmetric keyBits"), mode=cursor.number(2, "symmetric mode")
     )
 
 
-_RSA_SCHEMES: Mapping[int, int] = MappingProxyType({Alg.RSASSA: 1, Alg.RSAPSS: 1, Alg.OAEP: 1, Alg.RSAES: 0})
-"""Schemes of an RSA key (TPMT_RSA_SCHEME, 11.2.4.2) and the 16-bit parameters that each has."""
-
-_ECC_SCHEMES: Mapping[int, int] = MappingProxyType(
-    {Alg.ECDSA: 1, Alg.ECDH: 1, Alg.ECDAA: 2, Alg.SM2: 1, Alg.ECSCHNORR: 1, Alg.ECMQV: 1}
+_SCHEMES: Mapping[int, frozenset[int]] = MappingProxyType(
+    {
+        Alg.RSA: frozenset({Alg.RSASSA, Alg.RSAPSS, Alg.OAEP}),
+        Alg.ECC: frozenset({Alg.ECDSA, Alg.ECDH}),
+    }
 )
-"""Likewise of an ECC key (TPMT_ECC_SCHEME, 11.2.5.6)."""
+"""Schemes of an RSA key (TPMT_RSA_SCHEME, 11.2.4.2) and of an ECC key (TPMT_ECC_SCHEME, 11.2.5.6).
 
-_KDFS = frozenset({Alg.MGF1, Alg.KDF1_SP800_56A, Alg.KDF2, Alg.KDF1_SP800_108})
+Those of keys that sign, and those of keys that receive secrets, so that one in place of the other is refused
+as such. Each has a hash for its parameter.
+"""
 
 
-def _scheme(cursor: Cursor, schemes: Mapping[int, int]) -> tuple[int | None, int | None]:
+def _scheme(cursor: Cursor, schemes: frozenset[int]) -> tuple[int | None, int | None]:
     scheme = cursor.number(2, "scheme")
     if scheme == Alg.NULL:
         return None, None
     if scheme not in schemes:
         raise cursor.refuse(f"scheme {scheme:#06x} is none of this type of key")
-    parameters = [cursor.number(2, "scheme's parameters") for _ in range(schemes[scheme])]
-    return scheme, parameters[0] if parameters else None
+    return scheme, cursor.number(2, "scheme's hash")
 
 
 def _rsa(cursor: Cursor, public: Public) -> Public:
@@ -316,9 +320,7 @@ def _ecc(cursor: Cursor, public: Public) -> Public:
     curve = cursor.number(2, "curveID")
     kdf = cursor.number(2, "kdf")
     if kdf != Alg.NULL:
-        if kdf not in _KDFS:
-            raise cursor.refuse(f"key derivation {kdf:#06x}")
-        cursor.number(2, "kdf's hash")
+        raise cursor.refuse(f"key derivation {kdf:#06x}")
     x = cursor.sized(MAX_ECC_BYTES, "unique.x")
     return replace(public, curve=curve, x=x, y=cursor.sized(MAX_ECC_BYTES, "unique.y"))
 

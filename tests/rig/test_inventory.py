@@ -13,6 +13,8 @@ import pytest
 from harness.errors import InputFileError
 from harness.rig.pair import Pair, load
 
+pytestmark = pytest.mark.programs
+
 INVENTORY = """\
 all:
   vars:

@@ -24,7 +24,8 @@ def choose(
 ) -> tuple[str, int]:
     """The best server for a new guest, and how long the validation took, ns.
 
-    Monitors that have just begun have seen nothing yet; they are given `limit_s`.
+    Monitors that have just begun have seen nothing yet, and a busy machine may answer late; they are given
+    `limit_s`.
 
     Raises:
         NoServerError: No server satisfies the request in time; with what each lacks.
@@ -35,9 +36,9 @@ def choose(
         begin_ns = clock.now_ns()
         verdict = deploy(request, fleet, begin_ns)
         took_ns = clock.now_ns() - begin_ns
-        # All of them are waited for: the first that is known need not be the best.
-        known = servers.all_known()
-        if (verdict.count and known) or clock.now_ns() >= end_ns:
+        # All of them are waited for: the first that is known need not be the best. This fleet must know them,
+        # because a look may end right after it was made.
+        if (verdict.count and servers.known(fleet)) or clock.now_ns() >= end_ns:
             return verdict.best(), took_ns
         pause(_LOOK_UP_S)
 

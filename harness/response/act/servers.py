@@ -18,12 +18,13 @@ from harness.attest.monitor.schedule import LIFE_IN_INTERVALS
 from harness.attest.monitor.shared import LookStamps, SharedAttesters
 from harness.attest.monitor.standing import Change, Standing
 from harness.attest.monitor.watch import Watch
+from harness.attest.reasons import Tier
 from harness.attest.verdict import NOTHING_KNOWN, Verdict, gravest
 from harness.clock import Clock
 from harness.policy.capability import Architecture
 from harness.policy.fleet import Fleet
 from harness.policy.known import withdrawn_cells
-from harness.policy.server import Server
+from harness.policy.server import Server, believed
 from harness.registry.registry import Registry
 from harness.registry.values import Property
 
@@ -109,6 +110,15 @@ class Servers:
     def all_known(self) -> bool:
         """Whether every server was looked at once, by each of its monitors that has evidence."""
         return all(one.heard or not one.evident for one in self.monitor.standings())
+
+    def known(self, fleet: Fleet) -> bool:
+        """Whether `fleet` holds, at its moment, a verdict on every server whose monitors have evidence.
+
+        A server that was not looked at yet, or that has fallen silent, is not known.
+        """
+        evident = {one.subject for one in self.monitor.standings() if one.evident}
+        found = (fleet.get(one.name) for one in self._watched if one.name in evident)
+        return all(believed(one, fleet.now_ns).tier is not Tier.NONE for one in found)
 
     def noticed(self, server: str) -> Noticed | None:
         """The last change of the server's standing."""

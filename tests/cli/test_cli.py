@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from harness.registry import places
 from harness.response import policy_file
 from harness.rig.doctor import facts as doctor_facts
 from harness.rig.doctor.checks import Facts
+from tests.cli.command import Said, Sodbench
 from tests.rig.test_doctor import FIT, UP
 from tests.synthetic.campaigns import MINIMAL, campaign
 from tests.synthetic.evidence import build
@@ -30,36 +31,6 @@ VERBS = [
     *("policy", "guest", "watch", "respond", "audit"),
     *("plan", "run", "resume", "status", "report", "schema"),
 ]
-
-
-@dataclass(frozen=True)
-class Said:
-    code: int
-    out: str
-    err: str
-
-
-class Sodbench:
-    """The command, run in this process the way its entry point runs it."""
-
-    def __init__(self, patch: pytest.MonkeyPatch, captured: pytest.CaptureFixture[str]) -> None:
-        self._patch = patch
-        self._captured = captured
-        patch.setenv("COLUMNS", "200")
-        patch.setenv("TERM", "dumb")
-
-    def __call__(self, *arguments: str | Path) -> Said:
-        self._patch.setattr(sys, "argv", ["sodbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        out, err = self._captured.readouterr()
-        assert isinstance(end.value.code, int)
-        return Said(end.value.code, out, err)
-
-
-@pytest.fixture
-def sodbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sodbench:
-    return Sodbench(monkeypatch, capsys)
 
 
 # -- help, version, completion

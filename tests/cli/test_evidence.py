@@ -25,7 +25,7 @@ from harness.json_types import Json
 from harness.report.document import drawing
 from tests import tables
 from tests.campaign.test_state import Story
-from tests.cli.test_cli import Sodbench
+from tests.cli.command import Sodbench
 from tests.synthetic.campaigns import campaign
 from tests.synthetic.evidence import build
 from tests.synthetic.vocabulary import said

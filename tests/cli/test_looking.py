@@ -11,7 +11,7 @@ import pytest
 
 from harness.errors import SodbenchError
 from harness.registry.registry import open_registry, sqlite_url
-from tests.cli.test_cli import Sodbench
+from tests.cli.command import Sodbench
 from tests.registry.subjects import enrolment
 
 LOOKS = {

@@ -1,0 +1,40 @@
+"""The command and its registry, for the tests of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.registry.registry import open_registry
+from tests.cli.command import LIFE_S, Policy, Sodbench
+from tests.policy.stored import attested, blank, stated
+from tests.registry.subjects import enrolment
+
+
+@pytest.fixture
+def sodbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sodbench:
+    return Sodbench(monkeypatch, capsys)
+
+
+@pytest.fixture
+def policy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Iterator[Policy]:
+    url = blank(tmp_path)
+    monkeypatch.setenv("SODBENCH_REGISTRY", url)
+    monkeypatch.delenv("SODBENCH_CAPABILITIES", raising=False)
+    with open_registry(url) as registry:
+        yield Policy(monkeypatch, capsys, registry)
+
+
+@pytest.fixture
+def rack(policy: Policy) -> Policy:
+    """Four servers and a guest on a."""
+    for name, architecture in (("a", "HyperWall"), ("b", "HyperWall"), ("c", "DataSafe"), ("d", "NoHype")):
+        attested(policy.registry, name, life_s=LIFE_S)
+        stated(policy.registry, name, architecture, "hyperwall", simulated=name in "ab")
+    policy.registry.enrol(enrolment("guest", kind="guest"))
+    policy.registry.place("guest", "a", 1)
+    return policy

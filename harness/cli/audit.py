@@ -112,12 +112,10 @@ def show(
 
 
 def _opened(url: str | None) -> Registry:
-
     return look(places.registry_url(url))
 
 
 def _noted(text: str) -> AuditHead:
-
     found = _HEAD.fullmatch(text.strip())
     if found is None:
         raise UsageError(

@@ -60,7 +60,6 @@ def plan(
 
 
 def _row(trial: Trial) -> tuple[str, ...]:
-
     points = ", ".join(f"{one.at_s:g}" for one in trial.migrations)
     return (
         trial.id,

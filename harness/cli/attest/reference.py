@@ -89,7 +89,6 @@ def reference(
 
 
 def _keep(values: ReferenceValues, place: Path, *, add: bool) -> None:
-
     whole = merge(load_reference(place), values) if add and place.exists() else values
     text = to_yaml(whole)
     if len(text) > MAX_REFERENCE_CHARS:
@@ -105,7 +104,6 @@ def _keep(values: ReferenceValues, place: Path, *, add: bool) -> None:
 def _of_host(
     rig: Pair, name: str, store: Registry, judged_by: AppraisalPolicy, kind: KeyType, clock: Clock
 ) -> ReferenceValues:
-
     with machines.reached(rig, [name], clock) as found:
         evidence = genuine(found[name].attester, store, name, key=kind, policy=judged_by, clock=clock)
     return record(evidence, judged_by)

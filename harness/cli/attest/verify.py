@@ -146,7 +146,6 @@ def _stored(path: Path, store: Registry, rig: Pair, judged_by: Callable[[str], A
 
 
 def _write_tokens(rounds: Sequence[Round], path: Path) -> None:
-
     place = places.signing_key_file()
     key = signing_key.signing_key(place)
     who = ear.VerifierId(developer="sodbench", build=__version__)

@@ -121,7 +121,6 @@ def _change(
 
 
 def _fleet(store: Registry, table: Table, known: Sequence[Server], warning_counts: bool) -> Fleet:
-
     fleet = Fleet(table, known, warning_counts=warning_counts)
     fleet.advance(store.now().monotonic_ns)
     return fleet

@@ -80,7 +80,6 @@ def _user() -> str:
 
 
 def _made(options: Options, packages: Packages, accepted: Accepted, files: Files) -> Request:
-
     return made_of(options or (), packages or (), accepted or (), table=policy_inputs.table(files))
 
 
@@ -97,7 +96,6 @@ def packages(as_json: Json = False) -> None:
 
 
 def _read(one: StoredRequest) -> Request | None:
-
     return None if one.body is None else Request.from_json(one.body)
 
 
@@ -128,7 +126,6 @@ def _show(vm: str, shown: Sequence[StoredRequest], *, history: bool) -> None:
 
 
 def _show_one(output: Output, one: StoredRequest) -> None:
-
     asked = _read(one)
     said = f"Request {one.number} by {one.by}, {_when(one)}: {one.why}"
     if asked is None:

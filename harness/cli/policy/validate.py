@@ -105,7 +105,6 @@ def explain(
 
 
 def _fleet(store: Registry, table: Table, named: list[str] | None, warning_counts: bool) -> Fleet:
-
     return Fleet(table, policy_inputs.servers(store, named), warning_counts=warning_counts)
 
 
@@ -174,7 +173,6 @@ def _show(verdict: Validated, stays: Refusal | None, vm: str, most: int) -> None
 
 
 def _ranked(verdict: Validated, most: int) -> list[tuple[str, ...]]:
-
     rows: list[tuple[str, ...]] = []
     asked = mask(verdict.request.cells)
     for name in verdict.first(most):

@@ -29,9 +29,9 @@ CAMPAIGN = """\
 name: guarded
 rig: lab
 seed: 5
-start: snapshot
-workloads: [file]
-schedule: {window_s: 26, points_s: [1], baseline_s: 3, settle_timeout_s: 240}
+guest: {image: small, memory_mib: 256}
+workloads: [{name: memory, options: {rate_mib_s: 8, size_mib: 64}}]
+schedule: {window_s: 14, points_s: [1], baseline_s: 2}
 attest: {interval_s: 1, keys: [ecc-p256], policy: lab, guest_policy: guest}
 respond:
   scenarios: [violation, attestation, request, properties, moving-target, suspend, shut-down]
@@ -42,7 +42,8 @@ respond:
 
 @pytest.fixture(scope="module")
 def run(lab: Lab, trust: Trust, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """Every scenario once, on a guest that serves files."""
+    """Every scenario once, on a guest that writes to its memory."""
+    trust.know_small()
     folder = tmp_path_factory.mktemp("guarded")
     campaign = folder / "guarded.yml"
     campaign.write_text(CAMPAIGN)

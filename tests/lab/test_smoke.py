@@ -119,7 +119,7 @@ def test_a_finished_run_has_nothing_to_resume(lab: Lab, smoke_run: RunFolder) ->
 
 
 def test_the_report_shows_the_measured_table(lab: Lab, smoke_run: RunFolder, tmp_path: Path) -> None:
-    done = lab.sodbench("report", smoke_run.root, "--out", tmp_path)
+    done = lab.sodbench("report", smoke_run.root, "--out", tmp_path, "--format", "html")
     assert done.status == 0, done
     page = (tmp_path / "report.html").read_text()
     for word in ("Table V", "blackout", "lab", "emulated" if "tcg" in page.lower() else "KVM"):

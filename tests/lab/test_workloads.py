@@ -132,10 +132,17 @@ def test_every_generator_is_named_with_its_version(seven: RunFolder) -> None:
     }
 
 
-@pytest.mark.parametrize("form", ["html", "md", "tex"])
-def test_the_report_names_each_stand_in(lab: Lab, seven: RunFolder, tmp_path: Path, form: str) -> None:
-    done = lab.sodbench("report", seven.root, "--out", tmp_path, "--format", form)
+@pytest.fixture(scope="module")
+def report(lab: Lab, seven: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the run's report in all its formats."""
+    folder = tmp_path_factory.mktemp("report")
+    done = lab.sodbench("report", seven.root, "--out", folder)
     assert done.status == 0, done
-    text = (tmp_path / f"report.{form}").read_text(encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("form", ["html", "md", "tex"])
+def test_the_report_names_each_stand_in(report: Path, form: str) -> None:
+    text = (report / f"report.{form}").read_text(encoding="utf-8")
     assert "in place of mstone" in text
     assert "in place of Faban" in text

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from harness.campaign.gang import memory_problem
 from harness.json_types import Json
+from harness.rig.pair import HOSTS
 
 Facts = Mapping[str, Json]
 """One machine's facts, as verify.yml publishes them."""
@@ -68,7 +69,7 @@ def problems(
 
 def _memory(facts: Mapping[str, Facts], guests_mib: Sequence[int]) -> Iterator[Problem]:
     """Whether all guests fit into either host: sooner or later all of them are there."""
-    for role in ("a", "b") if guests_mib else ():
+    for role in HOSTS if guests_mib else ():
         have = facts.get(role, {}).get("memory_bytes")
         what = memory_problem(guests_mib, have) if isinstance(have, int) else "memory unknown"
         if what is not None:
@@ -97,7 +98,7 @@ def _generators(facts: Mapping[str, Facts], needs: Mapping[str, Sequence[str]]) 
 
 def _disagreements(facts: Mapping[str, Facts]) -> Iterator[Problem]:
     for name, title in MUST_AGREE:
-        values = {role: facts.get(role, {}).get(name) for role in ("a", "b")}
+        values = {role: facts.get(role, {}).get(name) for role in HOSTS}
         unknown = [role for role, value in values.items() if value in (None, "")]
         if unknown:
             yield Problem(
@@ -105,23 +106,23 @@ def _disagreements(facts: Mapping[str, Facts]) -> Iterator[Problem]:
                 what=f"{title} unknown",
                 remedy="run `sodbench provision`, then try again",
             )
-        elif values["a"] != values["b"]:
+        elif len(set(values.values())) > 1:
             yield Problem(
                 where="hosts a and b",
-                what=f"{title} differs: {values['a']} on a, {values['b']} on b",
+                what=f"{title} differs: {', '.join(f'{value} on {role}' for role, value in values.items())}",
                 remedy="use two hosts with the same hardware and software",
             )
 
 
 def _storage(facts: Mapping[str, Facts], need_bytes: int) -> Iterator[Problem]:
-    markers = {role: facts.get(role, {}).get("storage_id") for role in ("a", "b")}
-    if not markers["a"] or markers["a"] != markers["b"]:
+    markers = {role: facts.get(role, {}).get("storage_id") for role in HOSTS}
+    if not all(markers.values()) or len(set(markers.values())) > 1:
         yield Problem(
             where="hosts a and b",
             what="the storage is not seen to be shared",
             remedy="mount the same NFS export on both (docs/provisioning.md)",
         )
-    for role in ("a", "b"):
+    for role in HOSTS:
         free = facts.get(role, {}).get("storage_free_bytes")
         if not isinstance(free, int):
             yield Problem(

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -24,8 +24,11 @@ from harness.rig.guest.guest import Guest
 from harness.rig.inventory import Resolved, resolve
 from harness.rig.limits import NUMBER, Limits
 
-HOSTS = ("a", "b")
-MACHINES = ("a", "b", "client")
+FIRST: Final = "a"
+"""The host that does what concerns both: it holds the lock, describes the image and removes disks."""
+
+HOSTS: Final = (FIRST, "b")
+MACHINES: Final = (*HOSTS, "client")
 
 _DOMAIN = "sodbench-guest"
 _MAC = "52:54:00:5d:be:4c"
@@ -248,7 +251,7 @@ def load(inventory: Path, *, programs: bool = False) -> Pair:
     resolved = resolve(inventory, machines=MACHINES, wanted=wanted, programs=programs)
     variables = {role: _variables(resolved[role], role, inventory) for role in MACHINES}
     machines = {role: _endpoint(resolved[role], role, inventory, variables[role]) for role in MACHINES}
-    first = variables["a"]
+    first = variables[FIRST]
     folder = inventory if inventory.is_dir() else inventory.parent
     return Pair(
         inventory=inventory,

@@ -13,7 +13,7 @@ from harness.rig.guest import domain
 from harness.rig.guest.domain import GuestSpec, destroy, specify
 from harness.rig.guest.guest import Guest
 from harness.rig.guest.kind import STANDARD, Kind
-from harness.rig.pair import Pair
+from harness.rig.pair import FIRST, Pair
 
 
 def _one_guest(guest: Guest) -> Machine:
@@ -90,7 +90,7 @@ class Rig:
     def clear(self, spec: GuestSpec) -> None:
         """Take the guest of `spec` away from the hosts, and its disk."""
         self.guest.close()
-        destroy(self.hypervisors.connect(), spec.guest.domain, self.hosts["a"], spec.folder)
+        destroy(self.hypervisors.connect(), spec.guest.domain, self.hosts[FIRST], spec.folder)
 
     def vacate(self) -> None:
         """Take every guest of the harness away from the hosts, and its disk, whichever run started it.
@@ -100,4 +100,4 @@ class Rig:
         """
         connections = self.hypervisors.connect()
         for name in domain.of_harness(connections):
-            destroy(connections, name, self.hosts["a"], domain.folder(self.pair, name))
+            destroy(connections, name, self.hosts[FIRST], domain.folder(self.pair, name))

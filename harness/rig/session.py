@@ -22,7 +22,7 @@ from harness.rig.guest.kind import STANDARD, Kind
 from harness.rig.host import Host
 from harness.rig.hypervisors import LibvirtHosts
 from harness.rig.limits import Limits
-from harness.rig.pair import HOSTS, Pair
+from harness.rig.pair import FIRST, HOSTS, Pair
 from harness.rig.rig import Rig
 
 
@@ -40,14 +40,14 @@ def open_rig(pair: Pair, purpose: str, clock: Clock, kind: Kind = STANDARD) -> I
     with ExitStack() as stack:
         hosts = {role: stack.enter_context(Host(pair.machines[role], clock)) for role in HOSTS}
         client = stack.enter_context(Host(pair.machines["client"], clock))
-        stack.enter_context(lock.hold(hosts["a"], purpose))
+        stack.enter_context(lock.hold(hosts[FIRST], purpose))
         client.run("true", root=False)
         hypervisors = stack.enter_context(LibvirtHosts(pair))
         hypervisors.connect()
         key = image.image_key(pair, kind)
-        described = image.describe(pair, hosts["a"], key)
+        described = image.describe(pair, hosts[FIRST], key)
         known = Path(stack.enter_context(TemporaryDirectory(prefix="sodbench-guest-"))) / "known_hosts"
-        image.write_known_hosts(pair, hosts["a"], key, known)
+        image.write_known_hosts(pair, hosts[FIRST], key, known)
 
         @cache
         def reach(guest: Guest) -> Host:
@@ -82,4 +82,4 @@ def _accelerator(pair: Pair, hosts: Mapping[str, Host], key: str) -> Accelerator
             remedy="enable virtualisation in the firmware of the one with tcg; "
             + Limits.advice("acceleration_s", "it"),
         )
-    return "kvm" if found["a"] == "kvm" else "tcg"
+    return "kvm" if found[FIRST] == "kvm" else "tcg"

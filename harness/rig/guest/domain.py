@@ -26,9 +26,9 @@ from harness.rig.contract import (
 )
 from harness.rig.guest.guest import Guest
 from harness.rig.guest.kind import STANDARD, Kind
-from harness.rig.pair import Pair, is_of_harness
+from harness.rig.pair import FIRST, Pair, is_of_harness
 
-START: Final = "a"
+START: Final = FIRST
 """The host on which a trial starts its guest; one that is deployed starts where its request is satisfied."""
 
 _CONSOLE_LINES = 8

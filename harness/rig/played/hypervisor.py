@@ -21,8 +21,9 @@ from harness.rig.contract import (
     Unsubscribe,
     WrongStateError,
 )
+from harness.rig.pair import HOSTS
 from harness.rig.played.script import FailingMigration
-from harness.rig.played.world import HOSTS, Guest, Transfer, World
+from harness.rig.played.world import Guest, Transfer, World
 
 Told = TypeVar("Told")
 

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from harness.clock import NS_PER_S
 from harness.errors import UnreachableError
 from harness.rig.contract import LineHandler
+from harness.rig.pair import HOSTS
 from harness.rig.played.world import REALTIME_OFFSET_NS, Guest, World
 
 ROUND_TRIP_NS = 300_000
@@ -100,7 +101,7 @@ def wire_probe(world: World, role: str, arguments: list[str], stream: PlayedStre
     """The counters of the migration ports."""
 
     def read() -> None:
-        other = "b" if role == "a" else "a"
+        other = next(host for host in HOSTS if host != role)
         out, back = round(world.sent(role) * _OVERHEAD), round(world.sent(other) * _ACKNOWLEDGED)
         peer_in, peer_out = round(world.sent(other) * _OVERHEAD), round(world.sent(role) * _ACKNOWLEDGED)
         counts = (out, out // 1500, peer_out, peer_out // 60, peer_in, peer_in // 1500, back, back // 60)

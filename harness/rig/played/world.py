@@ -14,10 +14,10 @@ from types import MappingProxyType
 
 from harness.clock import NS_PER_S
 from harness.rig.contract import CompletionHandler, DomainState, QemuHandler
+from harness.rig.pair import HOSTS
 from harness.rig.played.clock import PlayedClock
 from harness.rig.played.script import FailingMigration, Script
 
-HOSTS = ("a", "b")
 REALTIME_OFFSET_NS = 1_700_000_000 * NS_PER_S
 """What a played machine's wall clock shows when its other one shows 0."""
 

@@ -18,3 +18,10 @@ def refused(verification: Verification, reason: Reason, step: str) -> None:
     assert worst(result.vector) is result.tier
     if step != "appraisal":
         assert result.claims == {}
+
+
+def said(found: Verification, key: str) -> list[str]:
+    """A list among the claims."""
+    listed = found.result.claims[key]
+    assert isinstance(listed, list)
+    return listed

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
-from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -17,11 +15,10 @@ from hypothesis import strategies as st
 
 from harness.attest.evidence import KeyType, RefusedError
 from harness.attest.identity import endorsement
-from harness.attest.identity.certificate import Certificate, read
+from harness.attest.identity.certificate import read
 from harness.attest.identity.chain import MAX_CHAIN_DEPTH
 from harness.attest.identity.endorsement import Endorsement, authorities, check, split
 from harness.attest.played import marshal
-from harness.attest.played.local_tpm import LocalTpm, running
 from harness.attest.played.software_tpm import SoftwareTpm, public_area
 from harness.attest.reasons import Reason
 from harness.attest.tpm import structures
@@ -389,43 +386,3 @@ def test_only_what_signs_itself_is_a_root(case: Case) -> None:
     roots, further = authorities(given_)
     assert roots == (case.root.trusted,)
     assert further == (case.between.trusted, leaf)
-
-
-# -- a real one
-
-
-@pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalTpm, Path]]:
-    folder = tmp_path_factory.mktemp("machine")
-    made.manufacture(folder / "state", folder / "authority")
-    with running(folder, state=folder / "state") as tpm:
-        yield tpm, folder / "authority"
-
-
-def _pem(path: Path) -> Certificate:
-    return Certificate.of(x509.load_pem_x509_certificate(path.read_bytes()))
-
-
-@pytest.mark.programs
-def test_a_real_software_tpm_is_vouched_for_by_its_own_authority_alone(
-    machine: tuple[LocalTpm, Path], tmp_path: Path
-) -> None:
-    tpm, authority = machine
-    tpm.run("tpm2_nvread", "0x1c00002", "-C", "o", "-o", "ek.der")
-    tpm.run("tpm2_readpublic", "-c", "0x81010001", "-o", "ek.public")
-    public = (tpm.folder / "ek.public").read_bytes()[2:]
-    certificate = (tpm.folder / "ek.der").read_bytes()
-    root, issuer = _pem(authority / "swtpm-localca-rootca-cert.pem"), _pem(authority / "issuercert.pem")
-    now = datetime.fromisoformat("2090-01-01T00:00:00+00:00")
-    found = check([certificate], public, roots=[root], intermediates=[issuer], now=now)
-    assert (found.manufacturer, found.model, found.software) == ("id:00001014", "swtpm", True)
-    assert found.issuer == "CN=swtpm-localca"
-
-    made.manufacture(tmp_path / "state", tmp_path / "authority")
-    other = tmp_path / "authority"
-    stranger = _pem(other / "swtpm-localca-rootca-cert.pem")
-    assert stranger.subject == root.subject
-    for intermediates in ([issuer], [_pem(other / "issuercert.pem")]):
-        with pytest.raises(RefusedError) as caught:
-            check([certificate], public, roots=[stranger], intermediates=intermediates, now=now)
-        assert caught.value.reason is Reason.EK_CHAIN

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from harness.registry.database import Database
 from harness.registry.registry import Registry, open_registry, sqlite_url
 from tests.registry import postgres
+from tests.registry.audited import fill
 from tests.registry.subjects import SteppedPresent
 
 
@@ -48,3 +51,20 @@ def registry(url: str, present: SteppedPresent) -> Iterator[Registry]:
     """A new registry."""
     with open_registry(url, now=present) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module", params=postgres.DATABASES)
+def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """The database of a registry with a log; every test takes its edits back."""
+    server = request.getfixturevalue("postgres_url") if request.param == "postgresql" else ""
+    name = f"registry_{uuid.uuid4().hex}"
+    folder = tmp_path_factory.mktemp("audit")
+    url = postgres.new_schema(server, name) if server else sqlite_url(folder / "registry.sqlite")
+    with open_registry(url, now=SteppedPresent()) as registry:
+        fill(registry)
+    database = Database(url, wait_s=5)
+    yield database
+    database.close()
+    if server:
+        postgres.drop_schema(server, name)
+    shutil.rmtree(folder)

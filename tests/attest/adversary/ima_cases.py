@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -11,9 +10,10 @@ from harness.attest.logs.ima import ImaState
 from harness.attest.played import logs
 from harness.attest.played.logs import Line
 from harness.attest.reasons import Reason
-from harness.attest.reference.policy import ImaReference, Limits
+from harness.attest.reference.policy import ImaReference
 from tests.attest.adversary.case import Case, grouped, warned
-from tests.attest.adversary.stage import FILES_BEFORE, Asked, Stage, ignoring
+from tests.attest.adversary.ima_bytes import GOOD, behind, entry, fields
+from tests.attest.adversary.stage import FILES_BEFORE, Asked, Stage
 
 Lines = list[Line]
 EVIL = Line(path=b"/tmp/evil", content=b"evil", template="ima-sig")
@@ -28,38 +28,6 @@ def _ran(stage: Stage, *more: Line, **policy: object) -> Asked:
     """A platform that ran more, and whose list says so."""
     scene = stage.honest(lines=[*stage.lines, *more])
     return scene.under(**policy) if policy else scene
-
-
-def _raw_ima(stage: Stage, change: Callable[[bytes], bytes], total: int = 9) -> Asked:
-    scene = stage.honest()
-    assert scene.evidence.ima is not None
-    return scene.sent(
-        ima=scene.evidence.ima.model_copy(update={"data": change(scene.evidence.ima.data), "total": total})
-    )
-
-
-def _behind(stage: Stage, more: bytes) -> Asked:
-    return _raw_ima(stage, lambda raw: raw + more, total=10)
-
-
-def _entry(body: bytes, *, pcr: int = 10, name: bytes = b"ima-ng", digest: bytes | None = None) -> bytes:
-    """One entry of the binary form, however odd its data."""
-    digest = logs.hashed("sha1", body) if digest is None else digest
-    return struct.pack("<I20sI", pcr, digest, len(name)) + name + struct.pack("<I", len(body)) + body
-
-
-def _fields(*fields: bytes) -> bytes:
-    return b"".join(struct.pack("<I", len(field)) + field for field in fields)
-
-
-_GOOD = b"sha256:\0" + bytes(32)
-
-
-def _legacy(name: bytes) -> bytes:
-    """An entry of the oldest template."""
-    digest, padded = bytes(range(20)), name.ljust(256, b"\0")
-    head = struct.pack("<I20sI", 10, logs.hashed("sha1", digest + padded), 3) + b"ima"
-    return head + digest + struct.pack("<I", len(name)) + name
 
 
 def _reread(stage: Stage, lines: Sequence[Line], **clock: object) -> Asked:
@@ -150,7 +118,7 @@ CASES: tuple[Case, ...] = grouped(
         "ima-longest-data",
         Reason.ACCEPTED,
         "An entry behind the quote with as many data as are read",
-        lambda stage: _behind(stage, _entry(_fields(_GOOD, b"b\0", bytes(2**20 - 54)), name=b"ima-buf")),
+        lambda stage: behind(stage, entry(fields(GOOD, b"b\0", bytes(2**20 - 54)), name=b"ima-buf")),
     ),
     ("ima-off", Reason.IMA_MISSING, "PCR 10 of zeros and a list of no entries: IMA is not on", _off),
     ("ima-missing", Reason.IMA_MISSING, "No list", lambda stage: stage.honest().sent(ima=None)),
@@ -309,120 +277,5 @@ CASES: tuple[Case, ...] = grouped(
         Reason.IMA_FILE_CHANGED,
         "The same where the policy ignores unknown files",
         lambda stage: _aggregate(stage).under(ima_unknown_file="ignore"),
-    ),
-    (
-        "ima-cut",
-        Reason.IMA_MALFORMED,
-        "A list without its last byte",
-        partial(_raw_ima, change=lambda raw: raw[:-1]),
-    ),
-    (
-        "ima-trailing",
-        Reason.IMA_MALFORMED,
-        "A byte behind the list",
-        partial(_raw_ima, change=lambda raw: raw + b"\0"),
-    ),
-    (
-        "ima-more-than-there-were",
-        Reason.IMA_MALFORMED,
-        "More entries than the list had",
-        partial(_raw_ima, change=lambda raw: raw, total=8),
-    ),
-    *(
-        (
-            f"ima-{name}",
-            Reason.IMA_MALFORMED,
-            title,
-            partial(_behind, more=more),
-        )
-        for name, title, more in (
-            ("pcr-24", "An entry of PCR 24", _entry(_fields(_GOOD, b"/x\0"), pcr=24)),
-            ("template-unnamed", "A template without a name", _entry(b"", name=b"")),
-            ("template-no-text", "A template whose name is no text", _entry(b"", name=b"ima\x1b")),
-            ("template-not-ascii", "A template of a name in no known script", _entry(b"", name=b"im\xe4")),
-            (
-                "template-of-the-oldest-form",
-                "Data of another template as those of the oldest",
-                _entry(_fields(_GOOD, b"/x\0"), name=b"ima"),
-            ),
-            (
-                "oldest-form-name",
-                "A name of 300 bytes in the oldest template",
-                _legacy(b"/" + b"x" * 299),
-            ),
-            ("oldest-form-zero", "A name with a zero byte in the oldest template", _legacy(b"/x\0y")),
-            (
-                "hash-of-verity-in-ima-ng",
-                "A file digest with its kind, where the template has none",
-                _entry(_fields(b"verity:" + _GOOD, b"/x\0")),
-            ),
-            (
-                "hash-without-its-kind",
-                "A file digest without its kind, where the template has one",
-                _entry(_fields(_GOOD, b"/x\0"), name=b"ima-ngv2"),
-            ),
-            (
-                "hash-of-another-kind",
-                "A file digest of a kind that does not exist",
-                _entry(_fields(b"other:" + _GOOD, b"/x\0"), name=b"ima-ngv2"),
-            ),
-            (
-                "digest-of-20-zeros",
-                "A file digest as only a violation has it",
-                _entry(_fields(b"sha256:\0" + bytes(20), b"/x\0")),
-            ),
-            ("text", "A text where the binary form is due", Line(path=b"/x", content=b"x").to_ascii()),
-            ("fields-cut", "A field that goes on after its template's data", _entry(_fields(_GOOD)[:-1])),
-            ("name-of-4-gib", "A template name of 4 GiB", struct.pack("<I20sI", 10, bytes(20), 0xFFFFFFFF)),
-            (
-                "data-of-4-gib",
-                "Template data of 4 GiB",
-                struct.pack("<I20sI", 10, bytes(20), 6) + b"ima-ng" + struct.pack("<I", 0xFFFFFFFF),
-            ),
-            (
-                "longer-than-list",
-                "An entry that goes on after the end",
-                _entry(_fields(_GOOD, b"/x\0")).replace(struct.pack("<I", 51), struct.pack("<I", 56)),
-            ),
-            (
-                "data-above-1-mib",
-                "Template data of more than 1 MiB, all there",
-                _entry(_fields(_GOOD, b"b\0", bytes(2**20)), name=b"ima-buf"),
-            ),
-            (
-                "other-digest",
-                "A template digest of other data",
-                _entry(_fields(_GOOD, b"/x\0"), digest=b"\1" * 20),
-            ),
-            ("path-unended", "A path without a zero byte at its end", _entry(_fields(_GOOD, b"/x"))),
-            ("path-with-zero", "A path with a zero byte inside", _entry(_fields(_GOOD, b"/x\0y\0"))),
-            ("path-missing", "No path", _entry(_fields(_GOOD, b""))),
-            ("field-too-many", "A field too many", _entry(_fields(_GOOD, b"/x\0", b"more"))),
-            (
-                "hash-unknown",
-                "A file digest of an unknown hash",
-                _entry(_fields(b"crc32:\0" + bytes(4), b"/x\0")),
-            ),
-            ("hash-short", "A file digest that is too short", _entry(_fields(_GOOD[:-1], b"/x\0"))),
-            ("hash-unmarked", "A file digest without its hash", _entry(_fields(bytes(32), b"/x\0"))),
-        )
-    ),
-    (
-        "ima-too-long",
-        Reason.SIZE_LIMIT,
-        "A list with more bytes than the policy reads",
-        lambda stage: stage.honest().under(limits=Limits(ima_bytes=100)),
-    ),
-    (
-        "ima-of-too-many-entries",
-        Reason.SIZE_LIMIT,
-        "A list with more entries than the policy reads",
-        lambda stage: stage.honest().under(limits=Limits(ima_entries=len(stage.lines) - 1)),
-    ),
-    (
-        "ima-not-looked-at",
-        Reason.ACCEPTED,
-        "No list where the policy ignores it",
-        lambda stage: stage.honest().sent(ima=None).under(require=ignoring(ima="ignore")),
     ),
 )

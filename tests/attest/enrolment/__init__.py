@@ -1,0 +1,1 @@
+"""Enrolment with real TPMs, and with attesters that lie."""

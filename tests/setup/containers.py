@@ -89,10 +89,10 @@ def _home_cache(suite: str) -> Path:
 
 
 @contextlib.contextmanager
-def _locked() -> Iterator[None]:
-    """One at a time builds or clears what is kept."""
+def _locked(suite: str) -> Iterator[None]:
+    """One at a time builds or clears what is kept of `suite`."""
     CACHE.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as lock:
+    with (CACHE / f"lock-{suite}").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -103,7 +103,7 @@ def system(suite: str) -> System:
     settings = (*sources(suite), _apt_settings())
     base = _named(f"base-{suite}", *settings)
     packages = _named(f"packages-{suite}", base.name, installing)
-    with _locked():
+    with _locked(suite):
         for stale in CACHE.glob(f"*-{suite}-*"):
             if stale not in (base, packages):
                 shutil.rmtree(stale)

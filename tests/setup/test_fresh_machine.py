@@ -5,6 +5,7 @@ The clone lies in root's home, the system is minimal, and nothing may be skipped
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,25 +28,48 @@ SELECTION = (
 )
 """Those that need PostgreSQL, a software TPM, LaTeX, locust or Perl, or a worker without rights."""
 
+ONE_OF_EACH = (
+    "tests/registry/test_bad_weather.py::test_a_worker_without_rights_reads_on_what_is_in_its_users_home",
+    "tests/registry/test_bad_weather.py::test_a_server_that_ends_is_named_and_found_again_once_it_is_back",
+    "tests/attest/test_eventlog_tool.py::TestAgainstTpm2Eventlog::test_same_events",
+    "tests/report/test_latex.py::test_it_compiles_by_itself_and_within_another_document",
+    "tests/workloads/generators/test_locust.py::test_a_real_run_is_valid_and_ends_on_sigterm",
+    "tests/workloads/generators/test_mstone.py::test_the_command_in_a_real_shell_prints_what_mstone_left",
+    "tests/playbooks/test_measure.py::test_the_logs_of_a_start_lead_to_the_pcrs",
+)
+"""One for each of these programs: of this machine's own Debian `make programs` runs all the others."""
 
-def set_up(system: containers.System) -> containers.Ended:
+
+def selected(suite: str) -> tuple[str, ...]:
+    """The tests that run on the Debian `suite`."""
+    return ONE_OF_EACH if platform.freedesktop_os_release().get("VERSION_CODENAME") == suite else SELECTION
+
+
+def set_up(suite: str) -> containers.Ended:
+    system = containers.system(suite)
     with containers.scratch() as folder:
         upper = folder / "upper"
         containers.clone(upper / containers.CLONE)
         script = (
             f"cd /{containers.CLONE}; make --silent setup; .venv/bin/python --version\n"
             f".venv/bin/sodbench plan campaigns/demo.yml; virsh --version\n"
-            f".venv/bin/python -m pytest -q -p no:cacheprovider {' '.join(SELECTION)}\n"
+            f".venv/bin/python -m pytest -q -p no:cacheprovider {' '.join(selected(suite))}\n"
         )
-        return system.run(script, upper=upper, timeout_s=900)
+        return system.run(script, upper=upper, timeout_s=1500)
 
 
 @pytest.fixture(scope="module")
-def ends() -> Iterator[Mapping[str, Future[containers.Ended]]]:
-    """How each ends; they are set up side by side, because much of it is waiting for files."""
-    systems = {suite: containers.system(suite) for suite in PYTHONS}
-    with ThreadPoolExecutor(len(systems)) as pool:
-        yield {suite: pool.submit(set_up, system) for suite, system in systems.items()}
+def ends(request: pytest.FixtureRequest) -> Iterator[Mapping[str, Future[containers.Ended]]]:
+    """How each ends.
+
+    They are set up side by side, and the lab is built meanwhile where tests of it follow, because much of
+    all that is waiting for files. Nothing is measured before all of it is over.
+    """
+    with ThreadPoolExecutor(len(PYTHONS)) as pool:
+        begun = {suite: pool.submit(set_up, suite) for suite in PYTHONS}
+        if any("lab" in getattr(one, "fixturenames", ()) for one in request.session.items):
+            request.getfixturevalue("lab")
+        yield begun
 
 
 @pytest.mark.parametrize("suite", PYTHONS)

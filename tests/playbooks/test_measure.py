@@ -204,7 +204,7 @@ def test_a_start_on_a_tpm_in_use_changes_nothing(host: Host) -> None:
     pcrs = host.pcrs()
     done = host.run("--start")
     assert done.returncode == 1
-    assert "not started anew" in done.stderr
+    assert "not restarted" in done.stderr
     assert {path.name: path.read_bytes() for path in host.logs.iterdir()} == before
     assert host.pcrs() == pcrs
 

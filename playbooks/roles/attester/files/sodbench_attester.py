@@ -2,11 +2,11 @@
 
 It starts with ``{"ready": {...}}``, answers each request with ``{"id": ..., "ok": {...}}`` or
 ``{"id": ..., "error": {"reason": ..., "why": ...}}``, and ends with its input. Bytes travel as base64. It
-never judges what it sends and never repeats a quote by itself after a failure.
+never judges what it sends and never repeats a quote on its own after a failure.
 
 A TPM that does not answer cannot be interrupted, so a watchdog answers in its place within the time limit,
-with ``"ending": true`` in the error, and the program ends with status 75: whoever asked may start it again.
-All that it held, a place in a software TPM's queue too, is free then.
+with ``"ending": true`` in the error, and the program ends with status 75: the caller may start it again.
+That frees all that it held, also its place in a software TPM's queue.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
-# Its complaints would fill a standard error that nobody reads; every code is in an answer.
+# The TSS library would log to a standard error that is not read; an answer carries every code.
 os.environ.setdefault("TSS2_LOG", "all+none")
 
 from sodbench_config import Config, ConfigError, load_auth, load_config
@@ -83,7 +83,7 @@ def _pcrs(request: Request) -> tuple[int, ...]:
 
 
 class Attester:
-    """What can be asked of this machine, one request after the other."""
+    """Answers requests about this machine, one after the other."""
 
     def __init__(self, config: Config, watchdog: Watchdog) -> None:
         auth = load_auth(config.auth) if config.auth else {}
@@ -110,7 +110,7 @@ class Attester:
         """The answer's ``ok`` to a request that was read at `received_ns`.
 
         Raises:
-            RequestError: It asks for nothing that there is.
+            RequestError: The request is not one of the known ones, or has a wrong field.
             TpmError: The TPM failed.
             SizeLimitError, ListError, OSError: A log cannot be sent.
         """
@@ -152,7 +152,7 @@ class Attester:
             quote = self.tpm.quote(key, nonce, bank, pcrs, TRIES)
             self._of_tpm = self._of_tpm or self.tpm.versions()
         missing: dict[str, str] = {}
-        # The list after the quote: entries may have come behind those that it speaks of, none can be wanting.
+        # The list is read after the quote: it may have entries that the quote does not cover, but lacks none.
         events = self._events(missing) if wants_events else None
         ima = self._excerpt(first, self._config.logs_limit_bytes - len(events or b""), missing)
         return {
@@ -268,7 +268,7 @@ class Conversation:
         except (RequestError, ListError, OSError) as error:
             return self._error("attester-failed", str(error))
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-            # A mistake of ours, or a library's: it ends this answer, never the conversation.
+            # A defect here or in a library ends this answer, never the conversation.
             return self._error("attester-failed", f"{type(error).__name__}: {error}")
 
     def _error(self, reason: str, why: str) -> Answer:
@@ -286,7 +286,7 @@ class Conversation:
         os.set_blocking(1, False)
         try:
             os.write(1, b"".join(encoded(said)))
-        finally:  # whether somebody reads the answer or not
+        finally:  # also when the answer cannot be written
             os._exit(STATUS_STUCK)
 
 

@@ -1,7 +1,7 @@
 """The attester's configuration: a TOML file, and the passwords of the TPM's hierarchies in another one.
 
-Read once at the start and refused whole when anything in it is unknown: a misspelt entry must not be one that
-silently does nothing.
+It is read once at the start. An unknown entry refuses the whole file, so that a misspelt one cannot go
+unnoticed.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Config:
         event_log: The TCG event log, if the machine keeps one.
         ima: The IMA measurement list, likewise.
         tpm_limit_s: How long the TPM may take for a quote.
-        key_limit_s: How long it may take where a key may have to be made.
+        key_limit_s: How long it may take for a request that may have to make a key.
         logs_limit_bytes: The most of both logs that goes into one answer.
-        auth: A file of root's own with the passwords of the TPM's hierarchies.
+        auth: A file that only root can read, with the passwords of the TPM's hierarchies.
         architecture: A security architecture that the machine pretends to have.
-        memory_violations: The file in which a simulator counts them.
+        memory_violations: The file in which a simulator counts memory violations.
     """
 
     tcti: str
@@ -51,7 +51,7 @@ def load_config(path: Path) -> Config:
     """The configuration in a TOML file.
 
     Raises:
-        ConfigError: It is no TOML, has an unknown or misses a needed entry, or one of another kind.
+        ConfigError: It is not TOML, or an entry is unknown, missing or of the wrong type.
         OSError: It cannot be read.
     """
     try:
@@ -78,10 +78,10 @@ def load_config(path: Path) -> Config:
 
 
 def load_auth(path: Path) -> dict[str, bytes]:
-    """The passwords of the hierarchies ``owner`` and ``endorsement`` in a TOML file of root's own.
+    """The passwords of the hierarchies ``owner`` and ``endorsement`` in a TOML file that only root can read.
 
     Raises:
-        ConfigError: Others may read or write the file, or it says something else.
+        ConfigError: Others may read or write the file, or it has other entries.
         OSError: It cannot be read.
     """
     with path.open("rb") as file:

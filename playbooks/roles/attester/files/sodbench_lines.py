@@ -1,6 +1,6 @@
 """Requests and answers as lines: one JSON object each, bounded in size, bytes as base64.
 
-A line that is too long costs no more memory than the bound, and a long log is never held a second time.
+A line that is too long takes no more memory than the bound, and a long log is never held twice.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PIECE_BYTES = 768 * 1024
 
 
 def requests(stream: BinaryIO) -> Iterator[bytes | None]:
-    """The lines of `stream`; None for one that is too long, of which no more than the limit is held."""
+    """The lines of `stream`; None for one that is too long; at most the limit is held."""
     while line := stream.readline(REQUEST_LIMIT_BYTES):
         if line.endswith(b"\n"):
             yield line
@@ -29,7 +29,7 @@ def requests(stream: BinaryIO) -> Iterator[bytes | None]:
 
 
 def encoded(answer: dict[str, object]) -> Iterator[bytes]:
-    """An answer as one line, in pieces: a long log is never held a second time as base64."""
+    """An answer as one line, in pieces: a long log is never held again as base64."""
     held: list[bytes] = []
 
     def defer(value: object) -> str:
@@ -40,7 +40,7 @@ def encoded(answer: dict[str, object]) -> Iterator[bytes]:
         held.append(value)
         return "\0"
 
-    # No other text of an answer can hold a NUL that JSON writes so: what comes from outside is base64.
+    # Only these places can hold a NUL, which JSON writes as \u0000: what comes from outside is base64.
     text = json.dumps(answer, default=defer, separators=(",", ":")) + "\n"
     first, *rest = text.encode("ascii").split(b"\\u0000") if held else [text.encode("ascii")]
     yield first

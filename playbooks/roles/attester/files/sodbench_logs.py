@@ -1,4 +1,4 @@
-"""What a machine's measurement logs hold: the event log whole, the IMA list from any entry on.
+"""Reads a machine's measurement logs: the event log whole, the IMA list from any entry on.
 
 The files of securityfs report a size of 0 and grow while they are read, so they are read to their end, and
 never beyond a bound. This module divides the IMA list into entries because a later question asks for those
@@ -24,14 +24,14 @@ class SizeLimitError(Exception):
 
 
 class ListError(Exception):
-    """A file is no IMA list of the form that its name says."""
+    """A file is not an IMA list of the form that its name states."""
 
 
 def read_whole(path: Path, limit_bytes: int) -> bytes:
     """Every byte of `path`.
 
     Raises:
-        SizeLimitError: There are more than `limit_bytes`; no more than a chunk beyond is ever held.
+        SizeLimitError: There are more than `limit_bytes`; at most one chunk beyond them is held.
         OSError: The file cannot be read.
     """
     held = bytearray()
@@ -44,9 +44,9 @@ def read_whole(path: Path, limit_bytes: int) -> bytes:
 
 
 def _binary_size(held: bytearray, at: int) -> int | None:
-    """The length of the binary entry at `at`; None when it is not there whole.
+    """The length of the binary entry at `at`; None if it is not complete.
 
-    Form: pcr u32, digest of 20 bytes, name with its length before it, then data likewise; the oldest template
+    Form: pcr u32, digest of 20 bytes, name preceded by its length, then data likewise; the oldest template
     ``ima`` has no length before its data, which are 20 bytes and a name (kernel, ima_measurements_show).
     """
     name_at = at + 4 + _DIGEST_BYTES + 4
@@ -68,7 +68,7 @@ def _binary_size(held: bytearray, at: int) -> int | None:
 
 
 def _ascii_size(held: bytearray, at: int) -> int | None:
-    """The length of the line at `at`, its end included; None when it is not there whole."""
+    """The length of the line at `at`, its end included; None if it is not complete."""
     end = held.find(b"\n", at)
     if end < 0 and len(held) - at > _DATA_LIMIT_BYTES:
         raise ListError(f"a line of more than {_DATA_LIMIT_BYTES} bytes")
@@ -98,7 +98,7 @@ class ImaList:
         self._tail = b""
 
     def _opened(self) -> int:
-        """The file as it is now; what is remembered is forgotten if it does not continue what was read."""
+        """Open the file as it is now; forget the entries' places if it does not continue what was read."""
         there, replaced = self.path.stat(), True
         if self._descriptor is not None:
             held = os.fstat(self._descriptor)
@@ -114,10 +114,10 @@ class ImaList:
         return self._descriptor
 
     def _continues(self, descriptor: int) -> bool:
-        """Whether the open file still has what was read of it.
+        """Whether the open file still holds what was read from it.
 
-        The kernel's own list reports no size and only grows. Of a common file the last bytes that were read
-        are looked at again.
+        The kernel's own list reports no size and only grows. For an ordinary file the last bytes that were
+        read are compared.
         """
         if self._tail:
             return os.pread(descriptor, len(self._tail), self._end - len(self._tail)) == self._tail
@@ -126,10 +126,10 @@ class ImaList:
     def excerpt(self, first: int, limit_bytes: int) -> dict[str, object]:
         """The entries from `first` on (from 0), with ``first``, ``total``, ``form`` and ``data``.
 
-        What stands behind the last whole entry is left for the next time.
+        Bytes after the last complete entry are left for the next call.
 
         Raises:
-            SizeLimitError: They have more than `limit_bytes`.
+            SizeLimitError: The entries have more than `limit_bytes`.
             ListError: The file cannot be divided into entries.
             OSError: It cannot be read.
         """
@@ -152,13 +152,13 @@ class ImaList:
         return {"first": first, "total": len(self._starts), "form": self.form, "data": data}
 
     def _divide(self, held: bytearray, begin: int, whole: int) -> int:
-        """Remember the entries of `held` after its first `whole` bytes; how many bytes are whole now."""
+        """Remember the entries of `held` after its first `whole` bytes; return how many bytes are whole."""
         while whole <= len(held):
             try:
                 size = self._size_of(held, whole)
             except ListError as error:
                 self._forget()
-                raise ListError(f"{self.path} is no {self.form} IMA list: {error}") from error
+                raise ListError(f"{self.path} is not a {self.form} IMA list: {error}") from error
             if size is None:
                 break
             self._starts.append(begin + whole)

@@ -1,9 +1,8 @@
-"""The work of this machine's TPM 2.0: attestation keys, credentials, quotes and the PCR values beside them.
+"""Uses this machine's TPM 2.0: attestation keys, credentials, quotes and the PCR values that belong to them.
 
-The TPM is opened for each piece of work and closed after it; for quotes alone it stays open from one to the
-next, where that keeps nobody else from it, as opening takes half as long as a quote. Whatever is loaded or
-started is flushed on every path. Nothing here decides whether a value is good, and no key is ever used for
-anything but quotes.
+The TPM is opened for each request and closed after it. Between quotes it stays open where other clients can
+still use it, because opening takes half as long as a quote. Every object and session is flushed on every
+path. Nothing here decides whether a value is good, and a key signs nothing but quotes.
 
 Sources: TPM 2.0 Library, Part 3; TCG EK Credential Profile 2.5.
 """
@@ -26,7 +25,6 @@ from sodbench_tpm_facts import (
     certificates,
     credential_parts,
     describe,
-    digests,
     endorsement_template,
     endorsements,
     is_bad_credential,
@@ -55,7 +53,7 @@ from tpm2_pytss import (
 )
 
 ATTESTATION_HANDLES = {"ecc-p256": 0x81010100, "rsa-2048": 0x81010101}
-"""Where the attestation keys are kept: in the owner's range of persistent handles."""
+"""The attestation keys' handles, in the owner's range of persistent handles."""
 
 _FINDING = "finding the attestation key"
 _SELECTIONS = 64
@@ -102,19 +100,19 @@ class Tpm:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        # Remembered from one opening to the next: nothing that the TPM has to keep for it.
+        # Kept here from one opening to the next; none of it takes room in the TPM.
         self._selections: dict[tuple[str, tuple[int, ...]], TPML_PCR_SELECTION] = {}
         self._last: tuple[str, tuple[int, ...], bytes] | None = None
         self._values_of_last: dict[int, bytes] = {}
         self._standing: tuple[contextlib.ExitStack, ESAPI] | None = None
         self.stage = ""
-        # Held, so that opening the TPM does not load the library each time anew: a third of its time.
+        # Held, so that opening the TPM does not load the library each time, which is a third of its time.
         with contextlib.suppress(OSError):  # opening will say what is missing
             self._library = ctypes.CDLL(f"libtss2-tcti-{settings.tcti.partition(':')[0]}.so.0")
 
     @contextlib.contextmanager
     def _opened(self, what: str) -> Iterator[ESAPI]:
-        """The TPM, open while the block runs; every failure of the TPM leaves it as a TpmError."""
+        """The TPM, open while the block runs; every failure of the TPM is raised as a TpmError."""
         with self._told():
             self._close_standing()
             with contextlib.ExitStack() as stack:
@@ -153,30 +151,30 @@ class Tpm:
     def _at_key(self, key: str) -> Iterator[tuple[ESAPI, ESYS_TR]]:
         """The TPM and the key to sign with; the TPM stays open for the next time unless anything fails.
 
-        The key is asked for each time. A software TPM that serves somebody else answers this late: the wait
-        is no part of the quote's time.
+        The key is looked up each time. A software TPM that serves another client answers that late, so the
+        wait is not part of the quote's time.
         """
         with self._told():
-            stack, esys, handle = self._again(key) or self._anew(key)
+            stack, esys, handle = self._reused(key) or self._fresh(key)
             with stack:
                 yield esys, handle
                 esys.tr_close(handle)  # the next time it may be another key's
                 if stays_open(self._settings.tcti):
                     self._standing = stack.pop_all(), esys
 
-    def _again(self, key: str) -> tuple[contextlib.ExitStack, ESAPI, ESYS_TR] | None:
-        """The TPM as it was left open and the key; None where it was not, or does not find the key."""
+    def _reused(self, key: str) -> tuple[contextlib.ExitStack, ESAPI, ESYS_TR] | None:
+        """The TPM that was left open, and the key; None if none was, or if it does not find the key."""
         if self._standing is None:
             return None
         (stack, esys), self._standing = self._standing, None
         self.stage = _FINDING
         try:
             return stack, esys, esys.tr_from_tpmpublic(ATTESTATION_HANDLES[key])
-        except TSS2_Exception:  # what it is, a fresh look will say
+        except TSS2_Exception:  # opening it again will say why
             stack.close()
             return None
 
-    def _anew(self, key: str) -> tuple[contextlib.ExitStack, ESAPI, ESYS_TR]:
+    def _fresh(self, key: str) -> tuple[contextlib.ExitStack, ESAPI, ESYS_TR]:
         with contextlib.ExitStack() as stack:
             esys = self._open(stack)
             self.stage = _FINDING
@@ -195,11 +193,11 @@ class Tpm:
 
     @contextlib.contextmanager
     def _flushed(self, esys: ESAPI, handle: ESYS_TR) -> Iterator[ESYS_TR]:
-        """`handle`, taken off the TPM when the block ends, however it ends."""
+        """`handle`, flushed from the TPM when the block ends, however it ends."""
         try:
             yield handle
         except BaseException:
-            with contextlib.suppress(TSS2_Exception):  # what went wrong first is the thing to tell
+            with contextlib.suppress(TSS2_Exception):  # the first failure is the one to report
                 esys.flush_context(handle)
             raise
         esys.flush_context(handle)
@@ -238,7 +236,7 @@ class Tpm:
 
     @contextlib.contextmanager
     def _endorsement(self, esys: ESAPI, kind: str) -> Iterator[tuple[ESYS_TR, bytes]]:
-        """The endorsement key and its public area: the kept one, else made again from its template."""
+        """The endorsement key and its public area: the persistent one, or one made from its template."""
         place = ENDORSEMENTS[kind]
         self.stage = f"finding the {kind} endorsement key"
         there = kept(esys, place.persistent)
@@ -273,7 +271,7 @@ class Tpm:
     def create_key(self, key: str, ek: str | None) -> dict[str, object]:
         """Make an attestation key under an endorsement key and keep it at its persistent handle.
 
-        The key that was there is replaced if it is one of ours, and only when the new one is ready.
+        A key that is already there is replaced if this program made it, and only once the new one is ready.
         """
         handle, spent = ATTESTATION_HANDLES[key], Stopwatch()
         with self._opened("looking for the attestation key") as esys:
@@ -311,7 +309,7 @@ class Tpm:
             yield loaded
 
     def _is_ours(self, esys: ESAPI, key: str, old: Kept) -> bool:
-        """Whether an object has an attestation key's form and one of this TPM's endorsement keys above it."""
+        """Whether an object has an attestation key's form and an endorsement key of this TPM as parent."""
         if not old.public.startswith(ATTESTATION_FORMS[key]):
             return False
         for kind in endorsements(esys):
@@ -346,7 +344,7 @@ class Tpm:
     # -- quotes
 
     def quote(self, key: str, nonce: bytes, bank: str, pcrs: tuple[int, ...], tries: int) -> Quote:
-        """A quote and PCR values with its digest; both again, `tries` times in all, while they differ."""
+        """A quote and PCR values with its digest, taken again, `tries` times at most, while they differ."""
         with self._at_key(key) as (esys, handle):
             for attempt in range(tries):
                 self.stage = "TPM2_Quote"
@@ -371,10 +369,10 @@ class Tpm:
     def _values(
         self, esys: ESAPI, bank: str, pcrs: tuple[int, ...], attest: bytes
     ) -> dict[int, bytes] | None:
-        """The values that a quote's pcrDigest is over; None when the PCRs are others by now.
+        """The values that a quote's pcrDigest is over; None if the PCRs have changed since.
 
-        Where the digest is that of the last quote of the same PCRs, so are the values, and they are not read
-        again: it is the last thing in the quote.
+        If the digest, which the quote ends with, equals that of the last quote of the same PCRs, their values
+        are the same too and are not read again.
         """
         told = (bank, pcrs, attest[-_DIGEST_BYTES:])
         if told == self._last:
@@ -387,14 +385,14 @@ class Tpm:
         return values
 
     def _read(self, esys: ESAPI, bank: str, pcrs: tuple[int, ...]) -> dict[int, bytes]:
-        """The values of `pcrs`: eight at most at a time, and none of a bank that the TPM does not have."""
+        """The values of `pcrs`: at most eight at a time; empty for a bank that the TPM does not have."""
         values: dict[int, bytes] = {}
         left = pcrs
         while left:
             _, which, some = esys.pcr_read(self._selection(bank, left))
-            found = selected(which.marshal())
+            found = selected(which)
             if not found:
                 break
-            values.update(zip(found, digests(some.marshal()), strict=True))
+            values.update(zip(found, map(bytes, some), strict=True))
             left = tuple(pcr for pcr in left if pcr not in values)
         return values

@@ -1,6 +1,6 @@
-"""What can be read of a TPM 2.0: its properties, certificates, objects and PCRs, and what its codes mean.
+"""Reads a TPM 2.0: its properties, certificates, objects and PCRs, and what its codes mean.
 
-Only reading, of a TPM that somebody else has opened: nothing here loads, starts, writes or remembers.
+The caller opens the TPM. Nothing here loads an object, starts a session, writes or keeps state.
 
 Sources: TPM 2.0 Library, Part 2 (structures, codes) and Part 3 (commands); TCG EK Credential Profile 2.5
 (places in NV, templates L-1, L-2, H-3 and H-6); TCG TPM v2.0 Provisioning Guidance (persistent handles).
@@ -15,9 +15,17 @@ import socket
 import struct
 from dataclasses import dataclass
 
-from tpm2_pytss import ESAPI, ESYS_TR, TPM2_CAP, TPM2B_ENCRYPTED_SECRET, TPM2B_ID_OBJECT, TSS2_Exception
+from tpm2_pytss import (
+    ESAPI,
+    ESYS_TR,
+    TPM2_CAP,
+    TPM2B_ENCRYPTED_SECRET,
+    TPM2B_ID_OBJECT,
+    TPML_PCR_SELECTION,
+    TSS2_Exception,
+)
 
-# Places in NV. Beside the certificates of 2048 bits and P-256 there may be those of larger keys.
+# NV indices. A TPM may have certificates of larger keys in addition to those of 2048 bits and P-256.
 _CERTIFICATES = (0x01C00002, 0x01C0000A, *range(0x01C00012, 0x01C00020, 2))
 _CHAIN = range(0x01C00100, 0x01C00200)
 _NV_INDICES = range(0x01000000, 0x02000000)
@@ -35,7 +43,7 @@ _ATTESTATION = "000b 00050072 0000 0010"
 _ENDORSING = (
     "000b 000300b2 0020 837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1da1b331469aa 0006 0080 0043"
 )
-# Of high range: userWithAuth besides; PolicySecret(endorsement) or what an NV index authorises; AES-256-CFB.
+# Of high range: also userWithAuth; PolicySecret(endorsement) or what an NV index authorises; AES-256-CFB.
 _ENDORSING_HIGH = (
     "000c 000300f2 0030 b26e7d28d11a50bc53d882bcf5fd3a1a074148bb35d3b4e4cb1c0ad9bde419cacb47ba0969964615"
     "0f9fc000f3f80e12 0006 0100 0043"
@@ -53,7 +61,7 @@ ATTESTATION_FORMS = {
 class Endorsement:
     """An endorsement key: its places, its public area up to ``unique``, and that field's sizes.
 
-    One of high range has no nonce, and is there only where it has a certificate: making one takes long.
+    A key of high range has no nonce, and exists only where it has a certificate: making one takes long.
     """
 
     persistent: int
@@ -106,7 +114,7 @@ ENDORSEMENTS = {
 
 _ENDORSEMENT_HIERARCHY = 0x4000000B
 
-# Response codes by what they mean for who asks (Part 2, 6.6.3); the kernel's resource manager uses the same.
+# Response codes by their meaning for the caller (Part 2, 6.6.3); the kernel's resource manager uses them too.
 _BUSY = {0x908, 0x909, 0x90A, 0x920, 0x921, 0x922, 0x923}
 _MEMORY = {0x14B, 0x901, 0x902, 0x903, 0x904, 0x905, 0x906}
 _NO_SUCH_HANDLE = {0x08B, 0x910}
@@ -132,7 +140,7 @@ class Kept:
     qualified_name: bytes
 
 
-# -- what went wrong
+# -- failures
 
 
 def _code(error: TSS2_Exception) -> int:
@@ -151,10 +159,10 @@ def reason_of(error: TSS2_Exception) -> str:
 
 
 def stays_open(tcti: str) -> bool:
-    """Whether a TPM that is left open keeps nobody else from it.
+    """Whether other clients can use a TPM that is left open.
 
-    The TCTI of a software TPM connects for each command anew; behind the kernel's resource manager everybody
-    has a TPM of his own. Any other way is one client's at a time.
+    The TCTI of a software TPM connects again for each command, and the kernel's resource manager gives each
+    client a TPM of its own. Every other TCTI serves one client at a time.
     """
     name, _, options = tcti.partition(":")
     return name == "swtpm" or (name == "device" and options.startswith("/dev/tpmrm"))
@@ -178,7 +186,7 @@ def swtpm_socket(tcti: str) -> str | None:
 
 
 def why_closed(tcti: str) -> tuple[str, str]:
-    """Why a TPM cannot be opened, which the TCTI's own code does not say: reason and words."""
+    """Why a TPM cannot be opened, which the TCTI's own code does not say: a reason and a text."""
     path = swtpm_socket(tcti)
     device = tcti.partition(":")[2] if tcti.startswith("device:") else None
     try:
@@ -194,7 +202,7 @@ def why_closed(tcti: str) -> tuple[str, str]:
     return "tpm-gone", "it does not answer as a TPM does"
 
 
-# -- what it is
+# -- properties
 
 
 def properties(esys: ESAPI) -> dict[int, int]:
@@ -211,7 +219,7 @@ def properties(esys: ESAPI) -> dict[int, int]:
 
 
 def describe(known: dict[int, int]) -> dict[str, object]:
-    """What fixed properties say: maker, vendor, specification, firmware, and whether it is a software TPM."""
+    """Maker, vendor, specification and firmware by the fixed properties, and whether it is a software TPM."""
     manufacturer = _words(known.get(_MANUFACTURER, 0))
     vendor = _words(*(known.get(number, 0) for number in _VENDOR))
     revision = known.get(_REVISION, 0)
@@ -255,11 +263,11 @@ def handles(esys: ESAPI, wanted: range) -> set[int]:
     return found
 
 
-# -- what it keeps
+# -- objects and NV
 
 
 def certificates(esys: ESAPI) -> tuple[dict[str, bytes], list[bytes]]:
-    """The endorsement keys' certificates by their place in NV, and the chain that may be kept behind them."""
+    """The endorsement keys' certificates by their place in NV, and the chain that the TPM may also keep."""
     there = handles(esys, _NV_INDICES)
     own = {f"0x{index:08x}": _one_value(read_nv(esys, index)) for index in _CERTIFICATES if index in there}
     return own, [read_nv(esys, index) for index in _CHAIN if index in there]
@@ -286,10 +294,10 @@ def preferred(esys: ESAPI) -> str:
 
 
 def read_nv(esys: ESAPI, index: int) -> bytes:
-    """What is kept at an NV index, whole.
+    """The whole content of an NV index.
 
     Raises:
-        TSS2_Exception: It is not there or may not be read.
+        TSS2_Exception: The index does not exist or may not be read.
     """
     handle = esys.tr_from_tpmpublic(index)
     public, _ = esys.nv_read_public(handle)
@@ -300,14 +308,14 @@ def read_nv(esys: ESAPI, index: int) -> bytes:
 
 
 def _one_value(data: bytes) -> bytes:
-    """The DER value at the start of `data`: some makers fill the place in NV up behind it."""
+    """The DER value at the start of `data`: some makers pad the rest of the NV index."""
     if len(data) < 4 or data[:2] != b"\x30\x82":
         return data
     return data[: 4 + int.from_bytes(data[2:4], "big")]
 
 
 def kept(esys: ESAPI, handle: int) -> Kept | None:
-    """The object at a persistent handle; None where there is none."""
+    """The object at a persistent handle; None if the handle is free."""
     try:
         found = esys.tr_from_tpmpublic(handle)
     except TSS2_Exception as error:
@@ -347,32 +355,23 @@ def _named(alg: bytes, content: bytes) -> bytes:
 # -- PCRs
 
 
-def selected(marshalled: bytes) -> list[int]:
-    """The PCRs of a TPML_PCR_SELECTION with one bank at most, in order."""
-    if marshalled[:4] == bytes(4):
-        return []
-    size = marshalled[6]
-    bits = int.from_bytes(marshalled[7 : 7 + size], "little")
-    return [pcr for pcr in range(size * 8) if bits >> pcr & 1]
-
-
-def digests(marshalled: bytes) -> list[bytes]:
-    """The values of a TPML_DIGEST."""
-    found, at = [], 4
-    while at < len(marshalled):
-        (size,) = struct.unpack_from(">H", marshalled, at)
-        found.append(marshalled[at + 2 : at + 2 + size])
-        at += 2 + size
-    return found
+def selected(selections: TPML_PCR_SELECTION) -> list[int]:
+    """The PCRs of the selections, in order; a caller asks for one bank at a time."""
+    return [
+        pcr
+        for bank in selections
+        for pcr in range(8 * int(bank.sizeofSelect))
+        if bank.pcrSelect[pcr // 8] >> pcr % 8 & 1
+    ]
 
 
 def credential_parts(credential: bytes, secret: bytes) -> tuple[TPM2B_ID_OBJECT, TPM2B_ENCRYPTED_SECRET]:
-    """A credential's two structures, each with its size before it and nothing behind it."""
+    """A credential's two structures; bytes after the end of either are an error."""
     try:
         blob, used = TPM2B_ID_OBJECT.unmarshal(credential)
         sealed, used_too = TPM2B_ENCRYPTED_SECRET.unmarshal(secret)
     except TSS2_Exception as error:
         raise TpmError("credential", f"no such structure: {error}") from error
     if (used, used_too) != (len(credential), len(secret)):
-        raise TpmError("credential", "bytes behind the end of a structure")
+        raise TpmError("credential", "bytes after the end of a structure")
     return blob, sealed

@@ -1,7 +1,7 @@
-"""A time limit for work that cannot be interrupted: what a TPM is asked, it answers or nobody does.
+"""A time limit for work that cannot be interrupted, such as a call to a TPM that does not return.
 
 The work runs in the main thread; the watchdog's thread ends the whole process when the work takes too long,
-because nothing else gives back what a stuck call holds. It never touches the TPM.
+because only that releases what a stuck call holds. It never touches the TPM.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Watchdog(threading.Thread):
     """Calls `expired` with the limit, in its own thread, when work under a limit does not end in time.
 
     Args:
-        expired: Says so and ends the process; it does not return.
+        expired: Reports it and ends the process; it does not return.
     """
 
     def __init__(self, expired: Callable[[float], None]) -> None:
@@ -35,11 +35,11 @@ class Watchdog(threading.Thread):
 
     @contextlib.contextmanager
     def limit(self, seconds: float) -> Iterator[None]:
-        """Work of at most `seconds`, a little less so that the answer is there in time."""
+        """Allow the block at most `seconds`, a little less so that the answer arrives in time."""
         ends = time.monotonic() + seconds - min(_MARGIN_S, seconds / 4)
         with self._changed:
             self._limit_s, self._deadline = seconds, ends
-            # A watchdog that wakes earlier looks again by itself: most work costs no wakening.
+            # A watchdog that wakes earlier looks again anyway, so most work wakes no thread.
             if self._wakes is None or self._wakes > ends:
                 self._changed.notify()
         try:
@@ -60,10 +60,10 @@ class Watchdog(threading.Thread):
 
 
 def control_answers(path: str) -> bool:
-    """Whether a software TPM's control channel answers: then it is alive and serves somebody else.
+    """Whether a software TPM's control channel answers: then it is alive and serves another client.
 
     Args:
-        path: The TPM's socket; the control channel's is beside it (swtpm_ioctls(3), CMD_GET_CAPABILITY).
+        path: The TPM's socket; the control channel's is ``PATH.ctrl`` (swtpm_ioctls(3), CMD_GET_CAPABILITY).
     """
     try:
         with socket.socket(socket.AF_UNIX) as control:

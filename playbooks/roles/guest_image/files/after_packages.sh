@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs on the builder when all packages are installed: $1 is the guest's root. Makes it boot quickly and then stay
-# quiet, because whatever the guest does by itself is measured along with the workload.
+# Runs on the builder when all packages are installed: $1 is the guest's root. Makes the guest boot quickly and then
+# stay idle, because its own activity is measured along with the workload.
 set -eu
 root=$1
 
@@ -12,7 +12,7 @@ uuidgen | tr -d - >"$root/etc/machine-id"
 # The root file system is mounted by the initramfs as the command line says, and not checked again.
 : >"$root/etc/fstab"
 
-# One host key, whose public half is handed out beside the image: the first contact is already known.
+# One host key, whose public half is published with the image: the first connection already knows it.
 rm -f "$root"/etc/ssh/ssh_host_*
 ssh-keygen -q -t ed25519 -N '' -C sodbench-guest -f "$root/etc/ssh/ssh_host_ed25519_key"
 cat >"$root/etc/ssh/sshd_config.d/sodbench.conf" <<'END'

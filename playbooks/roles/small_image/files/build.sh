@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs in the root that the packages were unpacked into, by its busybox: makes of /small/tree and the sources beside it
-# what a small guest boots, in /small/made. Nothing of the guest is started.
+# Runs in the root that the packages were unpacked into, by its busybox: builds what a small guest boots, in
+# /small/made, from /small/tree and the sources next to it. It starts no program of the guest.
 set -euo pipefail
 cd /small
 base=/small/base measured=/small/measured made=/small/made
@@ -10,7 +10,7 @@ for applet in $(busybox --list); do
 done
 export PATH=/usr/sbin:/usr/bin:/small/bin LC_ALL=C.UTF-8
 
-# Copies files into the tree $1; of programs and libraries also what they are linked to.
+# Copies files into the tree $1, and with programs and libraries what they are linked to.
 take() {
     tree=$1
     shift
@@ -62,7 +62,7 @@ done
 
 mv "$base/etc/ssh/ssh_host_ed25519_key.pub" "$made/guest.hostkey.pub"
 
-# What Python loads, as bytecode alone: with the sources it is twice as large.
+# What Python loads, as bytecode only: with the sources it is twice as large.
 python=$(basename /usr/bin/python3.[0-9]*[0-9])
 "$python" closure.py >closure
 take "$measured" $(cat closure)

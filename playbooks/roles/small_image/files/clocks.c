@@ -1,5 +1,5 @@
-/* Answers each line with both clocks, the kernel and the boot, as harness/evidence/observers/clocks_probe.py does where
- * there is a Python: "monotonic_ns realtime_ns kernel boot". Ends with its input.
+/* Answers each line with both clocks, the kernel and the boot, as harness/evidence/observers/clocks_probe.py does on a
+ * machine with Python: "monotonic_ns realtime_ns kernel boot". Ends with its input.
  */
 #include <stdio.h>
 #include <string.h>

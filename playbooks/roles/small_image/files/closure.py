@@ -1,6 +1,6 @@
 """Runs in the root that the packages were unpacked into: lists the files that the attester's Python loads.
 
-Prints each path on a line of its own; libraries that these need in turn are found by who copies them.
+Prints one path a line. The caller adds the libraries that these need in turn.
 """
 
 import importlib
@@ -12,13 +12,13 @@ ATTESTER = Path("/opt/sodbench/attester")
 PROGRAMS = (sys.executable,)
 LIBRARIES = Path("/usr/lib/x86_64-linux-gnu")
 OPENED = ("libtss2-tcti-device.so.0", "ossl-modules/legacy.so")
-"""Libraries that are opened by their names: the way to the TPM, and what `cryptography` asks of OpenSSL."""
+"""Libraries that are opened by name: the TPM's TCTI, and the OpenSSL module that `cryptography` loads."""
 LOADED_LATER = ("encodings", "stringprep", "unicodedata")
-"""What Python imports by a name that it finds out while it runs."""
+"""Modules that Python imports by a name that it computes at run time."""
 
 
 def main() -> None:
-    """Import the attester as it is, and see what was loaded."""
+    """Import the attester and list what was loaded."""
     sys.path.insert(0, str(ATTESTER))
     for path in sorted(ATTESTER.glob("*.py")):
         importlib.import_module(path.stem)

@@ -1,6 +1,6 @@
-"""Writes the ELF file in a bzImage: QEMU starts it as it is (PVH), so that no emulated CPU has to unpack it.
+"""Writes the ELF file in a bzImage: QEMU boots it directly (PVH), so that no emulated CPU has to unpack it.
 
-Arguments: the bzImage, and the file to write. A kernel packed in another way is copied as it is.
+Arguments: the bzImage, and the file to write. A kernel that is compressed in another way is copied unchanged.
 Source: Linux, Documentation/arch/x86/boot.rst, payload_offset and payload_length.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 SECTOR = 512
 UNPACKED_BY = {b"\x02\x21\x4c\x18": "lz4", b"\x1f\x8b": "gzip", b"\xfd7zXZ": "xz"}
 SIZE_BYTES = 4
-"""Behind the payload proper stands its unpacked size."""
+"""The payload ends with its unpacked size."""
 
 
 def main() -> None:

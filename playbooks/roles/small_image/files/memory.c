@@ -1,8 +1,8 @@
-/* Dirties memory at a stated rate: sodbench-memory SIZE_MIB RATE_MIB_S. Ends when it is ended.
+/* Dirties memory at a stated rate: sodbench-memory SIZE_MIB RATE_MIB_S. Runs until it is killed.
  *
  * It walks through SIZE_MIB of memory, page after page and round again, and changes eight bytes of each. Once a second
- * it prints what it has really dirtied: "dirtied PAGES pages in NANOSECONDS ns". What it could not write in time, as
- * while the guest stood still, it leaves out, so that it never writes faster than stated.
+ * it prints what it dirtied: "dirtied PAGES pages in NANOSECONDS ns". It drops what it could not write in time, for
+ * instance while the guest was paused, so that it never writes faster than stated.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -15,7 +15,7 @@
 
 enum { PAGE = 4096, MIB = 1 << 20 };
 static const int64_t SECOND_NS = 1000000000;
-static const int64_t TICK_NS = 10000000;   /* a hundredth of a second's pages at a time */
+static const int64_t TICK_NS = 10000000;   /* writes in bursts of a hundredth of a second */
 static const int64_t ARREARS_NS = 50000000; /* older debts are dropped */
 
 static int64_t now_ns(void)
@@ -37,7 +37,7 @@ static long number(const char *text, const char *name, long most)
     return value;
 }
 
-/* Pages that no deduplication or compression makes small: xorshift64 (Marsaglia, 2003). */
+/* Pages that neither compress nor repeat within a guest: xorshift64 (Marsaglia, 2003). */
 static void fill(uint64_t *words, size_t count)
 {
     uint64_t state = 88172645463325252u;

@@ -1,23 +1,23 @@
-"""Measures a host whose TPM is software and which therefore has no firmware and no kernel that would.
+"""Measures a host with a software TPM, into which neither firmware nor kernel measures.
 
-With ``--start``, on a TPM that was just started, it opens new logs; without, it adds the files that changed
+With ``--start``, on a TPM that was just started, it begins new logs; without, it adds the files that changed
 since. The logs have the forms of the kernel's: ``binary_bios_measurements`` is a crypto-agile event log (TCG
 PC Client Platform Firmware Profile, 10.2), ``binary_runtime_measurements`` and ``ascii_runtime_measurements``
 are IMA lists of template ima-ng. What goes where:
 
-    PCR 0      this program: its version and itself, for it is what everything else is trusted by
+    PCR 0      this program: its version and its file, because everything else depends on it
     PCR 1      configuration of the platform: hypervisor, management daemon, software TPM
-    PCRs 0-7   a separator each, when the host's own start is over
+    PCRs 0-7   a separator each, after the host's own start
     PCR 8      the kernel's command line
     PCR 9      the kernel's version, the system's release
     PCR 10     the IMA list: the digest of PCRs 0 to 9, then programs, libraries and configuration
 
-An entry is written, and is on the disk, before it is extended. Who reads the list thus never misses an entry
-that a quote speaks of; at worst the list is ahead of the TPM, and the next run extends what is left. Where a
-start is cut off, the TPM has to be started anew. This program must never measure what it was not told to,
-start a TPM, or go on with a list that does not lead to the TPM's value.
+An entry is on the disk before the PCR is extended by it. The list therefore has every entry that a quote
+covers; at worst it is ahead of the TPM, and the next run extends the rest. After a start that was cut off,
+the TPM must be restarted. This program must never measure what it was not told to, start a TPM, or continue a
+list that does not lead to the TPM's value.
 
-A software TPM proves the protocol and not the platform: whoever is root here can extend whatever he likes.
+A software TPM proves the protocol and not the platform: root on this machine can extend a PCR by any value.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# The TSS would tell each try of a TPM that is not there yet; what counts is told by this program.
+# The TSS library would log each try of a TPM that is not up yet; this program reports what counts.
 os.environ.setdefault("TSS2_LOG", "all+none")
 
 from tpm2_pytss import (
@@ -66,7 +66,7 @@ FIRMWARE_LOG, BINARY_LIST, ASCII_LIST = NAMES
 
 
 class MeasureError(Exception):
-    """Why nothing was measured; the text is for the journal."""
+    """Nothing was measured; the text says why, for the journal."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of the IMA list: a path as the kernel would write it, and the digest of what was there."""
+    """One entry of the IMA list: a path as the kernel would write it, and the digest of its content."""
 
     path: bytes
     digest: bytes
@@ -150,7 +150,7 @@ def found(pattern: str) -> list[Path]:
 
 
 def digests_of(path: Path, banks: Sequence[str]) -> dict[str, bytes]:
-    """The digests of what a file holds."""
+    """The digests of a file's content, by bank."""
     hashes = {bank: hashlib.new(bank) for bank in banks}
     size = 0
     with path.open("rb") as file:
@@ -167,7 +167,7 @@ def digests_of(path: Path, banks: Sequence[str]) -> dict[str, bytes]:
 
 
 def events_of(plan: Plan, banks: Sequence[str]) -> list[Event]:
-    """What the host's start consists of, in order."""
+    """The events of the host's start, in order."""
 
     def said(pcr: int, kind: int, data: bytes, measured: bytes) -> Event:
         return Event(pcr, kind, data, {bank: hashlib.new(bank, measured).digest() for bank in banks})
@@ -226,7 +226,7 @@ def read_list(data: bytes) -> list[Entry]:
         entry = Entry(path, digest.removeprefix(prefix))
         whole = entry.to_binary()
         if data[at : at + len(whole)] != whole:
-            raise MeasureError(f"entry {len(entries)} of {BINARY_LIST} is none of this program's")
+            raise MeasureError(f"entry {len(entries)} of {BINARY_LIST} was not written by this program")
         entries.append(entry)
         at += len(whole)
     return entries
@@ -246,7 +246,7 @@ def extended(entries: Sequence[Entry], value: bytes) -> int | None:
 
 
 class Tpm:
-    """The TPM, as far as measuring needs it."""
+    """The operations of the TPM that measuring needs."""
 
     def __init__(self, esys: ESAPI) -> None:
         self._esys = esys
@@ -257,7 +257,7 @@ class Tpm:
             raise MeasureError(f"the TPM's {LIST_ALGORITHM} bank is not active")
 
     def values(self, pcrs: Sequence[int]) -> dict[int, bytes]:
-        """PCR values in the bank of the list's algorithm; a TPM gives eight at a time at most."""
+        """PCR values in the bank of the list's algorithm; a TPM returns at most eight at a time."""
         values: dict[int, bytes] = {}
         for first in range(0, len(pcrs), 8):
             some = pcrs[first : first + 8]
@@ -280,7 +280,7 @@ class Tpm:
 
 @contextlib.contextmanager
 def opened(tcti: str, wait_s: float) -> Iterator[Tpm]:
-    """The TPM behind `tcti`, waited for while it is only just being started."""
+    """The TPM behind `tcti`, waited for up to `wait_s` while it starts."""
     until = time.monotonic() + wait_s
     while True:
         try:
@@ -295,7 +295,7 @@ def opened(tcti: str, wait_s: float) -> Iterator[Tpm]:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Make `data` what `path` holds, at once and on the disk."""
+    """Replace the content of `path` with `data`, atomically and on the disk."""
     new = path.with_name(f"{path.name}.new")
     with new.open("wb") as file:
         file.write(data)
@@ -310,7 +310,7 @@ def write(path: Path, data: bytes) -> None:
 
 
 def write_list(folder: Path, entries: Sequence[Entry]) -> None:
-    """Write both forms of the list, or the one that an earlier run did not come to."""
+    """Write both forms of the list, or the one that an earlier run did not reach."""
     forms = {
         BINARY_LIST: b"".join(entry.to_binary() for entry in entries),
         ASCII_LIST: b"".join(entry.to_ascii() for entry in entries),
@@ -329,15 +329,15 @@ def alone(folder: Path) -> Iterator[None]:
         yield
 
 
-# -- what is done
+# -- start, and later runs
 
 
 def start(tpm: Tpm, plan: Plan, folder: Path) -> dict[str, int]:
-    """Measure everything into a TPM whose PCRs have their first values, with new logs."""
+    """Measure everything into a TPM whose PCRs have their initial values, with new logs."""
     used = [pcr for pcr, value in tpm.values(range(IMA_PCR + 1)).items() if any(value)]
     if used:
         raise MeasureError(
-            f"PCRs {used} have values already: the TPM was not started anew, so its logs go on"
+            f"PCRs {used} have values already: the TPM was not restarted, so its logs continue"
         )
     for name in NAMES:
         (folder / name).unlink(missing_ok=True)
@@ -354,7 +354,7 @@ def start(tpm: Tpm, plan: Plan, folder: Path) -> dict[str, int]:
 
 
 def measure_again(tpm: Tpm, plan: Plan, folder: Path) -> dict[str, int]:
-    """Add what changed to the list and extend it, and first what an earlier run listed and did not extend."""
+    """Extend what an earlier run listed and did not extend, then list and extend what changed."""
     try:
         listed = read_list((folder / BINARY_LIST).read_bytes())
     except FileNotFoundError as error:
@@ -362,7 +362,7 @@ def measure_again(tpm: Tpm, plan: Plan, folder: Path) -> dict[str, int]:
     done = extended(listed, tpm.values((IMA_PCR,))[IMA_PCR])
     if done is None:
         raise MeasureError(
-            f"{BINARY_LIST} does not lead to the TPM's PCR {IMA_PCR}: somebody else extended it"
+            f"{BINARY_LIST} does not lead to the TPM's PCR {IMA_PCR}: another program extended it"
         )
     new = changed(listed, entries_of(plan))
     write_list(folder, [*listed, *new])

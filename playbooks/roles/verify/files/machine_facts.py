@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Prints what one machine of the rig is, as one JSON object, so that preflight can judge it.
+"""Prints the facts of one machine of the rig as one JSON object, which preflight judges.
 
 Runs on the machine itself with its own Python (3.10 or later) and nothing but the standard library. It only
 reads and must never change anything. A fact that could not be read is null, with its reason in ``reasons``:
-absent is never zero and never false.
+a missing fact is never zero and never false.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def qemu_version(banner: str) -> str:
     """The version, with the distribution's, in what ``qemu-system-x86_64 --version`` prints.
 
     Raises:
-        UnreadableError: There is none.
+        UnreadableError: It prints no version.
     """
     _, found, version = banner.partition("version ")
     if not found:
@@ -138,7 +138,7 @@ def daemon_version(report: str) -> str:
     """The daemon's version in what ``virsh version --daemon`` prints.
 
     Raises:
-        UnreadableError: There is none.
+        UnreadableError: It does not name the daemon.
     """
     for line in report.splitlines():
         what, _, version = line.partition(":")
@@ -162,7 +162,7 @@ def counters_present(listing: str) -> bool:
 def chrony_offset_s(tracking: str) -> float:
     """The system clock's offset from NTP time in the CSV of ``chronyc -c tracking``, in seconds.
 
-    Positive: the clock is slow of NTP time, as chrony says it (chronyc(1), "System time").
+    Positive: the clock is behind NTP time, as chrony reports it (chronyc(1), "System time").
 
     Raises:
         UnreadableError: The text has another shape, or chrony has no source yet.
@@ -181,7 +181,7 @@ def in_container(detected: str) -> bool:
 
 
 def container() -> str:
-    """What systemd says the machine is a container of; ``none`` for none.
+    """The kind of container that the machine is, by systemd; ``none`` if it is not a container.
 
     Raises:
         UnreadableError: systemd-detect-virt is missing.
@@ -196,13 +196,13 @@ def container() -> str:
 
 
 def ima_policy_wanted(loaded: str, wanted: str) -> bool:
-    """Whether the kernel measures what `wanted` says, and nothing of another kind.
+    """Whether the kernel measures what `wanted` says, and no other kind of event.
 
     Args:
         loaded: The text of the kernel's ``ima/policy``, a rule a line.
         wanted: The rules that are wanted, separated by ``;``.
 
-    What the kernel adds for Secure Boot (appraisal, and measuring what is wanted anyway) does not count.
+    Rules that the kernel adds for Secure Boot (appraisal, and what is measured anyway) do not count.
     """
     rules = {" ".join(line.split()) for line in loaded.splitlines() if line.strip()}
     asked = {" ".join(rule.split()) for rule in wanted.split(";")}
@@ -227,10 +227,10 @@ def ima_policy_current(wanted: str) -> bool:
 
 
 def tpm_present(kind: str) -> bool:
-    """Whether the host's TPM answers (software) or is there (hardware).
+    """Whether the host's TPM answers (software) or exists (hardware).
 
     Raises:
-        UnreadableError: It is not, or none was asked for.
+        UnreadableError: It does not, or the inventory asks for no TPM.
     """
     if kind == "none":
         raise UnreadableError("the inventory asks for no TPM")
@@ -268,7 +268,7 @@ def archive_version(landmark: str) -> str:
     """The version of a generator that was installed from the user's archive, known by its program.
 
     Raises:
-        UnreadableError: It is not installed, or its installation did not end.
+        UnreadableError: It is not installed, or its installation is not complete.
     """
     program = TOOLS / landmark
     if not program.is_file():
@@ -290,7 +290,7 @@ def generators() -> tuple[dict[str, Fact], dict[str, str]]:
 def mounted(path: str, mountinfo: str) -> bool:
     """Whether something is mounted at `path`, by the text of /proc/self/mountinfo.
 
-    A bind mount of the same file system is a plain folder to stat(2); only this list has it (proc(5)).
+    To stat(2) a bind mount of the same file system is a plain folder; only this list shows it (proc(5)).
     """
     points = {line.split()[4] for line in mountinfo.splitlines()}
     return os.path.realpath(path).replace(" ", "\\040") in points
@@ -312,7 +312,7 @@ def psutil_version() -> str:
     """The version of psutil that the machine's python3 has.
 
     Raises:
-        UnreadableError: It has none.
+        UnreadableError: psutil is not installed.
     """
     return output_of("python3", "-c", "import psutil; print(psutil.__version__)").strip()
 

@@ -3,7 +3,7 @@
 #
 # Both run with options for a small guest with an emulated CPU. Natively, GlassFish took 12.1 s of CPU until it served;
 # 6.0 s with only the first compiler and the serial collector; and 5.0 to 5.3 s with an archive of the classes that it
-# loads (JEP 350) beside them. One run each.
+# loads (JEP 350) in addition. One run each.
 . ./common.sh
 
 url=http://127.0.0.1:8080/shop

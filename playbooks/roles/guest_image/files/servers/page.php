@@ -1,5 +1,5 @@
 <?php
-// The dynamic page of the workload `web`: a table that is computed anew for each request.
+// The dynamic page of the workload `web`: a table that is computed again for each request.
 $number = filter_input(INPUT_GET, 'n', FILTER_VALIDATE_INT);
 if ($number === null || $number === false) {
     http_response_code(400);

@@ -4,8 +4,8 @@
 
 useradd --create-home --shell /bin/sh streamer
 install -d /srv/stream
-# Five minutes at a constant 1 Mbit/s, longer than a trial: where the clip begins anew VLC sends two seconds in one.
-# What the muxer does not fill it stuffs. One thread and no dates: the same bytes from the same ffmpeg.
+# Five minutes at a constant 1 Mbit/s, longer than a trial: where the clip starts over VLC sends two seconds in one.
+# The muxer pads up to that rate. One thread and no dates: the same bytes from the same ffmpeg.
 ffmpeg -nostdin -loglevel error \
     -f lavfi -i testsrc2=size=640x360:rate=25 -f lavfi -i sine=frequency=440:sample_rate=48000 -t 300 \
     -c:v libx264 -preset veryfast -pix_fmt yuv420p -g 50 -threads 1 -x264-params nal-hrd=cbr \

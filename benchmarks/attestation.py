@@ -1,4 +1,4 @@
-"""What verifying costs, and how it grows: beside a process of tpm2-tools, along a log, and over a fleet.
+"""What verifying costs, and how it grows: next to a process of tpm2-tools, along a log, and over a fleet.
 
 Everything is measured in one run on one machine, and what is compared is done in turns. Attesters are
 simulated: each has a key of its own in software and signs before the clock starts; what is timed is the real
@@ -241,7 +241,7 @@ class Fleet:
 
 
 def fleet(size: int, rounds: int, *, whole: bool) -> Mapping[str, Any]:
-    """All of a fleet attested anew, `rounds` times: seconds for each round, and how many a second.
+    """All of a fleet attested again, `rounds` times: seconds for each round, and how many a second.
 
     Every round has fresh signatures over fresh nonces and goes on from what the first round left; its
     evidence is made before the clock starts. The first round is timed apart: no key is loaded then, and no

@@ -1,4 +1,4 @@
-"""What the way to a TPM costs beside the TPM: round trips over the standing channel and the quotes in them.
+"""What the way to a TPM costs next to the TPM: round trips over the standing channel and the quotes in them.
 
 Every round is timed twice in the same moment: by the controller from the nonce to the evidence (NS to ER)
 and by the attester around TPM2_Quote alone. So the ratio is of one run, whatever else the machine was doing.

@@ -2,7 +2,7 @@
 
 Evidence is made beforehand by a TPM in software keys; what is timed is the real code on it. Run with
 ``python -m pytest benchmarks/test_attestation.py --benchmark-only``. Figures of one machine compare with
-figures of the same machine alone; what is to be faster than something else is measured beside it, in one run
+figures of the same machine alone; what is to be faster than something else is measured next to it, in one run
 (attestation.py).
 """
 

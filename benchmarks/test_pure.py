@@ -1,7 +1,7 @@
 """How long the pure parts take: parsing, metrics, figures' series and plan of the demo, report of a campaign.
 
 Run with ``python -m pytest benchmarks --benchmark-only``. Figures of one machine compare with figures of the
-same machine alone; what is to be faster than something else is measured beside it, in one run.
+same machine alone; what is to be faster than something else is measured next to it, in one run.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How long policy validation takes, part by part: requests, answers, changes of the fleet, files.
 
 Run with ``python -m pytest benchmarks/test_validation.py --benchmark-only``. Figures of one machine compare
-with figures of the same machine alone; what is to be faster than something else is measured beside it, in one
-run (validation.py).
+with figures of the same machine alone; what is to be faster than something else is measured next to it, in
+one run (validation.py).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What policy validation costs, and how it grows with the fleet; beside a filter loop as schedulers write it.
+"""What policy validation costs, and how it grows with the fleet; next to a filter loop as in schedulers.
 
 Everything is measured in one run on one machine. Fleets of 10 to 1,000,000 servers are drawn from one seed:
 all architectures of the table, some servers not trusted, some with cells withdrawn. Validation is the whole

@@ -95,7 +95,7 @@ def _line(
 
 
 def _slope(axes: Axes, found: Mapping[str, Any], key: str, colour: str, above: int) -> None:
-    """How the time grows, beside the last mark."""
+    """How the time grows, next to the last mark."""
     exponent, last = found["growth_exponents"][key], found["sizes"][-1]
     if exponent is None:
         return

@@ -1,7 +1,7 @@
 """From a violation to its verdict: a PCR is extended on a machine that the trust monitor watches.
 
-Each repetition has a TPM that was started anew and keys that were enrolled anew, for a contraindicated
-machine stays so. The moment of the violation is drawn evenly over the interval, because nobody violates in
+Each repetition has a restarted TPM and newly enrolled keys, for a contraindicated
+machine stays so. The moment of the violation is drawn evenly over the interval, because no violation comes in
 step with a schedule. A standing program on the machine extends the PCR and stamps before and after; where
 that machine's clock is not this one's, the controller's own stamps around the request bound the moment, and
 the uncertainty says by how much.
@@ -238,7 +238,7 @@ def main() -> None:
         site: Site = LocalSite(stack, clock) if given.local else LabSite(given.host, stack, clock)
         around = environment(site)
         summary = summarise(site, measure(site, clock, given.intervals, given.count, given.seed), around)
-        site.fresh()  # keys that are valid, of a TPM that nobody has violated
+        site.fresh()  # keys that are valid, of a TPM that was not violated
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(summary, indent=2) + "\n")
     show(summary)

@@ -1,6 +1,6 @@
-"""Machines whose TPM can be started anew and violated: a host of the lab, or processes of this machine.
+"""Machines whose TPM can be restarted and violated: a host of the lab, or processes of this machine.
 
-Starting a TPM anew ends it in order first: one that just loses its power counts that against its
+A restart ends the TPM in order first: one that just loses its power counts that against its
 authorizations, and locks itself after a few.
 """
 
@@ -57,7 +57,7 @@ class Violation:
 
 
 class Site(Protocol):
-    """A machine with a TPM that can be started anew and violated."""
+    """A machine with a TPM that can be restarted and violated."""
 
     name: str
     rig: str
@@ -67,7 +67,7 @@ class Site(Protocol):
     attester: Attester
 
     def fresh(self) -> None:
-        """Start the TPM anew and enrol it anew."""
+        """Restart the TPM and enrol it again."""
         ...
 
     def violate(self) -> Violation:
@@ -110,7 +110,7 @@ class LabSite:
     def __init__(self, name: str, stack: ExitStack, clock: Clock) -> None:
         pair = pairs.load(lab.Places().inventory)
         if pair.tpm[name] != "software":
-            raise SystemExit(f"host {name} has a TPM that only a reboot starts anew")
+            raise SystemExit(f"host {name} has a TPM that only a reboot restarts")
         stack.enter_context(lock.hold(stack.enter_context(Host(pair.machines["a"])), "benchmarks.violation"))
         self.name, self.rig = name, pair.rig
         self.registry: Registry = stack.enter_context(attest_inputs.registry(None))
@@ -126,7 +126,7 @@ class LabSite:
         stack.callback(self._channel.close)
 
     def fresh(self) -> None:
-        """Start the TPM's service anew, which measures again, and renew the host's keys."""
+        """Restart the TPM's service, which measures again, and renew the host's keys."""
         self.attester.close()
         self._host.run(f"tpm2_shutdown --tcti {SOCKET} --clear && systemctl restart sodbench-swtpm.service")
         request = Request(
@@ -171,7 +171,7 @@ class LocalSite:
         self.reference = record(evidence, self.policy)
 
     def fresh(self) -> None:
-        """Start the TPM anew and renew its keys; its endorsement key is pinned."""
+        """Restart the TPM and renew its keys; its endorsement key is pinned."""
         self.attester.close()
         if self._running is not None:
             self._running.run("tpm2_shutdown", "--clear")  # as on the lab's hosts

@@ -101,7 +101,7 @@ def _short(text: str) -> str:
 
 
 def main() -> int:
-    """Run every listed test and write the table anew; 1 where one passes on the older commit."""
+    """Run every listed test and write the table again; 1 where one passes on the older commit."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

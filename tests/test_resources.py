@@ -16,7 +16,7 @@ def test_a_clone_keeps_its_data_beside_the_package(tmp_path: Path) -> None:
 
 
 def test_a_wheel_keeps_its_data_within_the_package_and_that_wins(tmp_path: Path) -> None:
-    """A folder called playbooks beside an installed package is somebody else's."""
+    """A folder called playbooks next to an installed package belongs to another project."""
     wheel = tmp_path / "harness" / "_data" / "playbooks"
     wheel.mkdir(parents=True)
     (tmp_path / "playbooks").mkdir()

@@ -66,7 +66,7 @@ class AttemptState:
 
     Attributes:
         number: From 1.
-        verdict: None while it is under way, and for ever when it was interrupted.
+        verdict: None while it is under way, and always when it was interrupted.
         reasons: Why the verdict is not ``valid``.
     """
 

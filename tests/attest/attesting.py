@@ -90,6 +90,6 @@ def with_library(code: str, *arguments: str) -> str:
 
 
 def left_behind(tpm: LocalTpm) -> str:
-    """Objects and sessions that a TPM still holds for somebody."""
+    """Objects and sessions that a TPM still holds."""
     kinds = ("handles-transient", "handles-loaded-session", "handles-saved-session")
     return "".join(tpm.run("tpm2_getcap", kind).stdout for kind in kinds)

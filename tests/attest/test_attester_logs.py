@@ -1,4 +1,4 @@
-"""What the attester reads of a machine's logs and of itself, and requests that nobody should send."""
+"""What the attester reads of its machine's logs and of itself, and requests that no one should send."""
 
 from __future__ import annotations
 

@@ -266,7 +266,7 @@ def test_the_program_ends_with_its_input_even_while_the_tpm_is_silent(swtpm: Loc
     os.kill(swtpm.pid, signal.SIGSTOP)
     program.stdin.write(b'{"id":1,"op":"identify"}\n')
     program.stdin.close()
-    program.stdout.close()  # nobody reads the answer either
+    program.stdout.close()  # the answer is not read either
     assert program.wait(LIMIT_S * 5) == 75
     os.kill(swtpm.pid, signal.SIGCONT)
 

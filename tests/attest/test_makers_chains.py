@@ -176,7 +176,7 @@ def test_a_root_that_only_says_it_signed_itself(maker: Maker) -> None:
 
 
 def test_a_root_that_names_another_issuer(maker: Maker) -> None:
-    """Its own key signed it, but it says that somebody else did."""
+    """Its own key signed it, but it says that another did."""
 
     def renamed(body: slips.Node) -> None:
         issuer = [one for one in body.values if one.tag == slips.SEQUENCE][1]
@@ -257,7 +257,7 @@ def test_a_certificate_of_another_form(maker: Maker, slip: Slip, place: str) -> 
 
 
 def test_a_strict_chain_never_goes_the_other_way(tpm: SoftwareTpm, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even where it was refused and certificates with slips lie beside it."""
+    """Not even where it was refused and certificates with slips come with it."""
     tried: list[object] = []
     monkeypatch.setattr(chain, "_verify_leniently", lambda line, _now: tried.append(line))
     root = Authority(name="root", end=NOW - timedelta(days=1))

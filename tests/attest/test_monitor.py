@@ -171,7 +171,7 @@ def test_a_look_that_hangs_is_told_and_its_result_never_counts(clock: SteppedClo
     assert (change.kind, change.reason, change.after) == ("silent", Reason.TIMED_OUT, "none")
     assert bench.at(26) == []
     clock.now = 30 * S
-    assert bench.begin() == []  # nobody is looked at twice at once
+    assert bench.begin() == []  # no attester is looked at twice at once
     clock.now = 41 * S
     bench.end()
     assert bench.new() == []

@@ -1,4 +1,4 @@
-"""The parsers beside a real TPM, and the TPM in software keys beside tpm2_checkquote: byte for byte."""
+"""The parsers compared with a real TPM, and the TPM in software keys with tpm2_checkquote: byte for byte."""
 
 from __future__ import annotations
 

@@ -199,7 +199,7 @@ TO_11 = (*range(11), 11)
 def with_entries(
     machine: Platform, *more: Entry, signed: bytes | None = None, first: int = 0
 ) -> tuple[Evidence, Platform]:
-    """Evidence whose list has `more` at its end, and where `signed` is given PCR 11 beside the others."""
+    """Evidence whose list has `more` at its end, and where `signed` is given PCR 11 with the others."""
     ten = [one for one in more if one.pcr == 10]
     held = logs.pcr10(machine.lines)
     for one in ten:

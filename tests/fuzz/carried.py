@@ -124,7 +124,7 @@ def token_seeds() -> tuple[bytes, ...]:
 
 
 def kept(data: bytes) -> None:
-    """As a file that somebody brings."""
+    """As a file that is brought from elsewhere."""
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         file.write(data)
         file.flush()

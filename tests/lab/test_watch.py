@@ -221,7 +221,7 @@ def test_a_libvirtd_that_dies_under_a_response_is_a_failed_one_and_the_next_deci
 
 
 def test_a_registry_that_takes_nothing_ends_the_guard_and_the_next_one_moves_the_guest(post: Post) -> None:
-    """Nobody decides what cannot be stored: the guard says so and ends, and nothing was done by halves."""
+    """No decision is made that cannot be stored: the guard says so and ends, and nothing is half done."""
     here, _, running = post.begin_well()
     kept = sqlite3.connect(places.data_folder() / "registry.sqlite", isolation_level=None)
     try:

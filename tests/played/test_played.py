@@ -86,7 +86,7 @@ def test_it_is_never_packed_nor_taken_for_reference_data(run: RunFolder, tmp_pat
 
 @pytest.mark.parametrize("kept", ["manifest", "journal"])
 def test_either_mark_alone_is_enough(run: RunFolder, tmp_path: Path, kept: str) -> None:
-    """As by somebody who takes one of them away and makes new sums."""
+    """As by a person who takes one of them away and makes new sums."""
     copy = RunFolder(tmp_path / "copy")
     for path in (run.manifest, run.journal, run.plan, run.campaign):
         place = copy.root / path.relative_to(run.root)

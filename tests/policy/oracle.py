@@ -47,7 +47,7 @@ def every_request() -> Iterator[dict[str, str]]:
 
 
 def refused(asked: Asked) -> str | None:
-    """Why nobody may ask for this; None where they may."""
+    """Why a customer may not ask for this; None if they may."""
     if not asked:
         return "empty"
     if "4" in asked:
@@ -76,6 +76,6 @@ def lacks(asked: Asked, row: Mapping[str, str], accepted: bool) -> dict[str, str
 
 
 def surplus(asked: Asked, row: Mapping[str, str]) -> int:
-    """How many protections the architecture has that nobody asked for."""
+    """How many protections the architecture has that were not asked for."""
     wanted = columns(asked)
     return sum(1 for column, value in row.items() if value == "yes" and column not in wanted)

@@ -1,4 +1,4 @@
-"""The fleet's index: whatever happens to it, it answers as one that was built anew would."""
+"""The fleet's index: whatever happens to it, it answers as a newly built one would."""
 
 from __future__ import annotations
 

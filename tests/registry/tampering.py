@@ -1,4 +1,4 @@
-"""Edits behind the registry's back, by somebody who has the database itself and takes its guards away."""
+"""Edits that bypass the registry, by a person who has the database itself and takes its guards away."""
 
 from __future__ import annotations
 

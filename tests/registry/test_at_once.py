@@ -76,7 +76,7 @@ def begin(registry: Registry, owner: str) -> int:
 
 
 def adopt_and_finish(registry: Registry, owner: str) -> bool:
-    """Take over whatever is open and carry it on from where it stands, as somebody does who recovers."""
+    """Take over whatever is open and carry it on from where it stands, as a recovery does."""
     following = {"begun": "migrating", "migrating": "arrived", "arrived": "completed"}
     for found in registry.responses.open():
         now = registry.responses.adopt(found.number, owner=owner, why="restarted")

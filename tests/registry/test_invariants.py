@@ -34,7 +34,7 @@ TURNS = st.integers(min_value=1, max_value=2)
 
 
 class Machine(RuleBasedStateMachine):
-    """The registry beside its model; a released identity leaves the model, a revoked one stays."""
+    """The registry compared with its model; a released identity leaves the model, a revoked one stays."""
 
     template: Path
 

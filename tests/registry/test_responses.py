@@ -256,7 +256,7 @@ OWNERS = st.sampled_from(["watch-1", "watch-2"])
 
 
 class Machine(RuleBasedStateMachine):
-    """The responses beside a model that is a state and an owner each."""
+    """The responses compared with a model that is a state and an owner each."""
 
     template: Path
     numbers = Bundle("numbers")

@@ -1,4 +1,4 @@
-"""Files that a report shows beside its run: benchmarks and attacks, with their machine and date."""
+"""Files that a report shows next to its run: benchmarks and attacks, with their machine and date."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def test_what_reorders_or_hides_a_text_is_shown_in_a_document() -> None:
 
 
 def test_no_control_reaches_the_lines_of_a_block() -> None:
-    """As of the campaign of a run that somebody else made."""
+    """As of the campaign of a run that another user made."""
     text = "a:\r\n\t- \x1b[2J\x9b31m # \u202eb\n\n"
     shown = "a:\n\t- \ufffd[2J\ufffd31m # \\u202eb\n\n"
     assert escape.code(text) == shown

@@ -211,7 +211,7 @@ class World:
                     assert not (soon and back.ok and back.destination == flight.source)
 
     def check_rest(self) -> None:
-        """At rest every VM is well, or it was reported and there really is no way; nobody was forgotten."""
+        """At rest every VM is well, or it was reported and there really is no way; none was forgotten."""
         told = {one.vm: one for one in self.actions}
         for name, vm in self.vms.items():
             if any(one.open.vm == name for one in self.moving):

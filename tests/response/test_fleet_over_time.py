@@ -1,4 +1,4 @@
-"""A fleet over time, driven at random: nobody forgotten, nobody starved, nothing moved to and fro."""
+"""A fleet over time, driven at random: no guest forgotten, none starved, none moved back and forth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which VM goes first: the policy's order, a total one, and nobody at its end for ever."""
+"""Which VM goes first: the policy's order, a total one, in which no guest waits without end."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ SUM = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 
 
 def archives(folder: Path) -> Path:
-    """A file of variables in `folder`, with an archive beside it."""
+    """A file of variables in `folder`, with an archive next to it."""
     (folder / "kits").mkdir()
     (folder / "kits/mstone-4.9.4.tar.gz").write_bytes(CONTENT)
     path = folder / "lab.yml"

@@ -143,7 +143,7 @@ def _build_packages(suite: str, base: Path, packages: Path) -> None:
 
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder that is removed afterwards, beside the layers, for what is written over them."""
+    """A folder that is removed afterwards, next to the layers, for what is written over them."""
     for left in CACHE.glob("run-*"):
         if not Path("/proc", left.name.split("-")[1]).exists():
             shutil.rmtree(left)

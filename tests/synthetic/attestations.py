@@ -66,7 +66,7 @@ class Attested:
         verification_ms: Of one quote.
         software: Whether the TPMs are.
         refused: Trial's index and attestation's number to the reason code it was refused with.
-        unanswered: The same of those that nobody answered.
+        unanswered: The same of those that were not answered.
         broken: Trial's index and migration's number to the reason its continuity was refused with.
         events: Whether the journal says which TPMs there are.
     """

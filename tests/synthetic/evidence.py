@@ -89,7 +89,7 @@ def build(path: Path, truths: Truths | None = None) -> RunFolder:
 
 
 def write_journal(run: RunFolder, events: Iterable[Event]) -> None:
-    """Write `events` as the run's journal, numbered anew: for tests that take some away or change them."""
+    """Write `events` as the run's journal, numbered again: for tests that take some away or change them."""
     numbered = (replace(event, seq=number) for number, event in enumerate(events))
     lines = (json.dumps(asdict(event), separators=(",", ":")) + "\n" for event in numbered)
     run.journal.write_text("".join(lines), encoding="utf-8")

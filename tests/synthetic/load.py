@@ -1,8 +1,8 @@
 """The output of a load generator on the client, made from known truths, and the parser that reads it.
 
 It stands for every workload but idle and file: one report a second of the client's own time, with the work,
-the longest stall, what failed and the latency. Its format is nobody's, so that tests of metrics and reports
-need no other room's parser.
+the longest stall, what failed and the latency. No real generator has its format, so that tests of metrics and
+reports need no other room's parser.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def running(folder: Path, *, state: Path | None = None) -> Iterator[LocalTpm]:
     """A swtpm with its state in `state` (made in `folder` if there is none), until the block ends."""
     state = state or folder / "state"
     state.mkdir(parents=True, exist_ok=True)
-    # It writes a line for each connection: into a file, as a pipe that nobody reads would fill and stop it.
+    # It writes a line for each connection: into a file, as a pipe that is not read would fill and stop it.
     said = folder / "swtpm.log"
     # A socket's path may have 107 bytes only, which a test's own folder easily exceeds.
     with tempfile.TemporaryDirectory(prefix="tpm-") as sockets, said.open("ab") as log:

@@ -143,7 +143,7 @@ def _swapped_evidence(stage: Stage) -> Pair:
 
 
 def _swapped_and_vouched(stage: Stage) -> Pair:
-    """The same, and the host vouched for the other one, which nobody verified."""
+    """The same, and the host vouched for the other one, which was not verified."""
     pair = _swapped_evidence(stage)
     assert pair.swapped is not None
     return replace(pair, host=stage.honest(nonce=_vouched(stage, pair.swapped, pair.linkage)))

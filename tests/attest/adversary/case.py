@@ -17,7 +17,7 @@ KINDS: tuple[KeyType, ...] = ("ecc-p256", "rsa-2048")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One thing somebody sends, and what must be said to it.
+    """One thing that a machine or a person sends, and what the answer must be.
 
     Attributes:
         id: Stable, in words.

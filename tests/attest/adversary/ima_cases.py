@@ -20,7 +20,7 @@ EVIL = Line(path=b"/tmp/evil", content=b"evil", template="ima-sig")
 
 
 def _ima(stage: Stage, change: Callable[[Lines], Lines], *, total: int | None = None) -> Asked:
-    """Another list beside the honest quote."""
+    """Another list with the honest quote."""
     return stage.honest().sent(ima=stage.ima(change(list(stage.lines)), total=total))
 
 

@@ -40,7 +40,7 @@ def _other_hierarchy(stage: Stage) -> Asked:
 
 
 def _other_host(stage: Stage) -> Asked:
-    """All that another host says of itself, sent as the answer of this one."""
+    """All that another host says about itself, sent as the answer of this one."""
     attest, signature = stage.other.quote(NONCE, stage.pcrs, clock=stage.clock())
     return stage.honest().sent(attest=attest, signature=signature)
 

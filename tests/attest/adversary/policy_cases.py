@@ -27,7 +27,7 @@ REFUSED_FILE = "appraisal-file"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyFile:
-    """A file that somebody wrote; `judge` says the kind of the error it ends with."""
+    """A file that a person wrote; `judge` says the kind of the error it ends with."""
 
     text: str
 

@@ -265,5 +265,5 @@ class Stage:
 
 
 def digest(text: str) -> bytes:
-    """Some PCR value that is nobody's."""
+    """Some PCR value that no TPM has."""
     return hashlib.sha256(text.encode()).digest()

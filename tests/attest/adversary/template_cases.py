@@ -27,9 +27,9 @@ def _as_text(stage: Stage, change: Callable[[bytes], bytes] = bytes) -> Asked:
 
 
 def _with(stage: Stage, *more: Entry, known: Mapping[str, bytes] | None = None, **policy: object) -> Asked:
-    """A platform that measured more, of any template and into any PCR; PCRs 11 and 12 are signed beside 10.
+    """A platform that measured more, of any template and into any PCR; PCRs 11 and 12 are signed with 10.
 
-    `known` are paths and contents that are reference values beside the others.
+    `known` are paths and contents that are further reference values.
     """
     signed = {pcr: value(more, pcr) for pcr in (11, 12) if any(one.pcr == pcr for one in more)}
     return _signing(stage, more, signed, known or {}, policy)
@@ -42,7 +42,7 @@ def _signing(
     known: Mapping[str, bytes],
     policy: Mapping[str, object],
 ) -> Asked:
-    """Likewise, with any values of the PCRs beside 10."""
+    """Likewise, with any values of the PCRs other than 10."""
     scene = stage.honest(lines=cast("list[Line]", [*stage.lines, *more]))
     pcrs = (*PCRS, *signed)
     tenth = [*stage.lines, *(one for one in more if one.pcr == 10)]

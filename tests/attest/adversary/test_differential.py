@@ -1,4 +1,4 @@
-"""The table beside tpm2_checkquote, which looks at signature, nonce and PCR values.
+"""The table compared with tpm2_checkquote, which looks at signature, nonce and PCR values.
 
 What the verifier accepts tpm2_checkquote accepts too. What it accepts and the verifier refuses is refused for
 a reason that it does not look at.

@@ -14,7 +14,7 @@ from tests.attest.adversary.stage import Asked, Stage
 
 
 def _text(stage: Stage, change: Callable[[bytes], bytes]) -> Asked:
-    """Another text of the list beside the honest quote; of 20 entries at most."""
+    """Another text of the list with the honest quote; of 20 entries at most."""
     honest = logs.ima_list(stage.lines, "ascii")
     excerpt = logs.excerpt(stage.lines, "ascii", total=20).model_copy(update={"data": change(honest)})
     return stage.honest().sent(ima=excerpt).under(limits=Limits(ima_entries=20))

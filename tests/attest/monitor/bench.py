@@ -54,7 +54,7 @@ class Bench:
         return self.new()
 
     def round(self, now_s: float) -> list[Change]:
-        """Go to a moment, look at whoever is due until nobody is, and return what is new."""
+        """Go to a moment, look at every attester that is due, and return what is new."""
         self.clock.now = round(now_s * S)
         while self.begin():
             self.end()

@@ -1,4 +1,4 @@
-"""The schedule of looks, at exact instants: no drift, nothing piled up, nobody twice, nobody starved."""
+"""The schedule of looks, at exact instants: no drift, no pile, none asked twice at once, none starved."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def test_a_machine_is_asked_by_one_caller_at_a_time_and_others_at_once() -> None
         ]
         assert examiner.begun.acquire(timeout=LONG_S)
         asked += [pool.submit(shared.examine, name, "ecc-p256") for name in ("a", "guest", "b")]
-        assert examiner.begun.acquire(timeout=LONG_S)  # b, which nobody asked
+        assert examiner.begun.acquire(timeout=LONG_S)  # b, which was not asked
         assert sorted(examiner.busy) == ["a", "b", "guest"]
         examiner.going_on.set()
         for one in asked:

@@ -122,7 +122,7 @@ def test_an_accusation_stays_whatever_is_not_heard_afterwards() -> None:
 
 
 def test_a_verdict_of_the_verifier_lifts_it() -> None:
-    """Whether an attester is held is the verifier's to say: after it was enrolled anew it says so."""
+    """Whether an attester is held is the verifier's to say: after a new enrolment it says so."""
     standing, changes = concluded(after(NEW, BAD), GOOD, 60)
 
     assert standing.verdict.tier is Tier.AFFIRMING

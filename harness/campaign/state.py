@@ -25,7 +25,7 @@ from harness.evidence.events import (
     RunAborted,
     RunFinished,
     RunStarted,
-    Verdict,
+    Validity,
     WindowClosed,
     WindowOpened,
     WorkloadStarted,
@@ -71,7 +71,7 @@ class AttemptState:
     """
 
     number: int
-    verdict: Verdict | None = None
+    verdict: Validity | None = None
     reasons: tuple[str, ...] = ()
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.errors import SodbenchError
-from harness.evidence.events import Verdict
+from harness.evidence.events import Validity
 from harness.workloads import problems as complaints
 from harness.workloads.problems import LENGTH
 
@@ -28,7 +28,7 @@ class Judgement:
         reasons: Why not. The first is the cause in one sentence; the others are what is known of it.
     """
 
-    verdict: Verdict
+    verdict: Validity
     reasons: tuple[str, ...] = ()
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 from harness.evidence.events.value import Facts, Number, OfGuest, OfMigration, Value
 
-Verdict: TypeAlias = Literal["valid", "invalid", "unknown", "skipped"]
+Validity: TypeAlias = Literal["valid", "invalid", "unknown", "skipped"]
 """Whether an attempt's evidence can be used; ``skipped``: the user ended it."""
 
 
@@ -78,7 +78,7 @@ class AttemptFinished(_Runner):
     """A try is over; `reasons`: the cause first, then what is known of it."""
 
     KIND: ClassVar[str] = "attempt.finished"
-    verdict: Verdict
+    verdict: Validity
     reasons: Sequence[str]
 
 

@@ -29,7 +29,7 @@ POSITIVE = frozenset({"time_elapsed", "total_time_ms", "data_processed", "memory
 PARTS = frozenset({"downtime", "downtime_net", "setup_time", "downtime_ms", "setup_time_ms"})
 """Times that are a part of the migration's whole time."""
 
-Verdict = Literal["agree", "differ", "unknown"]
+Agreement = Literal["agree", "differ", "unknown"]
 
 
 def plausible(stats: Mapping[str, Json], key: str) -> float | None:
@@ -213,7 +213,7 @@ def wire_ratio(migration: Migration) -> Value:
     return Value(value=wire / sent)
 
 
-def wire_agreement(ratio: Value) -> Verdict:
+def wire_agreement(ratio: Value) -> Agreement:
     """Whether wire and hypervisor agree within 5 %; unknown without a ratio, never agreement by default."""
     if ratio.value is None:
         return "unknown"

@@ -85,6 +85,7 @@ def vouching(monkeypatch: pytest.MonkeyPatch, hosts: dict[str, Certified]) -> se
     monkeypatch.setattr(machines, "_guest", lambda *_given: Ending("guest"))
     with machines.reached(cast(Any, pair), ["guest"], CLOCK) as found:
         known, _notice = machines.vouching(found["guest"], cast(Any, pair), None)
+    assert known.from_machine, "its hosts made these authorities: a TPM that they certify counts as software"
     return {root.fields.subject.public_bytes() for root in known.roots}
 
 

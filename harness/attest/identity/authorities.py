@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.attest.identity.certificate import Certificate, read
@@ -48,17 +48,21 @@ class Authorities:
 
     Attributes:
         unread: What was named as one of them and cannot be read: the file, which certificate in it, and why.
+        from_machine: A machine supplied some of them itself. What they certify is that machine's own word, so
+            a TPM that they vouch for counts as software, whatever its certificate and its attester say.
     """
 
     roots: tuple[Certificate, ...]
     intermediates: tuple[Certificate, ...]
     unread: tuple[str, ...] = ()
+    from_machine: bool = False
 
     def __add__(self, other: Authorities) -> Authorities:
         return Authorities(
             roots=self.roots + other.roots,
             intermediates=self.intermediates + other.intermediates,
             unread=self.unread + other.unread,
+            from_machine=self.from_machine or other.from_machine,
         )
 
 
@@ -180,4 +184,4 @@ def of_machine(host: Machine, folder: str) -> Authorities:
     found = parse(text.encode(), where=where)
     if found.unread:
         raise _none("not all of the machine's authority can be read", where, found.unread)
-    return found
+    return replace(found, from_machine=True)

@@ -117,7 +117,7 @@ def enrol(attester: Attester, registry: Identities, request: Request, clock: Clo
         kind=request.kind,
         ek_name=structures.name_of(ek_public),
         ek_certificate=None if endorsement is None else endorsement.certificate,
-        tpm=_facts(identity, endorsement),
+        tpm=facts(identity, endorsement, request.authorities),
         keys=tuple(keys),
     )
     record = registry.re_enrol(enrolment) if request.renew else registry.enrol(enrolment)
@@ -251,10 +251,14 @@ def check_place(evidence: Evidence, key: EnrolledKey, nonce: bytes) -> None:
         raise RefusedError(Reason.QUALIFIED_SIGNER, "the key is not right under the endorsement key")
 
 
-def _facts(identity: Identity, endorsement: Endorsement | None) -> TpmFacts:
-    """What is known of the TPM; one that no maker vouches for counts as software, whatever it says."""
+def facts(identity: Identity, endorsement: Endorsement | None, authorities: Authorities) -> TpmFacts:
+    """What is known of the TPM. One that only its own machine vouches for, or no one, counts as software.
+
+    Whoever has the machine has its authority too, and can certify any maker and model with it.
+    """
+    own_word = endorsement is None or authorities.from_machine
     return TpmFacts(
-        software=endorsement is None or endorsement.software or identity.software,
+        software=own_word or identity.software or (endorsement is not None and endorsement.software),
         manufacturer=identity.tpm_manufacturer if endorsement is None else endorsement.maker,
         firmware=f"{identity.tpm_firmware:016x}",
     )

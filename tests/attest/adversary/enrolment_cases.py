@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from harness.attest.attester.contract import Identity
 from harness.attest.evidence import RefusedError
+from harness.attest.identity.authorities import of_machine, parse
 from harness.attest.identity.endorsement import check
+from harness.attest.identity.enrolment import facts
 from harness.attest.played.software_tpm import SoftwareTpm
 from harness.attest.reasons import Reason
 from harness.attest.tpm.credential import make_credential
 from tests.attest.adversary.case import Case, grouped
 from tests.attest.adversary.stage import Stage
-from tests.attest.ek_certificates import EK_PURPOSE, END, NOW, Authority
+from tests.attest.ek_certificates import EK_PURPOSE, END, NOW, Authority, tpm_names
 
 if TYPE_CHECKING:
     from harness.attest.identity.certificate import Certificate
+    from harness.rig.contract import Machine
 
 SECRET = bytes(range(32))
 
@@ -97,8 +102,77 @@ def _activated(
     return lambda stage: Activated(ek_public=ek(stage), ak_name=name(stage), opened_by=tpm(stage))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vouched:
+    """A TPM that a machine's own authority certifies as a maker's chip, and that denies to be software."""
+
+    stage: Stage
+    maker: Authority
+    own: bool
+
+    def judge(self) -> str:
+        """What a policy that refuses software TPMs says of the machine."""
+        believed = parse(self._pem(), where="roots")
+        if self.own:
+            believed = of_machine(cast("Machine", _OwnAuthority(self._pem())), "/var/lib/sodbench/tpm-ca")
+        ek = self.stage.tpm.ek.public_key()
+        certificates = [self.maker.certify(ek, names=tpm_names(_INFINEON))]
+        endorsed = check(certificates, self.stage.tpm.ek_public, roots=believed.roots, now=NOW)
+        known = facts(_denying(self.stage.tpm.ek_public), endorsed, believed)
+        return self.stage.honest().asked(software_tpm=known.software).under(software_tpm="refuse").judge()
+
+    def _pem(self) -> bytes:
+        return self.maker.certificate.public_bytes(Encoding.PEM)
+
+
+@dataclass(frozen=True, slots=True)
+class _OwnAuthority:
+    """A machine that has an authority's certificate in its folder."""
+
+    pem: bytes
+    role: str = "a"
+
+    def run(self, _command: str) -> str:
+        return self.pem.decode()
+
+
+_INFINEON = {"2.23.133.2.1": "id:49465800", "2.23.133.2.2": "SLB9672", "2.23.133.2.3": "id:000F0018"}
+
+
+def _denying(ek_public: bytes) -> Identity:
+    """What a program says that poses as a chip."""
+    return Identity(
+        tpm_manufacturer="IFX",
+        tpm_vendor="SLB9672",
+        tpm_spec="2.0 1.59",
+        tpm_firmware=1,
+        tpm_properties={},
+        software=False,
+        banks=("sha256",),
+        ek_certificates={},
+        ek_chain=(),
+        ek_public={"rsa-2048": ek_public},
+        preferred_ek="rsa-2048",
+        hostname="a",
+        kernel="6.1",
+        versions={},
+    )
+
+
 CASES: tuple[Case, ...] = grouped(
     "keys",
+    (
+        "chip-by-a-configured-root",
+        Reason.ACCEPTED,
+        "A chip that a configured root vouches for, where software TPMs are refused",
+        lambda stage: Vouched(stage=stage, maker=Authority(), own=False),
+    ),
+    (
+        "chip-by-its-own-machine",
+        Reason.SOFTWARE_TPM,
+        "A software TPM that its own machine's authority certifies as a chip",
+        lambda stage: Vouched(stage=stage, maker=Authority(), own=True),
+    ),
     ("maker", Reason.ACCEPTED, "A TPM whose maker is believed", _endorsed),
     (
         "maker-unknown",

@@ -71,7 +71,7 @@ def of(module: ModuleType) -> Iterator[Mutant]:
                 function=without.function,
                 without=without.text,
                 line=without.line,
-                code=_find(_compiled(changed, module), without.function),
+                code=code_of(_compiled(changed, module), without.function),
             )
 
 
@@ -81,7 +81,7 @@ def without_refusals(function: FunctionType) -> CodeType:
     assert module is not None
     for node in ast.parse(inspect.getsource(module)).body:
         if isinstance(node, ast.FunctionDef) and node.name == function.__name__:
-            return _find(_compiled(_Silent().visit(node), module), function.__qualname__)
+            return code_of(_compiled(_Silent().visit(node), module), function.__qualname__)
     raise LookupError(function.__name__)
 
 
@@ -132,13 +132,13 @@ def _function(module: ModuleType, qualified: str) -> FunctionType:
     return found
 
 
-def _find(code: CodeType, qualified: str) -> CodeType:
+def code_of(code: CodeType, qualified: str) -> CodeType:
     for one in code.co_consts:
         if isinstance(one, CodeType):
             if one.co_qualname == qualified:
                 return one
             if qualified.startswith(one.co_qualname + "."):
-                return _find(one, qualified)
+                return code_of(one, qualified)
     raise LookupError(qualified)
 
 

@@ -21,6 +21,7 @@ from harness.attest.reasons import Reason, Tier
 from harness.attest.result import AttestationResult
 from harness.attest.tokens import ear
 from harness.attest.tokens.ear import VerifierId
+from harness.clock import NS_PER_S
 
 ISSUED_S = 1_700_000_000
 VERIFIER = VerifierId(developer="https://example.org/sodbench", build="sodbench 1.0")
@@ -178,3 +179,10 @@ def test_a_status_that_is_better_than_the_vector(
     assert claims_of(worse, key)["ear_status"] == "warning"
     payload = claims_of(worse, key) | {"ear_status": "affirming"}
     assert refused(jwt.encode(payload, key, algorithm="ES256"), key).reason is Reason.MALFORMED_EVIDENCE
+
+
+def test_a_token_counts_from_the_moment_of_its_result(good: AttestationResult) -> None:
+    made = replace(good, generated_ns=5 * NS_PER_S)
+    for waited_s in (0, 8, 75):
+        now_ns, wall_ns = (5 + waited_s) * NS_PER_S, (ISSUED_S + waited_s) * NS_PER_S
+        assert ear.issued_at_s(made, now_ns=now_ns, realtime_ns=wall_ns) == ISSUED_S

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.attest.evidence import Evidence, KeyType
+from harness.attest.evidence import Evidence, KeyType, RefusedError
 from harness.attest.examine.arrival import sighting
 from harness.attest.examine.round import Examiner
 from harness.attest.measures.transcript import host_line, linked_line
@@ -130,16 +130,41 @@ def test_of_two_verifiers_that_saw_the_same_state_one_accepts(bench: Bench) -> N
 def test_an_answer_that_was_overtaken_says_nothing(bench: Bench) -> None:
     asked = bench.examiner.ask("a", bench.host, key=bench.key)
     bench.examiner.examine("a", bench.host, key=bench.key)
-    late = bench.examiner.judge("a", asked.challenge, asked.answer.evidence)
-    assert (late.result.tier, late.result.reason) == (Tier.NONE, Reason.STATE_CONFLICT)
+    with pytest.raises(RefusedError) as late:
+        bench.examiner.judge("a", asked.challenge, asked.answer.evidence)
+    assert late.value.reason is Reason.STATE_CONFLICT
+    latest = bench.registry.latest("a")
+    assert latest is not None
+    assert latest.tier is Tier.AFFIRMING, "what is newer still counts"
 
 
 def test_an_answer_is_judged_once_and_not_again(bench: Bench) -> None:
     asked = bench.examiner.ask("a", bench.host, key=bench.key)
     first = bench.examiner.judge("a", asked.challenge, asked.answer.evidence)
-    again = bench.examiner.judge("a", asked.challenge, asked.answer.evidence)
     assert first.result.reason is Reason.ACCEPTED
-    assert again.result.reason is Reason.NONCE_REUSED
+    with pytest.raises(RefusedError) as again:
+        bench.examiner.judge("a", asked.challenge, asked.answer.evidence)
+    assert again.value.reason is Reason.NONCE_REUSED
+    assert "nothing is held against a" in str(again.value)
+    assert bench.examiner.examine("a", bench.host, key=bench.key).result.tier is Tier.AFFIRMING
+
+
+@pytest.mark.parametrize("field", ["attest", "signature", "pcrs"])
+def test_evidence_that_was_altered_on_its_way_is_held_against_no_machine(bench: Bench, field: str) -> None:
+    asked = bench.examiner.ask("a", bench.host, key=bench.key)
+    sent = asked.answer.evidence
+    other: dict[str, object] = {
+        "attest": bytes(len(sent.attest)),
+        "signature": sent.signature[:-1] + bytes([sent.signature[-1] ^ 1]),
+        "pcrs": {**sent.pcrs, 3: bytes(32)},
+    }
+    with pytest.raises(RefusedError):
+        bench.examiner.judge("a", asked.challenge, changed(sent, **{field: other[field]}))
+    record = bench.registry.attester("a")
+    assert record is not None
+    assert not record.held
+    assert bench.registry.latest("a") is None, "a refusal of altered evidence is no result"
+    assert bench.examiner.examine("a", bench.host, key=bench.key).result.tier is Tier.AFFIRMING
 
 
 def test_guest_and_host_are_linked(bench: Bench) -> None:

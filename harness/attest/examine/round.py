@@ -25,6 +25,8 @@ from harness.attest.verify.verifier import Verification, verify
 from harness.clock import Clock
 from harness.json_types import Json
 
+_OUTRUN = "another verifier, or a change of the enrolment, was first"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
@@ -115,17 +117,28 @@ class Examiner:
     def judge(self, name: str, asked: Challenge, evidence: Evidence) -> Round:
         """The verdict on evidence that was asked for earlier, maybe by another process.
 
+        Only what is accepted is stored. Whoever had the evidence on its way can have altered it, or answered
+        first, so that a refusal says nothing of the machine: it is held by what it answers itself.
+
         Raises:
+            RefusedError: With the code of the check that refused it; nothing is stored but that the nonce was
+                used.
             RegistryError: The registry does not answer.
         """
         now_ns = self._clock.now_ns()
         if not self._registry.consume(asked.nonce):
-            asked = replace(asked, used=True)
-        elif self._overtaken(name, asked):
-            why = "newer evidence was judged since the question: ask again"
-            return self._silent(name, evidence.key, asked.issued_ns, Reason.STATE_CONFLICT, why, asked)
+            raise _no_verdict(name, Reason.NONCE_REUSED, "an answer to it was judged before")
+        if self._overtaken(name, asked):
+            raise _no_verdict(name, Reason.STATE_CONFLICT, "newer evidence was judged since the question")
         known = self._known(name, evidence.key)
-        return self._judged(name, asked, evidence, known, sent_ns=asked.issued_ns, received_ns=now_ns)
+        done, generated_ns = self._verified(name, asked, evidence, known)
+        if not done.accepted or known.key is None:
+            raise _no_verdict(name, done.result.reason, done.result.detail)
+        if not self._accepted(name, done, known, known.key):
+            raise _no_verdict(name, Reason.STATE_CONFLICT, _OUTRUN)
+        return self._round_of(
+            name, asked, evidence, known, done, (asked.issued_ns, now_ns, generated_ns, self._clock.now_ns())
+        )
 
     def _overtaken(self, name: str, asked: Challenge) -> bool:
         latest, now = self._registry.latest(name), self._registry.now()
@@ -163,11 +176,20 @@ class Examiner:
         sent_ns: int,
         received_ns: int,
     ) -> Round:
-        """The verdict, by what was `known` when the question was asked.
+        """The verdict, stored, by what was `known` when the question was asked.
 
         What another verifier has accepted since is newer than this evidence, which is no fault of the
         machine: the registry then takes nothing, and nothing of a machine that was held or revoked since.
         """
+        verification, generated_ns = self._verified(name, asked, evidence, known)
+        verification = self._kept(name, verification, known)
+        stamps = (sent_ns, received_ns, generated_ns, self._clock.now_ns())
+        return self._round_of(name, asked, evidence, known, verification, stamps)
+
+    def _verified(
+        self, name: str, asked: Challenge, evidence: Evidence, known: _Known
+    ) -> tuple[Verification, int]:
+        """What the verifier says, stored nowhere yet, and when it had said it."""
         question = Question(
             key=known.key,
             challenge=asked,
@@ -178,10 +200,18 @@ class Examiner:
             software_tpm=known.software_tpm,
             held=known.held,
         )
-        verification = verify(evidence, question, tick=self._clock.now_ns)
-        generated_ns = self._clock.now_ns()
-        verification = self._kept(name, verification, known)
-        relayed_ns = self._clock.now_ns()
+        return verify(evidence, question, tick=self._clock.now_ns), self._clock.now_ns()
+
+    def _round_of(
+        self,
+        name: str,
+        asked: Challenge,
+        evidence: Evidence,
+        known: _Known,
+        verification: Verification,
+        stamps_ns: tuple[int, int, int, int],
+    ) -> Round:
+        sent_ns, received_ns, generated_ns, relayed_ns = stamps_ns
         return Round(
             name=name,
             key=evidence.key,
@@ -197,26 +227,28 @@ class Examiner:
     def _kept(self, name: str, verification: Verification, known: _Known) -> Verification:
         """The verification as the registry took it; where another verifier was first, nothing is accepted."""
         result = verification.result
-        generated = self._registry.now()
-        expires = generated.later(max(0, result.expires_ns - result.generated_ns))
         if verification.memory is None or known.key is None:
             judged_by = None if known.key is None else known.key.name
-            self._registry.record(_row(result, name), generated=generated, judged_by=judged_by)
+            self._registry.record(_row(result, name), generated=self._registry.now(), judged_by=judged_by)
             return verification
-        taken = self._registry.accept(
-            _row(result, name),
-            key_name=known.key.name,
-            memory=verification.memory.to_json(),
-            version=known.version,
-            generated=generated,
-            expires=expires,
-        )
-        if taken:
+        generated = self._registry.now()
+        if self._accepted(name, verification, known, known.key):
             return verification
-        why = "another verifier, or a change of the enrolment, was first: ask again"
-        conflict = self._unknown(name, result.key, Reason.STATE_CONFLICT, why)
+        conflict = self._unknown(name, result.key, Reason.STATE_CONFLICT, f"{_OUTRUN}: ask again")
         self._registry.record(_row(conflict, name), generated=generated)
         return replace(verification, result=conflict, memory=None)
+
+    def _accepted(self, name: str, verification: Verification, known: _Known, key: EnrolledKey) -> bool:
+        """Store a result with the memory it leaves; False where something changed since it was asked."""
+        result, memory, generated = verification.result, verification.memory, self._registry.now()
+        return memory is not None and self._registry.accept(
+            _row(result, name),
+            key_name=key.name,
+            memory=memory.to_json(),
+            version=known.version,
+            generated=generated,
+            expires=generated.later(max(0, result.expires_ns - result.generated_ns)),
+        )
 
     def _silent(
         self,
@@ -282,6 +314,12 @@ class Examiner:
             now_ns=self._clock.now_ns(),
             nonce=nonce,
         )
+
+
+def _no_verdict(name: str, reason: Reason, why: str) -> RefusedError:
+    """Evidence from elsewhere was refused, which is held against no machine."""
+    remedy = f"nothing is held against {name}; to have it judged itself: sodbench attest verify {name}"
+    return RefusedError(reason, why, where=name, remedy=remedy)
 
 
 def _began_anew(memory: Memory, asked: Challenge, evidence: Evidence) -> bool:

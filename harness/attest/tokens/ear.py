@@ -75,6 +75,17 @@ def encode(
     return jwt.encode(claims, key, algorithm=ALGORITHM)
 
 
+def issued_at_s(result: AttestationResult, *, now_ns: int, realtime_ns: int) -> int:
+    """When a result was generated, in s since 1970: it may be written down long after that.
+
+    Args:
+        result: Its instants are on the controller's CLOCK_MONOTONIC.
+        now_ns: That clock now.
+        realtime_ns: The wall clock at the same moment.
+    """
+    return (realtime_ns - (now_ns - result.generated_ns)) // NS_PER_S
+
+
 def _appraisal(result: AttestationResult) -> dict[str, Json]:
     own: dict[str, Json] = {
         "key": result.key,

@@ -22,7 +22,7 @@ from harness.cli.attest.inputs import GuestPolicy, Json, Key, Machines, OneMachi
 from harness.cli.attest.machines import reached
 from harness.cli.inputs import Inventory, RunInventory, inventory_file
 from harness.cli.terminal import Output
-from harness.clock import NS_PER_S, MonotonicClock, realtime_ns
+from harness.clock import MonotonicClock, realtime_ns
 from harness.errors import UsageError
 from harness.files import write_atomic
 from harness.registry import places
@@ -149,8 +149,16 @@ def _write_tokens(rounds: Sequence[Round], path: Path) -> None:
     place = places.signing_key_file()
     key = signing_key.signing_key(place)
     who = ear.VerifierId(developer="sodbench", build=__version__)
-    now_s = realtime_ns() // NS_PER_S
-    tokens = [ear.encode(one.result, key=key, verifier_id=who, issued_at_s=now_s) for one in rounds]
+    now_ns, wall_ns = MonotonicClock().now_ns(), realtime_ns()
+    tokens = [
+        ear.encode(
+            one.result,
+            key=key,
+            verifier_id=who,
+            issued_at_s=ear.issued_at_s(one.result, now_ns=now_ns, realtime_ns=wall_ns),
+        )
+        for one in rounds
+    ]
     write_atomic(path, "".join(f"{token}\n" for token in tokens).encode())
     Output(error=True).say(
         f"{path}: {len(tokens)} signed; the key to check them with: {signing_key.public_file(place)}"

@@ -105,6 +105,7 @@ class Reason(StrEnum):
     NOTHING_APPRAISED = "nothing-appraised"
     PCR_VALUE = "pcr-value"
     EVENT_UNKNOWN = "event-unknown"
+    EVENT_SEQUENCE = "event-sequence"
     IMA_FILE_UNKNOWN = "ima-file-unknown"
     IMA_FILE_CHANGED = "ima-file-changed"
     IMA_VIOLATION = "ima-violation"

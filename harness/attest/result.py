@@ -54,6 +54,7 @@ _FAILED: Final[Mapping[Reason, tuple[str, int]]] = MappingProxyType(
         Reason.EVENT_LOG_REPLAY: ("executables", CRYPTOGRAPHY_FAILED),
         Reason.IMA_REPLAY: ("executables", CRYPTOGRAPHY_FAILED),
         Reason.EVENT_UNKNOWN: ("executables", UNTRUSTWORTHY),
+        Reason.EVENT_SEQUENCE: ("executables", UNTRUSTWORTHY),
         Reason.IMA_FILE_UNKNOWN: ("executables", UNTRUSTWORTHY),
         Reason.IMA_FILE_CHANGED: ("executables", UNTRUSTWORTHY),
         Reason.IMA_VIOLATION: ("executables", UNTRUSTWORTHY),

@@ -96,6 +96,36 @@ PcrDigests = Annotated[dict[Bank, dict[PcrIndex, Digests]], AfterValidator(_size
 """Bank, PCR index, digests that are accepted."""
 
 
+Sequences = Annotated[
+    tuple[Annotated[tuple[Digest, ...], Field(strict=False)], ...], Field(strict=False, min_length=1)
+]
+
+
+def _sequences_sized(values: dict[Bank, dict[PcrIndex, Sequences]]) -> dict[Bank, dict[PcrIndex, Sequences]]:
+    _sized({b: {i: tuple(d for q in qs for d in q) for i, qs in pcrs.items()} for b, pcrs in values.items()})
+    return values
+
+
+EventSequences = Annotated[dict[Bank, dict[PcrIndex, Sequences]], AfterValidator(_sequences_sized)]
+"""Bank, PCR index, and each order of all of a PCR's events that is accepted."""
+
+Combination = dict[PcrIndex, Digest]
+
+
+def _combinations_sized(values: dict[Bank, tuple[Combination, ...]]) -> dict[Bank, tuple[Combination, ...]]:
+    for bank, combinations in values.items():
+        for one in combinations:
+            _sized({bank: {index: (digest,) for index, digest in one.items()}})
+    return values
+
+
+PcrCombinations = Annotated[
+    dict[Bank, Annotated[tuple[Combination, ...], Field(strict=False, min_length=1)]],
+    AfterValidator(_combinations_sized),
+]
+"""Bank, and PCR values that belong together, each a PCR index to its digest."""
+
+
 class ImaReference(Strict):
     """The files that may be measured, and their digests."""
 
@@ -122,6 +152,14 @@ class ReferenceValues(Strict):
     pcrs: PcrDigests = Field(default_factory=dict, description="whole PCR values, by bank and index")
     events: PcrDigests = Field(
         default_factory=dict, description="digests of single events of the event log, by bank and PCR index"
+    )
+    event_sequences: EventSequences = Field(
+        default_factory=dict,
+        description="all events of a PCR in order, each order that is accepted, by bank and PCR index",
+    )
+    pcr_combinations: PcrCombinations = Field(
+        default_factory=dict,
+        description="PCR values that were recorded together, by bank; none: any known values together",
     )
     ima: ImaReference = Field(default_factory=ImaReference, description="what IMA may have measured")
 

@@ -36,9 +36,14 @@ def record(evidence: Evidence, policy: AppraisalPolicy) -> ReferenceValues:
     pcrs: dict[Bank, dict[int, tuple[str, ...]]] = {}
     if require.pcr_values == "check":
         pcrs[bank] = {index: (value.hex(),) for index, value in signed.items() if index != IMA_PCR}
-    events: dict[Bank, dict[int, tuple[str, ...]]] = {}
+    happened: dict[int, tuple[str, ...]] = {}
     if require.event_log == "check" and evidence.event_log is not None:
-        events[bank] = _events(evidence.event_log, bank, signed)
+        happened = _events(evidence.event_log, bank, signed)
+    logged = require.event_log == "check" and evidence.event_log is not None
+    # Where a PCR's whole value is recorded too, it says the order already.
+    ordered: dict[int, tuple[tuple[str, ...], ...]] = {
+        index: (found,) for index, found in happened.items() if index not in pcrs.get(bank, {})
+    }
     files: dict[str, tuple[str, ...]] = {}
     if require.ima == "check" and evidence.ima is not None:
         files = _files(evidence, bank, signed)
@@ -46,18 +51,26 @@ def record(evidence: Evidence, policy: AppraisalPolicy) -> ReferenceValues:
         version=1,
         firmware_versions=(f"{version:016x}",),
         pcrs=pcrs,
-        events=events,
+        events={bank: {index: _union(found) for index, found in happened.items()}} if logged else {},
+        event_sequences={bank: ordered} if ordered else {},
         ima=ImaReference(files=files),
     )
 
 
 def merge(first: ReferenceValues, second: ReferenceValues) -> ReferenceValues:
-    """What either of the two accepts, in a fixed order; for platforms that may look one way or the other."""
+    """What either of the two accepts, in a fixed order; for platforms that may look one way or the other.
+
+    PCR values that were recorded together stay together: one of the first with one of the second is a
+    platform that never was. Where one of the two does not say which belong together, as in older files with
+    several values of a PCR, nor does the outcome; likewise for the order of a PCR's events.
+    """
     return ReferenceValues(
         version=1,
         firmware_versions=_union(first.firmware_versions, second.firmware_versions),
         pcrs=_merged_banks(first.pcrs, second.pcrs),
         events=_merged_banks(first.events, second.events),
+        event_sequences=_merged_sequences(first, second),
+        pcr_combinations=_merged_combinations(first, second),
         ima=ImaReference(files=_merged(first.ima.files, second.ima.files)),
     )
 
@@ -68,7 +81,11 @@ def to_yaml(reference: ReferenceValues) -> str:
     It is JSON in ASCII, which is YAML too: whatever characters a path has, they are read back. Each key has a
     line of its own, so that files can be compared.
     """
-    return "".join(_lines(reference.model_dump(mode="json"), "")) + "\n"
+    content = reference.model_dump(mode="json")
+    for newer in ("event_sequences", "pcr_combinations"):
+        if not content[newer]:  # so that versions which do not know the key can read the file
+            del content[newer]
+    return "".join(_lines(content, "")) + "\n"
 
 
 def _lines(value: object, indent: str) -> Iterator[str]:
@@ -84,14 +101,14 @@ def _lines(value: object, indent: str) -> Iterator[str]:
 
 
 def _events(log: bytes, bank: Bank, signed: Mapping[int, bytes]) -> dict[int, tuple[str, ...]]:
-    """The digests of the events that are known to have happened: of PCRs that the log leads to."""
+    """The digests, in order, of the events that are known to have happened: of PCRs that the log leads to."""
     digests: dict[int, list[str]] = {}
     parsed = eventlog.parse(log)
     led = eventlog.led_to(parsed, bank, signed)
     for event in parsed.events:
         if event.type != eventlog.EV_NO_ACTION and event.pcr in led:
             digests.setdefault(event.pcr, []).append(event.digests[bank].hex())
-    return {index: _union(found) for index, found in sorted(digests.items())}
+    return {index: tuple(found) for index, found in sorted(digests.items())}
 
 
 def _files(evidence: Evidence, bank: Bank, signed: Mapping[int, bytes]) -> dict[str, tuple[str, ...]]:
@@ -127,3 +144,42 @@ def _merged_banks(
 def _merged(*parts: Mapping[Key, tuple[str, ...]]) -> dict[Key, tuple[str, ...]]:
     keys = sorted({key for part in parts for key in part})
     return {key: _union(*(part.get(key, ()) for part in parts)) for key in keys}
+
+
+def _merged_sequences(
+    first: ReferenceValues, second: ReferenceValues
+) -> dict[Bank, dict[int, tuple[tuple[str, ...], ...]]]:
+    """The orders of either; none of a PCR whose events are free to come in any order in one of the two."""
+    merged: dict[Bank, dict[int, tuple[tuple[str, ...], ...]]] = {}
+    for bank in sorted({*first.event_sequences, *second.event_sequences}):
+        sides = [(one.event_sequences.get(bank, {}), one.events.get(bank, {})) for one in (first, second)]
+        indexes = sorted({index for ordered, _ in sides for index in ordered})
+        merged[bank] = {
+            index: tuple(sorted({one for ordered, _ in sides for one in ordered.get(index, ())}))
+            for index in indexes
+            if all(index in ordered or index not in events for ordered, events in sides)
+        }
+    return {bank: found for bank, found in merged.items() if found}
+
+
+def _merged_combinations(
+    first: ReferenceValues, second: ReferenceValues
+) -> dict[Bank, tuple[dict[int, str], ...]]:
+    """The combinations of either, for banks where there are several and both say which they are."""
+    merged: dict[Bank, tuple[dict[int, str], ...]] = {}
+    for bank in sorted({*first.pcrs, *second.pcrs}):
+        sides = [_together(one, bank) for one in (first, second) if bank in one.pcrs]
+        found = {tuple(sorted(one.items())) for side in sides if side for one in side}
+        if None not in sides and len(found) > 1:
+            merged[bank] = tuple(dict(one) for one in sorted(found))
+    return merged
+
+
+def _together(values: ReferenceValues, bank: Bank) -> tuple[dict[int, str], ...] | None:
+    """The PCR values that belong together; None where these values do not say."""
+    if bank in values.pcr_combinations:
+        return values.pcr_combinations[bank]
+    known = values.pcrs[bank]
+    if any(len(digests) > 1 for digests in known.values()):
+        return None
+    return ({index: digest for index, (digest,) in known.items()},)

@@ -92,9 +92,18 @@ def _pcr_values(work: Work) -> frozenset[int]:
         if index in known and value.hex() not in known[index]:
             raise RefusedError(Reason.PCR_VALUE, f"PCR {index} is {value.hex()}, which is no reference value")
     pinned = frozenset(index for index in work.pcrs if index in known)
+    together = question.reference.pcr_combinations.get(question.challenge.bank, ())
+    if together and not any(_is_combination(work, one) for one in together):
+        raise RefusedError(
+            Reason.PCR_VALUE, "each PCR has a reference value, never recorded in this combination"
+        )
     if pinned:
         work.checked.append(PCR_VALUES)
     return pinned
+
+
+def _is_combination(work: Work, values: Mapping[int, str]) -> bool:
+    return all(work.pcrs[index].hex() == value for index, value in values.items() if index in work.pcrs)
 
 
 def _events(work: Work, pinned: frozenset[int]) -> None:
@@ -120,11 +129,35 @@ def _events(work: Work, pinned: frozenset[int]) -> None:
                     Reason.EVENT_UNKNOWN, f"event {number} in PCR {event.pcr}: {digest} is no reference value"
                 )
             judged.add(event.pcr)
+        _sequences(work, work.log, pinned)
         if some:
             work.checked.append(EVENT_LOG)
     if work.ima is not None:
         judged |= {IMA_PCR, *(work.followed.vouched if work.followed else ())}
     work.unchecked.extend(f"pcr-{index}" for index in work.selection if index not in judged)
+
+
+def _sequences(work: Work, log: EventLog, pinned: frozenset[int]) -> None:
+    """A PCR with reference events has some, and all of them in order where the reference values say which.
+
+    Each event alone may be known, and yet too few of them happened, or others than belong together.
+    """
+    question, bank = work.question, work.question.challenge.bank
+    ordered = question.reference.event_sequences.get(bank, {})
+    for index in sorted({*question.reference.events.get(bank, ()), *ordered} & work.led - pinned):
+        happened = tuple(
+            event.digests[bank].hex()
+            for event in log.events
+            if event.pcr == index and event.type != EV_NO_ACTION
+        )
+        if index not in ordered and not happened:
+            why = f"PCR {index} has reference values of events and not one event"
+            raise RefusedError(Reason.EVENT_SEQUENCE, why)
+        if index in ordered and happened not in ordered[index]:
+            why = (
+                f"the {len(happened)} events in PCR {index} are not those that were recorded, in their order"
+            )
+            raise RefusedError(Reason.EVENT_SEQUENCE, why)
 
 
 def _ima(work: Work) -> None:

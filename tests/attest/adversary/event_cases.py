@@ -13,7 +13,7 @@ from harness.attest.played.logs import EV_EFI_HCRTM_EVENT, EV_NO_ACTION, EV_SEPA
 from harness.attest.reasons import Reason
 from harness.attest.reference.policy import Limits
 from tests.attest.adversary.case import Case, grouped
-from tests.attest.adversary.stage import Asked, Stage, ignoring
+from tests.attest.adversary.stage import EVENT_PCRS, Asked, Stage, ignoring
 
 Events = list[Measured]
 LAST = -1
@@ -104,8 +104,69 @@ def _two_banks(stage: Stage) -> Asked:
     return stage.honest().sent(event_log=logs.event_log(stage.events, ("sha1", "sha256", "sha384")))
 
 
+def _rebooted(stage: Stage, change: Callable[[Events], Events], *, ordered: bool) -> Asked:
+    """A platform whose boot loader measured other things, all of them known; its log says so."""
+    loader = [one for one in stage.events if one.pcr in EVENT_PCRS]
+    rest = [one for one in stage.events if one.pcr not in EVENT_PCRS]
+    scene = stage.honest(events=[*rest, *change(loader)])
+    if not ordered:
+        return scene
+    sequences = {
+        index: (tuple(one.digest("sha256").hex() for one in loader if one.pcr == index),)
+        for index in EVENT_PCRS
+    }
+    return scene.against(event_sequences={"sha256": sequences})
+
+
+def _empty_or_whole(stage: Stage) -> Asked:
+    """A platform whose boot loader measured nothing into PCR 8, which is one of the accepted sequences."""
+    scene = _rebooted(stage, _without(8), ordered=True)
+    sequences = dict(scene.question.reference.event_sequences["sha256"])
+    return scene.against(event_sequences={"sha256": {**sequences, 8: (*sequences[8], ())}})
+
+
+def _without(pcr: int) -> Callable[[Events], Events]:
+    return lambda events: [one for one in events if one.pcr != pcr]
+
+
 CASES: tuple[Case, ...] = grouped(
     "logs",
+    (
+        "events-in-their-order",
+        Reason.ACCEPTED,
+        "All events that were recorded, in their order",
+        lambda stage: _rebooted(stage, lambda events: events, ordered=True),
+    ),
+    (
+        "events-in-any-order",
+        Reason.ACCEPTED,
+        "Events in another order where the reference values do not say which",
+        lambda stage: _rebooted(stage, lambda events: events[::-1], ordered=False),
+    ),
+    (
+        "events-none-as-recorded",
+        Reason.ACCEPTED,
+        "No event in a PCR of which that is an accepted sequence",
+        _empty_or_whole,
+    ),
+    *(
+        (
+            f"events-none-in-pcr-{pcr}",
+            Reason.EVENT_SEQUENCE,
+            f"No event in PCR {pcr}, which has reference events",
+            partial(_rebooted, change=_without(pcr), ordered=False),
+        )
+        for pcr in EVENT_PCRS
+    ),
+    *(
+        (f"events-{name}", Reason.EVENT_SEQUENCE, title, partial(_rebooted, change=change, ordered=True))
+        for name, title, change in (
+            ("reversed", "Known events in another order", lambda events: events[::-1]),
+            ("repeated", "A known event twice", lambda events: [*events, events[-1]]),
+            ("cut", "All known events but the last", lambda events: events[:-1]),
+            ("absent", "No event of a PCR that has a sequence", _without(8)),
+        )
+    ),
     (
         "log-not-looked-at",
         Reason.ACCEPTED,

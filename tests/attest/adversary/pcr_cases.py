@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from harness.attest.played.software_tpm import NONCE, digest_of
 from harness.attest.reasons import Reason
+from harness.attest.reference.policy import ReferenceValues
+from harness.attest.reference.values import merge
 from harness.attest.tpm.algorithms import Alg
 from harness.attest.tpm.structures import Selection
 from tests.attest.adversary.case import Case, grouped
@@ -88,8 +91,36 @@ def _pinned_only(stage: Stage) -> Asked:
     return _another_platform(stage).under(require=ignoring(event_log="ignore"))
 
 
+def _updated(stage: Stage, *, firmware: bool, loader: bool) -> Asked:
+    """A platform of which two states were recorded: PCRs 0 and 4 both old, or both new."""
+    old, new = ({0: stage.pcrs[0], 4: stage.pcrs[4]}, {0: digest("firmware"), 4: digest("loader")})
+    known = merge(_recorded(stage, old), _recorded(stage, new))
+    pcrs = {**stage.pcrs, 0: (new if firmware else old)[0], 4: (new if loader else old)[4]}
+    evidence = stage.tpm.evidence(NONCE, pcrs, clock=stage.clock(), ima=stage.honest().evidence.ima)
+    fields = {"pcrs": known.pcrs, "pcr_combinations": known.pcr_combinations}
+    scene = replace(stage.honest(), evidence=evidence)
+    return scene.against(**fields).under(require=ignoring(event_log="ignore", ima="ignore"))
+
+
+def _recorded(stage: Stage, pcrs: Mapping[int, bytes]) -> ReferenceValues:
+    whole = {**{index: stage.pcrs[index] for index in range(8)}, **pcrs}
+    return ReferenceValues(
+        version=1, pcrs={"sha256": {index: (value.hex(),) for index, value in whole.items()}}
+    )
+
+
 CASES: tuple[Case, ...] = grouped(
     "pcrs",
+    *(
+        (
+            f"pcrs-{'new' if firmware else 'old'}-firmware-{'new' if loader else 'old'}-loader",
+            Reason.ACCEPTED if firmware == loader else Reason.PCR_VALUE,
+            "PCR values of two recorded states" + (", of one" if firmware == loader else ", mixed"),
+            partial(_updated, firmware=firmware, loader=loader),
+        )
+        for firmware in (False, True)
+        for loader in (False, True)
+    ),
     (
         "asked-in-any-order",
         Reason.ACCEPTED,

@@ -12,14 +12,14 @@ from harness.attest.evidence import RefusedError
 from harness.attest.examine.outcome import Asked
 from harness.attest.examine.round import Examiner
 from harness.attest.identity import authorities, enrolment
+from harness.attest.played.platform import judged, platform
+from harness.attest.played.software_tpm import SoftwareTpm, changed
 from harness.attest.reasons import Reason, Tier
 from harness.attest.tokens import ear
 from harness.clock import NS_PER_S
 from harness.registry.registry import open_registry, sqlite_url
 from tests.attest.adversary import table
 from tests.attest.adversary.stage import Stage
-from tests.attest.questions import judged, platform
-from tests.attest.software_tpm import SoftwareTpm, changed
 from tests.attest.test_round import Bench
 from tests.security.removed import Removed, gone
 

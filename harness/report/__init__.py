@@ -64,7 +64,8 @@ def build(
             f"no report can be written as {', '.join(unknown)}", remedy=f"choose among {', '.join(FORMATS)}"
         )
     document = compose.document(
-        material.read(run, benchmarks=benchmarks, adversary=adversary, periodic=periodic)
+        material.read(run, benchmarks=benchmarks, adversary=adversary, periodic=periodic),
+        pdf="tex" in formats,
     )
     figures = _figures(document, out / "figures", formats)
     documents = []
@@ -85,7 +86,7 @@ def _figures(document: Document, folder: Path, formats: Sequence[str]) -> tuple[
     written = []
     for figure in document.figures:
         for form, suffix, data in (("md", "svg", figure.svg), ("tex", "pdf", figure.pdf)):
-            if form in formats:
+            if form in formats and data is not None:
                 path = folder / f"{figure.key}.{suffix}"
                 write_atomic(path, data)
                 written.append(path)

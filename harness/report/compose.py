@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import TypeAlias
 
 import pandas as pd
 
@@ -16,6 +15,7 @@ from harness.report.attestation import figures as attestation_figures
 from harness.report.attestation import rows as proofs
 from harness.report.attestation import section as attestation
 from harness.report.document import drawing, quantity
+from harness.report.document.drawing import Job
 from harness.report.document.model import Block, Document, Figure, Paragraph, Section
 from harness.report.material import Material
 from harness.report.migration import answers, charts, curves, evacuation, moves, scatters, service, timeline
@@ -23,12 +23,9 @@ from harness.report.migration.timeline import Course
 from harness.report.response import periodic
 from harness.report.response import section as response
 
-Job: TypeAlias = Callable[[], Figure | None]
-"""What draws one figure, or finds that there is nothing to draw; with its data, so that any process can."""
 
-
-def document(material: Material) -> Document:
-    """The report of `material`."""
+def document(material: Material, *, pdf: bool = False) -> Document:
+    """The report of `material`; its figures have a PDF each where `pdf` asks for it."""
     jobs = (
         _response_figures(material),
         _table_figures(material),
@@ -36,7 +33,7 @@ def document(material: Material) -> Document:
         _attestation_figures(material),
         _move_figures(material),
     )
-    drawn = iter(drawing.together([job for some in jobs for job in some]))
+    drawn = iter(drawing.together([job for some in jobs for job in some], pdf=pdf))
     # The jobs' own order is the order of the sections.
     those_of_responses, chart, those_of_costs, those_of_attestation, those_of_moves = (
         [figure for _, figure in zip(some, drawn, strict=False) if figure] for some in jobs

@@ -50,7 +50,7 @@ def write_sums(run: RunFolder) -> None:
 @pytest.fixture
 def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports of runs in which there is nothing to draw: most of a report's time goes into its figures."""
-    monkeypatch.setattr(drawing, "together", lambda jobs: [None] * len(jobs))
+    monkeypatch.setattr(drawing, "together", lambda jobs, pdf: [None] * len(jobs))
 
 
 @pytest.fixture(scope="module")

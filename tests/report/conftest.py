@@ -32,6 +32,12 @@ def demo(run: RunFolder) -> Material:
 
 
 @pytest.fixture(scope="session")
+def shown(demo: Material) -> Document:
+    """The demo's document, with its figures for every format."""
+    return compose.document(demo, pdf=True)
+
+
+@pytest.fixture(scope="session")
 def made(run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Report:
     return report.build(run, tmp_path_factory.mktemp("report"))
 

@@ -302,7 +302,9 @@ def test_a_panel_without_a_refused_one_takes_no_room_from_the_others(seen: Mater
     assert [len(proofs.refused(rows)) for _, rows in trials] == [0, 2]
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # matplotlib warns of a layout that it had to give up
-        assert attestation_figures.over_time(trials, {}, seen.names) is not None
+        sketch = attestation_figures.over_time(trials, {}, seen.names)
+        assert sketch is not None
+        sketch.drawn(pdf=True)
 
 
 @pytest.mark.parametrize("form", ["html", "md", "tex"])
@@ -318,4 +320,6 @@ def test_every_format_has_all_of_it(whole: Document, form: str) -> None:
 
 def test_a_figure_is_the_same_twice(seen: Material, whole: Document) -> None:
     (kept,) = [figure for figure in whole.figures if figure.key == "attestation-parts-chart"]
-    assert attestation_figures.stacked(proofs.counted(seen.attestations)) == kept
+    sketch = attestation_figures.stacked(proofs.counted(seen.attestations))
+    assert sketch is not None
+    assert sketch.drawn() == kept

@@ -7,9 +7,8 @@ import pytest
 from matplotlib.figure import Figure as Canvas
 
 from harness.evidence.events import AttemptStarted
-from harness.report import compose
 from harness.report.document import drawing
-from harness.report.document.model import Figure
+from harness.report.document.model import Document, Figure
 from harness.report.material import Material
 from harness.report.migration import charts, curves, scatters
 from tests.synthetic.vocabulary import changed
@@ -18,8 +17,8 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 @pytest.fixture(scope="module")
-def figures(demo: Material) -> dict[str, Figure]:
-    return {figure.key: figure for figure in compose.document(demo).figures}
+def figures(shown: Document) -> dict[str, Figure]:
+    return {figure.key: figure for figure in shown.figures}
 
 
 def words(figure: Figure) -> list[str]:
@@ -30,6 +29,8 @@ def words(figure: Figure) -> list[str]:
 def test_no_file_holds_a_date_or_the_drawing_programs_version(figures: dict[str, Figure]) -> None:
     for figure in figures.values():
         assert b"dc:date" not in figure.svg
+        assert figure.pdf is not None
+        assert figure.pdf.startswith(b"%PDF-")
         assert b"CreationDate" not in figure.pdf
         assert b"matplotlib v" not in figure.svg.lower()
 
@@ -57,8 +58,8 @@ def test_a_gap_outside_a_migration_is_not_drawn_as_one_of_its(demo: Material) ->
     rows = demo.gaps[demo.gaps["trial"] == idle.trial].head(1).assign(start_s=8.0, length_s=0.5)
     figure = curves.gaps([(idle, rows)], {"idle": 1}, demo.names)
     assert figure is not None
-    assert drawing.PAPER.encode() not in figure.svg
-    assert "500" in words(figure)
+    assert drawing.PAPER.encode() not in figure.drawn().svg
+    assert "500" in words(figure.drawn())
 
 
 def test_nothing_measured_gives_no_figure(demo: Material) -> None:
@@ -76,8 +77,8 @@ def test_a_wide_span_is_drawn_on_a_logarithmic_axis(demo: Material) -> None:
     paper = {"idle": {**demo.paper["idle"], "blackout": 40.0}}
     figure = charts.comparison(demo.valid, paper, ["idle"], demo.names)
     assert figure is not None
-    assert any("10" in word and "4" not in word for word in words(figure))
-    assert "paper 40000" in words(figure)
+    assert any("10" in word and "4" not in word for word in words(figure.drawn()))
+    assert "paper 40000" in words(figure.drawn())
 
 
 def test_inline_drawings_follow_the_pages_theme_and_share_no_id(figures: dict[str, Figure]) -> None:
@@ -99,7 +100,7 @@ def test_text_with_markup_stays_text_in_a_drawing(demo: Material) -> None:
     rows = demo.gaps[demo.gaps["trial"] == odd.trial]
     figure = curves.gaps([(odd, rows)], {}, demo.names)
     assert figure is not None
-    assert "<i>&amp;</i>" in words(figure)
+    assert "<i>&amp;</i>" in words(figure.drawn())
 
 
 def test_a_name_with_dollar_signs_is_a_name() -> None:
@@ -108,5 +109,16 @@ def test_a_name_with_dollar_signs_is_a_name() -> None:
         axes = canvas.add_subplot()
         axes.set_yticks([1.0], labels=["$x_1$"])
 
-    figure = drawing.draw("x", "", "", 1.0, paint, note="$_$")
-    assert {r"a $\frac$ b", "$_$", "$x_1$"} <= set(words(figure))
+    figure = drawing.Sketch("x", "", "", 1.0, paint, note="$_$")
+    assert {r"a $\frac$ b", "$_$", "$x_1$"} <= set(words(figure.drawn()))
+
+
+def test_only_who_asks_for_a_pdf_waits_for_it() -> None:
+    sketch = drawing.Sketch("x", "", "", 1.0, lambda canvas: None)
+    alone, both = sketch.drawn(), sketch.drawn(pdf=True)
+    assert alone.pdf is None
+    assert both.pdf is not None
+    assert both.svg == alone.svg
+    assert [one and one.pdf for one in drawing.together([lambda: sketch, lambda: None], pdf=False)] == [
+        None
+    ] * 2

@@ -92,7 +92,7 @@ def test_the_figure_shows_intervals_and_the_floor(tmp_path: Path) -> None:
     figure = response_periodic.figure(enclosed.periodic(stored(tmp_path / "p.json", [*QUIET, COSTLY, *web])))
     assert figure is not None
     assert figure.title == "Periodic attestation: 1 of 3 costs lie below the noise floor, interval and all"
-    drawn = words(figure)
+    drawn = words(figure.drawn())
     for text in ("file", "web", "never (control)", "every 1 s", "every 60 s", "both hosts and the guest"):
         assert text in drawn, text
 

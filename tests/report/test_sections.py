@@ -8,8 +8,8 @@ import pytest
 from harness.evidence.account import accounts
 from harness.evidence.events import AttemptFinished, AttemptStarted, GuestStarted, WorkloadStarted
 from harness.evidence.journal import Event
-from harness.report import compose, provenance, validity
-from harness.report.document.model import MISSING, Answer, Block, Callout, Code, Paragraph, Table
+from harness.report import provenance, validity
+from harness.report.document.model import MISSING, Answer, Block, Callout, Code, Document, Paragraph, Table
 from harness.report.material import Material
 from harness.report.migration import answers, moves, service
 from tests.synthetic.vocabulary import changed
@@ -169,8 +169,8 @@ def test_a_run_that_did_not_end_is_said_to(demo: Material) -> None:
     assert "did not come to its end" in said(answers.headline(replace(demo, finished=False)))
 
 
-def test_every_table_has_as_many_cells_as_columns(demo: Material) -> None:
-    blocks = [block for section in compose.document(demo).sections for block in section.blocks]
+def test_every_table_has_as_many_cells_as_columns(shown: Document) -> None:
+    blocks = [block for section in shown.sections for block in section.blocks]
     tables = [block for block in blocks if isinstance(block, Table)]
     assert len(tables) >= 8
     for table in tables:

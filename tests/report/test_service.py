@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from harness.report import compose
 from harness.report.document import render
 from harness.report.document.model import MISSING, Callout, Document, Figure, Table
 from harness.report.material import Material
@@ -78,12 +77,12 @@ def test_what_does_not_stand_out_is_grey_and_said(seven: Material) -> None:
     )
 
 
-def test_without_a_control_trial_the_floor_is_said_to_be_unknown(demo: Material) -> None:
+def test_without_a_control_trial_the_floor_is_said_to_be_unknown(demo: Material, shown: Document) -> None:
     said = [block.text for block in service.blocks(demo) if isinstance(block, Callout)]
     assert said == [
         "No control trial was run: how much of this the workloads show without any migration is not known."
     ]
-    assert {row[1].text for row in tables(compose.document(demo))["service"].rows} == {"with migrations"}
+    assert {row[1].text for row in tables(shown)["service"].rows} == {"with migrations"}
 
 
 @pytest.mark.parametrize("metric", ["outage_network", "outage_application", "work_lost"])

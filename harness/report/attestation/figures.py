@@ -19,8 +19,7 @@ from harness.evidence.account import Account
 from harness.report.attestation import rows as proofs
 from harness.report.attestation.rows import KEYS, KINDS
 from harness.report.attestation.tables import condition
-from harness.report.document.drawing import GROUND, INK, MEASURED, PAPER, QUIET, SECOND, draw
-from harness.report.document.model import Figure
+from harness.report.document.drawing import GROUND, INK, MEASURED, PAPER, QUIET, SECOND, Sketch
 from harness.report.migration.charts import MANY
 from harness.report.migration.curves import shade_moves
 from harness.report.naming import Names, with_note
@@ -51,7 +50,7 @@ PANELS: Sequence[tuple[str, str]] = (
 )
 
 
-def over_time(trials: Trials, counts: Mapping[str, int], names: Names) -> Figure | None:
+def over_time(trials: Trials, counts: Mapping[str, int], names: Names) -> Sketch | None:
     """Latency over the time of each trial given, migrations shaded.
 
     Args:
@@ -66,7 +65,7 @@ def over_time(trials: Trials, counts: Mapping[str, int], names: Names) -> Figure
         return None
     counted = pd.concat([proofs.counted(rows) for _, rows in shown])
     which = ", ".join(f"{names.trial(one)} (of {counts.get(one.workload, 1)})" for one, _ in shown)
-    return draw(
+    return Sketch(
         "attestation-time",
         "Attestation over time: " + _slower(counted),
         "Each mark is one accepted attestation at the time its question was sent, as high as it took from "
@@ -170,13 +169,13 @@ def _key(canvas: Canvas, entries: Sequence[tuple[str, str, str]]) -> None:
     )
 
 
-def stacked(table: pd.DataFrame) -> Figure | None:
+def stacked(table: pd.DataFrame) -> Sketch | None:
     """What an attestation is made of, a bar a kind and key; `table` are the counted attestations."""
     panels = [(name, words) for name, words in PANELS if len(condition(table, name))]
     bars = [(kind, key) for kind in proofs.kinds(table) for key in proofs.keys(proofs.some(table, kind=kind))]
     if not bars:
         return None
-    return draw(
+    return Sketch(
         "attestation-parts-chart",
         "What an attestation is made of: " + _largest(table),
         "Each bar is laid end to end from the medians of its parts, in ms; the number behind it is the "

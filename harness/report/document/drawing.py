@@ -11,7 +11,10 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
+from typing import TypeAlias
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -90,29 +93,52 @@ def _settings(key: str) -> dict[str, object]:
     }
 
 
-def draw(
-    key: str, title: str, caption: str, height_in: float, paint: Callable[[Canvas], None], note: str = ""
-) -> Figure:
-    """A finished figure, `WIDTH_IN` wide and `height_in` high, painted by `paint` on an empty canvas.
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """What a figure says and how it is painted; it becomes bytes when it is drawn.
 
-    The `note` stands in the drawing itself, below everything: it goes wherever the file goes.
+    Attributes:
+        key: Name of its file and anchor.
+        title: What is seen.
+        caption: What the marks mean.
+        height_in: Its height in inches; it is `WIDTH_IN` wide.
+        paint: Paints it on an empty canvas.
+        note: A line in the drawing itself, below everything: it goes wherever the file goes.
     """
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        for name, value in _settings(key).items():
-            mpl.rcParams[name] = value  # type: ignore[index]
-        canvas = Canvas(figsize=(WIDTH_IN, height_in))
-        paint(canvas)
-        if note:
-            canvas.supxlabel(note, x=0.01, ha="left", fontsize=7, color=QUIET)
-        _take_dollars_literally(canvas)
-        svg, pdf = io.BytesIO(), io.BytesIO()
-        canvas.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-        canvas.set_layout_engine(
-            "none"
-        )  # keeps the layout found above, for the same picture in half the time
-        canvas.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
-    return Figure(key=key, title=title, caption=caption, svg=svg.getvalue(), pdf=pdf.getvalue())
+
+    key: str
+    title: str
+    caption: str
+    height_in: float
+    paint: Callable[[Canvas], None]
+    note: str = ""
+
+    def drawn(self, *, pdf: bool = False) -> Figure:
+        """The finished figure; with its PDF, which takes as long again, where `pdf` asks for it."""
+        with mpl.rc_context():
+            mpl.rcdefaults()
+            for name, value in _settings(self.key).items():
+                mpl.rcParams[name] = value  # type: ignore[index]
+            canvas = Canvas(figsize=(WIDTH_IN, self.height_in))
+            self.paint(canvas)
+            if self.note:
+                canvas.supxlabel(self.note, x=0.01, ha="left", fontsize=7, color=QUIET)
+            _take_dollars_literally(canvas)
+            svg = _saved(canvas, "svg", ("Date", "Creator"))
+            # The PDF keeps the layout found for the SVG: the same picture in half the time.
+            canvas.set_layout_engine("none")
+            printed = _saved(canvas, "pdf", ("CreationDate", "Creator", "Producer")) if pdf else None
+        return Figure(key=self.key, title=self.title, caption=self.caption, svg=svg, pdf=printed)
+
+
+def _saved(canvas: Canvas, form: str, left_out: Sequence[str]) -> bytes:
+    file = io.BytesIO()
+    canvas.savefig(file, format=form, metadata=dict.fromkeys(left_out))
+    return file.getvalue()
+
+
+Job: TypeAlias = Callable[[], Sketch | None]
+"""What sketches one figure, or finds that there is nothing to draw; with its data, for any process."""
 
 
 def _take_dollars_literally(canvas: Canvas) -> None:
@@ -133,21 +159,22 @@ def _literally(label: Callable[..., str]) -> Callable[..., str]:
     return lambda *place: label(*place).replace("$", r"\$")
 
 
-def together(jobs: Sequence[Callable[[], Figure | None]]) -> list[Figure | None]:
-    """What `jobs` draw, in their order; many of them are shared out among processes.
+def together(jobs: Sequence[Job], *, pdf: bool) -> list[Figure | None]:
+    """What `jobs` sketch, drawn in their order; many of them are shared out among processes.
 
     A figure takes most of a second, and new processes would spend as long on imports as on drawing: these are
     forks (as multiprocessing's own on Linux), made while no other thread of the report works.
     """
     workers = min(os.cpu_count() or 1, len(jobs) // _WORTH_A_PROCESS)
     if workers < 2:
-        return [job() for job in jobs]
+        return [_drawn(job, pdf=pdf) for job in jobs]
     with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
-        return list(pool.map(_drawn, jobs))
+        return list(pool.map(partial(_drawn, pdf=pdf), jobs))
 
 
-def _drawn(job: Callable[[], Figure | None]) -> Figure | None:
-    return job()
+def _drawn(job: Job, *, pdf: bool) -> Figure | None:
+    sketch = job()
+    return None if sketch is None else sketch.drawn(pdf=pdf)
 
 
 def inline(figure: Figure) -> str:

@@ -132,7 +132,7 @@ class Figure:
         title: What is seen.
         caption: What the marks mean.
         svg: The drawing as a whole SVG file.
-        pdf: The same drawing as PDF.
+        pdf: The same drawing as PDF; None where no LaTeX was asked for.
     """
 
     shape: ClassVar[str] = "figure"
@@ -140,7 +140,7 @@ class Figure:
     title: str
     caption: str
     svg: bytes
-    pdf: bytes
+    pdf: bytes | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

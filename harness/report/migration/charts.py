@@ -15,8 +15,7 @@ from matplotlib.figure import Figure as Canvas
 
 from harness.analysis.stats import summary
 from harness.report.document import quantity
-from harness.report.document.drawing import GROUND, INK, MEASURED, PAPER, QUIET, SECOND, draw
-from harness.report.document.model import Figure
+from harness.report.document.drawing import GROUND, INK, MEASURED, PAPER, QUIET, SECOND, Sketch
 from harness.report.naming import Names
 
 PANELS = ("total_time", "blackout", "data_sent")
@@ -31,7 +30,7 @@ LOG_FROM = 25.0
 
 def comparison(
     values: pd.DataFrame, paper: Mapping[str, Mapping[str, float]], order: Sequence[str], names: Names
-) -> Figure | None:
+) -> Sketch | None:
     """Table V as a chart: measured means with their intervals and points, and the paper's values.
 
     Args:
@@ -44,7 +43,7 @@ def comparison(
     workloads = [name for name in order if (shown["workload"] == name).any()]
     if not workloads:
         return None
-    return draw(
+    return Sketch(
         "table-v",
         "Measured (blue) beside the paper's (orange): " + _against(shown, paper, workloads, names),
         "Large dots are means over the migrations, bars their intervals, small dots the single migrations; "
@@ -167,7 +166,7 @@ def _paint_reference(axes: Axes, row: float, value: float) -> None:
     )
 
 
-def points(values: pd.DataFrame, order: Sequence[str], names: Names) -> Figure | None:
+def points(values: pd.DataFrame, order: Sequence[str], names: Names) -> Sketch | None:
     """Every valid migration as a point at its planned offset, a row a workload.
 
     Args:
@@ -179,7 +178,7 @@ def points(values: pd.DataFrame, order: Sequence[str], names: Names) -> Figure |
     workloads = [name for name in order if (shown["workload"] == name).any()]
     if not workloads:
         return None
-    return draw(
+    return Sketch(
         "migrations",
         _spread(shown),
         "Each mark is one migration at its planned offset from t = 0; the ringed ones were the first after "

@@ -15,8 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from harness.evidence.account import Account, Move
-from harness.report.document.drawing import GROUND, INK, MEASURED, PAPER, QUIET, SECOND, draw, shade
-from harness.report.document.model import Figure
+from harness.report.document.drawing import GROUND, INK, MEASURED, PAPER, QUIET, SECOND, Sketch, shade
 from harness.report.migration.charts import MANY
 from harness.report.naming import Names
 
@@ -28,7 +27,7 @@ Trials = Sequence[tuple[Account, pd.DataFrame]]
 """Attempts with their rows of a series."""
 
 
-def precopy(trials: Trials, counts: Mapping[str, int], names: Names) -> Figure | None:
+def precopy(trials: Trials, counts: Mapping[str, int], names: Names) -> Sketch | None:
     """What was left to send, side by side for each trial.
 
     Args:
@@ -40,7 +39,7 @@ def precopy(trials: Trials, counts: Mapping[str, int], names: Names) -> Figure |
     if not shown:
         return None
     rows = ceil(len(shown) / ACROSS)
-    return draw(
+    return Sketch(
         "precopy",
         "Copying took " + _copied(shown, names),
         "Pre-copy: the guest's memory that was left to send, as the hypervisor said while it copied; each "
@@ -101,7 +100,7 @@ def _ways(axes: Axes) -> None:
 
 def gaps(
     trials: Trials, counts: Mapping[str, int], names: Names, quiet: Mapping[str, float] | None = None
-) -> Figure | None:
+) -> Sketch | None:
     """The heartbeat's gaps of each trial given, at their time and as high as they were long.
 
     Args:
@@ -113,7 +112,7 @@ def gaps(
     if not trials:
         return None
     control = " The dashed line is the longest gap of control trials." if quiet else ""
-    return draw(
+    return Sketch(
         "gaps",
         "Network, as the client saw it: " + _longest_of(trials, names),
         "Every gap of more than three periods in the echo replies, at the time it began; shaded and "

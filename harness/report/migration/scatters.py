@@ -13,8 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from harness.report.document import quantity
-from harness.report.document.drawing import EACH, INK, MEASURED, QUIET, draw
-from harness.report.document.model import Figure
+from harness.report.document.drawing import EACH, INK, MEASURED, QUIET, Sketch
 from harness.report.migration.charts import set_extent
 from harness.report.naming import Names
 
@@ -32,7 +31,7 @@ def _pairs(values: pd.DataFrame, across: str, up: str) -> pd.DataFrame:
     return pd.concat(sides, axis=1, join="inner").reset_index()
 
 
-def outages(values: pd.DataFrame, order: Sequence[str], names: Names) -> Figure | None:
+def outages(values: pd.DataFrame, order: Sequence[str], names: Names) -> Sketch | None:
     """What the client missed against how long the guest stood still.
 
     Args:
@@ -46,7 +45,7 @@ def outages(values: pd.DataFrame, order: Sequence[str], names: Names) -> Figure 
     longer = (pairs["y"] - pairs["x"]).median()
     said = f"{abs(longer):.0f}\u00a0ms {'longer' if longer >= 0 else 'shorter'} than the guest stood still"
     workloads = [name for name in order if (pairs["workload"] == name).any()]
-    return draw(
+    return Sketch(
         "outage-blackout",
         f"The client heard nothing for {said} (median of {len(pairs)} migrations)",
         "Each mark is one migration. On the line the network is out exactly as long as the guest stands "
@@ -98,7 +97,7 @@ def _paint_each(axes: Axes, pairs: pd.DataFrame, workloads: Sequence[str], names
     )
 
 
-def dirtying(values: pd.DataFrame, order: Sequence[str], names: Names) -> Figure | None:
+def dirtying(values: pd.DataFrame, order: Sequence[str], names: Names) -> Sketch | None:
     """The data a migration sent against how fast the guest dirtied memory; arguments as :func:`outages`."""
     pairs = _pairs(values, "dirty_rate", "data_sent")
     if pairs.empty:
@@ -112,7 +111,7 @@ def dirtying(values: pd.DataFrame, order: Sequence[str], names: Names) -> Figure
         if unknown
         else ""
     )
-    return draw(
+    return Sketch(
         "data-dirty-rate",
         _extremes(pairs, workloads, names),
         "Each mark is one migration: its mean dirty rate as the hypervisor said while it ran, and the bytes "
@@ -142,7 +141,7 @@ def _paint_dirtying(canvas: Canvas, *, pairs: pd.DataFrame, workloads: Sequence[
     axes.set_ylabel("data sent, MB")
 
 
-def floor(values: pd.DataFrame, control: pd.DataFrame, order: Sequence[str], names: Names) -> Figure | None:
+def floor(values: pd.DataFrame, control: pd.DataFrame, order: Sequence[str], names: Names) -> Sketch | None:
     """What a migration costs, against the same measure over the slots of control trials.
 
     Args:
@@ -158,7 +157,7 @@ def floor(values: pd.DataFrame, control: pd.DataFrame, order: Sequence[str], nam
     ]
     if not workloads:
         return None
-    return draw(
+    return Sketch(
         "floor",
         "Above the noise floor: " + _clear(shown, quiet),
         "Blue: one mark a migration. Grey: the same measure over one slot of a control trial, in which "

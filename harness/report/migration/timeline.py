@@ -15,8 +15,7 @@ from matplotlib.figure import Figure as Canvas
 
 from harness.evidence.account import Account
 from harness.report.document import quantity
-from harness.report.document.drawing import INK, MEASURED, QUIET, SECOND, draw
-from harness.report.document.model import Figure
+from harness.report.document.drawing import INK, MEASURED, QUIET, SECOND, Sketch
 from harness.report.migration.curves import shade_moves
 from harness.report.naming import Names
 
@@ -49,7 +48,7 @@ class Course:
     finding: str
 
 
-def figure(course: Course, names: Names) -> Figure:
+def figure(course: Course, names: Names) -> Sketch:
     """The workload over the trial's time, migrations shaded."""
     attempt = course.attempt
     latency = bool(course.rows["latency_s"].notna().any())
@@ -62,7 +61,7 @@ def figure(course: Course, names: Names) -> Figure:
         else ""
     )
     below = f" Below: the latency each report shows ({_definition(course)})." if latency else ""
-    return draw(
+    return Sketch(
         f"timeline-{attempt.workload}",
         f"{names.of(attempt.workload)}: {course.finding}",
         "Work completed a second in each reporting interval, by the workload's own output; shaded and "

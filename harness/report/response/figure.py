@@ -15,8 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Patch
 
-from harness.report.document.drawing import GROUND, INK, MEASURED, PAPER, QUIET, SECOND, SHADE, draw
-from harness.report.document.model import Figure
+from harness.report.document.drawing import GROUND, INK, MEASURED, PAPER, QUIET, SECOND, SHADE, Sketch
 from harness.report.naming import Names, with_note
 from harness.report.response.rows import PAPER_TRIGGER_S, SIMULATED, Group, said
 from harness.response.measures.evidence import MOVE
@@ -50,13 +49,13 @@ Stretch = tuple[float, float, str]
 """From, to and colour."""
 
 
-def waterfall(groups: Sequence[Group], names: Names) -> Figure | None:
+def waterfall(groups: Sequence[Group], names: Names) -> Sketch | None:
     """The figure; None where no response was counted."""
     if not groups:
         return None
     rows = _heights(groups)
     simulated = f" {SIMULATED}" if any(group.simulated for group in groups) else ""
-    return draw(
+    return Sketch(
         KEY,
         _title(groups),
         "Thick bars: the medians of the spans, end to end; thin lines below each: every single response. "

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from harness.analysis.stats import Summary, median_interval
-from harness.report.document.drawing import GROUND, INK, MEASURED, QUIET, draw
+from harness.report.document.drawing import GROUND, INK, MEASURED, QUIET, Sketch
 from harness.report.document.model import MISSING, Block, Callout, Cell, Column, Figure, Section, Table
 from harness.report.enclosed import UNKNOWN, Periodic, Rated
 from harness.report.response.rows import INTERVALS
@@ -163,14 +163,14 @@ def _percent(value: float) -> str:
     return f"{value:z.2f}".replace("-", "−")
 
 
-def figure(periodic: Periodic) -> Figure | None:
+def figure(periodic: Periodic) -> Sketch | None:
     """The costs with their intervals on the band of the control trials; None without any."""
     found = [load for load in loads(periodic) if load.costs]
     if not found:
         return None
     below = sum(_below(cost) for load in found for cost in load.costs)
     every = sum(len(load.costs) for load in found)
-    return draw(
+    return Sketch(
         KEY,
         f"Periodic attestation: {below} of {every} costs lie below the noise floor, interval and all",
         "Work lost to attestation at each interval, in per cent of the median control trial. Large dots: "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.report.document.drawing import Sketch
 from harness.report.document.model import Answer, Block, Callout, Figure, Paragraph, Section
 from harness.report.material import Material
 from harness.report.naming import Names
@@ -44,7 +45,7 @@ def section(material: Material, figures: Sequence[Figure]) -> Section:
     return Section(key="response", title=TITLE, blocks=[*blocks, *listing.blocks(material)])
 
 
-def figure(material: Material) -> Figure | None:
+def figure(material: Material) -> Sketch | None:
     """The waterfall."""
     groups = response_rows.groups(material.responses, material.workloads)
     return response_figure.waterfall(groups, material.names)

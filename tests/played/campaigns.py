@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -52,7 +53,9 @@ def begin(root: Path, text: str = SMALL, script: str = BRIEF) -> RunFolder:
     return runner.begin(root, plan, rig, provenance)
 
 
+@cache
 def plan_of(text: str) -> Plan:
+    """The plan of a campaign; a sweep asks for the same one hundreds of times."""
     return plans.expand(files.loads(text, "small.yml"))
 
 

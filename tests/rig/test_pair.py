@@ -31,6 +31,7 @@ def written(folder: Path, text: str = INVENTORY) -> Path:
     return path
 
 
+@pytest.mark.programs
 def test_an_inventory_becomes_machines(tmp_path: Path) -> None:
     pair = load(written(tmp_path))
     assert {role: one.address for role, one in pair.machines.items()} == {
@@ -49,6 +50,7 @@ def test_an_inventory_becomes_machines(tmp_path: Path) -> None:
     assert (pair.guest_network.address, pair.guest_network.prefix) == ("192.0.2.100", 25)
 
 
+@pytest.mark.programs
 def test_group_and_host_variables_in_files_count_as_they_do_in_playbooks(tmp_path: Path) -> None:
     inventory = written(tmp_path)
     for name, text in {
@@ -62,6 +64,7 @@ def test_group_and_host_variables_in_files_count_as_they_do_in_playbooks(tmp_pat
     assert (pair.machines["a"].user, pair.machines["b"].user) == ("lab", "root")
 
 
+@pytest.mark.programs
 def test_an_ini_inventory_is_read_alike(tmp_path: Path) -> None:
     path = tmp_path / "pair.ini"
     path.write_text(
@@ -79,6 +82,7 @@ def failure(path: Path) -> InputFileError:
     return caught.value
 
 
+@pytest.mark.programs
 def test_a_missing_machine_is_named_with_those_that_are_there(tmp_path: Path) -> None:
     error = failure(written(tmp_path, INVENTORY.replace("        b:", "        bee:")))
     assert error.what == "no machine named 'b'"
@@ -87,6 +91,7 @@ def test_a_missing_machine_is_named_with_those_that_are_there(tmp_path: Path) ->
     assert "group hosts" in error.remedy
 
 
+@pytest.mark.programs
 def test_a_missing_variable_is_named_with_its_machine(tmp_path: Path) -> None:
     kept = [line for line in INVENTORY.splitlines() if "guest_network" not in line]
     error = failure(written(tmp_path, "\n".join(kept)))
@@ -95,6 +100,7 @@ def test_a_missing_variable_is_named_with_its_machine(tmp_path: Path) -> None:
     assert "required" in error.why
 
 
+@pytest.mark.programs
 def test_a_wrong_variable_is_named_by_its_path(tmp_path: Path) -> None:
     error = failure(written(tmp_path, INVENTORY.replace("prefix: 25", "prefix: wide")))
     assert "sodbench_guest_network.prefix" in error.why
@@ -108,6 +114,7 @@ def test_an_inventory_that_is_not_there_says_where_to_get_one(tmp_path: Path) ->
     assert "sodbench lab up" in error.remedy
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("text", ["", "not: an inventory\n", "\x00\x01"])
 def test_something_that_is_no_inventory_is_refused(tmp_path: Path, text: str) -> None:
     error = failure(written(tmp_path, text))
@@ -140,6 +147,7 @@ def test_libvirts_ssh_command_is_one_shell_line_with_the_same_options() -> None:
     assert shlex.split(line) == ["exec", "ssh", *endpoint.ssh_options(), "$@"]
 
 
+@pytest.mark.programs
 def test_the_guest_is_opened_by_the_rigs_key_and_libvirt_by_the_login(tmp_path: Path) -> None:
     text = INVENTORY.replace(
         "ansible_user: lab", "ansible_user: lab\n    ansible_ssh_private_key_file: /k/id"

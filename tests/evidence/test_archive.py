@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,13 +18,19 @@ from harness.evidence.folder import RunFolder
 from tests.synthetic import evidence
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> RunFolder:
-    made = evidence.build(tmp_path / "run")
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with its tables and its sums, of which each test takes a copy."""
+    made = evidence.build(tmp_path_factory.mktemp("closed") / "run")
     results.write(made)
     seal.close(made)
     seal.keep_derived(made)
-    return made
+    return made.root
+
+
+@pytest.fixture
+def run(closed: Path, tmp_path: Path) -> RunFolder:
+    return RunFolder(shutil.copytree(closed, tmp_path / "run"))
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from harness.analysis import series
 from harness.analysis import table as results
+from harness.evidence.folder import RunFolder
 from harness.evidence.journal import Event
 from harness.json_types import Json
 from tests.migration.runs import SMALL
@@ -33,6 +34,19 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("run")
 
 
+@pytest.fixture(scope="module")
+def kept(place: Path) -> RunFolder:
+    """The run whose journal each example writes again; its series stay as they are."""
+    return build(place / "kept", SHORT)
+
+
+@pytest.fixture(scope="module")
+def whole(kept: RunFolder) -> pd.DataFrame:
+    """What is measured where nothing is missing."""
+    write_journal(kept, EVENTS)
+    return results.compute(kept)
+
+
 def _check_reasons(table: pd.DataFrame) -> None:
     missing = table["value"].isna()
     assert table.loc[missing, "reason"].str.len().gt(0).all()
@@ -42,7 +56,7 @@ def _check_reasons(table: pd.DataFrame) -> None:
 @settings(max_examples=12, deadline=None)
 @given(offsets, offsets, offsets, offsets, st.integers(min_value=10**9, max_value=DAYS_400_NS))
 def test_shifting_every_clock_changes_nothing(
-    place: Path, a_ns: int, b_ns: int, client_ns: int, wall_ns: int, start_ns: int
+    place: Path, whole: pd.DataFrame, a_ns: int, b_ns: int, client_ns: int, wall_ns: int, start_ns: int
 ) -> None:
     wall = -1_800_000_000_000_000_000 + wall_ns // 2
     shifted: Truths = replace(
@@ -54,8 +68,7 @@ def test_shifting_every_clock_changes_nothing(
             "client": ClockTruth(monotonic_offset_ns=client_ns, realtime_offset_ns=wall),
         },
     )
-    before = results.compute(build(place / "before", SHORT))
-    after = results.compute(build(place / "before", shifted))
+    before, after = whole, results.compute(build(place / "shifted", shifted))
     assert before["reason"].equals(after["reason"])
     # QEMU's stamps are whole microseconds, so that two of them move by up to two.
     for column in ("value", "resolution"):
@@ -68,42 +81,37 @@ def test_shifting_every_clock_changes_nothing(
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(min_value=0, max_value=len(EVENTS)))
-def test_a_journal_cut_anywhere_is_null_with_a_reason_and_never_zero(place: Path, kept: int) -> None:
-    run = build(place / "cut", SHORT)
-    whole = results.compute(run).set_index(KEY)["value"]
+@given(count=st.integers(min_value=0, max_value=len(EVENTS)))
+def test_a_journal_cut_anywhere_is_null_with_a_reason_and_never_zero(
+    kept: RunFolder, whole: pd.DataFrame, count: int
+) -> None:
+    values = whole.set_index(KEY)["value"]
     end = next(event for event in EVENTS if event.kind == "attempt.finished")
-    events = [event for event in EVENTS[:kept] if event.kind != "attempt.finished"]
-    write_journal(run, [*events, replace(end, t_ns=events[-1].t_ns if events else 0)])
-    table = results.compute(run)
+    events = [event for event in EVENTS[:count] if event.kind != "attempt.finished"]
+    write_journal(kept, [*events, replace(end, t_ns=events[-1].t_ns if events else 0)])
+    table = results.compute(kept)
     _check_reasons(table)
     zeros = table[table["value"] == 0].set_index(KEY).index
-    assert [key for key in zeros if whole[key] != 0] == []
+    assert [key for key in zeros if values[key] != 0] == []
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.sets(st.sampled_from(sorted({event.kind for event in EVENTS} - {"attempt.finished"})), min_size=1))
-def test_any_kinds_of_events_may_be_missing(place: Path, kinds: set[str]) -> None:
-    run = build(place / "kinds", SHORT)
-    write_journal(run, [event for event in EVENTS if event.kind not in kinds])
-    _check_reasons(results.compute(run))
-    for frame in (
-        series.gaps(results.read_attempts(run)),
-        series.precopy(results.read_attempts(run)),
-        series.timelines(results.read_attempts(run)),
-        series.pauses(results.read_attempts(run)),
-    ):
-        assert (frame["trial"] == "001-file").all()
+def test_any_kinds_of_events_may_be_missing(kept: RunFolder, kinds: set[str]) -> None:
+    write_journal(kept, [event for event in EVENTS if event.kind not in kinds])
+    _check_reasons(results.compute(kept))
+    attempts = list(results.read_attempts(kept))
+    for of in (series.gaps, series.precopy, series.timelines, series.pauses):
+        assert (of(attempts)["trial"] == "001-file").all()
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(min_value=0, max_value=len(EVENTS) - 1), st.sampled_from([None, {}, "?", 7]))
-def test_an_event_that_says_nothing_sensible_is_survived(place: Path, index: int, how: Json) -> None:
-    run = build(place / "odd", SHORT)
+def test_an_event_that_says_nothing_sensible_is_survived(kept: RunFolder, index: int, how: Json) -> None:
     events: list[Event] = list(EVENTS)
     events[index] = replace(events[index], data=dict.fromkeys(EVENTS[index].data, how))
-    write_journal(run, events)
-    _check_reasons(results.compute(run))
+    write_journal(kept, events)
+    _check_reasons(results.compute(kept))
 
 
 @settings(max_examples=20, deadline=None)

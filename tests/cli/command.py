@@ -26,6 +26,11 @@ class Said:
     err: str
 
     @property
+    def words(self) -> list[str]:
+        """The output's words."""
+        return self.out.split()
+
+    @property
     def value(self) -> Any:
         """The output as JSON."""
         return json.loads(self.out)
@@ -67,3 +72,12 @@ class Policy(Sodbench):
     ) -> None:
         super().__init__(patch, captured, columns=250)
         self.registry = registry
+
+
+class Attest(Sodbench):
+    """`sodbench attest`."""
+
+    words = ("attest",)
+
+    def __init__(self, patch: pytest.MonkeyPatch, captured: pytest.CaptureFixture[str]) -> None:
+        super().__init__(patch, captured, columns=250)

@@ -1,0 +1,1 @@
+"""`sodbench attest` from its command line to a real TPM; a process takes the place of SSH."""

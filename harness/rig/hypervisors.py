@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import cast
@@ -137,11 +138,64 @@ class LibvirtDomain:
         return cast("Json", json.loads(answer).get("return"))
 
 
-@dataclass(frozen=True, slots=True)
-class LibvirtHost:
-    """A host's libvirt: :class:`~harness.rig.contract.Hypervisor`."""
+class _Completions:
+    """One subscription to a connection's completed jobs, for all who want to be told of them.
 
-    connection: libvirt.virConnect
+    libvirt refuses a second subscription of one connection to one kind of event, and each guest's observer
+    asks for one.
+
+    Args:
+        connection: Whose jobs.
+    """
+
+    def __init__(self, connection: libvirt.virConnect) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._told: dict[object, CompletionHandler] = {}
+        self._number: int | None = None
+
+    def add(self, told: CompletionHandler) -> Unsubscribe:
+        """Have `told` called too; the first one subscribes and the last one to end unsubscribes."""
+        key = object()
+        with self._lock:
+            if self._number is None:
+                self._number = self._subscribed()
+            self._told = {**self._told, key: told}
+        return partial(self._end, key)
+
+    def _subscribed(self) -> int:
+        kind = libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED
+        with _asked():
+            return int(self._connection.domainEventRegisterAny(None, kind, self._event, None))
+
+    def _event(
+        self, _connection: object, domain: libvirt.virDomain, stats: Mapping[str, Json], _opaque: object
+    ) -> None:
+        # Without the lock: whoever holds it may wait for the event loop, which calls this.
+        for told in self._told.values():
+            told(domain.name(), dict(stats))
+
+    def _end(self, key: object) -> None:
+        with self._lock:
+            self._told = {one: told for one, told in self._told.items() if one is not key}
+            if self._told or self._number is None:
+                return
+            # A connection that has died has nothing left to unsubscribe.
+            with contextlib.suppress(libvirt.libvirtError):
+                self._connection.domainEventDeregisterAny(self._number)
+            self._number = None
+
+
+class LibvirtHost:
+    """A host's libvirt: :class:`~harness.rig.contract.Hypervisor`.
+
+    Attributes:
+        connection: The standing connection to it.
+    """
+
+    def __init__(self, connection: libvirt.virConnect) -> None:
+        self.connection = connection
+        self._completions = _Completions(connection)
 
     def version(self) -> int:
         """The hypervisor's version (virConnectGetVersion)."""
@@ -170,22 +224,7 @@ class LibvirtHost:
 
     def on_completed(self, told: CompletionHandler) -> Unsubscribe:
         """Tell of each job that completes (VIR_DOMAIN_EVENT_ID_JOB_COMPLETED)."""
-
-        def event(
-            _connection: object, domain: libvirt.virDomain, stats: Mapping[str, Json], _opaque: object
-        ) -> None:
-            told(domain.name(), dict(stats))
-
-        kind = libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED
-        with _asked():
-            number = self.connection.domainEventRegisterAny(None, kind, event, None)
-
-        def end() -> None:
-            # A connection that has died has nothing left to unsubscribe.
-            with contextlib.suppress(libvirt.libvirtError):
-                self.connection.domainEventDeregisterAny(number)
-
-        return end
+        return self._completions.add(told)
 
     def on_qemu_event(self, told: QemuHandler) -> Unsubscribe:
         """Tell of each QMP event (virConnectDomainQemuMonitorEventRegister)."""
@@ -218,7 +257,7 @@ class LibvirtHosts(AbstractContextManager["LibvirtHosts"]):
     def __init__(self, pair: Pair) -> None:
         self._pair = pair
         self._commands = tempfile.TemporaryDirectory(prefix="sodbench-ssh-")
-        self._connections: dict[str, libvirt.virConnect] = {}
+        self._hosts: dict[str, LibvirtHost] = {}
         _start_event_loop()
         for role in HOSTS:
             command = Path(self._commands.name) / role
@@ -232,9 +271,9 @@ class LibvirtHosts(AbstractContextManager["LibvirtHosts"]):
             UnreachableError: A host's libvirt does not answer.
         """
         for role in HOSTS:
-            if not _alive(self._connections.get(role)):
-                self._connections[role] = self._open(role)
-        return {role: LibvirtHost(connection) for role, connection in self._connections.items()}
+            if not _alive(self._hosts.get(role)):
+                self._hosts[role] = LibvirtHost(self._open(role))
+        return dict(self._hosts)
 
     def _open(self, role: str) -> libvirt.virConnect:
         uri = self._pair.libvirt_uri(role, Path(self._commands.name) / role)
@@ -253,24 +292,24 @@ class LibvirtHosts(AbstractContextManager["LibvirtHosts"]):
 
     def close(self) -> None:
         """Close both connections."""
-        for connection in self._connections.values():
+        for host in self._hosts.values():
             try:
-                connection.close()
+                host.connection.close()
             except libvirt.libvirtError:  # it is gone already, which is what was wanted
                 continue
-        self._connections.clear()
+        self._hosts.clear()
         self._commands.cleanup()
 
     def __exit__(self, *details: object) -> None:
         self.close()
 
 
-def _alive(connection: libvirt.virConnect | None) -> bool:
-    """Whether the daemon behind `connection` answers: asked, because isAlive() learns of a death late."""
-    if connection is None:
+def _alive(host: LibvirtHost | None) -> bool:
+    """Whether the host's daemon answers: asked, because isAlive() learns of a death late."""
+    if host is None:
         return False
     try:
-        return bool(connection.isAlive()) and connection.getLibVersion() > 0
+        return bool(host.connection.isAlive()) and host.connection.getLibVersion() > 0
     except libvirt.libvirtError:
         return False
 

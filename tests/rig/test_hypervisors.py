@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import libvirt
 import pytest
@@ -77,3 +77,48 @@ def test_a_subscription_ends_and_may_end_twice(host: LibvirtHost) -> None:
     end()
     end()
     assert told == []
+
+
+def test_several_may_ask_to_be_told_of_completed_jobs(host: LibvirtHost) -> None:
+    """libvirt itself refuses a second subscription of one connection to one kind of event."""
+    libvirt.virEventRegisterDefaultImpl()
+    ends = [host.on_completed(lambda _name, _stats: None) for _ in range(3)]
+    for end in ends:
+        end()
+    host.on_completed(lambda _name, _stats: None)()
+
+
+class OneSubscription:
+    """A connection that has one subscription at a time."""
+
+    def __init__(self) -> None:
+        self.events: list[Callable[..., None]] = []
+        self.removed: list[int] = []
+
+    def domainEventRegisterAny(  # noqa: N802  (libvirt's name)
+        self, _domain: None, _kind: int, event: Callable[..., None], _opaque: None
+    ) -> int:
+        self.events.append(event)
+        return len(self.events)
+
+    def domainEventDeregisterAny(self, number: int) -> None:  # noqa: N802  (libvirt's name)
+        self.removed.append(number)
+
+
+def test_each_that_asks_is_told_until_it_ends(host: LibvirtHost) -> None:
+    connection, domain = OneSubscription(), host.connection.lookupByName("test")
+    asked, told = LibvirtHost(connection), []
+    first = asked.on_completed(lambda name, stats: told.append(("first", name, stats)))
+    second = asked.on_completed(lambda name, stats: told.append(("second", name, stats)))
+    (event,) = connection.events
+    event(None, domain, {"downtime": 3}, None)
+    assert told == [("first", "test", {"downtime": 3}), ("second", "test", {"downtime": 3})]
+    first()
+    first()
+    assert connection.removed == []
+    event(None, domain, {}, None)
+    assert [name for name, _, _ in told[2:]] == ["second"]
+    second()
+    assert connection.removed == [1]
+    asked.on_completed(lambda _name, _stats: None)
+    assert len(connection.events) == 2

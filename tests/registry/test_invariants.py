@@ -81,6 +81,10 @@ class Machine(RuleBasedStateMachine):
     def _begins(self, attester: str, tpm: str, turn: int) -> None:
         self.tpm_of[attester], self.turn_of[attester] = tpm, turn
         self.held.discard(attester)
+        self._forgets(attester)
+
+    def _forgets(self, attester: str) -> None:
+        """A memory is an identity's: it goes with the identity, and no later one of the same id has it."""
         self.accepted = {known: times for known, times in self.accepted.items() if known[0] != attester}
 
     @rule(attester=IDS, tpm=TPMS, turn=TURNS)
@@ -117,6 +121,7 @@ class Machine(RuleBasedStateMachine):
         self.registry.release(attester, "gone")
         del self.tpm_of[attester]
         self.held.discard(attester)
+        self._forgets(attester)
         self.stale = [told for told in self.stale if told[0] != attester]
 
     @rule(nonce=NONCES)

@@ -88,7 +88,7 @@ def test_any_other_exception_is_raised(machine: Platform, monkeypatch: pytest.Mo
     def broken(_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(verifier, "STEPS", (Step(number=1, name="structure", run=broken),))
+    monkeypatch.setattr(verifier, "STEPS", (Step(number=1, name="structure", parts=(broken,)),))
     with pytest.raises(ZeroDivisionError):
         judged(machine)
 
@@ -339,7 +339,7 @@ def test_no_claim_before_the_evidence_is_genuine(machine: Platform, monkeypatch:
         raise RefusedError(Reason.PCR_VALUE, "no")
 
     for number, step in enumerate(STEPS, start=1):
-        shortened = (*STEPS[: number - 1], replace(step, run=refuse), *STEPS[number:])
+        shortened = (*STEPS[: number - 1], replace(step, parts=(refuse,)), *STEPS[number:])
         monkeypatch.setattr(verifier, "STEPS", shortened)
         verification = verify(machine.evidence(), question(machine), tick=ticking())
         assert len(verification.steps) == number

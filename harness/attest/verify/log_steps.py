@@ -9,6 +9,7 @@ Sources: TCG PC Client Platform Firmware Profile 1.05 (PFP); the Linux kernel's 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 
 from harness.attest.evidence import ImaExcerpt, RefusedError
@@ -16,10 +17,11 @@ from harness.attest.logs import eventlog, ima
 from harness.attest.logs.ima import ImaEntry, ImaState
 from harness.attest.reasons import Reason
 from harness.attest.reference.policy import FIRMWARE_PCRS, IMA_PCR, ima_basis
-from harness.attest.verify.quote_steps import Work
+from harness.attest.verify.memory import Finding
+from harness.attest.verify.quote_steps import GenuineQuote
 
 
-def event_log(work: Work) -> None:
+def event_log(work: GenuineQuote) -> GenuineQuote:
     """Step 10: the event log leads to the signed values of the PCRs that it has to explain.
 
     These are the firmware's and the boot loader's (0 to 9), events or none, and whatever other PCR has
@@ -29,7 +31,7 @@ def event_log(work: Work) -> None:
     """
     question = work.question
     if question.policy.require.event_log == "ignore":
-        return
+        return work
     if work.evidence.event_log is None:
         raise RefusedError(Reason.EVENT_LOG_MISSING, "the policy wants the event log and none came")
     limits, bank = question.policy.limits, question.challenge.bank
@@ -44,40 +46,49 @@ def event_log(work: Work) -> None:
         raise RefusedError(
             Reason.EVENT_LOG_REPLAY, f"PCR {index}: the log {says}, {work.pcrs[index].hex()} is signed"
         )
-    work.log, work.led = log, led
+    return replace(work, log=log, led=led)
 
 
-def ima_list(work: Work) -> None:
+def ima_list(work: GenuineQuote) -> GenuineQuote:
     """Step 11: the IMA list leads to the signed value of PCR 10; what comes after that is left aside.
 
     So are entries of PCRs that are not signed, or that the list does not lead to.
     """
     question, excerpt = work.question, work.evidence.ima
     if question.policy.require.ima == "ignore":
-        return
+        return work
     if excerpt is None:
         raise RefusedError(Reason.IMA_MISSING, "the policy wants the IMA list and none came")
     limits, bank = question.policy.limits, question.challenge.bank
     entries = ima.parse(excerpt, limit_bytes=limits.ima_bytes, limit_entries=limits.ima_entries)
-    known = _from_the_start(work, entries) if excerpt.first == 0 else _remembered(work, excerpt)
+    if excerpt.first == 0:
+        known, carried = _from_the_start(work, entries), tuple[Finding, ...]()
+    else:
+        known, carried = _remembered(work, excerpt)
     rest = entries[known.entries - excerpt.first :]
-    work.ima = ima.replay(known, rest, bank=bank, expected=work.pcrs[IMA_PCR], first=known.entries)
-    if work.ima.entries == 0:
+    reached = ima.replay(known, rest, bank=bank, expected=work.pcrs[IMA_PCR], first=known.entries)
+    if reached.entries == 0:
         # PCR 10 of zeros is what a kernel without IMA leaves, and an empty list leads to it.
         raise RefusedError(Reason.IMA_MISSING, "nothing was measured at all: is IMA on?")
-    covered = work.ima.entries - excerpt.first
+    covered = reached.entries - excerpt.first
     # A whole list is judged from its start, whatever is known of it.
     before = {} if excerpt.first == 0 else known.values
     others = ima.follow(before, entries, covered, bank, work.pcrs)
-    values = MappingProxyType({**work.ima.values, **others.values})
-    work.ima = ImaState(entries=excerpt.first + others.count, values=values)
-    work.followed = others
     vouched = {IMA_PCR, *others.vouched}
-    work.entries = tuple(entry for entry in entries[: others.count] if entry.pcr in vouched)
-    work.ahead = len(entries) - others.count
+    return replace(
+        work,
+        ima=ImaState(
+            entries=excerpt.first + others.count,
+            values=MappingProxyType({**reached.values, **others.values}),
+        ),
+        followed=others,
+        entries=tuple(entry for entry in entries[: others.count] if entry.pcr in vouched),
+        ahead=len(entries) - others.count,
+        carried=carried,
+    )
 
 
-def _from_the_start(work: Work, entries: tuple[ImaEntry, ...]) -> ImaState:
+def _from_the_start(work: GenuineQuote, entries: tuple[ImaEntry, ...]) -> ImaState:
     """Where the replay of a whole list begins: at its start, or behind what was accepted before in this boot.
 
     Without a boot a list only grows. One that is shorter than before, or began otherwise, is of a TPM whose
@@ -93,8 +104,8 @@ def _from_the_start(work: Work, entries: tuple[ImaEntry, ...]) -> ImaState:
     return ima.replay(start, entries, bank=bank, expected=memory.ima.values[bank])
 
 
-def _remembered(work: Work, excerpt: ImaExcerpt) -> ImaState:
-    """What an excerpt without the list's beginning goes on from.
+def _remembered(work: GenuineQuote, excerpt: ImaExcerpt) -> tuple[ImaState, tuple[Finding, ...]]:
+    """What an excerpt without the list's beginning goes on from, and the warnings about what lies before it.
 
     Raises:
         RefusedError: ``ima-gap``: entries before the excerpt are not known, or not in this boot, or were
@@ -124,5 +135,4 @@ def _remembered(work: Work, excerpt: ImaExcerpt) -> ImaState:
             Reason.IMA_GAP,
             "the entries before it were judged by another policy or other reference values: ask for all",
         )
-    work.carried = memory.findings
-    return memory.ima
+    return memory.ima, memory.findings

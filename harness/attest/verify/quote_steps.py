@@ -1,8 +1,9 @@
 """The first nine steps of a verification: is the quote genuine, the answer to this challenge, and recent?
 
-Each step is a function of the working value alone and ends with a refusal, or with one more thing that the
-later steps may rely on. A step must never use what an earlier one has not established, never catch a refusal,
-and never look at whether the platform is a good one: that is appraisal, and comes last.
+Each step is a function of what the steps before it have established, and ends with a refusal or returns the
+same with one thing more that the later steps may rely on. The type of what it takes says what that is. A step
+must never catch a refusal, and never look at whether the platform is a good one: that is appraisal, and comes
+last.
 
 Sources: TCG TPM 2.0 Library Part 1 (timing components, PCR operations), Part 2 (10.11.1, 10.12), Part 3
 (TPM2_Quote, TPM2_Startup); TCG PC Client Platform Firmware Profile 1.05 (PFP).
@@ -13,9 +14,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from harness.attest.evidence import Evidence, RefusedError
 from harness.attest.identity.enrolled import EnrolledKey
@@ -39,24 +40,79 @@ from harness.attest.verify.memory import Finding
 from harness.attest.verify.question import Question
 
 MIN_NONCE_BYTES: Final = 16
+FIRMWARE: Final = "firmware-version"
+"""How the version of the TPM's firmware is named among what was checked."""
 
 Boot: TypeAlias = Literal["first", "same", "resume", "reboot"]
 """What lies between the last accepted quote and this one: nothing is known, no boot, a resume, a boot."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Work:
-    """What the steps have established so far; lives for one verification and is passed to no other.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a verification begins with.
 
     Attributes:
         evidence: What came.
         question: What it is judged by.
-        attest: The quote (step 1).
-        signature: Its signature (step 1).
-        enrolled: The key that should have signed (step 3).
-        key: The same, loaded (step 3).
-        selection: The signed PCRs, rising (step 7).
-        pcrs: Their values; no other PCR is ever used (step 8).
+    """
+
+    evidence: Evidence
+    question: Question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed(Asked):
+    """After step 1: the evidence can be read.
+
+    Attributes:
+        attest: The quote.
+        signature: Its signature.
+    """
+
+    attest: Attest
+    signature: Signature
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keyed(Parsed):
+    """After step 3: it is known which key should have signed.
+
+    Attributes:
+        enrolled: The key.
+        key: The same, loaded.
+    """
+
+    enrolled: EnrolledKey
+    key: AttestationKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selected(Keyed):
+    """After step 7: the quote answers this challenge.
+
+    Attributes:
+        selection: The signed PCRs, rising.
+    """
+
+    selection: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Valued(Selected):
+    """After step 8: the PCR values are those that were signed.
+
+    Attributes:
+        pcrs: The values of the signed PCRs; no other PCR is ever used.
+    """
+
+    pcrs: Mapping[int, bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenuineQuote(Valued):
+    """After step 9: the quote is genuine and recent; steps 10 to 12 add what they find to it.
+
+    Attributes:
         boot: Where the quote stands after the last one (step 9).
         log: The event log, where it is checked (step 10).
         led: The signed PCRs that it leads to; events of others are the sender's word (step 10).
@@ -64,21 +120,14 @@ class Work:
         entries: The IMA entries that the quote vouches for and that are new (step 11).
         followed: The PCRs other than 10 that the IMA list has entries of (step 11).
         ahead: Entries behind them, which the quote does not cover (step 11).
-        carried: Warnings about entries that were judged before (step 11).
-        warnings: What the policy lets pass with a warning.
-        checked: What was held against reference values (step 12).
-        unchecked: What the reference values have nothing for (step 12).
+        carried: Warnings about entries that were judged before (step 11), then about all of them (step 12).
+        pinned: The PCRs whose whole value is a reference value (step 12).
+        warnings: What the policy lets pass with a warning (steps 9 and 12).
+        checked: What was held against reference values (steps 9 and 12).
+        unchecked: What the reference values have nothing for (steps 9 and 12).
     """
 
-    evidence: Evidence
-    question: Question
-    attest: Attest = field(init=False)
-    signature: Signature = field(init=False)
-    enrolled: EnrolledKey = field(init=False)
-    key: AttestationKey = field(init=False)
-    selection: tuple[int, ...] = field(init=False)
-    pcrs: Mapping[int, bytes] = field(init=False)
-    boot: Boot = field(init=False)
+    boot: Boot
     log: EventLog | None = None
     led: frozenset[int] = frozenset()
     ima: ImaState | None = None
@@ -86,13 +135,19 @@ class Work:
     followed: Followed | None = None
     ahead: int = 0
     carried: tuple[Finding, ...] = ()
-    warnings: list[Finding] = field(default_factory=list)
-    checked: list[str] = field(default_factory=list)
-    unchecked: list[str] = field(default_factory=list)
+    pinned: frozenset[int] = frozenset()
+    warnings: tuple[Finding, ...] = ()
+    checked: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
 
-    def warn(self, reason: Reason, why: str) -> None:
-        """Keep a finding that the policy lets pass."""
-        self.warnings.append(Finding(reason=reason, why=why))
+
+_Next = TypeVar("_Next", bound=Asked)
+
+
+def _with(work: Asked, kind: type[_Next], **established: object) -> _Next:
+    """The value of a later phase: all that `work` has, and what a step has established."""
+    known: dict[str, Any] = {one.name: getattr(work, one.name) for one in fields(work)}
+    return kind(**(known | established))
 
 
 @lru_cache(maxsize=16_384)
@@ -101,7 +156,7 @@ def _loaded(public: bytes) -> AttestationKey:
     return AttestationKey.from_public(public)
 
 
-def structure(work: Work) -> None:
+def structure(work: Asked) -> Parsed:
     """Step 1: nothing is larger than the policy allows; quote and signature are read to their last byte."""
     limits, evidence = work.question.policy.limits, work.evidence
     excerpt = evidence.ima
@@ -116,11 +171,11 @@ def structure(work: Work) -> None:
             raise RefusedError(
                 Reason.SIZE_LIMIT, f"the {what} has {size_bytes} bytes, the policy allows {limit_bytes}"
             )
-    work.attest = parse_attest(evidence.attest)
-    work.signature = parse_signature(evidence.signature)
+    attest, signed = parse_attest(evidence.attest), parse_signature(evidence.signature)
+    return _with(work, Parsed, attest=attest, signature=signed)
 
 
-def scheme(work: Work) -> None:
+def scheme(work: Parsed) -> Parsed:
     """Step 2: scheme and hash are allowed, and are the enrolled key's own.
 
     Where no key is enrolled there is nothing to compare with, and step 3 ends it.
@@ -135,9 +190,10 @@ def scheme(work: Work) -> None:
         raise RefusedError(Reason.HASH_NOT_ALLOWED, f"hash {signature.hash_alg:#06x}; only SHA-256 is")
     if enrolled is not None and signature.scheme != _loaded(enrolled.public).scheme:
         raise RefusedError(Reason.SCHEME_MISMATCH, f"scheme {signature.scheme:#06x} is not the key's own")
+    return work
 
 
-def key(work: Work) -> None:
+def key(work: Parsed) -> Keyed:
     """Step 3: the key is the enrolled one, is not revoked, and can sign only what its TPM made."""
     enrolled = work.question.key
     if enrolled is None:
@@ -157,18 +213,19 @@ def key(work: Work) -> None:
             Reason.KEY_ATTRIBUTES,
             f"attributes {loaded.attributes:#010x}: not a restricted signing key that only its TPM can have",
         )
-    work.enrolled, work.key = enrolled, loaded
+    return _with(work, Keyed, enrolled=enrolled, key=loaded)
 
 
-def signature(work: Work) -> None:
+def signature(work: Keyed) -> Keyed:
     """Step 4: the signature is the key's over the bytes as they came."""
     if not work.key.verify(work.signature, work.evidence.attest):
         raise RefusedError(
             Reason.SIGNATURE_INVALID, "the signature is not the enrolled key's over this quote"
         )
+    return work
 
 
-def origin(work: Work) -> None:
+def origin(work: Keyed) -> Keyed:
     """Step 5: a TPM made it, it is a quote, and the key is where it was enrolled in its hierarchy."""
     attest = work.attest
     if attest.magic != GENERATED:
@@ -177,9 +234,10 @@ def origin(work: Work) -> None:
         raise RefusedError(Reason.NOT_A_QUOTE, f"it is of type {attest.type:#06x}")
     if attest.qualified_signer != work.enrolled.qualified_name:
         raise RefusedError(Reason.QUALIFIED_SIGNER, "it names another key, or the key in another hierarchy")
+    return work
 
 
-def freshness(work: Work) -> None:
+def freshness(work: Keyed) -> Keyed:
     """Step 6: it answers this challenge, which was not answered before and has not expired.
 
     The nonce is compared before anything about the challenge, so that an old quote reads as one.
@@ -201,9 +259,10 @@ def freshness(work: Work) -> None:
         raise RefusedError(
             Reason.NONCE_EXPIRED, "the challenge is of another clock: it was issued in the future"
         )
+    return work
 
 
-def selection(work: Work) -> None:
+def selection(work: Keyed) -> Selected:
     """Step 7: what was signed is the selection that was asked for, of that bank, and is not empty.
 
     A bank that is not allocated yields a valid signature over an empty selection (Part 3, TPM2_Quote).
@@ -239,10 +298,10 @@ def selection(work: Work) -> None:
         raise RefusedError(
             Reason.SELECTION_MISMATCH, f"PCRs {signed[0].pcrs} are signed, the policy wants {policy.pcrs}"
         )
-    work.selection = signed[0].pcrs
+    return _with(work, Selected, selection=signed[0].pcrs)
 
 
-def values(work: Work) -> None:
+def values(work: Selected) -> Valued:
     """Step 8: the values are those that were signed, one for each PCR of the selection and for no other.
 
     Each has its bank's size: two values could else be cut differently and still give the same digest.
@@ -261,29 +320,32 @@ def values(work: Work) -> None:
     digest = hashlib.sha256(b"".join(sent[index] for index in work.selection)).digest()
     if digest != work.attest.pcr_digest:
         raise RefusedError(Reason.PCR_DIGEST, "the values are not those that were signed")
-    work.pcrs = {index: sent[index] for index in work.selection}
+    return _with(work, Valued, pcrs={index: sent[index] for index in work.selection})
 
 
-def clock(work: Work) -> None:
+def clock(work: Valued) -> GenuineQuote:
     """Step 9: the TPM has gone forward since the last accepted quote, its clock is safe, its firmware known.
 
     A TPM that lost power without a shutdown may take up its clock at an earlier value, and says so by `safe`
     until it has caught up (Part 2, 10.11.1); where it says yes no later clock was ever reported.
     """
     question, now, memory = work.question, work.attest.clock, work.question.memory
-    work.boot = "first" if memory is None else _boot(now, memory.clock)
+    boot: Boot = "first" if memory is None else _boot(now, memory.clock)
+    warnings: tuple[Finding, ...] = ()
     if not now.safe:
         why = "the TPM lost power without a shutdown: a later time may have been reported before"
         if question.policy.clock_unsafe == "refuse":
             raise RefusedError(Reason.CLOCK_NOT_SAFE, why)
-        work.warn(Reason.CLOCK_NOT_SAFE, why)
+        warnings = (Finding(reason=Reason.CLOCK_NOT_SAFE, why=why),)
     version, known = work.attest.firmware_version, question.reference.firmware_versions
     if known and f"{version:016x}" not in known:
         raise RefusedError(Reason.FIRMWARE_VERSION, f"the TPM's firmware is {version:016x}")
-    if memory is not None and work.boot == "same" and version != memory.firmware_version:
+    if memory is not None and boot == "same" and version != memory.firmware_version:
         raise RefusedError(
             Reason.FIRMWARE_VERSION, f"the TPM's firmware became {version:016x} without a reset"
         )
+    checked, unchecked = ((FIRMWARE,), ()) if known else ((), (FIRMWARE,))
+    return _with(work, GenuineQuote, boot=boot, warnings=warnings, checked=checked, unchecked=unchecked)
 
 
 def _boot(now: ClockInfo, last: ClockInfo) -> Boot:

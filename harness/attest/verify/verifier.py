@@ -10,9 +10,9 @@ result then, which is not a good one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from harness.attest.evidence import Evidence, RefusedError
 from harness.attest.reasons import Reason, Tier, tier_of
@@ -23,35 +23,56 @@ from harness.attest.verify import quote_steps as steps
 from harness.attest.verify.appraisal_step import claims, trust
 from harness.attest.verify.memory import Memory
 from harness.attest.verify.question import Question
-from harness.attest.verify.quote_steps import Work
+from harness.attest.verify.quote_steps import Asked, GenuineQuote
 from harness.clock import NS_PER_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One step of the verification: its number, its name, and what it does to the working value."""
+    """One step of the verification.
+
+    Attributes:
+        number: Its place among the steps, from 1.
+        name: What it checks.
+        parts: What it does, in this order: each takes what the one before it returned, the first what the
+            step before returned.
+    """
 
     number: int
     name: str
-    run: Callable[[Work], None]
+    parts: tuple[Callable[[Any], Any], ...]
+
+    def run(self, work: Asked) -> tuple[Any, RefusedError | None]:
+        """What is established afterwards, and the refusal that ended the step; None where it passed.
+
+        Args:
+            work: What the steps before have established, one of the values of
+                :mod:`harness.attest.verify.quote_steps`.
+        """
+        for part in self.parts:
+            try:
+                work = part(work)
+            except RefusedError as error:
+                return work, error
+        return work, None
 
 
 STEPS: Final[tuple[Step, ...]] = tuple(
-    Step(number=number, name=name, run=run)
-    for number, (name, run) in enumerate(
+    Step(number=number, name=name, parts=parts)
+    for number, (name, parts) in enumerate(
         (
-            ("structure", steps.structure),
-            ("scheme", steps.scheme),
-            ("key", steps.key),
-            ("signature", steps.signature),
-            ("origin", steps.origin),
-            ("freshness", steps.freshness),
-            ("selection", steps.selection),
-            ("values", steps.values),
-            ("clock", steps.clock),
-            ("event-log", log_steps.event_log),
-            ("ima", log_steps.ima_list),
-            ("appraisal", appraisal_step.appraise),
+            ("structure", (steps.structure,)),
+            ("scheme", (steps.scheme,)),
+            ("key", (steps.key,)),
+            ("signature", (steps.signature,)),
+            ("origin", (steps.origin,)),
+            ("freshness", (steps.freshness,)),
+            ("selection", (steps.selection,)),
+            ("values", (steps.values,)),
+            ("clock", (steps.clock,)),
+            ("event-log", (log_steps.event_log,)),
+            ("ima", (log_steps.ima_list,)),
+            ("appraisal", appraisal_step.PARTS),
         ),
         start=1,
     )
@@ -103,53 +124,56 @@ def verify(evidence: Evidence, question: Question, *, tick: Callable[[], int]) -
         A result for every evidence, however broken. It was generated when the steps had run, so
         ``question.now_ns`` later by what they took.
     """
-    work = Work(evidence=evidence, question=question)
+    work: Any = Asked(evidence=evidence, question=question)
     times: list[StepTime] = []
     refused: RefusedError | None = None
     begin_ns = last_ns = tick()
     for step in STEPS:
-        refused = _refusal(step, work)
+        work, refused = step.run(work)
         now_ns = tick()
         times.append(StepTime(step.number, step.name, now_ns - last_ns))
         last_ns = now_ns
         if refused is not None:
             break
     genuine = refused is None or times[-1].number > GENUINE
-    result = _result(work, refused, genuine, question.now_ns + last_ns - begin_ns)
-    return Verification(result=result, steps=tuple(times), memory=_kept(work) if refused is None else None)
-
-
-def _refusal(step: Step, work: Work) -> RefusedError | None:
-    try:
-        step.run(work)
-    except RefusedError as error:
-        return error
-    return None
-
-
-def _result(work: Work, refused: RefusedError | None, genuine: bool, generated_ns: int) -> AttestationResult:
-    question = work.question
-    if refused is not None:
-        reason, detail, tier = refused.reason, refused.why, tier_of(refused.reason)
-    elif work.warnings:
-        reason, detail, tier = work.warnings[0].reason, work.warnings[0].why, Tier.WARNING
-    else:
-        reason, detail, tier = Reason.ACCEPTED, "", Tier.AFFIRMING
-    return AttestationResult(
+    said = _passed(work) if refused is None else _refused(refused)
+    generated_ns = question.now_ns + last_ns - begin_ns
+    result = AttestationResult(
         attester=question.key.attester if question.key is not None else "",
-        key=work.evidence.key,
-        tier=tier,
-        reason=reason,
-        detail=detail,
+        key=evidence.key,
+        tier=said.tier,
+        reason=said.reason,
+        detail=said.detail,
         claims=claims(work) if genuine else {},
-        vector=trust(work) if refused is None else refused_vector(reason),
+        vector=said.vector,
         policy=question.policy.name,
         generated_ns=generated_ns,
         expires_ns=generated_ns + round(question.policy.result_lifetime_s * NS_PER_S),
     )
+    return Verification(result=result, steps=tuple(times), memory=_kept(work) if refused is None else None)
 
 
-def _kept(work: Work) -> Memory:
+class _Said(NamedTuple):
+    """What a result says of the evidence; the fields are those of :class:`AttestationResult`."""
+
+    tier: Tier
+    reason: Reason
+    detail: str
+    vector: Mapping[str, int]
+
+
+def _passed(work: GenuineQuote) -> _Said:
+    if work.warnings:
+        first = work.warnings[0]
+        return _Said(Tier.WARNING, first.reason, first.why, trust(work))
+    return _Said(Tier.AFFIRMING, Reason.ACCEPTED, "", trust(work))
+
+
+def _refused(refused: RefusedError) -> _Said:
+    return _Said(tier_of(refused.reason), refused.reason, refused.why, refused_vector(refused.reason))
+
+
+def _kept(work: GenuineQuote) -> Memory:
     """What is known of the attester from now on."""
     return Memory(
         clock=work.attest.clock,

@@ -75,13 +75,25 @@ def of(module: ModuleType) -> Iterator[Mutant]:
             )
 
 
+def refuses(function: FunctionType) -> bool:
+    """Whether a function has a refusal of its own, not only in what it calls."""
+    return any(isinstance(node, ast.Raise) for node in ast.walk(_definition(function)))
+
+
 def without_refusals(function: FunctionType) -> CodeType:
     """A function that refuses nothing any more and does all else as before."""
     module = inspect.getmodule(function)
     assert module is not None
+    return code_of(_compiled(_Silent().visit(_definition(function)), module), function.__qualname__)
+
+
+def _definition(function: FunctionType) -> ast.FunctionDef:
+    """The source of a function of a module."""
+    module = inspect.getmodule(function)
+    assert module is not None
     for node in ast.parse(inspect.getsource(module)).body:
         if isinstance(node, ast.FunctionDef) and node.name == function.__name__:
-            return code_of(_compiled(_Silent().visit(node), module), function.__qualname__)
+            return node
     raise LookupError(function.__name__)
 
 

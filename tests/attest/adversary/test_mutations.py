@@ -13,6 +13,10 @@ from tests.attest.adversary.hunt import Forged
 
 NAMES = [module.__name__.rpartition(".")[2] for module in mutants.MODULES]
 STEPS = [step.name for step in verifier.STEPS]
+PARTS = {
+    step.name: tuple(part for part in step.parts if isinstance(part, FunctionType)) for step in verifier.STEPS
+}
+REFUSING = [(name, part.__name__) for name, parts in PARTS.items() for part in parts if mutants.refuses(part)]
 
 
 def test_nothing_is_noticed_where_nothing_is_missing(scenes: tuple[Forged, ...]) -> None:
@@ -35,10 +39,11 @@ def test_what_is_listed_as_equivalent_is_there(scenes: tuple[Forged, ...]) -> No
     assert hunt.equivalent() <= there
 
 
-@pytest.mark.parametrize("name", STEPS)
-def test_a_step_that_refuses_nothing_lets_an_attack_through(name: str, scenes: tuple[Forged, ...]) -> None:
-    step = verifier.STEPS[STEPS.index(name)].run
-    assert isinstance(step, FunctionType)
+@pytest.mark.parametrize(("name", "part"), REFUSING)
+def test_a_step_that_refuses_nothing_lets_an_attack_through(
+    name: str, part: str, scenes: tuple[Forged, ...]
+) -> None:
+    step = next(one for one in PARTS[name] if one.__name__ == part)
     with mutants.exchanged(step, mutants.without_refusals(step)):
         assert hunt.false_accepts(scenes)
 
@@ -49,6 +54,11 @@ def test_a_step_that_is_left_out_is_noticed(
 ) -> None:
     monkeypatch.setattr(verifier, "STEPS", tuple(step for step in verifier.STEPS if step.name != name))
     assert hunt.changes(scenes)
+
+
+def test_every_step_refuses_something_itself() -> None:
+    assert [len(PARTS[step.name]) for step in verifier.STEPS] == [len(step.parts) for step in verifier.STEPS]
+    assert dict.fromkeys(name for name, _ in REFUSING) == dict.fromkeys(STEPS)
 
 
 def test_there_are_twelve_steps_in_their_order() -> None:

@@ -40,10 +40,9 @@ from harness.evidence.journal import Journal
 from harness.evidence.observers.output import Output
 from harness.evidence.record import Record
 from harness.interrupt import Interrupt
-from harness.pair_name import ONLY_GUEST
+from harness.pair_name import HOSTS, ONLY_GUEST
 from harness.rig import pair as pairs
 from harness.rig.lab import lab
-from harness.rig.pair import HOSTS
 from harness.rig.rig import Rig
 from harness.rig.session import open_rig
 from harness.workloads.contract import Timeline

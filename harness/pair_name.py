@@ -7,7 +7,18 @@ from typing import Final
 DEFAULT_PAIR: Final = "default"
 """The pair of an inventory that does not name it (``sodbench_pair``), and of every older registry."""
 
-ONLY_GUEST: Final = "guest"
+FIRST: Final = "a"
+"""The host that does what concerns both: it holds the lock, describes the image and removes disks."""
+
+SECOND: Final = "b"
+HOSTS: Final = (FIRST, SECOND)
+CLIENT: Final = "client"
+MACHINES: Final = (*HOSTS, CLIENT)
+
+GUEST: Final = "guest"
+"""The role of a guest among the machines of a pair."""
+
+ONLY_GUEST: Final = GUEST
 """The guest of a rig that has one, and of a journal that names none."""
 
 _BETWEEN = "/"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from harness.campaign.gang import memory_problem
 from harness.json_types import Json
-from harness.rig.pair import HOSTS
+from harness.pair_name import CLIENT, HOSTS
 
 Facts = Mapping[str, Json]
 """One machine's facts, as verify.yml publishes them."""
@@ -81,13 +81,13 @@ def _memory(facts: Mapping[str, Facts], guests_mib: Sequence[int]) -> Iterator[P
 
 
 def _generators(facts: Mapping[str, Facts], needs: Mapping[str, Sequence[str]]) -> Iterator[Problem]:
-    found = facts.get("client", {}).get("generators")
+    found = facts.get(CLIENT, {}).get("generators")
     there = found if isinstance(found, Mapping) else {}
     for workload, tools in needs.items():
         for tool in tools:
             if not there.get(tool):
                 yield Problem(
-                    where="client",
+                    where=CLIENT,
                     what=f"{tool} is not installed, which the workload {workload} needs",
                     remedy="run `sodbench provision`; mstone and faban come from an archive that the "
                     f"inventory names as sodbench_{tool}_archive (docs/provisioning.md)"

@@ -9,6 +9,7 @@ import typer
 
 from harness.cli.inputs import Inventory, RunInventory, inventory_file
 from harness.cli.terminal import Output
+from harness.pair_name import FIRST
 from harness.rig import lock, ready
 from harness.rig.guest import image
 from harness.rig.guest.kind import KINDS
@@ -35,7 +36,7 @@ def provision(
             if not output.is_terminal:
                 output.say(f"  {task}")
 
-        with Host(pair.machines["a"]) as builder, lock.hold(builder, "sodbench provision"):
+        with Host(pair.machines[FIRST]) as builder, lock.hold(builder, "sodbench provision"):
             done = ready.provision(pair, force=force, artifacts=artifacts, progress=progress)
             said = "The machines are provisioned." if done else "The machines were provisioned already."
             output.say(said)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from harness.evidence.wall_time import WallTime
+from harness.pair_name import FIRST, HOSTS, SECOND
 from harness.report.document import quantity
 from harness.report.document.model import MISSING, Block, Cell, Code, Column, Paragraph, Table
 from harness.report.material import ClockFact, Definition, Material
@@ -150,13 +151,13 @@ OWN = frozenset(
 
 def _differs(before: Mapping[str, Mapping[str, str]], name: str) -> bool:
     """Whether hosts a and b differ in a fact that is not by nature a machine's own."""
-    if not {"a", "b"} <= before.keys():
+    if not before.keys() >= set(HOSTS):
         return False
-    return name.rsplit(".", 1)[-1] not in OWN and before["a"].get(name) != before["b"].get(name)
+    return name.rsplit(".", 1)[-1] not in OWN and before[FIRST].get(name) != before[SECOND].get(name)
 
 
 def _alike(before: Mapping[str, Mapping[str, str]], differing: Sequence[str]) -> str:
-    if not {"a", "b"} <= before.keys():
+    if not before.keys() >= set(HOSTS):
         return "Whether the two hosts are alike is not known: the facts of at least one are missing."
     if not differing:
         return "The recorded facts of the two hosts are the same."

@@ -24,6 +24,7 @@ import libvirt_qemu
 
 from harness.errors import UnreachableError
 from harness.json_types import Json
+from harness.pair_name import HOSTS
 from harness.rig.contract import (
     CompletionHandler,
     Domain,
@@ -34,7 +35,7 @@ from harness.rig.contract import (
     Unsubscribe,
     WrongStateError,
 )
-from harness.rig.pair import HOSTS, Pair, ssh_command_text
+from harness.rig.pair import Pair, ssh_command_text
 
 _KEEPALIVE_S = 5
 _KEEPALIVE_COUNT = 3

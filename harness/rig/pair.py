@@ -12,23 +12,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from harness.errors import InventoryError
 from harness.json_types import Json
-from harness.pair_name import DEFAULT_PAIR, ONLY_GUEST
+from harness.pair_name import CLIENT, DEFAULT_PAIR, FIRST, GUEST, HOSTS, MACHINES, ONLY_GUEST
 from harness.rig import login, uri
 from harness.rig.guest.guest import Guest
 from harness.rig.inventory import Resolved, resolve
 from harness.rig.limits import NUMBER, Limits
-
-FIRST: Final = "a"
-"""The host that does what concerns both: it holds the lock, describes the image and removes disks."""
-
-HOSTS: Final = (FIRST, "b")
-MACHINES: Final = (*HOSTS, "client")
 
 _DOMAIN = "sodbench-guest"
 _MAC = "52:54:00:5d:be:4c"
@@ -216,9 +210,9 @@ class Pair:
 
         It is on the client's network, so it is reached as the client is.
         """
-        client = self.machines["client"]
+        client = self.machines[CLIENT]
         return Endpoint(
-            role="guest",
+            role=GUEST,
             address=guest.address,
             user="root",
             key=key or client.key,

@@ -12,8 +12,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from harness import resources
+from harness.pair_name import MACHINES
 from harness.rig.host import Host
-from harness.rig.pair import MACHINES, Pair
+from harness.rig.pair import Pair
 from harness.rig.provision import Progress, play
 
 MARK = "/etc/sodbench/provisioned"

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 
 from harness.errors import GuestError
 from harness.json_types import Json
+from harness.pair_name import CLIENT, FIRST
 from harness.rig.acceleration import Accelerator
 from harness.rig.contract import Hypervisors, Machine
 from harness.rig.guest import domain
 from harness.rig.guest.domain import GuestSpec, destroy, specify
 from harness.rig.guest.guest import Guest
 from harness.rig.guest.kind import STANDARD, Kind
-from harness.rig.pair import FIRST, Pair
+from harness.rig.pair import Pair
 
 
 def _one_guest(guest: Guest) -> Machine:
@@ -58,7 +59,7 @@ class Rig:
     @property
     def machines(self) -> dict[str, Machine]:
         """The machines that stay: hosts and client, by role."""
-        return {**self.hosts, "client": self.client}
+        return {**self.hosts, CLIENT: self.client}
 
     def of(self, guest: Guest) -> Rig:
         """The same rig, about `guest`."""

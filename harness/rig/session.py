@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 from harness.clock import Clock
 from harness.errors import GuestError
+from harness.pair_name import CLIENT, FIRST, HOSTS
 from harness.rig import acceleration, lock, verify
 from harness.rig.acceleration import Accelerator
 from harness.rig.guest import image
@@ -22,7 +23,7 @@ from harness.rig.guest.kind import STANDARD, Kind
 from harness.rig.host import Host
 from harness.rig.hypervisors import LibvirtHosts
 from harness.rig.limits import Limits
-from harness.rig.pair import FIRST, HOSTS, Pair
+from harness.rig.pair import Pair
 from harness.rig.rig import Rig
 
 
@@ -39,7 +40,7 @@ def open_rig(pair: Pair, purpose: str, clock: Clock, kind: Kind = STANDARD) -> I
     """
     with ExitStack() as stack:
         hosts = {role: stack.enter_context(Host(pair.machines[role], clock)) for role in HOSTS}
-        client = stack.enter_context(Host(pair.machines["client"], clock))
+        client = stack.enter_context(Host(pair.machines[CLIENT], clock))
         stack.enter_context(lock.hold(hosts[FIRST], purpose))
         client.run("true", root=False)
         hypervisors = stack.enter_context(LibvirtHosts(pair))

@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from harness.errors import InputFileError
-from harness.rig.lab import lab, machine, network
+from harness.rig.lab import base, lab, machine, network
 from harness.rig.lab import variables as lab_variables
 from harness.rig.lab.lab import Places
 
@@ -79,10 +79,10 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
     """A lab whose machines are all up, so that only its inventory is written."""
     found = Places(cache=tmp_path / "cache", state=tmp_path / "state", run=tmp_path / "run")
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    monkeypatch.setattr(lab, "_base", lambda *_arguments: tmp_path)
+    monkeypatch.setattr(base, "base", lambda *_arguments: tmp_path)
     monkeypatch.setattr(lab, "_healthy", lambda _machine: True)
     monkeypatch.setattr(lab, "_await_ssh", lambda _machine: None)
-    monkeypatch.setattr(lab, "apt_sources", lambda: "deb http://mirror.example/debian bookworm main\n")
+    monkeypatch.setattr(base, "apt_sources", lambda: "deb http://mirror.example/debian bookworm main\n")
     monkeypatch.setattr(machine, "shape", lambda _machine, _bit_s: None)
     monkeypatch.setattr(network, "up", lambda _kept: None)
     return found

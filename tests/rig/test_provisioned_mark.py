@@ -9,8 +9,9 @@ from typing import Any, cast
 import pytest
 
 from harness.errors import ProvisionError
+from harness.pair_name import MACHINES
 from harness.rig import ready
-from harness.rig.pair import MACHINES, Pair
+from harness.rig.pair import Pair
 from tests.playbooks.test_lint import ROOT, load
 
 

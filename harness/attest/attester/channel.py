@@ -39,6 +39,7 @@ from harness.errors import UnreachableError
 from harness.evidence.events import AttesterRestarted
 from harness.evidence.record import Record
 from harness.json_types import Json
+from harness.pair_name import GUEST
 from harness.rig.contract import Machine
 
 _PROGRAM = (
@@ -311,7 +312,7 @@ class RemoteAttester(Conversation):
         where = f"{host.role} ({host.endpoint.address})"
         super().__init__(where, clock, limits or Limits(), on_restart)
         self._host = host
-        self._command = command or (INSTALLED_IN_GUEST if host.role == "guest" else INSTALLED)
+        self._command = command or (INSTALLED_IN_GUEST if host.role == GUEST else INSTALLED)
 
     def _start(self, inbox: Inbox) -> Line:
         return self._host.stream(self._command, inbox.on_line, on_close=inbox.on_close)

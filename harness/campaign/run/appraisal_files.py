@@ -16,11 +16,10 @@ from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues, co
 from harness.errors import PrerequisiteError
 from harness.evidence.folder import RunFolder
 from harness.files import write_atomic
+from harness.pair_name import GUEST, HOSTS
 from harness.registry import places
 from harness.registry.registry import Registry
-from harness.rig.pair import HOSTS
 
-GUEST = "guest"
 _SUBJECTS = (*HOSTS, GUEST)
 
 

@@ -33,6 +33,7 @@ from harness.migration import schedule
 from harness.migration.flight import Flights
 from harness.migration.several import SeveralFlights
 from harness.migration.window import Window
+from harness.pair_name import GUEST
 from harness.rig.rig import Rig
 
 
@@ -149,9 +150,9 @@ class AttemptRun:
 
     def _clocks(self) -> dict[str, ClockOffset]:
         """The clocks of the machines that stay, and of the guest where there is one."""
-        guests = {"guest": self._rig.guest} if len(self._guests) == 1 else {}
+        guests = {GUEST: self._rig.guest} if len(self._guests) == 1 else {}
         own = self._rig.kind.clocks
-        commands = {} if own is None else {"guest": own}
+        commands = {} if own is None else {GUEST: own}
         return clocks.sample({**self._rig.machines, **guests}, self._record, commands)
 
     def _observed(self, stack: ExitStack, attesting: Sequence[Observer]) -> list[Flights]:

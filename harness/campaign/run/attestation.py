@@ -24,12 +24,13 @@ from harness.attest.reasons import Reason
 from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues
 from harness.attest.tpm import structures
 from harness.campaign.plan import Trial
-from harness.campaign.run.appraisal_files import GUEST, AppraisalFiles
+from harness.campaign.run.appraisal_files import AppraisalFiles
 from harness.campaign.run.attestation_observer import Attestation
 from harness.campaign.run.attestation_rounds import Subject, TrialAttestation
 from harness.errors import SodbenchError
 from harness.evidence.events import GuestEnrolled, GuestKept, GuestReleased
 from harness.evidence.record import Record
+from harness.pair_name import FIRST, GUEST, HOSTS
 from harness.registry.registry import Registry
 from harness.response.policy import ResponsePolicy
 from harness.rig.guest.domain import START, GuestSpec
@@ -84,7 +85,7 @@ def observer(
                 subjects=_subjects(run_attestation, names, channels, {GUEST: guest}),
                 vm_uuid=spec.uuid,
                 migrations=trial.migrations,
-                bounds=bounds(run_attestation.appraisal.policies["a"]),
+                bounds=bounds(run_attestation.appraisal.policies[FIRST]),
             )
         )
 
@@ -146,7 +147,7 @@ def _subjects(
     known: Mapping[str, EnrolledIdentity],
 ) -> dict[str, Subject]:
     subjects: dict[str, Subject] = {}
-    roles: tuple[lines.Machine, ...] = ("a", "b", "guest")
+    roles: tuple[lines.Machine, ...] = (*HOSTS, GUEST)
     for role in roles:
         name = names[role]
         identity = known.get(role) or run_attestation.registry.attester(name)

@@ -42,6 +42,7 @@ from harness.evidence.journal import Event
 from harness.evidence.observers.contract import Scene
 from harness.evidence.record import Record
 from harness.json_types import Json
+from harness.pair_name import FIRST, GUEST, SECOND
 from harness.rig.guest.domain import START
 
 V = TypeVar("V", bound=Value)
@@ -114,9 +115,9 @@ class _Running:
         self._moved = threading.Event()
         self._monitor = TrustMonitor(
             [
-                self._watch("a", 0.0, lambda turn: self._host("a", trial.key(turn))),
-                self._watch("b", 1 / 3, lambda turn: self._host("b", trial.key(turn))),
-                self._watch("guest", 2 / 3, self._guest),
+                self._watch(FIRST, 0.0, lambda turn: self._host(FIRST, trial.key(turn))),
+                self._watch(SECOND, 1 / 3, lambda turn: self._host(SECOND, trial.key(turn))),
+                self._watch(GUEST, 2 / 3, self._guest),
             ],
             clock=record.clock,
             listeners=[self._told],
@@ -131,7 +132,7 @@ class _Running:
             RegistryError: The guest cannot be placed.
             StorageError: The evidence cannot be written.
         """
-        guest = trial.subjects["guest"].name
+        guest = trial.subjects[GUEST].name
         # A TPM that came with a saved state has had epochs before.
         last = trial.registry.placement(guest)
         trial.registry.place(guest, trial.subjects[START].name, 1 if last is None else last.epoch + 1)
@@ -181,8 +182,8 @@ class _Running:
         """The guest alone and the guest with its host, in turns."""
         key = self._trial.key(turn // 2)
         if turn % 2 == 0:
-            done = self.rounds.alone("guest", key)
-            self._file.write(transcript.host_line("guest", "guest", "interval", done))
+            done = self.rounds.alone(GUEST, key)
+            self._file.write(transcript.host_line(GUEST, "guest", "interval", done))
             return done.result.verdict
         linked, host, epoch = self.rounds.linked(key)
         self._file.write(transcript.linked_line("interval", linked, host, epoch))
@@ -215,7 +216,7 @@ class _Running:
     def _move(self, n: int) -> None:
         key, registry = self._trial.key(n - 1), self._trial.registry
         before, source, epoch = self.rounds.linked(key)
-        other = next(one for one in self._trial.subjects.values() if one.machine not in ("guest", source))
+        other = next(one for one in self._trial.subjects.values() if one.machine not in (GUEST, source))
         gate = self.rounds.alone(other.machine, key)
         started = self._await(MigrationStarted, lambda said: said.n == n, n)
         op_ns = None if started is None else started[0].t_ns
@@ -225,7 +226,7 @@ class _Running:
         if started is None or returned is None or not returned[1].ok:
             return
         destination = self._trial.subjects[started[1].destination]
-        placed = registry.place(self._trial.subjects["guest"].name, destination.name, epoch + 1)
+        placed = registry.place(self._trial.subjects[GUEST].name, destination.name, epoch + 1)
         after, host, arrived_in = self.rounds.linked(key)
         move = Move(
             source=started[1].source,

@@ -17,6 +17,7 @@ from harness.attest.monitor.shared import SharedAttesters
 from harness.attest.options import Attest
 from harness.evidence.record import Record, Series
 from harness.migration.schedule import PlannedMigration
+from harness.pair_name import GUEST, HOSTS
 from harness.registry.errors import RegistryError
 from harness.registry.registry import Registry
 from harness.registry.values import Placement
@@ -77,7 +78,7 @@ class Seen:
     """What the moves are judged by; written by all threads, under their lock."""
 
     guest: list[tuple[KeyType, Sighting]] = field(default_factory=list)
-    hosts: dict[str, list[Quoted]] = field(default_factory=lambda: {"a": [], "b": []})
+    hosts: dict[str, list[Quoted]] = field(default_factory=lambda: {role: [] for role in HOSTS})
 
 
 class Rounds:
@@ -99,7 +100,7 @@ class Rounds:
         Raises:
             RegistryError: It is not in the registry, or the registry cannot be read.
         """
-        guest = self._trial.subjects["guest"].name
+        guest = self._trial.subjects[GUEST].name
         found = self._trial.registry.placement(guest)
         if found is None:
             raise RegistryError(
@@ -113,14 +114,14 @@ class Rounds:
     def alone(self, machine: str, key: KeyType) -> Round:
         """One machine's own round."""
         done = self._shared.examine(self._trial.subjects[machine].name, key)
-        if machine != "guest":
+        if machine != GUEST:
             self._note(machine, done)
         return done
 
     def linked(self, key: KeyType) -> tuple[LinkedRound, lines.Machine, int]:
         """The guest with the host that it is on, that host, and the epoch of its stay there."""
         place = self.place()
-        guest, host = self._trial.subjects["guest"], self._by_name[place.host]
+        guest, host = self._trial.subjects[GUEST], self._by_name[place.host]
         done = self._shared.linked(
             guest.name, host.name, key=key, vm_uuid=self._trial.vm_uuid, epoch=place.epoch
         )

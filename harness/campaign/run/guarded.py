@@ -29,6 +29,7 @@ from harness.interrupt import Interrupt
 from harness.migration.actions import Action, Now, Provoke, Undo
 from harness.migration.flight import Flights
 from harness.migration.window import Window
+from harness.pair_name import FIRST, GUEST, SECOND
 from harness.policy.capability_file import load_table
 from harness.policy.request import Request, request
 from harness.policy.validation import relocate, satisfied
@@ -191,7 +192,7 @@ class Chosen:
         about, clock, vm = self.about, self.about.clock, self.guard.settings.vm
         run_attestation, registry = about.run_attestation, about.run_attestation.registry
         up_ns = clock.now_ns()
-        attester = self.watched_rig.attesters["guest"]
+        attester = self.watched_rig.attesters[GUEST]
         stack.enter_context(
             attestation.enrolled(run_attestation, about.rig, attester, vm, about.record, started_on=START)
         )
@@ -375,4 +376,4 @@ def _policy(given: ResponsePolicy, scenario: Scenario) -> ResponsePolicy:
 
 def _monitors(scenario: Scenario) -> dict[str, tuple[str, ...]]:
     """What watches each host: HyperWall's violations and the TPM; b is a DataSafe where requests change."""
-    return {"a": _HYPERWALL, "b": _DATASAFE if scenario == "request" else _HYPERWALL}
+    return {FIRST: _HYPERWALL, SECOND: _DATASAFE if scenario == "request" else _HYPERWALL}

@@ -26,6 +26,7 @@ from harness.evidence.events import (
 from harness.evidence.observers.output import Output
 from harness.evidence.record import Record
 from harness.interrupt import Interrupt
+from harness.pair_name import GUEST
 from harness.rig import contract
 from harness.rig.contract import CommandError
 from harness.rig.rig import Rig
@@ -154,7 +155,7 @@ class Load:
             self._pause(min(left_s, 1.0))
 
     def _machine(self, name: Machine) -> contract.Machine:
-        return self.guest if name == "guest" else self.client
+        return self.guest if name == GUEST else self.client
 
     def _pause(self, seconds: float) -> None:
         self.interrupt.pause(self.record.clock, seconds)

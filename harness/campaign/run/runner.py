@@ -44,9 +44,9 @@ from harness.evidence.record import Record
 from harness.files import read_json, write_atomic, write_json
 from harness.interrupt import Interrupt
 from harness.json_types import Json
+from harness.pair_name import GUEST, HOSTS
 from harness.registry.registry import Registry, open_registry
 from harness.response import policy_file
-from harness.rig.pair import HOSTS
 from harness.rig.rig import Rig
 
 _RESPONSE_POLICY = "policy-response.yml"
@@ -86,7 +86,7 @@ def begin(root: Path, plan: Plan, rig: Rig, provenance: Provenance) -> RunFolder
     appraisal_files.keep(run, files)
     write_json(run.manifest, _manifest(run, plan, rig, provenance))
     _write_facts(run, facts, "before")
-    write_json(run.environment("guest", "before"), rig.image)
+    write_json(run.environment(GUEST, "before"), rig.image)
     return run
 
 

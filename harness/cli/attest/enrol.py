@@ -19,7 +19,7 @@ from harness.cli.inputs import Inventory, RunInventory, inventory_file
 from harness.cli.terminal import Output
 from harness.clock import MonotonicClock
 from harness.errors import UsageError
-from harness.pair_name import ONLY_GUEST
+from harness.pair_name import FIRST, ONLY_GUEST
 from harness.rig import lock, pair
 from harness.rig.host import Host
 
@@ -80,7 +80,7 @@ def enrol(
     output, warned = Output(), set[str]()
     with (
         attest_inputs.registry(registry, rig.name) as store,
-        Host(rig.machines["a"]) as keeper,
+        Host(rig.machines[FIRST]) as keeper,
         lock.hold(keeper, "sodbench attest enrol"),
         reached(rig, names, clock) as found,
     ):

@@ -21,14 +21,14 @@ from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues
 from harness.attest.tpm.credential import TEMPLATES
 from harness.cli.terminal import Output
 from harness.errors import PrerequisiteError, UsageError
-from harness.pair_name import DEFAULT_PAIR, ONLY_GUEST
+from harness.pair_name import DEFAULT_PAIR, HOSTS, ONLY_GUEST
 from harness.registry import places
 from harness.registry.errors import NoRegistryError, RegistryError
 from harness.registry.places import policy_file, reference_file
 from harness.registry.registry import Registry, look, open_registry, sqlite_url
 from harness.rig.guest import image
 from harness.rig.guest.kind import STANDARD, Kind
-from harness.rig.pair import HOSTS, Pair
+from harness.rig.pair import Pair
 
 Machines = Annotated[
     list[str] | None, typer.Argument(metavar="MACHINE", help="a, b, guest. By default both hosts.")

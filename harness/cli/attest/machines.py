@@ -16,7 +16,7 @@ from harness.attest.attester.contract import Attester
 from harness.attest.identity import authorities
 from harness.attest.identity.authorities import NOBODY, Authorities
 from harness.clock import Clock
-from harness.pair_name import ONLY_GUEST
+from harness.pair_name import FIRST, HOSTS, ONLY_GUEST
 from harness.rig.contract import CommandError
 from harness.rig.guest import image
 from harness.rig.host import Host
@@ -51,12 +51,12 @@ def reached(pair: Pair, names: Sequence[str], clock: Clock) -> Iterator[Mapping[
         UnreachableError: A host does not answer that must be asked how to reach the guest.
     """
     with ExitStack() as stack:
-        hosts = {role: stack.enter_context(Host(pair.machines[role], clock)) for role in ("a", "b")}
+        hosts = {role: stack.enter_context(Host(pair.machines[role], clock)) for role in HOSTS}
         found = {}
         for name in names:
             # A guest's TPM was made where it was started; it goes along when the guest moves.
             vouching = (hosts[name],) if name in hosts else tuple(hosts.values())
-            host = hosts[name] if name != ONLY_GUEST else _guest(pair, hosts["a"], clock, stack)
+            host = hosts[name] if name != ONLY_GUEST else _guest(pair, hosts[FIRST], clock, stack)
             attester = RemoteAttester(host, clock)
             stack.callback(attester.close)
             found[name] = Reached(name=name, attester=attester, vouching=vouching)

@@ -29,7 +29,7 @@ from harness.cli.terminal import Output
 from harness.clock import Clock, MonotonicClock
 from harness.errors import StorageError, UsageError
 from harness.files import write_atomic
-from harness.pair_name import ONLY_GUEST
+from harness.pair_name import FIRST, ONLY_GUEST
 from harness.registry.places import policy_file
 from harness.registry.registry import Registry
 from harness.rig import pair as pairs
@@ -143,7 +143,7 @@ def _booted(rig: Rig, clock: Clock) -> Iterator[Authorities]:
     """A measured guest on host a, and who vouches for its TPM; taken away with the block."""
     size = Guest.model_validate({"image": rig.kind.name})
     spec = rig.specify(memory_mib=size.memory_mib, vcpus=size.vcpus, tpm=True)
-    host, connection = rig.hosts["a"], rig.hypervisors.connect()["a"]
+    host, connection = rig.hosts[FIRST], rig.hypervisors.connect()[FIRST]
     rig.vacate()
     rig.clear(spec)
     try:

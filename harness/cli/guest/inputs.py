@@ -17,11 +17,11 @@ from harness.cli.attest import inputs as attest_inputs
 from harness.cli.attest.inputs import GuestPolicy, Key, Policy, RegistryUrl
 from harness.cli.attest.monitor import accepted_numbers, assigned
 from harness.cli.inputs import Inventory, RunInventory, inventory_file
-from harness.pair_name import ONLY_GUEST
+from harness.pair_name import HOSTS, ONLY_GUEST
 from harness.policy.capability_file import load_table
 from harness.response import policy_file
 from harness.response.act.guard import GuardSettings
-from harness.rig.pair import HOSTS, Pair, load
+from harness.rig.pair import Pair, load
 
 ResponsePolicyName = Annotated[
     str | None,

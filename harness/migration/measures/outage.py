@@ -17,6 +17,7 @@ from harness.evidence.attempt import Attempt, Migration, seconds
 from harness.evidence.events import MigrationStarted
 from harness.evidence.metric import NotMeasured, Value
 from harness.migration.measures.intervals import Interval, Slot
+from harness.pair_name import CLIENT
 
 PERIODS_OF_A_GAP = 3
 """A gap is listed when it is longer than so many periods: one lost or late reply is not an outage."""
@@ -74,9 +75,9 @@ def heartbeat(attempt: Attempt) -> Heartbeat:
         raise NotMeasured("the heartbeat got no reply at all")
     return Heartbeat(
         period_ns=round(NS_PER_S / attempt.heartbeat_hz),
-        replies_ns=attempt.clocks.from_monotonic("client", received),
+        replies_ns=attempt.clocks.from_monotonic(CLIENT, received),
         spans_ns=np.diff(received),
-        sent_ns=attempt.clocks.from_monotonic("client", sent),
+        sent_ns=attempt.clocks.from_monotonic(CLIENT, sent),
     )
 
 
@@ -182,7 +183,7 @@ def _length(beat: Heartbeat, index: int) -> Value:
 def loss(attempt: Attempt, first_ns: int, last_ns: int) -> Value:
     """The share of the requests sent from `first_ns` to `last_ns` that never got a reply."""
     frame = attempt.table("heartbeat.csv")
-    sent = attempt.clocks.from_monotonic("client", frame["sent_ns"].to_numpy(dtype=np.int64, na_value=0))
+    sent = attempt.clocks.from_monotonic(CLIENT, frame["sent_ns"].to_numpy(dtype=np.int64, na_value=0))
     inside = (sent >= first_ns) & (sent < last_ns)
     count = int(np.count_nonzero(inside))
     if not count:

@@ -13,6 +13,7 @@ from itertools import pairwise
 from harness.evidence.attempt import Attempt, Migration, seconds
 from harness.evidence.events import AttemptStarted, MigrationReturned, MigrationStarted, QmpEvent
 from harness.evidence.metric import NotMeasured, Value
+from harness.pair_name import HOSTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,7 @@ def stamps(attempt: Attempt, near_ns: int) -> list[Stamp]:
     found = []
     # Looked up once a host: a run's samples are many, and each event would search them all.
     offsets = {
-        host: attempt.clocks.nearest(host, near_ns) for host in ("a", "b") if attempt.clocks.samples.get(host)
+        host: attempt.clocks.nearest(host, near_ns) for host in HOSTS if attempt.clocks.samples.get(host)
     }
     for event, said in attempt.told(QmpEvent):
         if said.event in ("STOP", "RESUME") and said.host in offsets:
@@ -134,7 +135,7 @@ def pauses(attempt: Attempt) -> list[Pause]:
     switched = {stop.seq for migration in attempt.migrations if (stop := _stop_of(migration)) is not None}
     near_ns = attempt.first(AttemptStarted).t_ns
     found: list[Pause] = []
-    for host in ("a", "b"):
+    for host in HOSTS:
         own = [stamp for stamp in stamps(attempt, near_ns) if stamp.host == host]
         for stop, resume in pairwise(own):
             if (stop.event, resume.event) == ("STOP", "RESUME") and stop.seq not in switched:

@@ -12,8 +12,7 @@ from harness.migration.measures import brownout, outage, service
 from harness.migration.measures.load import cores
 from harness.migration.measures.metrics import OWN, QMP, unobserved
 from harness.migration.measures.switchover import pauses
-
-MACHINES = ("a", "b", "client")
+from harness.pair_name import MACHINES
 
 
 def steady(attempt: Attempt) -> Value:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from harness.pair_name import GUEST, HOSTS
 from harness.report.attestation import identity as attestation_identity
 from harness.report.attestation import rows as proofs
 from harness.report.attestation import tables as attestation_tables
@@ -135,7 +136,7 @@ def _moving(mine: pd.DataFrame) -> str:
 def _path(table: pd.DataFrame) -> list[Block]:
     """Which TPMs these were and how they were reached: the numbers mean nothing without."""
     named: dict[str, list[str]] = {}
-    for subject in ("a", "b", "guest"):
+    for subject in (*HOSTS, GUEST):
         mine = table[table["subject"].eq(subject)]
         if len(mine):
             named.setdefault(_tpm(mine.iloc[0]), []).append(subject)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from harness.analysis.stats import summary
 from harness.evidence import played
+from harness.pair_name import HOSTS
 from harness.report.document import quantity
 from harness.report.document.model import MISSING, Answer, Block, Callout, Cell, Column, Paragraph, Table
 from harness.report.material import Material
@@ -54,7 +55,7 @@ def banner(material: Material) -> str:
 def _below(material: Material) -> list[str]:
     """What the hosts themselves run on, where that is no hardware: their KVM is then emulated or nested."""
     found = []
-    for machine in ("a", "b"):
+    for machine in HOSTS:
         facts = material.machines.get((machine, "before"), {})
         below, cpu = facts.get("virtualization", ""), facts.get("cpu_model", "")
         if below == "qemu" or "TCG" in cpu:

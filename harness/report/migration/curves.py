@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from harness.evidence.account import Account, Move
+from harness.pair_name import FIRST
 from harness.report.document.drawing import GROUND, INK, MEASURED, PAPER, QUIET, SECOND, Sketch, shade
 from harness.report.migration.charts import MANY
 from harness.report.naming import Names
@@ -69,7 +70,7 @@ def _paint_precopy(canvas: Canvas, *, trials: Trials, names: Names, rows: int) -
         attempt, curve = trials[at]
         for move in attempt.moves:
             mine = curve[curve["migration"] == move.n].sort_values("t_s")
-            colour = MEASURED if move.source == "a" else SECOND
+            colour = MEASURED if move.source == FIRST else SECOND
             axes.plot(mine["t_s"], mine["remaining_bytes"] * MB, color=colour, linewidth=1.2, alpha=0.85)
         axes.set_title(names.of(attempt.workload), color=INK)
         axes.locator_params(nbins=4)

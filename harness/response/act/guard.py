@@ -24,6 +24,7 @@ from harness.evidence.journal import Event
 from harness.evidence.record import Record
 from harness.interrupt import Interrupt
 from harness.migration.flight import Flights
+from harness.pair_name import FIRST, GUEST
 from harness.policy.capability import Table
 from harness.policy.request import Request
 from harness.registry.registry import Registry
@@ -246,7 +247,7 @@ def watched(
         opened: A standing channel to a machine's attester, closed with the stack.
         on_change: Told, from a monitor's thread, that a server's standing changed.
     """
-    roles = {settings.vm: "guest"}
+    roles = {settings.vm: GUEST}
     examiner = Examiner(
         registry,
         lambda name: settings.policies[roles.get(name, name)],
@@ -254,9 +255,9 @@ def watched(
         clock,
     )
     with ExitStack() as stack:
-        machines = {**rig.hosts, "guest": rig.guest}
+        machines = {**rig.hosts, GUEST: rig.guest}
         attesters = {role: opened(host, stack) for role, host in machines.items()}
-        by_name = {**{role: attesters[role] for role in rig.hosts}, settings.vm: attesters["guest"]}
+        by_name = {**{role: attesters[role] for role in rig.hosts}, settings.vm: attesters[GUEST]}
         shared = SharedAttesters(examiner, by_name, clock)
         servers = Servers(
             [Watched(name=role, monitors=settings.monitors[role]) for role in rig.hosts],
@@ -276,7 +277,7 @@ def watched(
 
 def _warning_counts(settings: GuardSettings) -> bool:
     """Whether a host with a warning is good enough; where their policies differ, only if all say so."""
-    hosts = (one for role, one in settings.policies.items() if role != "guest")
+    hosts = (one for role, one in settings.policies.items() if role != GUEST)
     return all(one.warning_counts for one in hosts)
 
 
@@ -287,7 +288,7 @@ def prover(settings: GuardSettings, watched_rig: WatchedRig, vm_uuid: str, clock
         settings.vm,
         key=settings.key,
         vm_uuid=vm_uuid,
-        bounds=bounds(settings.policies["a"], settings.response.max_window_s),
+        bounds=bounds(settings.policies[FIRST], settings.response.max_window_s),
         clock=clock,
-        guest_warning_counts=settings.policies["guest"].warning_counts,
+        guest_warning_counts=settings.policies[GUEST].warning_counts,
     )

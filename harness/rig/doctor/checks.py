@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
+from harness.pair_name import FIRST
+
 Level = Literal["ok", "warning", "missing"]
 Presence = Literal["present", "absent", "unknown"]
 
@@ -155,8 +157,8 @@ def checks(facts: Facts) -> list[Check]:
         found += [_root(here), *_size(here), *_features(here), _device(here)]
         found += [_range(here), _sources(here), _lab(facts.lab)]
     found += [check for role, one in facts.machines.items() for check in _machine(role, one, facts.inventory)]
-    if "a" in facts.machines and not facts.machines["a"].unreachable:
-        found.append(_lock(facts.machines["a"]))
+    if FIRST in facts.machines and not facts.machines[FIRST].unreachable:
+        found.append(_lock(facts.machines[FIRST]))
     return [*found, _acceleration(facts)]
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from harness.errors import SodbenchError
+from harness.pair_name import HOSTS
 from harness.rig.doctor.checks import FEATURES, PROGRAMS, ControllerFacts, Facts, MachineFacts, Presence
 
 if TYPE_CHECKING:
@@ -159,10 +160,10 @@ def _import_error(name: str) -> str | None:
 
 
 def _apt_sources() -> tuple[int, str]:
-    from harness.rig.lab import lab  # noqa: PLC0415
+    from harness.rig.lab import base  # noqa: PLC0415
 
     try:
-        return len(lab.apt_sources().splitlines()), ""
+        return len(base.apt_sources().splitlines()), ""
     except SodbenchError as error:
         return 0, f"{error.what}: {error.why}".removesuffix(": ")
 
@@ -230,7 +231,7 @@ def _loadable(module: str) -> bool | None:
 def _machines(inventory: Path, *, programs: bool = False) -> tuple[str, Mapping[str, MachineFacts]]:
     """The rig's kind, and what each of its machines answers."""
     from harness.rig import ready  # noqa: PLC0415
-    from harness.rig.pair import HOSTS, load, ssh_command_text  # noqa: PLC0415
+    from harness.rig.pair import load, ssh_command_text  # noqa: PLC0415
 
     pair = load(inventory, programs=programs)
     wanted = ready.mark(pair)

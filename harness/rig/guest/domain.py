@@ -16,6 +16,7 @@ from xml.etree import ElementTree as Xml
 
 from harness.clock import Clock
 from harness.errors import GuestError, SodbenchError
+from harness.pair_name import FIRST
 from harness.rig.contract import (
     DomainState,
     Hypervisor,
@@ -26,7 +27,7 @@ from harness.rig.contract import (
 )
 from harness.rig.guest.guest import Guest
 from harness.rig.guest.kind import STANDARD, Kind
-from harness.rig.pair import FIRST, Pair, is_of_harness
+from harness.rig.pair import Pair, is_of_harness
 
 START: Final = FIRST
 """The host on which a trial starts its guest; one that is deployed starts where its request is satisfied."""

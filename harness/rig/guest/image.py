@@ -18,6 +18,7 @@ from pathlib import Path
 from harness import resources
 from harness.errors import GuestError, PrerequisiteError
 from harness.json_types import Json
+from harness.pair_name import CLIENT
 from harness.rig.guest.guest import MOST
 from harness.rig.guest.kind import KINDS, STANDARD, Kind
 from harness.rig.host import Host
@@ -31,7 +32,7 @@ def authorized_key(pair: Pair) -> str:
     Raises:
         PrerequisiteError: The inventory names no key, or its public half cannot be had.
     """
-    key = pair.machines["client"].key
+    key = pair.machines[CLIENT].key
     if key is None:
         raise PrerequisiteError(
             "the inventory names no ssh key for the guest",

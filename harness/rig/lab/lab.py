@@ -8,13 +8,11 @@ name, so leftovers of a crashed lab are reused or removed. `down` leaves only th
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import os
 import shlex
 import shutil
 import socket
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +22,9 @@ from ruamel.yaml import YAML
 from harness.clock import sleep
 from harness.errors import PrerequisiteError, ProvisionError
 from harness.json_types import Json
+from harness.pair_name import CLIENT, FIRST, GUEST, HOSTS, MACHINES, SECOND
 from harness.rig import ready
+from harness.rig.lab import base as lab_base
 from harness.rig.lab import machine as lab_machine
 from harness.rig.lab import network
 from harness.rig.lab import variables as lab_variables
@@ -35,31 +35,9 @@ LINK_BIT_S = 1_000_000_000
 """The paper's network, 1 Gb/s (Security on Demand, section VI)."""
 
 GUEST_ADDRESS = ipaddress.ip_address("198.18.0.100")
-_ADDRESSES = {"a": "198.18.0.11", "b": "198.18.0.12", "client": "198.18.0.13"}
-ROLES = ("a", "b", "client", "guest")
-_BASE_PACKAGES = (
-    "systemd,systemd-sysv,dbus,udev,openssh-server,python3,python3-apt,"
-    "iproute2,kmod,ca-certificates,procps,iputils-ping"
-)
-_BASE_FILES = {
-    # Emulated guests of Debian 12's QEMU (7.2) died of corrupted memory seconds after a migration that lasted
-    # long; none has with the QEMU of Debian's backports, so the hosts take theirs from there.
-    "etc/apt/preferences.d/sodbench": (
-        "Package: qemu-* seabios ipxe-qemu\nPin: release n=bookworm-backports\nPin-Priority: 990\n"
-    ),
-    # Without PAM a login opens no session of logind. With it, a login that comes while the last session's
-    # user manager is being stopped waits for that, and in a container that took two minutes.
-    "etc/ssh/sshd_config.d/sodbench.conf": "UseDNS no\nPasswordAuthentication no\nUsePAM no\n",
-    "etc/systemd/network/10-br0.netdev": (
-        "[NetDev]\nName=br0\nKind=bridge\n\n[Bridge]\nSTP=no\nForwardDelaySec=0\n"
-    ),
-    "etc/systemd/network/20-host0.network": (
-        "[Match]\nName=host0\n\n[Network]\nBridge=br0\nLinkLocalAddressing=no\n"
-    ),
-}
+_ADDRESSES = {FIRST: "198.18.0.11", SECOND: "198.18.0.12", CLIENT: "198.18.0.13"}
+ROLES = (*MACHINES, GUEST)
 _BOOT_LIMIT_S = 90.0
-_CODENAMES = ("bookworm", "trixie")
-"""Debian 12, which the lab's machines are, and later ones that a controller may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +131,13 @@ def up(
         folder.mkdir(parents=True, exist_ok=True)
     lab_variables.keep(places.variables, extra)
     _make_keys(places)
-    base = _base(places, warn)
+    base = lab_base.base(places.cache, places.machines(), warn)
     network.up(places.kept_settings)
     fresh = [machine for machine in places.machines() if not _healthy(machine)]
     for machine in fresh:
         lab_machine.stop(machine)
         if not (machine.layers / f"upper{ready.MARK}").exists():
-            _forget_layers(machine)  # its provisioning never ended: half of it is worse than none
+            lab_machine.forget_layers(machine)  # its provisioning never ended: half of it is worse than none
             shutil.rmtree(places.storage / "snapshots", ignore_errors=True)  # TPMs of its former authority
         lab_machine.mount(machine, base)
         lab_machine.personalise(
@@ -206,12 +184,6 @@ def status(places: Places) -> list[MachineStatus]:
     ]
 
 
-def _forget_layers(machine: Machine) -> None:
-    """Delete a stopped machine's own layer: it starts from the bare base."""
-    if machine.layers.is_dir():
-        shutil.rmtree(machine.layers)
-
-
 def ssh_argv(places: Places, role: str) -> list[str]:
     """The ssh command line for a machine of the lab or its guest, with the lab's own key and known_hosts.
 
@@ -221,88 +193,13 @@ def ssh_argv(places: Places, role: str) -> list[str]:
     if not places.inventory.exists():
         raise PrerequisiteError("the lab is down", remedy="`sodbench lab up`")
     _write_known_hosts(places)  # the guest's key came with its image, perhaps after the lab was up
-    address = GUEST_ADDRESS if role == "guest" else places.machine(role).address
+    address = GUEST_ADDRESS if role == GUEST else places.machine(role).address
     return ["ssh", "-i", str(places.key), *_ssh_options(places), f"root@{address}"]
 
 
 def _ssh_options(places: Places) -> list[str]:
     known = f"UserKnownHostsFile={places.known_hosts}"
     return ["-F", "none", "-o", known, "-o", "StrictHostKeyChecking=yes", "-o", "IdentitiesOnly=yes"]
-
-
-def apt_sources() -> str:
-    """The controller's own Debian sources for Debian 12, one per line, so that the lab uses what works here.
-
-    On a later Debian they are those of Debian 12 on the same archives.
-
-    Raises:
-        PrerequisiteError: The controller has none of Debian.
-    """
-    form = "$(SITE)|$(RELEASE)|$(COMPONENT)|$(CREATED_BY)"
-    listed = run(["apt-get", "indextargets", "--format", form]).strip().splitlines()
-    lines = [line.split("|") for line in listed if line.endswith("|Packages")]
-    for codename in _CODENAMES:
-        sources: dict[str, None] = {}
-        for site, release, component, _ in lines:
-            if release.startswith(codename):
-                sources[f"deb {site} {_CODENAMES[0]}{release.removeprefix(codename)} {component}"] = None
-        if sources:
-            return "\n".join(sources) + "\n"
-    raise PrerequisiteError(
-        "no package source of Debian 12 or later is configured on this machine",
-        where="/etc/apt",
-        remedy="add one with `deb` lines for bookworm, then `apt-get update`",
-    )
-
-
-def _backports(sources: str) -> str:
-    """The line for Debian's backports on the archive that `sources` names, or nothing where it has none."""
-    sites = [line.split()[1] for line in sources.splitlines() if line.split()[2] == "bookworm"]
-    for site in sites:
-        try:
-            with urllib.request.urlopen(f"{site.rstrip('/')}/dists/bookworm-backports/Release", timeout=15):
-                return f"deb {site} bookworm-backports main\n"
-        except OSError:  # this one has none, or cannot be asked
-            continue
-    return ""
-
-
-def _base(places: Places, warn: Callable[[str], None]) -> Path:
-    """The root that all machines share; built once and named by a hash of what went into it."""
-    sources = apt_sources()
-    backports = _backports(sources)
-    if not backports:
-        warn(
-            "The package sources of this machine have no bookworm-backports, so the lab's hosts get Debian"
-            " 12's QEMU 7.2. Its emulated guests may die of corrupted memory after a long migration."
-        )
-    sources += backports
-    inputs = "\n".join([sources, _BASE_PACKAGES, *_BASE_FILES.values()])
-    base = places.cache / f"base-{hashlib.sha256(inputs.encode()).hexdigest()[:12]}"
-    if base.is_dir():
-        return base
-    for machine in places.machines():
-        lab_machine.stop(machine)
-        _forget_layers(machine)  # a layer over another base is of no use
-    for stale in places.cache.glob("base-*"):
-        shutil.rmtree(stale)
-    partial = places.cache / f"base-partial-{os.getpid()}"
-    run(
-        [
-            *("mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", "--quiet"),
-            *(f"--include={_BASE_PACKAGES}", "bookworm", str(partial), "-"),
-        ],
-        timeout_s=900,
-        text_in=sources,
-    )
-    for name, text in _BASE_FILES.items():
-        (partial / name).write_text(text)
-    # Without a name of its own a machine would take its address from the others.
-    (partial / "etc/machine-id").write_text("")
-    run(["systemctl", f"--root={partial}", "enable", "systemd-networkd.service", "ssh.service"])
-    run(["systemctl", f"--root={partial}", "mask", "apt-daily.timer", "apt-daily-upgrade.timer"])
-    partial.rename(base)
-    return base
 
 
 def _make_keys(places: Places) -> None:
@@ -383,13 +280,13 @@ def _write_inventory(places: Places, extra: Mapping[str, Json]) -> None:
                     "prefix": network.NETWORK.prefixlen,
                     "gateway": str(network.CONTROLLER.ip),
                 },
-                "sodbench_image_apt_sources": apt_sources(),
+                "sodbench_image_apt_sources": lab_base.apt_sources(),
                 **extra,
             },
             "children": {
-                "hosts": {"hosts": {role: hosts[role] for role in ("a", "b")}},
-                "clients": {"hosts": {"client": hosts["client"]}},
-                "builder": {"hosts": {"a": None}},
+                "hosts": {"hosts": {role: hosts[role] for role in HOSTS}},
+                "clients": {"hosts": {CLIENT: hosts[CLIENT]}},
+                "builder": {"hosts": {FIRST: None}},
             },
         }
     }

@@ -205,6 +205,12 @@ def unmount(machine: Machine) -> None:
         run(["ip", "link", "delete", machine.interface])
 
 
+def forget_layers(machine: Machine) -> None:
+    """Delete a stopped machine's own layer: it starts from the bare base."""
+    if machine.layers.is_dir():
+        shutil.rmtree(machine.layers)
+
+
 def shape(machine: Machine, rate_bit_s: int) -> None:
     """Limit the machine's link to `rate_bit_s` in both directions.
 

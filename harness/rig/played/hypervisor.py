@@ -9,6 +9,7 @@ from xml.etree import ElementTree as Xml
 
 from harness.errors import UnreachableError
 from harness.json_types import Json
+from harness.pair_name import HOSTS
 from harness.rig.contract import (
     CompletionHandler,
     Domain,
@@ -21,7 +22,6 @@ from harness.rig.contract import (
     Unsubscribe,
     WrongStateError,
 )
-from harness.rig.pair import HOSTS
 from harness.rig.played.script import FailingMigration
 from harness.rig.played.world import Guest, Transfer, World
 

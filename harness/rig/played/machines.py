@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.errors import UnreachableError
+from harness.pair_name import GUEST
 from harness.rig.contract import CommandError, LineHandler, Stream
 from harness.rig.limits import LimitName
 from harness.rig.pair import Endpoint
@@ -114,7 +115,7 @@ class PlayedMachine:
     def answers(self, *, timeout_s: float = 2.0) -> bool:
         """Whether the machine lives; the guest, whether it is up."""
         del timeout_s
-        return self._world.up() if self.role == "guest" else self.role not in self._world.dead
+        return self._world.up() if self.role == GUEST else self.role not in self._world.dead
 
     def close(self) -> None:
         """Nothing is kept open."""
@@ -125,7 +126,7 @@ class PlayedMachine:
 
     def _reach(self) -> None:
         lives = self.role not in self._world.dead
-        if self.role == "guest":
+        if self.role == GUEST:
             lives = self._world.guest is not None
         if not lives:
             raise UnreachableError(
@@ -138,9 +139,9 @@ class PlayedMachine:
 
     def _hangs(self) -> bool:
         guest = self._world.guest
-        return self.role == "guest" and guest is not None and guest.stopped_ns is not None
+        return self.role == GUEST and guest is not None and guest.stopped_ns is not None
 
     def _on_death(self, host: str) -> None:
-        if host == self.role or (self.role == "guest" and self._world.guest is None):
+        if host == self.role or (self.role == GUEST and self._world.guest is None):
             for stream in self._streams:
                 stream.end("the connection to the machine is gone", None)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from harness.errors import PrerequisiteError, UnreachableError
 from harness.json_types import Json
-from harness.rig.pair import HOSTS, MACHINES, Endpoint, GuestNetwork, Pair
+from harness.pair_name import CLIENT, FIRST, HOSTS, MACHINES, SECOND
+from harness.rig.pair import Endpoint, GuestNetwork, Pair
 from harness.rig.played import streams
 from harness.rig.played.clock import PlayedClock
 from harness.rig.played.hypervisor import PlayedHosts
@@ -23,7 +24,7 @@ NAME = "played"
 BEGIN_NS = 1_000_000_000_000
 """When played time begins, so that the same campaign has the same stamps."""
 
-_ADDRESSES = {"a": "192.0.2.1", "b": "192.0.2.2", "client": "192.0.2.3"}
+_ADDRESSES = {FIRST: "192.0.2.1", SECOND: "192.0.2.2", CLIENT: "192.0.2.3"}
 """Addresses that no machine has (RFC 5737)."""
 
 _FREE_BYTES = 10**13
@@ -53,7 +54,7 @@ def open_rig(script: Script, clock: PlayedClock) -> Rig:
     only = described.only_guest
     world = World(clock, script, only.domain, only.address)
     hosts = {role: PlayedMachine(world, described.machines[role]) for role in HOSTS}
-    client = PlayedMachine(world, described.machines["client"])
+    client = PlayedMachine(world, described.machines[CLIENT])
     return Rig(
         pair=described,
         hosts=hosts,
@@ -92,7 +93,7 @@ def facts(world: World) -> Mapping[str, Mapping[str, Json]]:
         "storage_free_bytes": _FREE_BYTES,
         "memory_bytes": _MEMORY_BYTES,
     }
-    return {**{role: {**host, "hostname": f"played-{role}"} for role in HOSTS}, "client": {"generators": {}}}
+    return {**{role: {**host, "hostname": f"played-{role}"} for role in HOSTS}, CLIENT: {"generators": {}}}
 
 
 def require(workloads: Sequence[str], *, attests: bool) -> None:

@@ -8,8 +8,8 @@ from typing import TypeAlias
 
 from harness.clock import NS_PER_S
 from harness.errors import UnreachableError
+from harness.pair_name import HOSTS
 from harness.rig.contract import LineHandler
-from harness.rig.pair import HOSTS
 from harness.rig.played.world import REALTIME_OFFSET_NS, Guest, World
 
 ROUND_TRIP_NS = 300_000

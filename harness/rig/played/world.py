@@ -13,8 +13,8 @@ from itertools import count
 from types import MappingProxyType
 
 from harness.clock import NS_PER_S
+from harness.pair_name import CLIENT, FIRST, GUEST, HOSTS, SECOND
 from harness.rig.contract import CompletionHandler, DomainState, QemuHandler
-from harness.rig.pair import HOSTS
 from harness.rig.played.clock import PlayedClock
 from harness.rig.played.script import FailingMigration, Script
 
@@ -22,7 +22,7 @@ REALTIME_OFFSET_NS = 1_700_000_000 * NS_PER_S
 """What a played machine's wall clock shows when its other one shows 0."""
 
 MONOTONIC_OFFSET_NS: Mapping[str, int] = MappingProxyType(
-    {"a": 5_000_000_000, "b": 70_000_000_000, "client": 11_000_000_000, "guest": 40_000_000_000}
+    {FIRST: 5_000_000_000, SECOND: 70_000_000_000, CLIENT: 11_000_000_000, GUEST: 40_000_000_000}
 )
 """By how much each machine's monotonic clock is behind the controller's: none shares it."""
 

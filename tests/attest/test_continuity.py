@@ -13,7 +13,7 @@ from harness.attest.guest.continuity import (
     Continuity,
     ContinuityPolicy,
     Destination,
-    Move,
+    GuestMove,
     Quoted,
     Sighting,
     check,
@@ -31,7 +31,7 @@ BEFORE = Sighting(
     generated_ns=100 * S,
     ima_entries=40,
 )
-MOVE = Move(source="a", destination="b", began_ns=103 * S, arrived_ns=106 * S)
+MOVE = GuestMove(source="a", destination="b", began_ns=103 * S, arrived_ns=106 * S)
 AFTER = replace(
     BEFORE,
     host="b",
@@ -49,7 +49,7 @@ def judged(
     *,
     before: Sighting = BEFORE,
     after: Sighting = AFTER,
-    move: Move = MOVE,
+    move: GuestMove = MOVE,
     destination: Destination = DESTINATION,
     policy: ContinuityPolicy = POLICY,
 ) -> Continuity:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.attest.guest.continuity import Sighting
-from harness.attest.guest.history import Finding, review
+from harness.attest.guest.history import Contradiction, review
 from harness.attest.reasons import Reason
 from harness.attest.tpm.structures import ClockInfo
 
@@ -41,11 +41,11 @@ def seen(
     )
 
 
-def find_clones(sightings: Iterable[Sighting]) -> tuple[Finding, ...]:
+def find_clones(sightings: Iterable[Sighting]) -> tuple[Contradiction, ...]:
     return tuple(one for one in review(sightings) if one.reason is Reason.GUEST_CLONED)
 
 
-def find_rollbacks(sightings: Iterable[Sighting]) -> tuple[Finding, ...]:
+def find_rollbacks(sightings: Iterable[Sighting]) -> tuple[Contradiction, ...]:
     return tuple(one for one in review(sightings) if one.reason is Reason.GUEST_ROLLED_BACK)
 
 

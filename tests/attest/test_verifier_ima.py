@@ -25,7 +25,7 @@ from harness.attest.played.software_tpm import CLOCK, SoftwareTpm, changed
 from harness.attest.reasons import Reason, Tier
 from harness.attest.reference.policy import ImaReference, ReferenceValues
 from harness.attest.reference.values import record
-from harness.attest.verify.memory import Finding, Memory
+from harness.attest.verify.memory import AppraisalWarning, Memory
 from harness.attest.verify.question import ima_from
 from harness.attest.verify.verifier import Verification
 from tests.attest.ima_entries import Entry, digest, name, value
@@ -184,7 +184,7 @@ def test_a_warning_about_a_known_entry_stays(machine: Platform) -> None:
     assert (again.result.tier, again.result.reason) == (Tier.WARNING, Reason.IMA_FILE_UNKNOWN)
     assert again.memory is not None
     assert again.memory.findings == (
-        Finding(reason=Reason.IMA_FILE_UNKNOWN, why="/usr/bin/new is in no reference value"),
+        AppraisalWarning(reason=Reason.IMA_FILE_UNKNOWN, why="/usr/bin/new is in no reference value"),
     )
     booted = judged(machine, machine.evidence(clock=later(CLOCK, resets=1)), policy=lax, memory=again.memory)
     assert booted.result.tier is Tier.AFFIRMING

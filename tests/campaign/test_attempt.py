@@ -11,7 +11,7 @@ import pytest
 
 from harness.campaign.plan import Plan, Trial
 from harness.campaign.run import attempt
-from harness.campaign.run.load import Load
+from harness.campaign.run.load import TrialLoad
 from harness.clock import ClockOffset
 from harness.evidence.journal import Journal
 from harness.evidence.observers import clocks
@@ -46,7 +46,7 @@ def judged(
     for step in ("_bring_up", "_start_observers", "_migrate"):
         monkeypatch.setattr(attempt.AttemptRun, step, nothing)
     for step in ("await_steady", "baseline"):
-        monkeypatch.setattr(Load, step, nothing)
+        monkeypatch.setattr(TrialLoad, step, nothing)
     for question in ("active_on", "require_answer"):
         monkeypatch.setattr(domain, question, nothing)
     hypervisors = SimpleNamespace(connect=dict)

@@ -15,7 +15,7 @@ from harness.policy.fleet import Fleet
 from harness.policy.server import Server
 from harness.response.decide.assessment import Vm
 from harness.response.decide.cause import FLED, Cause
-from harness.response.decide.decide import Action, Move, Nowhere, Wait, decide, next_look_ns
+from harness.response.decide.decide import Action, Nowhere, Relocate, Wait, decide, next_look_ns
 from harness.response.decide.hysteresis import Held, ServerHistory, Tried, VmHistory, attempted, held, noted
 from harness.response.decide.situation import State, UnderWay, due_ns, looked
 from harness.response.policy import ResponsePolicy
@@ -100,7 +100,7 @@ class World:
         self.actions = decide(state, self.now_ns)
         self._check(state)
         for action in self.actions:
-            if isinstance(action, Move):
+            if isinstance(action, Relocate):
                 self._begin(action, luck)
             elif isinstance(action, Nowhere) and not action.known:
                 self._resort(action)
@@ -117,7 +117,7 @@ class World:
             seed=7,
         )
 
-    def _begin(self, action: Move, luck: Luck) -> None:
+    def _begin(self, action: Relocate, luck: Luck) -> None:
         open_one = UnderWay(vm=action.vm, source=self.vms[action.vm].host, destination=action.candidates[0])
         ends_ns = self.now_ns + luck.takes_ns()
         self.moving.append(Moving(open=open_one, cause=action.cause, ends_ns=ends_ns, ok=luck.succeeds()))
@@ -170,11 +170,11 @@ class World:
             )
             open_one = name in state.under_way
             assert (name in actions) == (wanted and not open_one), name
-        moves = [one for one in self.actions if isinstance(one, Move)]
+        moves = [one for one in self.actions if isinstance(one, Relocate)]
         free = self.policy.concurrent_migrations - len(state.under_way)
         assert len(moves) <= max(0, free)
         for one in self.actions:
-            if isinstance(one, Move):
+            if isinstance(one, Relocate):
                 self._check_move(one)
             elif isinstance(one, Wait):
                 assert one.until_ns is None or one.until_ns > self.now_ns
@@ -184,7 +184,7 @@ class World:
             else:
                 assert one.until_ns is not None or not self._ways(self.vms[one.vm])
 
-    def _check_move(self, move: Move) -> None:
+    def _check_move(self, move: Relocate) -> None:
         vm = self.vms[move.vm]
         assert move.candidates
         assert len(set(move.candidates)) == len(move.candidates)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.response.decide.cause import Cause
-from harness.response.decide.decide import Move, Nowhere, Wait, decide
+from harness.response.decide.decide import Nowhere, Relocate, Wait, decide
 from harness.response.decide.hysteresis import Held, VmHistory
 from harness.response.decide.situation import UnderWay, looked
 from tests.response.deciding import NOW_NS, VIOLATED, crowd, decided, the
@@ -19,7 +19,7 @@ def test_a_vm_that_is_well_gets_none() -> None:
 
 
 def test_a_vm_on_a_bad_server_is_moved_to_a_good_one() -> None:
-    move = the(Move, decided([server("a", trust=VIOLATED), server("b")], vm()))
+    move = the(Relocate, decided([server("a", trust=VIOLATED), server("b")], vm()))
 
     assert (move.cause, move.candidates) == (Cause.VIOLATION, ("b",))
     assert "contraindicated" in move.finding.why
@@ -43,34 +43,34 @@ def test_only_servers_that_satisfy_the_request_are_candidates() -> None:
         server("g", trust=accused()),
         server("h", trust=good(expires_ns=NOW_NS + 1)),
     ]
-    move = the(Move, decided(servers, vm()))
+    move = the(Relocate, decided(servers, vm()))
     assert move.candidates == ("h",)
     assert set(move.refused) == set("bcdefg")
 
 
 def test_a_warning_counts_where_it_is_let() -> None:
     servers = [server("a", trust=VIOLATED), server("b", trust=warned())]
-    assert the(Move, decided(servers, vm(), warning_counts=True)).candidates == ("b",)
+    assert the(Relocate, decided(servers, vm(), warning_counts=True)).candidates == ("b",)
 
 
 def test_candidates_are_ranked_and_no_more_are_named_than_can_be_used() -> None:
     servers = [server("a", trust=VIOLATED), server("z", "H-SVM")]
     servers += [server(f"s{n:02}", running_vms=20 - n) for n in range(20)]
-    move = the(Move, decided(servers, vm()))
+    move = the(Relocate, decided(servers, vm()))
     assert move.candidates == ("z", *(f"s{n:02}" for n in range(19, 12, -1)))
 
 
 def test_a_vm_of_which_nothing_is_remembered_was_satisfied_with_nothing() -> None:
     first = vm(options=["1", "3"], number=1)
-    assert the(Move, decided([server("a"), server("b", "Bastion")], first)).cause is Cause.REQUEST
+    assert the(Relocate, decided([server("a"), server("b", "Bastion")], first)).cause is Cause.REQUEST
 
 
 def test_the_cause_is_the_request_where_it_is_newer_than_what_was_satisfied() -> None:
     more = vm(options=["1", "3"], number=5)
     servers = [server("a"), server("b", "Bastion")]
-    assert the(Move, decided(servers, more)).cause is Cause.REQUEST
+    assert the(Relocate, decided(servers, more)).cause is Cause.REQUEST
     known = {"vm-1": VmHistory(complied=5)}
-    assert the(Move, decided(servers, more, histories=known)).cause is Cause.PROPERTIES
+    assert the(Relocate, decided(servers, more, histories=known)).cause is Cause.PROPERTIES
 
 
 # nowhere to go
@@ -132,7 +132,7 @@ def test_what_was_done_and_told_is_known() -> None:
 def test_a_held_vm_moves_as_soon_as_a_server_becomes_eligible(what: str) -> None:
     held = {"vm-1": VmHistory(held=Held(what=what, cause=Cause.VIOLATION, request_number=0))}
     servers = [server("a", trust=VIOLATED), server("b")]
-    assert the(Move, decided(servers, vm(), histories=held, nowhere=what)).candidates == ("b",)
+    assert the(Relocate, decided(servers, vm(), histories=held, nowhere=what)).candidates == ("b",)
 
 
 SUSPENDED = {"vm-1": VmHistory(held=Held(what="suspend", cause=Cause.SILENCE, request_number=0))}
@@ -142,7 +142,7 @@ def test_a_suspended_vm_is_reported_until_it_runs_even_where_its_server_is_good_
     stuck = the(Nowhere, decided([server("a")], vm(), histories=SUSPENDED, nowhere="suspend"))
     assert (stuck.what, stuck.known, stuck.cause) == ("suspend", True, Cause.SILENCE)
     assert "may be resumed there" in stuck.alarm
-    move = the(Move, decided([server("a"), server("b")], vm(), histories=SUSPENDED, nowhere="suspend"))
+    move = the(Relocate, decided([server("a"), server("b")], vm(), histories=SUSPENDED, nowhere="suspend"))
     assert (move.candidates, move.cause) == (("b",), Cause.SILENCE)
 
 
@@ -177,7 +177,7 @@ def test_no_more_moves_than_the_policy_lets_and_everybody_else_waits_for_the_lin
         concurrent_migrations=most,
         order="oldest-request",
     )
-    moves = [one for one in actions.values() if isinstance(one, Move)]
+    moves = [one for one in actions.values() if isinstance(one, Relocate)]
     waits = [one for one in actions.values() if isinstance(one, Wait)]
     assert [one.vm for one in moves] == [f"vm-{n}" for n in range(expected)]
     assert len(moves) + len(waits) == len(actions) == 6
@@ -192,7 +192,7 @@ def test_moves_come_first_and_the_order_is_the_policys() -> None:
     strict = vm("z-strict", "a", ["1", "2", "3"], number=9)
     actions = decide(state(servers, [*crowd(2), strict], order="strictest-first"), NOW_NS)
     assert [(type(one).__name__, one.vm) for one in actions] == [
-        ("Move", "vm-0"),
+        ("Relocate", "vm-0"),
         ("Nowhere", "z-strict"),
         ("Wait", "vm-1"),
     ]
@@ -202,8 +202,8 @@ def test_a_vm_that_has_waited_too_long_overtakes() -> None:
     servers = [server("a", trust=VIOLATED), server("b", "Cell")]
     waited = {"lax": VmHistory(troubled_since_ns=NOW_NS - s(51))}
     vms = [vm("lax", options=["1"], number=9), vm("strict")]
-    assert isinstance(decided(servers, *vms)["strict"], Move)
-    assert isinstance(decided(servers, *vms, histories=waited)["lax"], Move)
+    assert isinstance(decided(servers, *vms)["strict"], Relocate)
+    assert isinstance(decided(servers, *vms, histories=waited)["lax"], Relocate)
 
 
 # the look

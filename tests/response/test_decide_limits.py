@@ -8,7 +8,7 @@ import pytest
 
 from harness.response.decide.assessment import Vm
 from harness.response.decide.cause import Cause
-from harness.response.decide.decide import Move, Nowhere, Wait, decide, next_look_ns
+from harness.response.decide.decide import Nowhere, Relocate, Wait, decide, next_look_ns
 from harness.response.decide.hysteresis import ServerHistory, Tried, VmHistory
 from harness.response.decide.situation import due_ns
 from tests.response.deciding import NOW_NS, VIOLATED, bad_until, crowd, decided, the
@@ -22,12 +22,12 @@ def test_a_server_that_was_bad_receives_when_it_has_settled_and_not_before() -> 
     early = the(Wait, decided(servers, vm(), past=bad_until(NOW_NS - s(10) + 1)))
     assert early.until_ns == NOW_NS + 1
     assert "b was bad" in early.why
-    assert the(Move, decided(servers, vm(), past=bad_until(NOW_NS - s(10)))).candidates == ("b",)
+    assert the(Relocate, decided(servers, vm(), past=bad_until(NOW_NS - s(10)))).candidates == ("b",)
 
 
 def test_a_server_that_settles_is_passed_over_for_another() -> None:
     servers = [server("a", trust=VIOLATED), server("b"), server("c", running_vms=9)]
-    move = the(Move, decided(servers, vm(), past=bad_until(NOW_NS)))
+    move = the(Relocate, decided(servers, vm(), past=bad_until(NOW_NS)))
     assert move.candidates == ("c",)
     assert "b was bad" in move.refused["b"]
 
@@ -42,7 +42,7 @@ def test_a_vm_does_not_go_back_to_a_server_that_it_fled_before_its_time() -> Non
     early = the(Wait, decided(servers, vm(), histories=fled(NOW_NS - s(100) + 1)))
     assert early.until_ns == NOW_NS + 1
     assert "fled b" in early.why
-    assert the(Move, decided(servers, vm(), histories=fled(NOW_NS - s(100)))).candidates == ("b",)
+    assert the(Relocate, decided(servers, vm(), histories=fled(NOW_NS - s(100)))).candidates == ("b",)
 
 
 def test_of_several_servers_that_settle_the_first_to_be_ready_is_waited_for() -> None:
@@ -74,7 +74,7 @@ def test_after_a_failed_move_the_next_is_decided_when_the_back_off_is_over() -> 
     servers = [server("a", trust=VIOLATED), server("b"), server("c")]
     early = the(Wait, decided(servers, vm(), histories=failures("b", last_ns=NOW_NS - s(5) + 1)))
     assert (early.until_ns, early.why) == (NOW_NS + 1, "a move to b failed")
-    assert isinstance(decided(servers, vm(), histories=failures("b"))["vm-1"], Move)
+    assert isinstance(decided(servers, vm(), histories=failures("b"))["vm-1"], Relocate)
 
 
 def test_a_back_off_that_is_over_does_not_shorten_another_limit() -> None:
@@ -88,10 +88,10 @@ def test_a_back_off_that_is_over_does_not_shorten_another_limit() -> None:
 
 def test_destinations_that_failed_are_tried_last_the_latest_failure_at_the_end() -> None:
     servers = [server("a", trust=VIOLATED), *(server(name) for name in "bcd")]
-    move = the(Move, decided(servers, vm(), histories=failures("c", "b"), max_moves=9))
+    move = the(Relocate, decided(servers, vm(), histories=failures("c", "b"), max_moves=9))
     assert move.candidates == ("d", "c", "b")
     only = [server("a", trust=VIOLATED), server("b")]
-    assert the(Move, decided(only, vm(), histories=failures("b"))).candidates == ("b",)
+    assert the(Relocate, decided(only, vm(), histories=failures("b"))).candidates == ("b",)
 
 
 def test_the_limit_of_moves_is_kept() -> None:
@@ -131,7 +131,7 @@ def test_a_moving_target_moves_when_it_is_due_and_not_before() -> None:
     due = due_at(one)
     assert NOW_NS + s(100) <= due <= NOW_NS + s(200)
     assert decided(servers, one, now_ns=due - 1, moving_target=TARGET) == {}
-    move = the(Move, decided(servers, one, now_ns=due, moving_target=TARGET))
+    move = the(Relocate, decided(servers, one, now_ns=due, moving_target=TARGET))
     assert (move.cause, move.candidates) == (Cause.MOVING_TARGET, ("b",))
     assert move.finding.satisfied
     assert move.refused == {}
@@ -144,7 +144,7 @@ def test_where_a_moving_target_goes_is_drawn() -> None:
     firsts = set()
     for turn in range(40):
         one = vm(turn=turn)
-        move = the(Move, decided(servers, one, now_ns=due_at(one), moving_target=TARGET))
+        move = the(Relocate, decided(servers, one, now_ns=due_at(one), moving_target=TARGET))
         assert set(move.candidates) == {f"s{n}" for n in range(5)}
         firsts.add(move.candidates[0])
     assert firsts == {f"s{n}" for n in range(5)}
@@ -154,7 +154,7 @@ def test_of_moving_targets_the_one_that_has_been_due_longest_goes_first() -> Non
     servers = [server("a"), server("b")]
     early, late = vm("z-early", placed_ns=0), vm("a-late", placed_ns=s(1000))
     found = decided(servers, early, late, now_ns=s(1500), moving_target=TARGET)
-    assert isinstance(found["z-early"], Move)
+    assert isinstance(found["z-early"], Relocate)
     assert isinstance(found["a-late"], Wait)
 
 
@@ -169,7 +169,7 @@ def test_a_moving_target_goes_to_one_of_the_best() -> None:
     servers = [server("a"), *(server(f"s{n:02}", running_vms=n) for n in range(20))]
     for turn in range(20):
         one = vm(turn=turn)
-        move = the(Move, decided(servers, one, now_ns=due_at(one), moving_target=TARGET))
+        move = the(Relocate, decided(servers, one, now_ns=due_at(one), moving_target=TARGET))
         assert set(move.candidates) == {f"s{n:02}" for n in range(8)}
 
 
@@ -177,10 +177,10 @@ def test_trouble_goes_before_a_turn_and_so_does_another_vm_in_trouble() -> None:
     one = vm("due", "c", placed_ns=0)
     servers = [server("a", trust=VIOLATED), server("b"), server("c")]
     actions = decided(servers, one, vm(), now_ns=due_at(one), moving_target=TARGET)
-    assert isinstance(actions["vm-1"], Move)
+    assert isinstance(actions["vm-1"], Relocate)
     assert the(Wait, actions, "due").cause is Cause.MOVING_TARGET
     lost = vm("due", "a", placed_ns=0)
-    assert the(Move, decided(servers, lost, now_ns=due_at(lost), moving_target=TARGET), "due").cause is (
+    assert the(Relocate, decided(servers, lost, now_ns=due_at(lost), moving_target=TARGET), "due").cause is (
         Cause.VIOLATION
     )
 
@@ -225,7 +225,7 @@ def test_the_next_look_is_when_a_limit_ends_or_a_turn_comes() -> None:
 def test_who_moves_and_who_waits_for_the_link_are_no_reason_to_look_again() -> None:
     busy = state([server("a", trust=VIOLATED), server("b")], crowd(4))
     actions = decide(busy, NOW_NS)
-    assert [type(one).__name__ for one in actions] == ["Move", "Wait", "Wait", "Wait"]
+    assert [type(one).__name__ for one in actions] == ["Relocate", "Wait", "Wait", "Wait"]
     assert next_look_ns(busy, actions, NOW_NS) is None
 
 

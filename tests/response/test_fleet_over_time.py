@@ -13,7 +13,7 @@ from harness.attest.reasons import Reason
 from harness.policy.request import request
 from harness.policy.server import Server
 from harness.response.decide.cause import Cause
-from harness.response.decide.decide import Move
+from harness.response.decide.decide import Relocate
 from tests.response.fleets import HYPERVISOR_C, OTHER_VMS_C, accused, good, policy, s, server, silent, vm
 from tests.response.simulation import Luck, World
 
@@ -145,7 +145,7 @@ def test_a_move_that_always_fails_is_tried_so_often_and_no_more_while_others_go(
     tries = {"z": 0}
 
     def succeeds() -> bool:
-        last = next(one.vm for one in world.actions if isinstance(one, Move))
+        last = next(one.vm for one in world.actions if isinstance(one, Relocate))
         tries["z"] += last == "z"
         return last != "z"
 

@@ -12,7 +12,7 @@ from harness.attest.guest.continuity import (
     Continuity,
     ContinuityPolicy,
     Destination,
-    Move,
+    GuestMove,
     Quoted,
     Sighting,
     check,
@@ -35,7 +35,7 @@ class JudgedMove:
 def judged(
     before: Sighting | None,
     chosen: Quoted | None,
-    move: Move,
+    move: GuestMove,
     arrived: LinkedRound,
     epoch: int,
     bounds: ContinuityPolicy,

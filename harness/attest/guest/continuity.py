@@ -59,7 +59,7 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
+class GuestMove:
     """A migration, on the controller's CLOCK_MONOTONIC.
 
     Attributes:
@@ -163,7 +163,7 @@ class Continuity:
 
 
 def check(
-    before: Sighting, after: Sighting, move: Move, destination: Destination, policy: ContinuityPolicy
+    before: Sighting, after: Sighting, move: GuestMove, destination: Destination, policy: ContinuityPolicy
 ) -> Continuity:
     """Whether `after` is the guest of `before`, moved as `move` says to the `destination` that was chosen.
 
@@ -183,7 +183,7 @@ def check(
 
 
 def _continuity(
-    refused: RefusedError | None, before: Sighting, after: Sighting, move: Move, destination: Destination
+    refused: RefusedError | None, before: Sighting, after: Sighting, move: GuestMove, destination: Destination
 ) -> Continuity:
     reason = Reason.ACCEPTED if refused is None else refused.reason
     worst = tier_of(reason)
@@ -212,7 +212,7 @@ def _same_key(before: Sighting, after: Sighting) -> None:
         raise RefusedError(Reason.GUEST_KEY_CHANGED, f"{before.vak_name.hex()} became {after.vak_name.hex()}")
 
 
-def _moved(before: Sighting, after: Sighting, move: Move) -> None:
+def _moved(before: Sighting, after: Sighting, move: GuestMove) -> None:
     if after.host == before.host or move.source == move.destination:
         raise RefusedError(Reason.SAME_HOST, f"the guest is still on {after.host}")
     if (before.host, after.host) != (move.source, move.destination):
@@ -225,7 +225,7 @@ def _moved(before: Sighting, after: Sighting, move: Move) -> None:
         raise RefusedError(Reason.EPOCH_REUSED, f"epoch {after.epoch} after epoch {before.epoch}")
 
 
-def _after_the_move(before: Sighting, after: Sighting, move: Move) -> None:
+def _after_the_move(before: Sighting, after: Sighting, move: GuestMove) -> None:
     """The second sighting must be of a moment at which the guest had certainly arrived."""
     if after.earliest_ns <= move.began_ns + move.uncertainty_ns:
         raise RefusedError(Reason.QUOTED_BEFORE_MOVE, "the evidence may be from before the move")
@@ -267,7 +267,7 @@ def ran_on(before: Sighting, after: Sighting) -> None:
         )
 
 
-def _window_kept(move: Move, chosen: Quoted, policy: ContinuityPolicy) -> None:
+def _window_kept(move: GuestMove, chosen: Quoted, policy: ContinuityPolicy) -> None:
     """The destination was good when it was chosen, and that was not too long before it was used."""
     if chosen.host != move.destination or chosen.generated_ns is None or chosen.tier is Tier.NONE:
         raise RefusedError(
@@ -293,7 +293,7 @@ def _window_kept(move: Move, chosen: Quoted, policy: ContinuityPolicy) -> None:
         )
 
 
-def _still_good(move: Move, arrived: Quoted, policy: ContinuityPolicy) -> None:
+def _still_good(move: GuestMove, arrived: Quoted, policy: ContinuityPolicy) -> None:
     """The destination was quoted again after the arrival, and is still good."""
     if arrived.host != move.destination:
         raise RefusedError(Reason.DESTINATION_DEGRADED, f"{arrived.host} was quoted in its stead")

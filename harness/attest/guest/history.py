@@ -33,7 +33,7 @@ Twist: TypeAlias = Literal[Reason.GUEST_CLONED, Reason.GUEST_ROLLED_BACK]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Contradiction:
     """Two sightings that cannot both be of one guest that simply ran on.
 
     Attributes:
@@ -51,14 +51,14 @@ class Finding:
     why: str
 
 
-def review(sightings: Iterable[Sighting]) -> tuple[Finding, ...]:
+def review(sightings: Iterable[Sighting]) -> tuple[Contradiction, ...]:
     """Everything in the history that contradicts one guest a key, in the order in which it was seen.
 
     Sightings may come in any order; their uncertainty counts against no guest: where the order of two cannot
     be told, only what holds in either order is reported.
     """
     by_key = sorted(sightings, key=lambda one: (one.vak_name, one.generated_ns, one.uncertainty_ns, one.host))
-    found: list[Finding] = []
+    found: list[Contradiction] = []
     for _name, group in groupby(by_key, key=lambda one: one.vak_name):
         seen = tuple(group)
         found += [
@@ -71,11 +71,11 @@ def review(sightings: Iterable[Sighting]) -> tuple[Finding, ...]:
     return tuple(sorted(found, key=lambda one: (one.second.generated_ns, one.reason, one.vak_name)))
 
 
-def _finding(reason: Twist, first: Sighting, second: Sighting, why: str) -> Finding:
-    return Finding(reason=reason, vak_name=first.vak_name, first=first, second=second, why=why)
+def _contradiction(reason: Twist, first: Sighting, second: Sighting, why: str) -> Contradiction:
+    return Contradiction(reason=reason, vak_name=first.vak_name, first=first, second=second, why=why)
 
 
-def _two_places(seen: Sequence[Sighting]) -> Iterator[Finding]:
+def _two_places(seen: Sequence[Sighting]) -> Iterator[Contradiction]:
     """One finding for each further host in an epoch."""
     homes: dict[int, Sighting] = {}
     told: set[tuple[int, str]] = set()
@@ -84,20 +84,20 @@ def _two_places(seen: Sequence[Sighting]) -> Iterator[Finding]:
         if one.host != home.host and (one.epoch, one.host) not in told:
             told.add((one.epoch, one.host))
             why = f"in epoch {one.epoch} on {home.host} and on {one.host}"
-            yield _finding(Reason.GUEST_CLONED, home, one, why)
+            yield _contradiction(Reason.GUEST_CLONED, home, one, why)
 
 
-def _epoch_back(seen: Sequence[Sighting]) -> Iterator[Finding]:
+def _epoch_back(seen: Sequence[Sighting]) -> Iterator[Contradiction]:
     """One finding for each older epoch that goes on after a newer one has begun: a copy stayed behind."""
     told: set[int] = set()
     for newest, one in _against_highest(seen, lambda sighting: (sighting.epoch,)):
         if one.epoch < newest.epoch and one.epoch not in told:
             told.add(one.epoch)
             why = f"still in epoch {one.epoch} on {one.host} after epoch {newest.epoch} on {newest.host}"
-            yield _finding(Reason.GUEST_CLONED, newest, one, why)
+            yield _contradiction(Reason.GUEST_CLONED, newest, one, why)
 
 
-def _two_clocks(seen: Sequence[Sighting]) -> Iterator[Finding]:
+def _two_clocks(seen: Sequence[Sighting]) -> Iterator[Contradiction]:
     """The first two sightings whose clocks are further apart than their uncertain order can explain."""
     for one, other in pairwise(seen):
         close = one.latest_ns >= other.earliest_ns
@@ -106,19 +106,19 @@ def _two_clocks(seen: Sequence[Sighting]) -> Iterator[Finding]:
         apart_ms = abs(one.clock.clock_ms - other.clock.clock_ms)
         if close and same_boot and apart_ms > _most_ms(span_ns):
             why = f"clocks {apart_ms} ms apart within {span_ns / NS_PER_MS:.3f} ms"
-            yield _finding(Reason.GUEST_CLONED, one, other, why)
+            yield _contradiction(Reason.GUEST_CLONED, one, other, why)
             return
 
 
-def _state_back(seen: Sequence[Sighting]) -> Iterator[Finding]:
+def _state_back(seen: Sequence[Sighting]) -> Iterator[Contradiction]:
     """One finding for each time that counters or clock went back, until two clocks are seen to take turns."""
-    back: list[Finding] = []
+    back: list[Contradiction] = []
     low: Sighting | None = None
     for peak, one in _against_highest(seen, _state):
         if _is_back(peak, one):
             if low is None or _is_back(low, one):
                 why = f"from {_told(peak)} back to {_told(one)}"
-                back.append(_finding(Reason.GUEST_ROLLED_BACK, peak, one, why))
+                back.append(_contradiction(Reason.GUEST_ROLLED_BACK, peak, one, why))
             low = one
         elif low is not None and _state(one) > _state(peak):
             advanced_ms = one.clock.clock_ms - low.clock.clock_ms
@@ -126,13 +126,13 @@ def _state_back(seen: Sequence[Sighting]) -> Iterator[Finding]:
             if advanced_ms > most_ms:
                 why = f"from {_told(low)} to {_told(one)} in a time for {most_ms} ms at most: two take turns"
                 yield from back[:-1]
-                yield _finding(Reason.GUEST_CLONED, low, one, why)
+                yield _contradiction(Reason.GUEST_CLONED, low, one, why)
                 return
             low = None
     yield from back
 
 
-def _log_back(seen: Sequence[Sighting]) -> Iterator[Finding]:
+def _log_back(seen: Sequence[Sighting]) -> Iterator[Contradiction]:
     """One finding for each boot whose measured log became shorter; it only ever grows between two resets."""
     told: set[int] = set()
     measured = [one for one in seen if one.ima_entries is not None]
@@ -140,7 +140,7 @@ def _log_back(seen: Sequence[Sighting]) -> Iterator[Finding]:
         if _resets(one) == _resets(peak) and _entries(one) < _entries(peak) and _resets(one) not in told:
             told.add(_resets(one))
             why = f"its IMA list went from {_entries(peak)} to {_entries(one)} entries"
-            yield _finding(Reason.GUEST_ROLLED_BACK, peak, one, why)
+            yield _contradiction(Reason.GUEST_ROLLED_BACK, peak, one, why)
 
 
 def _against_highest(

@@ -21,7 +21,7 @@ from harness.attest.logs.ima import BOOT_AGGREGATE, ImaEntry
 from harness.attest.reasons import Reason
 from harness.attest.reference.policy import IMA_PCR
 from harness.attest.result import AFFIRMED, vector_of
-from harness.attest.verify.memory import Finding
+from harness.attest.verify.memory import AppraisalWarning
 from harness.attest.verify.quote_steps import FIRMWARE, GenuineQuote
 from harness.json_types import Json
 
@@ -53,7 +53,7 @@ def hardware(work: GenuineQuote) -> GenuineQuote:
     if question.policy.software_tpm == "refuse":
         raise RefusedError(Reason.SOFTWARE_TPM, why)
     if question.policy.software_tpm == "warn":
-        return replace(work, warnings=(*work.warnings, Finding(reason=Reason.SOFTWARE_TPM, why=why)))
+        return replace(work, warnings=(*work.warnings, AppraisalWarning(reason=Reason.SOFTWARE_TPM, why=why)))
     return work
 
 
@@ -160,7 +160,7 @@ def ima_files(work: GenuineQuote) -> GenuineQuote:
     if work.ima is None:
         return work
     files = work.question.reference.ima.files
-    found: dict[Reason, Finding] = {one.reason: one for one in work.carried}
+    found: dict[Reason, AppraisalWarning] = {one.reason: one for one in work.carried}
     beginning = _beginning(work)
     for at, entry in enumerate(work.entries):
         if entry.violation:
@@ -186,22 +186,22 @@ def ima_files(work: GenuineQuote) -> GenuineQuote:
     return replace(work, carried=carried, warnings=(*work.warnings, *carried), checked=checked)
 
 
-def _violation(work: GenuineQuote, entry: ImaEntry, found: dict[Reason, Finding]) -> None:
+def _violation(work: GenuineQuote, entry: ImaEntry, found: dict[Reason, AppraisalWarning]) -> None:
     # Nothing vouches for the path of a violation: it is told as the sender's word.
     severity = work.question.policy.ima_violation
     why = f"a file was written while it was measured, said to be {entry.path}"
     if severity == "refuse":
         raise RefusedError(Reason.IMA_VIOLATION, why)
     if severity == "warn":
-        found.setdefault(Reason.IMA_VIOLATION, Finding(reason=Reason.IMA_VIOLATION, why=why))
+        found.setdefault(Reason.IMA_VIOLATION, AppraisalWarning(reason=Reason.IMA_VIOLATION, why=why))
 
 
-def _unknown(work: GenuineQuote, why: str, found: dict[Reason, Finding]) -> None:
+def _unknown(work: GenuineQuote, why: str, found: dict[Reason, AppraisalWarning]) -> None:
     severity = work.question.policy.ima_unknown_file
     if severity == "refuse":
         raise RefusedError(Reason.IMA_FILE_UNKNOWN, why)
     if severity == "warn":
-        found.setdefault(Reason.IMA_FILE_UNKNOWN, Finding(reason=Reason.IMA_FILE_UNKNOWN, why=why))
+        found.setdefault(Reason.IMA_FILE_UNKNOWN, AppraisalWarning(reason=Reason.IMA_FILE_UNKNOWN, why=why))
 
 
 def _beginning(work: GenuineQuote) -> int | None:

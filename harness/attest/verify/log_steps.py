@@ -17,7 +17,7 @@ from harness.attest.logs import eventlog, ima
 from harness.attest.logs.ima import ImaEntry, ImaState
 from harness.attest.reasons import Reason
 from harness.attest.reference.policy import FIRMWARE_PCRS, IMA_PCR, ima_basis
-from harness.attest.verify.memory import Finding
+from harness.attest.verify.memory import AppraisalWarning
 from harness.attest.verify.quote_steps import GenuineQuote
 
 
@@ -62,7 +62,7 @@ def ima_list(work: GenuineQuote) -> GenuineQuote:
     limits, bank = question.policy.limits, question.challenge.bank
     entries = ima.parse(excerpt, limit_bytes=limits.ima_bytes, limit_entries=limits.ima_entries)
     if excerpt.first == 0:
-        known, carried = _from_the_start(work, entries), tuple[Finding, ...]()
+        known, carried = _from_the_start(work, entries), tuple[AppraisalWarning, ...]()
     else:
         known, carried = _remembered(work, excerpt)
     rest = entries[known.entries - excerpt.first :]
@@ -104,7 +104,7 @@ def _from_the_start(work: GenuineQuote, entries: tuple[ImaEntry, ...]) -> ImaSta
     return ima.replay(start, entries, bank=bank, expected=memory.ima.values[bank])
 
 
-def _remembered(work: GenuineQuote, excerpt: ImaExcerpt) -> tuple[ImaState, tuple[Finding, ...]]:
+def _remembered(work: GenuineQuote, excerpt: ImaExcerpt) -> tuple[ImaState, tuple[AppraisalWarning, ...]]:
     """What an excerpt without the list's beginning goes on from, and the warnings about what lies before it.
 
     Raises:

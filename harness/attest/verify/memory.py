@@ -23,7 +23,7 @@ from harness.strict import STRICT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class AppraisalWarning:
     """Something that a policy lets pass with a warning.
 
     Attributes:
@@ -53,7 +53,7 @@ class Memory:
     firmware_version: Annotated[int, Field(ge=0)]
     ima: ImaState | None
     basis: str = ""
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[AppraisalWarning, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
         """The memory as JSON values; :meth:`from_json` reads it back equal."""

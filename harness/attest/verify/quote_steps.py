@@ -36,7 +36,7 @@ from harness.attest.tpm.structures import (
     parse_attest,
     parse_signature,
 )
-from harness.attest.verify.memory import Finding
+from harness.attest.verify.memory import AppraisalWarning
 from harness.attest.verify.question import Question
 
 MIN_NONCE_BYTES: Final = 16
@@ -134,9 +134,9 @@ class GenuineQuote(Valued):
     entries: tuple[ImaEntry, ...] = ()
     followed: Followed | None = None
     ahead: int = 0
-    carried: tuple[Finding, ...] = ()
+    carried: tuple[AppraisalWarning, ...] = ()
     pinned: frozenset[int] = frozenset()
-    warnings: tuple[Finding, ...] = ()
+    warnings: tuple[AppraisalWarning, ...] = ()
     checked: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
 
@@ -331,12 +331,12 @@ def clock(work: Valued) -> GenuineQuote:
     """
     question, now, memory = work.question, work.attest.clock, work.question.memory
     boot: Boot = "first" if memory is None else _boot(now, memory.clock)
-    warnings: tuple[Finding, ...] = ()
+    warnings: tuple[AppraisalWarning, ...] = ()
     if not now.safe:
         why = "the TPM lost power without a shutdown: a later time may have been reported before"
         if question.policy.clock_unsafe == "refuse":
             raise RefusedError(Reason.CLOCK_NOT_SAFE, why)
-        warnings = (Finding(reason=Reason.CLOCK_NOT_SAFE, why=why),)
+        warnings = (AppraisalWarning(reason=Reason.CLOCK_NOT_SAFE, why=why),)
     version, known = work.attest.firmware_version, question.reference.firmware_versions
     if known and f"{version:016x}" not in known:
         raise RefusedError(Reason.FIRMWARE_VERSION, f"the TPM's firmware is {version:016x}")

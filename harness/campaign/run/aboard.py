@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.campaign.plan import Plan, Trial
-from harness.campaign.run.load import Load, load_of
+from harness.campaign.run.load import TrialLoad, load_of
 from harness.clock import NS_PER_S
 from harness.evidence.events import GuestStarted
 from harness.evidence.record import Record
@@ -30,7 +30,7 @@ class Aboard:
 
     rig: Rig
     spec: GuestSpec
-    load: Load
+    load: TrialLoad
     record: Record
     trial: Trial
     boot_timeout_s: float

@@ -16,7 +16,7 @@ from harness.attest.evidence import KeyType
 from harness.attest.examine import arrival
 from harness.attest.examine.outcome import LinkedRound
 from harness.attest.guest import history
-from harness.attest.guest.continuity import Move
+from harness.attest.guest.continuity import GuestMove
 from harness.attest.measures import line as lines
 from harness.attest.measures import transcript
 from harness.attest.monitor.kinds.contract import Observation
@@ -228,7 +228,7 @@ class _Running:
         destination = self._trial.subjects[started[1].destination]
         placed = registry.place(self._trial.subjects[GUEST].name, destination.name, epoch + 1)
         after, host, arrived_in = self.rounds.linked(key)
-        move = Move(
+        move = GuestMove(
             source=started[1].source,
             destination=started[1].destination,
             began_ns=started[0].t_ns,
@@ -238,7 +238,7 @@ class _Running:
         line = transcript.linked_line("arrival", after, host, arrived_in, migration=n)
         self._file.write(line.model_copy(update={"continuity": found}))
 
-    def _continuity(self, after: LinkedRound, move: Move, epoch: int) -> lines.Continuity | None:
+    def _continuity(self, after: LinkedRound, move: GuestMove, epoch: int) -> lines.Continuity | None:
         """The verdict on a move; None where guest or destination were never seen to compare with."""
         before, chosen = self.rounds.before(after.guest.key, move.destination, move.began_ns)
         done = arrival.judged(before, chosen, move, after, epoch, self._trial.bounds)
@@ -280,7 +280,7 @@ class _Running:
                 return None
 
 
-def _contradiction(found: history.Finding) -> AttestationContradicted:
+def _contradiction(found: history.Contradiction) -> AttestationContradicted:
     """Two sightings that cannot both be of one guest that simply ran on."""
     return AttestationContradicted(
         reason=found.reason.value,

@@ -38,7 +38,7 @@ _COMPLAINT = 800
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
+class TrialLoad:
     """What an attempt's load is made of; :func:`load_of` makes it.
 
     Attributes:
@@ -162,10 +162,10 @@ class Load:
         self.interrupt.check()
 
 
-def load_of(rig: Rig, plan: Plan, trial: Trial, record: Record, interrupt: Interrupt) -> Load:
+def load_of(rig: Rig, plan: Plan, trial: Trial, record: Record, interrupt: Interrupt) -> TrialLoad:
     """The load of one attempt at `trial` on `rig`, whose guest need not be up yet."""
     limits_s = trial.settle_timeout_s + trial.baseline_s + trial.window_s
-    return Load(
+    return TrialLoad(
         workload=workloads.make(trial.workload, trial.options),
         trial=trial,
         site=Site(

@@ -52,7 +52,7 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
+class WorkloadCosts:
     """One workload: its control and its costs by interval, the shortest first."""
 
     workload: str
@@ -67,12 +67,12 @@ class Load:
         return max(map(abs, self.control)) if len(self.control) > 1 else None
 
 
-def loads(periodic: Periodic) -> list[Load]:
+def loads(periodic: Periodic) -> list[WorkloadCosts]:
     """The workloads of the file in its order."""
     return [_load(periodic, name) for name in dict.fromkeys(row.workload for row in periodic.rows)]
 
 
-def _load(periodic: Periodic, workload: str) -> Load:
+def _load(periodic: Periodic, workload: str) -> WorkloadCosts:
     mine = [row for row in periodic.rows if row.workload == workload]
     (control,) = [row for row in mine if row.interval_s is None]
     rate = median_interval([trial.rate for trial in control.trials]).median
@@ -84,7 +84,7 @@ def _load(periodic: Periodic, workload: str) -> Load:
         for row in rows
         if (found := _costs(row, rate))
     ]
-    return Load(workload=workload, unit=control.unit, control=own, median_rate=rate, costs=costs)
+    return WorkloadCosts(workload=workload, unit=control.unit, control=own, median_rate=rate, costs=costs)
 
 
 def _costs(row: Rated, rate: float) -> list[float]:
@@ -101,7 +101,7 @@ def blocks(periodic: Periodic, figures: Sequence[Figure]) -> list[Block]:
     return [_finding(loads(periodic)), *figures, _table(periodic)]
 
 
-def _finding(found: Sequence[Load]) -> Callout:
+def _finding(found: Sequence[WorkloadCosts]) -> Callout:
     every = [(load, cost) for load in found for cost in load.costs]
     told = [f"{load.workload} at {cost.interval_s:g}\u00a0s" for load, cost in every if not _below(cost)]
     if not every:
@@ -138,7 +138,7 @@ def _table(periodic: Periodic) -> Table:
     )
 
 
-def _rows(load: Load) -> list[list[Cell]]:
+def _rows(load: WorkloadCosts) -> list[list[Cell]]:
     floor = MISSING if load.floor is None else _percent(load.floor)
     rate = f"{load.median_rate:.4g} {load.unit}"
     why = "one trial has no spread" if load.floor is None else ""
@@ -183,7 +183,7 @@ def figure(periodic: Periodic) -> Sketch | None:
     )
 
 
-def _paint(canvas: Canvas, *, found: Sequence[Load]) -> None:
+def _paint(canvas: Canvas, *, found: Sequence[WorkloadCosts]) -> None:
     panels = canvas.subplots(
         len(found), 1, squeeze=False, sharex=True,
         height_ratios=[1 + len(load.costs) for load in found],
@@ -193,7 +193,7 @@ def _paint(canvas: Canvas, *, found: Sequence[Load]) -> None:
     panels[-1].set_xlabel("cost, % of the control's work a second")
 
 
-def _paint_load(axes: Axes, load: Load) -> None:
+def _paint_load(axes: Axes, load: WorkloadCosts) -> None:
     if load.floor is not None:
         axes.axvspan(-load.floor, load.floor, color=QUIET, alpha=0.16, linewidth=0)
     axes.axvline(0, color=INK, linewidth=0.8)

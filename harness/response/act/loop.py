@@ -24,7 +24,7 @@ from harness.response.act.responder import Decided, Detected, Ended, Responder
 from harness.response.act.servers import Noticed
 from harness.response.decide.assessment import Vm
 from harness.response.decide.cause import Cause
-from harness.response.decide.decide import Action, Move, Nowhere, Wait, decide, next_look_ns
+from harness.response.decide.decide import Action, Nowhere, Relocate, Wait, decide, next_look_ns
 from harness.response.decide.hysteresis import Held, ServerHistory, Tried, VmHistory, attempted, held, noted
 from harness.response.decide.situation import State, UnderWay, looked
 from harness.response.policy import ResponsePolicy
@@ -225,7 +225,7 @@ class Loop:
     def _carry_out(self, actions: Sequence[Action], vms: Mapping[str, Vm], seen_ns: int, now_ns: int) -> None:
         for action in actions:
             # Nothing of a VM that has a response under way is among them, and no more moves than may be.
-            if isinstance(action, Move):
+            if isinstance(action, Relocate):
                 self._begin(self._decided(action, vms, action.candidates, "move", seen_ns, now_ns))
             elif isinstance(action, Nowhere) and not action.known:
                 self._begin(self._decided(action, vms, (), action.what, seen_ns, now_ns))
@@ -242,7 +242,7 @@ class Loop:
 
     def _decided(
         self,
-        action: Move | Nowhere,
+        action: Relocate | Nowhere,
         vms: Mapping[str, Vm],
         candidates: Sequence[str],
         what: str,
@@ -264,7 +264,7 @@ class Loop:
             request_number=vm.request_number,
         )
 
-    def _detected(self, action: Move | Nowhere, vm: Vm, seen_ns: int, now_ns: int) -> Detected:
+    def _detected(self, action: Relocate | Nowhere, vm: Vm, seen_ns: int, now_ns: int) -> Detected:
         """What made it necessary: the look that found it, or what this turn read in the registry."""
         noticed = self._servers.noticed(vm.host)
         of_server = action.cause in {Cause.VIOLATION, Cause.ATTESTATION, Cause.SILENCE}

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from harness.attest.evidence import KeyType
 from harness.attest.examine import arrival
 from harness.attest.examine.outcome import LinkedRound, Round
-from harness.attest.guest.continuity import ContinuityPolicy, Move, Quoted, Sighting
+from harness.attest.guest.continuity import ContinuityPolicy, GuestMove, Quoted, Sighting
 from harness.attest.measures.timings import Span
 from harness.attest.monitor.shared import SharedAttesters
 from harness.attest.reasons import Reason, Tier
@@ -178,7 +178,7 @@ class Prover:
         self._remember(now)
         quotes_ns = _quotes_ns(found, returned_ns)
         ran_ns = returned_ns if arriving.begun_ns is None else min(arriving.begun_ns, returned_ns)
-        move = Move(source=source, destination=chosen.host, began_ns=began_ns, arrived_ns=ran_ns)
+        move = GuestMove(source=source, destination=chosen.host, began_ns=began_ns, arrived_ns=ran_ns)
         done = arrival.judged(before, chosen, move, found, epoch, self._bounds)
         if done is None:
             return _unproved(found, now, quotes_ns)

@@ -25,7 +25,7 @@ from harness.response.policy import Resort
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
+class Relocate:
     """The VM is to be moved, now.
 
     Attributes:
@@ -56,7 +56,7 @@ class Nowhere:
             how long ago something was, so that it reads otherwise at each look.
         known: Whether that was done and told already; then nothing is to be done again.
         until_ns: When a limit ends that alone stands in the way; None where something has to change.
-        refused: Why no other server is eligible, as of :class:`Move`.
+        refused: Why no other server is eligible, as of :class:`Relocate`.
     """
 
     vm: str
@@ -86,7 +86,7 @@ class Wait:
     why: str
 
 
-Action: TypeAlias = Move | Nowhere | Wait
+Action: TypeAlias = Relocate | Nowhere | Wait
 
 
 def decide(state: State, now_ns: int) -> tuple[Action, ...]:
@@ -108,11 +108,11 @@ def decide(state: State, now_ns: int) -> tuple[Action, ...]:
     claims.sort(key=lambda claim: key(claim, state.policy, now_ns))
     moving = sum(1 for one in state.under_way.values() if one.destination is not None)
     free = max(0, state.policy.concurrent_migrations - moving)
-    moves: list[Move] = []
+    moves: list[Relocate] = []
     others: list[Nowhere | Wait] = []
     for claim in claims:
         action = _answer(state, claim, now_ns)
-        if not isinstance(action, Move):
+        if not isinstance(action, Relocate):
             others.append(action)
         elif len(moves) < free:
             moves.append(action)
@@ -127,7 +127,7 @@ def next_look_ns(state: State, actions: Iterable[Action], now_ns: int) -> int | 
     What is known of a server ends by itself too; whoever keeps the fleet knows when. None where only a change
     can alter anything.
     """
-    ends = [one.until_ns for one in actions if not isinstance(one, Move) and one.until_ns is not None]
+    ends = [one.until_ns for one in actions if not isinstance(one, Relocate) and one.until_ns is not None]
     dues = [due for vm in state.vms.values() if (due := due_ns(state, vm)) is not None and due > now_ns]
     return min((*ends, *dues), default=None)
 
@@ -139,7 +139,7 @@ def _since_ns(state: State, found: Finding, now_ns: int) -> int:
     return now_ns if since_ns is None else since_ns
 
 
-def _queue(state: State, moves: Iterable[Move]) -> str:
+def _queue(state: State, moves: Iterable[Relocate]) -> str:
     moving = [one.vm for one in state.under_way.values() if one.destination is not None]
     return f"the link is taken by {', '.join(sorted((*moving, *(one.vm for one in moves))))}"
 
@@ -158,7 +158,9 @@ def _answer(state: State, claim: Claim, now_ns: int) -> Action:
         from_ns, why = limit
     others = {**({} if idle else refused(state, verdict)), **open_ways.later}
     if from_ns <= now_ns:
-        return Move(vm=vm.name, cause=found.cause, finding=found, candidates=open_ways.now, refused=others)
+        return Relocate(
+            vm=vm.name, cause=found.cause, finding=found, candidates=open_ways.now, refused=others
+        )
     if idle or from_ns - claim.since_ns <= policy.max_wait_ns:
         return Wait(vm=vm.name, cause=found.cause, until_ns=from_ns, why=why)
     others |= {name: f"{name} satisfies it, but {why}" for name in open_ways.now}

@@ -23,7 +23,7 @@ from harness.rig.contract import (
     WrongStateError,
 )
 from harness.rig.played.script import FailingMigration
-from harness.rig.played.world import Guest, Transfer, World
+from harness.rig.played.world import PlayedGuest, Transfer, World
 
 Told = TypeVar("Told")
 
@@ -135,7 +135,7 @@ def _subscribed(guests: Sequence[list[Told]], told: Told) -> Unsubscribe:
     return end
 
 
-def _places(guest: Guest) -> tuple[str, ...]:
+def _places(guest: PlayedGuest) -> tuple[str, ...]:
     """The hosts that know the guest: while it moves, its destination too."""
     transfer = guest.transfer
     return (guest.host,) if transfer is None else (transfer.source, transfer.destination)
@@ -147,7 +147,7 @@ class PlayedDomain:
 
     world: World
     host: PlayedHost
-    guest: Guest
+    guest: PlayedGuest
     name: str
 
     @property

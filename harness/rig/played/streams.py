@@ -10,7 +10,7 @@ from harness.clock import NS_PER_S
 from harness.errors import UnreachableError
 from harness.pair_name import HOSTS
 from harness.rig.contract import LineHandler
-from harness.rig.played.world import REALTIME_OFFSET_NS, Guest, World
+from harness.rig.played.world import REALTIME_OFFSET_NS, PlayedGuest, World
 
 ROUND_TRIP_NS = 300_000
 _GATHER_S = 0.25
@@ -147,7 +147,7 @@ def dbench(world: World, _role: str, _arguments: list[str], stream: PlayedStream
     stream.on_end.append(world.clock.every(0.05, report))
 
 
-def _runs(guest: Guest | None) -> bool:
+def _runs(guest: PlayedGuest | None) -> bool:
     return guest is not None and guest.stopped_ns is None
 
 

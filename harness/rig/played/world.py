@@ -59,7 +59,7 @@ class Transfer:
 
 
 @dataclass(slots=True)
-class Guest:
+class PlayedGuest:
     """The guest that lives, on one host or, while it moves, on two.
 
     Attributes:
@@ -108,7 +108,7 @@ class World:
         self.guests: dict[str, World] = {} if rig is None else rig.guests
         self.guests[domain] = self
         self.dead: set[str] = set() if rig is None else rig.dead
-        self.guest: Guest | None = None
+        self.guest: PlayedGuest | None = None
         self.saved_uuid: str | None = None
         self.completed: dict[str, int] = {}
         self.sent_bytes: dict[str, int] = dict.fromkeys(HOSTS, 0) if rig is None else rig.sent_bytes
@@ -135,7 +135,7 @@ class World:
     def start(self, host: str, uuid: str) -> None:
         """A guest comes to life on `host`; what the script has in store for it is scheduled."""
         now_ns = self.clock.now_ns()
-        guest = Guest(number=next(self._numbers), uuid=uuid, host=host, began_ns=now_ns)
+        guest = PlayedGuest(number=next(self._numbers), uuid=uuid, host=host, began_ns=now_ns)
         self.guest = guest
         for death in self.script.die:
             if death.guest == guest.number:
@@ -150,13 +150,13 @@ class World:
             self.guest.transfer.end("operation aborted: the domain was destroyed")
         self.guest = None
 
-    def stop(self, guest: Guest, state: DomainState = DomainState.PAUSED) -> None:
+    def stop(self, guest: PlayedGuest, state: DomainState = DomainState.PAUSED) -> None:
         """The guest's processors stop."""
         guest.state = state
         if guest.stopped_ns is None:
             guest.stopped_ns = self.clock.now_ns()
 
-    def resume(self, guest: Guest) -> None:
+    def resume(self, guest: PlayedGuest) -> None:
         """The guest runs on."""
         guest.state = DomainState.RUNNING
         if guest.stopped_ns is not None and not guest.hung:
@@ -190,12 +190,12 @@ class World:
 
     # -- events of hosts
 
-    def _hang(self, guest: Guest) -> None:
+    def _hang(self, guest: PlayedGuest) -> None:
         if self.guest is guest and guest.stopped_ns is None:
             guest.hung = True
             guest.stopped_ns = self.clock.now_ns()
 
-    def _die(self, host: str, during: Guest) -> None:
+    def _die(self, host: str, during: PlayedGuest) -> None:
         if self.guest is during:
             self.die(host)
 
@@ -223,7 +223,7 @@ class World:
         transfers = (one.transfer for one in guests if one is not None and one.transfer is not None)
         return self.sent_bytes[host] + sum(self._sent_by(one) for one in transfers if one.source == host)
 
-    def over(self, guest: Guest, transfer: Transfer) -> None:
+    def over(self, guest: PlayedGuest, transfer: Transfer) -> None:
         """The guest's transfer is over; what it has sent stays sent."""
         self.sent_bytes[transfer.source] += self._sent_by(transfer)
         guest.transfer = None

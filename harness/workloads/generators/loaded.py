@@ -8,7 +8,7 @@ from typing import Protocol
 from harness.workloads.contract import Line, Step, Timeline
 
 
-class Load(Protocol):
+class GeneratedLoad(Protocol):
     """A load as its generator makes it."""
 
     @property
@@ -42,7 +42,7 @@ class Load(Protocol):
 class Loaded:
     """The part of a workload that its load decides; the server and the processes are the workload's own."""
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: GeneratedLoad) -> None:
         self._load = load
 
     @property

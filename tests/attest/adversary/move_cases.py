@@ -9,7 +9,7 @@ from harness.attest.guest.continuity import (
     Continuity,
     ContinuityPolicy,
     Destination,
-    Move,
+    GuestMove,
     Quoted,
     Sighting,
     check,
@@ -29,7 +29,7 @@ class Moved:
 
     before: Sighting
     after: Sighting
-    move: Move
+    move: GuestMove
     destination: Destination
     policy: ContinuityPolicy
 
@@ -70,7 +70,7 @@ def _moved(
             before=replace(first, **(before or {})),  # type: ignore[arg-type]
             after=replace(second, **(after or {})),  # type: ignore[arg-type]
             move=replace(
-                Move(source=HOST, destination=ELSEWHERE, began_ns=10 * _S, arrived_ns=13 * _S),
+                GuestMove(source=HOST, destination=ELSEWHERE, began_ns=10 * _S, arrived_ns=13 * _S),
                 **(move or {}),  # type: ignore[arg-type]
             ),
             destination=Destination(

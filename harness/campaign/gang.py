@@ -52,11 +52,14 @@ class GuestChoice(Strict):
 
 
 class Guests(Strict):
-    """Several guests on one host, each with its own workload and observers; they move one after another."""
+    """Several guests on one host, each with its own workload and observers, and how many move at once."""
 
     order: Order = Field(
         default="strictest-first",
         description="who moves first: strictest-first, oldest-request (the order of the list) or name",
+    )
+    concurrency: int = Field(
+        default=1, ge=1, le=MOST, description="how many of them move at once; 1: one after another"
     )
     each: Annotated[tuple[GuestChoice, ...], Field(strict=False)] = Field(
         min_length=2, max_length=MOST, description="the guests, by name"
@@ -84,6 +87,14 @@ class Guests(Strict):
         if ONLY_GUEST in names:
             raise ValueError(f"other names than {ONLY_GUEST}, which is what the one guest of a rig is called")
         return each
+
+    @model_validator(mode="after")
+    def _as_many_as_there_are(self) -> Guests:
+        if self.concurrency > len(self.each):
+            raise ValueError(
+                f"concurrency: {self.concurrency} with {len(self.each)} guests: at most so many move at once"
+            )
+        return self
 
 
 def in_order(guests: Guests) -> tuple[str, ...]:

@@ -93,6 +93,7 @@ class Plan(Strict):
     attest: Attest | None = None
     respond: Respond | None = None
     guests: Annotated[tuple[PlannedGuest, ...], Field(strict=False)] = ()
+    concurrency: int = Field(default=1, ge=1)
     trials: Annotated[tuple[Trial, ...], Field(strict=False)]
 
     @property
@@ -116,6 +117,7 @@ class Plan(Strict):
         """The plan as JSON values; :func:`from_json` reads it back equal."""
         # Plans without them are the bytes they were before there was attestation, and keep their hash.
         without = {name for name in ("attest", "respond", "guests") if not getattr(self, name)}
+        without |= {"concurrency"} if self.concurrency == 1 else set()
         return {**self.model_dump(mode="json", exclude=without)}
 
 
@@ -161,6 +163,7 @@ def expand(campaign: Campaign) -> Plan:
         attest=campaign.attest,
         respond=campaign.respond,
         guests=_guests(campaign),
+        concurrency=1 if campaign.guests is None else campaign.guests.concurrency,
         trials=tuple(
             trial.model_copy(update={"id": f"{number:03d}-{trial.workload}"})
             for number, trial in enumerate(trials, start=1)

@@ -50,6 +50,7 @@ def problems(
     storage_need_bytes: int,
     needs: Mapping[str, Sequence[str]],
     guests_mib: Sequence[int] = (),
+    link: str | None = None,
 ) -> Sequence[Problem]:
     """Every reason why machines with these facts cannot carry the campaign; empty when they can.
 
@@ -57,6 +58,7 @@ def problems(
         facts: Machine by role: ``a``, ``b``, ``client``.
         storage_need_bytes: What the campaign needs on the shared storage.
         guests_mib: Memory of each guest of a trial, MiB.
+        link: Why the migration link does not carry as many guests at once as are asked for, if so.
         needs: Workload to the tools it needs on the client, by their names in the fact ``generators``.
     """
     return [
@@ -64,6 +66,7 @@ def problems(
         *_storage(facts, storage_need_bytes),
         *_generators(facts, needs),
         *_memory(facts, guests_mib),
+        *_link(link),
     ]
 
 
@@ -78,6 +81,15 @@ def _memory(facts: Mapping[str, Facts], guests_mib: Sequence[int]) -> Iterator[P
                 what=what,
                 remedy="use fewer guests, smaller ones (guest.memory_mib), or larger hosts",
             )
+
+
+def _link(problem: str | None) -> Iterator[Problem]:
+    if problem is not None:
+        yield Problem(
+            where="migration link",
+            what=problem,
+            remedy="lower guests.concurrency or the load's rate, or set migration.auto_converge",
+        )
 
 
 def _generators(facts: Mapping[str, Facts], needs: Mapping[str, Sequence[str]]) -> Iterator[Problem]:

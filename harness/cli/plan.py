@@ -44,6 +44,8 @@ def plan(
         output.say("", _attested(expanded.attest))
     if expanded.respond is not None:
         output.say(f"The guest asks for {', '.join(expanded.respond.request)} and is guarded.")
+    if expanded.concurrency > 1:
+        output.say(f"{expanded.concurrency} guests move at once; `run` refuses what the link cannot carry.")
     cost = estimate(expanded, kind)
     moves = sum(len(trial.migrations) for trial in expanded.trials)
     output.say(

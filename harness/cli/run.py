@@ -13,8 +13,8 @@ from typing import Annotated
 import typer
 
 from harness.campaign import file as files
+from harness.campaign import link, state
 from harness.campaign import plan as plans
-from harness.campaign import state
 from harness.campaign.estimate import estimate
 from harness.campaign.plan import Plan
 from harness.campaign.run import runner
@@ -102,7 +102,7 @@ def carry(
             registry=places.registry_url(registry),
         )
         folder = runner.begin(results, plan, rig, provenance)
-        output.say(f"Run folder: {folder.root}")
+        output.say(f"Run folder: {folder.root}", *_named(plan, rig))
         _carry_out(folder, plan, rig, clock, output, registry)
 
 
@@ -119,7 +119,7 @@ def play(text: bytes, where: str, results: Path, script: Path | None) -> None:
     )
     output = Output()
     folder = runner.begin(results, plan, rig, provenance)
-    output.say(f"{SAYS}.", f"Run folder: {folder.root}")
+    output.say(f"{SAYS}.", f"Run folder: {folder.root}", *_named(plan, rig))
     _carry_out(folder, plan, rig, clock, output, None)
 
 
@@ -179,6 +179,12 @@ def _carry_out(
             output.say(f"Results: {folder.root}")
             raise
     output.say(f"Results: {folder.root}", f"Report:  sodbench report {folder.root}")
+
+
+def _named(plan: Plan, rig: Rig) -> list[str]:
+    """What is to be known of guests that move at once, before the run."""
+    said = link.named(plan, rig.pair.link_bit_s)
+    return [] if said is None else [said]
 
 
 def _command_line() -> list[str]:

@@ -56,20 +56,24 @@ AWAIT_S = 1.0
 class _Past:
     """What the attempt's events say about its migrations."""
 
-    running: int | None
+    running: tuple[int, ...]
     settled: frozenset[int]
     delayed: frozenset[int]
     aborted: frozenset[int]
     spans_s: tuple[tuple[int, float, float], ...]
 
-    def busy_at(self, at_s: float) -> int | None:
-        """The finished migration that was under way at `at_s`, if one was."""
-        return next((n for n, start_s, end_s in self.spans_s if start_s <= at_s < end_s), None)
+    def busy_at(self, at_s: float) -> tuple[int, ...]:
+        """The finished migrations that were under way at `at_s`."""
+        return tuple(n for n, start_s, end_s in self.spans_s if start_s <= at_s < end_s)
 
 
-def directed(migrations: Sequence[PlannedMigration], overlap: Overlap, window_s: float) -> Director:
+def directed(
+    migrations: Sequence[PlannedMigration], overlap: Overlap, window_s: float, concurrency: int = 1
+) -> Director:
     """The director of a trial's planned migrations; see :func:`next_action`."""
-    return lambda now: next_action(migrations, overlap, window_s, now.now_s, now.history)
+    return lambda now: next_action(
+        migrations, overlap, window_s, now.now_s, now.history, concurrency=concurrency
+    )
 
 
 def next_action(
@@ -78,6 +82,8 @@ def next_action(
     window_s: float,
     now_s: float,
     history: Sequence[Event],
+    *,
+    concurrency: int = 1,
 ) -> Action:
     """What to do `now_s` seconds after the window opened.
 
@@ -87,6 +93,7 @@ def next_action(
         window_s: Length of the window in s. Nothing is started after it; what still runs then is awaited.
         now_s: Seconds since ``window.opened``, by the clock that stamps the events.
         history: The attempt's events so far; those of other kinds do not matter.
+        concurrency: How many migrations may be under way at once, each of another guest.
 
     Returns:
         One action. The window records it as an event before it asks again.
@@ -96,46 +103,53 @@ def next_action(
         (item for item in migrations if item.n not in past.settled), key=lambda item: (item.at_s, item.n)
     )
     due = [item for item in waiting if item.at_s <= now_s]
-    if due and now_s >= window_s and past.running is None:
+    free = len(past.running) < concurrency
+    if due and now_s >= window_s and free:
         return Skip(due[0].n, due[0].at_s, "the window closed before its turn came")
-    if due and past.running is None:
-        return _slot_free(due[0], overlap, past)
-    if due and past.running is not None:
-        return _slot_taken(due, overlap, past, past.running)
+    guests = {item.n: item.guest for item in migrations}
+    moving = {guests.get(n) for n in past.running}
+    ready = next((item for item in due if item.guest not in moving), None) if free else None
+    if ready is not None:
+        at_its_point = past.busy_at(ready.at_s)
+        held = len(at_its_point) >= concurrency or ready.guest in {guests.get(n) for n in at_its_point}
+        return _slot_free(ready, overlap, past, at_its_point if held else ())
+    if due:
+        return _slot_taken(due, overlap, past)
     if waiting:
         return Wait(waiting[0].at_s - now_s)
-    if past.running is not None:
+    if past.running:
         return Wait(AWAIT_S)
     return Wait(window_s - now_s) if now_s < window_s else Close()
 
 
-def _slot_free(first: PlannedMigration, overlap: Overlap, past: _Past) -> Action:
-    """`first` is due and nothing runs."""
+def _slot_free(first: PlannedMigration, overlap: Overlap, past: _Past, earlier: tuple[int, ...]) -> Action:
+    """`first` is due and may start; `earlier` are those that kept it from starting at its point."""
     # The caller may ask late, after another has returned: at its point the slot was taken all the same.
-    earlier = past.busy_at(first.at_s)
-    if overlap == "skip" and earlier is not None:
+    if overlap == "skip" and earlier:
         return Skip(first.n, first.at_s, _taken(earlier))
-    if overlap == "delay" and earlier is not None and first.n not in past.delayed:
+    if overlap == "delay" and earlier and first.n not in past.delayed:
         return Delay(first.n, first.at_s, _taken(earlier))
     return Fire(first.n, first.at_s)
 
 
-def _slot_taken(due: Sequence[PlannedMigration], overlap: Overlap, past: _Past, running: int) -> Action:
-    """All of `due`, in the order of their points, are due while `running` is under way."""
-    first = due[0]
+def _slot_taken(due: Sequence[PlannedMigration], overlap: Overlap, past: _Past) -> Action:
+    """All of `due`, in the order of their points, are due and cannot start yet."""
+    first, running = due[0], past.running[0]
     if overlap == "skip":
-        return Skip(first.n, first.at_s, _taken(running))
+        return Skip(first.n, first.at_s, _taken(past.running))
     if overlap == "abort":
         aborted = running in past.aborted
         return (
             Wait(AWAIT_S) if aborted else Abort(running, f"migration {first.n} was due at {first.at_s:g} s")
         )
     unsaid = next((item for item in due if item.n not in past.delayed), None)
-    return Wait(AWAIT_S) if unsaid is None else Delay(unsaid.n, unsaid.at_s, _taken(running))
+    return Wait(AWAIT_S) if unsaid is None else Delay(unsaid.n, unsaid.at_s, _taken(past.running))
 
 
-def _taken(n: int) -> str:
-    return f"migration {n} was under way"
+def _taken(running: Sequence[int]) -> str:
+    if len(running) == 1:
+        return f"migration {running[0]} was under way"
+    return f"migrations {', '.join(map(str, running))} were under way"
 
 
 def _past(history: Sequence[Event]) -> _Past:
@@ -143,7 +157,7 @@ def _past(history: Sequence[Event]) -> _Past:
     started = [move for move in moves if move.last(MigrationStarted) is not None]
     spans = ((move.n, move.started_s, move.returned_s) for move in started)
     return _Past(
-        running=next((move.n for move in started if move.last(MigrationReturned) is None), None),
+        running=tuple(move.n for move in started if move.last(MigrationReturned) is None),
         settled=frozenset(move.n for move in moves if move in started or move.last(MigrationSkipped)),
         delayed=frozenset(move.n for move in moves if move.last(MigrationDelayed)),
         aborted=frozenset(move.n for move in moves if move.last(MigrationAborted)),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol, TypeAlias
+from typing import ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -138,6 +138,29 @@ class Timeline:
     def __post_init__(self) -> None:
         # Here and not in each parser: a workload of another package quotes its tool as well.
         object.__setattr__(self, "problems", problems.bounded(self.problems))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dirtying:
+    """What a load does to its guest's memory.
+
+    Attributes:
+        rate_mib_s: MiB that it dirties in a second.
+        size_mib: MiB among which these are: its working set.
+    """
+
+    rate_mib_s: float
+    size_mib: float
+
+
+@runtime_checkable
+class StatesDirtying(Protocol):
+    """A workload that states what it dirties; a campaign with several guests at once is judged by it."""
+
+    @property
+    def dirtying(self) -> Dirtying:
+        """What it dirties in the guest."""
+        ...
 
 
 class Workload(Protocol):

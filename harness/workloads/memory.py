@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field
 
 from harness.clock import NS_PER_S
 from harness.strict import Strict
-from harness.workloads.contract import Line, Process, Sample, Site, Step, Timeline
+from harness.workloads.contract import Dirtying, Line, Process, Sample, Site, Step, Timeline
 
 REPORT = re.compile(r"dirtied (?P<pages>\d{1,12}) pages in (?P<ns>\d{1,12}) ns", re.ASCII)
 HARMLESS = re.compile(r"writing \d+ MiB at \d+ MiB/s|Terminated", re.ASCII)
@@ -50,6 +50,11 @@ class Memory:
 
     def __init__(self, options: BaseModel) -> None:
         self._options = MemoryOptions.model_validate(options.model_dump())
+
+    @property
+    def dirtying(self) -> Dirtying:
+        """What it dirties, as it was asked to."""
+        return Dirtying(rate_mib_s=self._options.rate_mib_s, size_mib=self._options.size_mib)
 
     def version(self) -> Step | None:
         """None: the program belongs to the image, whose key is in the evidence."""

@@ -50,6 +50,13 @@ def test_a_plan_of_several_guests_reads_back_equal_and_one_of_one_guest_says_not
     assert '"guest":"' not in json.dumps(one, separators=(",", ":"))
 
 
+def test_one_at_a_time_leaves_the_plan_as_it_was_and_more_are_in_it() -> None:
+    assert "concurrency" not in plans.expand(loads(THREE, "several.yml")).to_json()
+    two = plans.expand(loads(ONE + "guests: {count: 3, concurrency: 2}\n", "several.yml"))
+    assert two.concurrency == 2
+    assert plans.from_json(two.to_json()) == two
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
@@ -58,6 +65,8 @@ def test_a_plan_of_several_guests_reads_back_equal_and_one_of_one_guest_says_not
         ("guests: {each: [{name: guest}, {name: a1}]}", "other names than guest"),
         ("guests: {each: [{name: a1}, {name: a2, memory: 1}]}", "unknown key"),
         ("guests: {each: [{name: a1}, {name: a2, request: ['99']}]}", "a request that is not refused"),
+        ("guests: {count: 2, concurrency: 3}", "concurrency: 3 with 2 guests"),
+        ("guests: {count: 2, concurrency: 0}", "guests.concurrency"),
         ("guests: {count: 2}\nstart: snapshot", "several guests are booted"),
         ("guests: {count: 2}\nattest: {}", "several guests are not attested"),
     ],

@@ -16,6 +16,18 @@ from tests.synthetic.vocabulary import whole
 OPENED_S = 100.0  # the controller's clock does not start with the window
 
 
+def several(concurrency: int, lengths_s: dict[str, float], points_s: tuple[float, ...] = (0.0,)) -> Trial:
+    """A trial of several guests, who all move at each point in the order of `lengths_s`, and its end."""
+    trial = Trial([], [], "delay", concurrency)
+    moves = [(at_s, guest) for at_s in points_s for guest in lengths_s]
+    trial.migrations = [
+        PlannedMigration(n=n, at_s=at_s, guest=guest) for n, (at_s, guest) in enumerate(moves, start=1)
+    ]
+    trial.lengths_s = [lengths_s[guest] for _, guest in moves]
+    trial.run()
+    return trial
+
+
 def planned(*points_s: float) -> list[PlannedMigration]:
     return [PlannedMigration(n=n, at_s=at_s) for n, at_s in enumerate(points_s, start=1)]
 
@@ -23,7 +35,10 @@ def planned(*points_s: float) -> list[PlannedMigration]:
 class Trial:
     """A simulated trial: a clock that only moves when told to, and migrations of given lengths."""
 
-    def __init__(self, points_s: list[float], lengths_s: list[float], overlap: Overlap) -> None:
+    def __init__(
+        self, points_s: list[float], lengths_s: list[float], overlap: Overlap, concurrency: int = 1
+    ) -> None:
+        self.concurrency = concurrency
         self.migrations = planned(*points_s)
         self.lengths_s = lengths_s
         self.overlap = overlap
@@ -51,7 +66,14 @@ class Trial:
         """Until Close; every wait lasts `late_s` longer than asked for, and is not cut short by a return."""
         for _ in range(10_000):
             self.let_return()
-            action = next_action(self.migrations, self.overlap, self.window_s, self.now_s, self.history)
+            action = next_action(
+                self.migrations,
+                self.overlap,
+                self.window_s,
+                self.now_s,
+                self.history,
+                concurrency=self.concurrency,
+            )
             self.actions.append((self.now_s, action))
             if isinstance(action, Close):
                 return
@@ -64,7 +86,10 @@ class Trial:
             until_s = self.now_s + action.seconds + late_s
             self.now_s = min([until_s, *self.ends_s.values()]) if late_s == 0 else until_s
         elif isinstance(action, Fire):
-            assert not self.ends_s, "two migrations at once"
+            assert len(self.ends_s) < self.concurrency, "more migrations at once than may be"
+            guests = {one.n: one.guest for one in self.migrations}
+            moving = [guests[n] for n in self.ends_s]
+            assert guests[action.n] not in moving, "a guest that moves cannot move"
             self.record("migration.started", {"n": action.n, "planned_s": action.planned_s})
             self.ends_s[action.n] = self.now_s + self.lengths_s[action.n - 1]
         elif isinstance(action, Skip):
@@ -96,6 +121,37 @@ def test_short_migrations_start_at_their_points() -> None:
     trial.run()
     assert trial.of(Fire) == [(0, 1), (12, 2), (24, 3)]
     assert trial.actions[-1] == (60, Close())
+
+
+def test_one_after_another_is_what_several_guests_do_unless_more_may_move_at_once() -> None:
+    lengths_s = {"g1": 3.0, "g2": 4.0, "g3": 5.0}
+    assert several(1, lengths_s).of(Fire) == [(0, 1), (3, 2), (7, 3)]
+    two = several(2, lengths_s)
+    assert two.of(Fire) == [(0, 1), (0, 2), (3, 3)]
+    assert two.of(Delay) == [(0, 3)]
+    assert several(3, lengths_s).of(Fire) == [(0, 1), (0, 2), (0, 3)]
+
+
+def test_a_guest_that_is_still_on_its_way_lets_the_next_one_pass() -> None:
+    trial = several(2, {"g1": 12.0, "g2": 1.0}, (0.0, 10.0))
+    assert trial.of(Fire) == [(0, 1), (0, 2), (10, 4), (12, 3)]
+    assert trial.of(Delay) == [(10, 3)]
+
+
+def test_who_still_waits_at_the_windows_end_is_left_out_although_others_move() -> None:
+    trial = several(2, {"g1": 100.0, "g2": 70.0, "g3": 1.0})
+    assert trial.of(Fire) == [(0, 1), (0, 2)]
+    assert [n for _, n in trial.of(Skip)] == [3]
+
+
+@given(lengths_s=st.lists(st.floats(0.1, 30), min_size=2, max_size=5), concurrency=st.integers(1, 5))
+def test_with_any_lengths_each_guest_is_moved_once_in_the_order_of_the_plan(
+    lengths_s: list[float], concurrency: int
+) -> None:
+    trial = several(concurrency, {f"g{index}": one for index, one in enumerate(lengths_s)})
+    fired, skipped = trial.of(Fire), trial.of(Skip)
+    assert sorted([n for _, n in (*fired, *skipped)]) == list(range(1, len(lengths_s) + 1))
+    assert [n for _, n in fired] == sorted(n for _, n in fired)
 
 
 def test_skip_leaves_out_what_comes_too_early() -> None:

@@ -15,7 +15,7 @@ from harness.evidence.observers.heartbeat import Heartbeat
 from harness.evidence.record import Record
 from harness.migration.measures.evacuation import evacuations
 from harness.report import build
-from tests.played.campaigns import begin, carry_out
+from tests.played.campaigns import BRIEF, begin, carry_out
 
 SEVERAL = """\
 name: several
@@ -45,6 +45,35 @@ def test_all_guests_leave_one_after_another_in_the_order_of_the_policy(tmp_path:
     assert {(one.data["source"], one.data["destination"]) for one in started} == {("a", "b")}
     ends = [one.t_ns for one in events if one.kind == "migration.returned"]
     assert all(end <= later.t_ns for end, later in zip(ends, started[1:], strict=False))
+
+
+def test_guests_that_may_move_at_once_do_and_the_rest_follows_in_order(tmp_path: Path) -> None:
+    text = SEVERAL.replace("ORDER", "strictest-first\n  concurrency: 2")
+    run = begin(tmp_path, text)
+    assert carry_out(run, text) is not None, (run.journal).read_text()[-2000:]
+    events = journal.read(run.journal)
+    started = {str(one.data["guest"]): one.t_ns for one in events if one.kind == "migration.started"}
+    returned = {str(one.data["guest"]): one.t_ns for one in events if one.kind == "migration.returned"}
+    assert list(started) == ORDERS["strictest-first"]
+    assert started["middle"] < returned["strict"] <= started["plain"]
+    (attempt,) = results.read_attempts(run)
+    (found,) = evacuations(attempt)
+    assert [one.readings["blackout"].value for one in found.departures] == pytest.approx([0.1] * 3, abs=0.01)
+
+
+def test_the_others_leave_although_the_second_guests_move_fails(tmp_path: Path) -> None:
+    text = SEVERAL.replace("ORDER", "strictest-first")
+    # The third guest that is started is the second that is to leave.
+    run = begin(tmp_path, text, BRIEF + "fail: [{n: 1, guest: 3, after_s: 0.2}]\n")
+    carry_out(run, text, tmp_path / "script.yml")
+    events = journal.read(run.journal)
+    returned = [(one.data["guest"], one.data["ok"]) for one in events if one.kind == "migration.returned"]
+    assert returned == [("strict", True), ("middle", False), ("plain", True)]
+    (attempt,) = results.read_attempts(run)
+    (found,) = evacuations(attempt)
+    lacking = {one.guest: one.resumed.reason for one in found.departures if one.resumed.value is None}
+    assert list(lacking) == ["middle"] and "played to fail" in str(lacking["middle"])
+    assert found.total.value is None and "played to fail" in str(found.total.reason)
 
 
 def test_each_guest_has_its_own_events_series_and_metrics(tmp_path: Path) -> None:

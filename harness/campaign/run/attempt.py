@@ -182,7 +182,9 @@ class AttemptRun:
         if len(flights) > 1:
             moved = SeveralFlights({one.guest: one for one in flights}, trial.migrations)
         window = Window(self._record, moved, self._interrupt, limit_s=self._plan.migration_timeout_s)
-        director = schedule.directed(trial.migrations, self._plan.overlap, trial.window_s)
+        director = schedule.directed(
+            trial.migrations, self._plan.overlap, trial.window_s, self._plan.concurrency
+        )
         with window.opened(trial.window_s, points_s) as opened:
             window.carry_out(opened, director, checks=(self._interrupt.check,))
 

@@ -19,8 +19,8 @@ from sqlalchemy import make_url
 from harness import __version__, disk, workloads
 from harness.analysis import table as results
 from harness.campaign import estimate as estimates
+from harness.campaign import link, preflight, state
 from harness.campaign import plan as plans
-from harness.campaign import preflight, state
 from harness.campaign.plan import Plan
 from harness.campaign.run import appraisal_files
 from harness.campaign.run.attempt import AttemptRun
@@ -93,7 +93,13 @@ def begin(root: Path, plan: Plan, rig: Rig, provenance: Provenance) -> RunFolder
 def _require(facts: Mapping[str, Mapping[str, Json]], plan: Plan, rig: Rig) -> None:
     need = estimates.estimate(plan, rig.accelerator).shared_bytes
     guests_mib = [one.memory_mib for one in plan.guests or (plan.guest,)]
-    found = preflight.problems(facts, storage_need_bytes=need, needs=_needs(plan), guests_mib=guests_mib)
+    found = preflight.problems(
+        facts,
+        storage_need_bytes=need,
+        needs=_needs(plan),
+        guests_mib=guests_mib,
+        link=link.problem(plan, rig.pair.link_bit_s),
+    )
     if found:
         raise PrerequisiteError(
             "the rig cannot carry this campaign",

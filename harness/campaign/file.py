@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness.campaign import gang, image_limits
-from harness.campaign.model import Campaign, Guest, Schedule, WorkloadChoice, inconsistencies
+from harness.campaign.model import Campaign, Guest, Respond, Schedule, WorkloadChoice, inconsistencies
 from harness.errors import CampaignError
 from harness.migration.options import MigrationOptions
 from harness.nearest import nearest
@@ -104,8 +104,22 @@ def _gang_problems(source: Source, schedule: Schedule | None) -> Iterator[Proble
         return
     attested, start = source.data.get("attest") is not None, str(source.data.get("start", "boot"))
     overlap = "delay" if schedule is None else schedule.overlap
-    for path, text in gang.clashes(attested=attested, start=start, overlap=overlap):
+    respond = None if source.data.get("respond") is None else _part(Respond, source.data["respond"])
+    found = gang.clashes(
+        attested=attested,
+        start=start,
+        overlap=overlap,
+        scenarios=() if respond is None else respond.scenarios,
+        controls=source.data.get("control", 0) != 0,
+        common_request="request" in _mapping(source.data.get("respond")),
+    )
+    for path, text in found:
         yield Problem(line=source.line(path), path=dotted(path), text=text)
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    """The section, or an empty one where there is none that can be read."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def _part(model: type[Model], value: object) -> Model | None:

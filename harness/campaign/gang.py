@@ -24,6 +24,10 @@ OVERHEAD_MIB = 64
 """What a guest's QEMU takes besides the guest's memory, in MiB: an allowance, not a measurement."""
 
 
+SCENARIOS = ("violation",)
+"""What makes several guarded guests leave."""
+
+
 class GuestChoice(Strict):
     """One of several guests; what it does not say is as in the section ``guest``."""
 
@@ -110,10 +114,44 @@ def _claim(one: GuestChoice, number: int) -> Claim:
     return Claim(finding=Finding(vm=vm, cause=Cause.VIOLATION, why=""), since_ns=0)
 
 
-def clashes(*, attested: bool, start: str, overlap: str) -> Iterator[tuple[tuple[str, ...], str]]:
-    """What a campaign with several guests cannot ask for besides: (key path, sentence)."""
-    if attested:
-        yield ("attest",), "attest with guests: several guests are not attested; leave one of the two out"
+def clashes(
+    *,
+    attested: bool,
+    start: str,
+    overlap: str,
+    scenarios: Sequence[str] = (),
+    controls: bool = False,
+    common_request: bool = False,
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What a campaign with several guests cannot ask for besides: (key path, sentence).
+
+    Args:
+        attested: Whether machines are attested.
+        start: How a trial starts its guests.
+        overlap: What happens at a point while migrations run.
+        scenarios: What happens to guarded guests; empty where they follow a schedule.
+        controls: Whether there are trials without migrations.
+        common_request: Whether the campaign states one request for guarded guests.
+    """
+    if attested and not scenarios:
+        yield (
+            ("attest",),
+            "attest with guests and without respond: several guests are not attested "
+            "while they follow a schedule; add respond, or leave one of the two out",
+        )
+    for one in scenarios:
+        if one not in SCENARIOS:
+            yield (
+                ("respond", "scenarios"),
+                f"the scenario {one} with guests: several guests are made to leave by {', '.join(SCENARIOS)}",
+            )
+    if common_request:
+        yield (
+            ("respond", "request"),
+            "respond.request with guests: each guest has a request of its own; write guests.each[].request",
+        )
+    if scenarios and controls:
+        yield ("control",), "control with guests and respond: several guests are not attested in a control"
     if start != "boot":
         yield ("start",), f"start: {start} with guests: several guests are booted; write start: boot"
     if overlap != "delay":

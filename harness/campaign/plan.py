@@ -23,6 +23,7 @@ from harness.errors import RecordError
 from harness.json_types import Json
 from harness.migration.options import MigrationOptions
 from harness.migration.schedule import Overlap, PlannedMigration
+from harness.response.policy import Order
 from harness.sentence import sentence
 from harness.strict import Strict
 
@@ -68,11 +69,20 @@ class Trial(Strict):
 
 
 class PlannedGuest(Strict):
-    """One of several guests: its name and its size."""
+    """One of several guests: its name, its size, and what is asked for it where it is guarded."""
 
     name: str
     memory_mib: int
     vcpus: int
+    request: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Where nothing is guarded the request is left out: plans keep their hash."""
+        found: dict[str, Any] = dump(self)
+        if not self.request:
+            found.pop("request", None)
+        return found
 
 
 class Plan(Strict):
@@ -94,6 +104,7 @@ class Plan(Strict):
     respond: Respond | None = None
     guests: Annotated[tuple[PlannedGuest, ...], Field(strict=False)] = ()
     concurrency: int = Field(default=1, ge=1)
+    order: Order | None = None
     trials: Annotated[tuple[Trial, ...], Field(strict=False)]
 
     @property
@@ -118,6 +129,7 @@ class Plan(Strict):
         # Plans without them are the bytes they were before there was attestation, and keep their hash.
         without = {name for name in ("attest", "respond", "guests") if not getattr(self, name)}
         without |= {"concurrency"} if self.concurrency == 1 else set()
+        without |= {"order"} if self.order is None else set()
         return {**self.model_dump(mode="json", exclude=without)}
 
 
@@ -164,11 +176,20 @@ def expand(campaign: Campaign) -> Plan:
         respond=campaign.respond,
         guests=_guests(campaign),
         concurrency=1 if campaign.guests is None else campaign.guests.concurrency,
+        order=_order(campaign),
         trials=tuple(
             trial.model_copy(update={"id": f"{number:03d}-{trial.workload}"})
             for number, trial in enumerate(trials, start=1)
         ),
     )
+
+
+def _order(campaign: Campaign) -> Order | None:
+    """The order in which guarded guests leave, where the campaign states one; else it is the policy's."""
+    guests = campaign.guests
+    if guests is None or campaign.respond is None or "order" not in guests.model_fields_set:
+        return None
+    return guests.order
 
 
 def _guests(campaign: Campaign) -> tuple[PlannedGuest, ...]:
@@ -178,14 +199,19 @@ def _guests(campaign: Campaign) -> tuple[PlannedGuest, ...]:
             name=one.name,
             memory_mib=one.memory_mib or campaign.guest.memory_mib,
             vcpus=one.vcpus or campaign.guest.vcpus,
+            request=() if campaign.respond is None else one.request,
         )
         for one in (() if campaign.guests is None else campaign.guests.each)
     )
 
 
 def _migrations(campaign: Campaign, points_s: tuple[float, ...]) -> tuple[PlannedMigration, ...]:
-    """The trial's migrations: at each point the one guest's, or those of all of them in their order."""
-    movers = (None,) if campaign.guests is None else in_order(campaign.guests)
+    """The trial's migrations: at each point the one guest's, or those of all of them in their order.
+
+    Where guests are guarded the points are no orders to migrate, so that they name none.
+    """
+    several = campaign.guests if campaign.respond is None else None
+    movers = (None,) if several is None else in_order(several)
     moves = ((at_s, guest) for at_s in points_s for guest in movers)
     return tuple(
         PlannedMigration(n=n, at_s=at_s, guest=guest) for n, (at_s, guest) in enumerate(moves, start=1)

@@ -12,7 +12,8 @@ from harness.attest.options import Attest
 from harness.campaign import file as files
 from harness.campaign import plan as plans
 from harness.campaign.estimate import estimate
-from harness.campaign.plan import Trial
+from harness.campaign.model import Respond
+from harness.campaign.plan import Plan, Trial
 from harness.cli.inputs import CampaignPath, campaign_file
 from harness.cli.terminal import Output, number_of
 from harness.errors import UsageError
@@ -43,7 +44,7 @@ def plan(
     if expanded.attest is not None:
         output.say("", _attested(expanded.attest))
     if expanded.respond is not None:
-        output.say(f"The guest asks for {', '.join(expanded.respond.request)} and is guarded.")
+        output.say(*_guarded(expanded, expanded.respond))
     if expanded.concurrency > 1:
         output.say(f"{expanded.concurrency} guests move at once; `run` refuses what the link cannot carry.")
     cost = estimate(expanded, kind)
@@ -80,6 +81,13 @@ def _attested(asked: Attest) -> str:
         f"Hosts and guest are attested every {asked.interval_s:g} s with {keys}, "
         f"by the policies {asked.policy} and {asked.guest_policy}."
     )
+
+
+def _guarded(plan: Plan, respond: Respond) -> list[str]:
+    """What each guarded guest asks for."""
+    if not plan.guests:
+        return [f"The guest asks for {', '.join(respond.request)} and is guarded."]
+    return [f"The guest {one.name} asks for {', '.join(one.request)} and is guarded." for one in plan.guests]
 
 
 def _load(load: Workload) -> str:

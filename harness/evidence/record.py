@@ -63,8 +63,8 @@ class Record:
         """What the runner and the response loop said in this attempt until now."""
         return Account(trial=self.trial, attempt=self.attempt, events=tuple(self.history))
 
-    def of(self, guest: str) -> Record:
-        """The same record for events about `guest`."""
+    def of(self, guest: str | None) -> Record:
+        """The same record for events about `guest`, or about the attempt itself."""
         return replace(self, guest=guest)
 
     def failed(self, observer: str, reason: str) -> None:

@@ -14,16 +14,17 @@ class SeveralFlights:
 
     Args:
         flights: Each guest's, by its name.
-        planned: The trial's migrations, each of which names its guest.
+        planned: The trial's migrations, each of which names its guest; empty where a response loop starts
+            them, through each guest's own flights.
     """
 
-    def __init__(self, flights: Mapping[str, Flights], planned: Sequence[PlannedMigration]) -> None:
+    def __init__(self, flights: Mapping[str, Flights], planned: Sequence[PlannedMigration] = ()) -> None:
         self._flights = dict(flights)
         self._guest = {one.n: str(one.guest) for one in planned}
 
-    def guest_of(self, n: int) -> str:
-        """The name of the guest that migration `n` moves."""
-        return self._guest[n]
+    def guest_of(self, n: int) -> str | None:
+        """The name of the guest that migration `n` moves; None where none was planned."""
+        return self._guest.get(n)
 
     def start(self, n: int, planned_s: float) -> None:
         """Start migration `n`, as :meth:`Flights.start` does."""

@@ -9,7 +9,6 @@ from harness.attest.attester.channel import remote
 from harness.attest.attester.contract import Attester
 from harness.attest.identity import authorities, enrolment
 from harness.clock import Clock
-from harness.pair_name import GUEST
 from harness.policy.request import Request
 from harness.registry.registry import Registry
 from harness.response.act import launching
@@ -52,7 +51,7 @@ class Deployment:
                 watched_rig.servers, request, self._clock, limit_s=look_limit_s, pause=self._pause
             )
             try:
-                stages_ns = self._stages(host, spec, watched_rig.attesters[GUEST], boot_limit_s)
+                stages_ns = self._stages(host, spec, watched_rig.attesters[self._settings.vm], boot_limit_s)
                 begin_ns = self._clock.now_ns()
                 epoch = launching.placed(self._registry, self._settings.vm, host)
                 placed_ns = self._clock.now_ns()

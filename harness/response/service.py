@@ -25,6 +25,7 @@ from harness.migration.window import LOOK_UP_S, Window
 from harness.registry.registry import Registry
 from harness.response.act import launching
 from harness.response.act.guard import Guard, GuardSettings, WatchedRig
+from harness.response.act.guards import Guards, Ready
 from harness.response.act.prover import Prover
 from harness.response.act.recoverer import Recoverer
 from harness.response.decide.cause import Cause
@@ -70,7 +71,8 @@ class Service:
         """
         self._require()
         guard = self._guard
-        with guard.watch() as watched_rig, ExitStack() as stack:
+        guards = Guards([guard])
+        with guards.watch() as watched_rig, ExitStack() as stack:
             prover = guard.prover(watched_rig, self._uuid())
             recoverer = Recoverer(
                 self._rig, self._registry, prover, guard.tell, self._clock, owner=self._owner
@@ -86,7 +88,8 @@ class Service:
 
             window = Window(self._record, flights, self._interrupt, limit_s=MIGRATION_LIMIT_S)
             stack.callback(guard.tell, GuardStopped(vm=self._vm))
-            loop = stack.enter_context(guard.guarding(watched_rig, prover, flights, since_opened_s, history))
+            ready = Ready(guard=guard, prover=prover, flights=flights, history=history)
+            loop = stack.enter_context(guards.guarding(watched_rig, [ready], since_opened_s))
             window.carry_out(
                 opened, lambda now: next_action(now, ends_s, gone=guard.gone), checks=(loop.check,)
             )

@@ -12,7 +12,9 @@ from harness.campaign import plan as plans
 from harness.campaign.file import loads
 from harness.campaign.gang import memory_problem
 from harness.campaign.preflight import problems
+from harness.campaign.run.guarded import _policy
 from harness.errors import CampaignError
+from tests.response.fleets import policy
 
 ONE = """\
 name: several
@@ -50,6 +52,38 @@ def test_a_plan_of_several_guests_reads_back_equal_and_one_of_one_guest_says_not
     assert '"guest":"' not in json.dumps(one, separators=(",", ":"))
 
 
+GUARDED = """\
+attest: {}
+respond: {scenarios: [violation]}
+guests: {each: [{name: plain}, {name: strict, request: ["1", "2"]}]MORE}
+"""
+
+
+def test_guarded_guests_leave_when_their_host_is_violated_and_each_asks_for_its_own() -> None:
+    plan = plans.expand(loads(ONE + GUARDED.replace("MORE", ""), "several.yml"))
+    assert [(one.name, one.request) for one in plan.guests] == [("plain", ("1",)), ("strict", ("1", "2"))]
+    (trial,) = plan.trials
+    assert [(one.n, one.at_s, one.guest) for one in trial.migrations] == [(1, 0, None), (2, 30, None)]
+    assert plan.order is None
+    assert plans.from_json(plan.to_json()) == plan
+
+
+def test_the_campaigns_order_and_concurrency_replace_the_response_policys() -> None:
+    text = ONE + GUARDED.replace("MORE", ", order: name, concurrency: 2")
+    plan = plans.expand(loads(text, "several.yml"))
+    given = policy(order="oldest-request", concurrent_migrations=5)
+    adapted = _policy(given, "violation", plan)
+    assert (adapted.order, adapted.concurrent_migrations) == ("name", 2)
+    silent = plans.expand(loads(ONE + GUARDED.replace("MORE", ""), "several.yml"))
+    adapted = _policy(given, "violation", silent)
+    assert (adapted.order, adapted.concurrent_migrations) == ("oldest-request", 1)
+
+
+def test_plans_of_scheduled_guests_say_nothing_of_requests() -> None:
+    said = json.dumps(plans.expand(loads(THREE, "several.yml")).to_json())
+    assert '"request"' not in said and '"order"' not in said
+
+
 def test_one_at_a_time_leaves_the_plan_as_it_was_and_more_are_in_it() -> None:
     assert "concurrency" not in plans.expand(loads(THREE, "several.yml")).to_json()
     two = plans.expand(loads(ONE + "guests: {count: 3, concurrency: 2}\n", "several.yml"))
@@ -69,6 +103,18 @@ def test_one_at_a_time_leaves_the_plan_as_it_was_and_more_are_in_it() -> None:
         ("guests: {count: 2, concurrency: 0}", "guests.concurrency"),
         ("guests: {count: 2}\nstart: snapshot", "several guests are booted"),
         ("guests: {count: 2}\nattest: {}", "several guests are not attested"),
+        (
+            "guests: {count: 2}\nattest: {}\nrespond: {scenarios: [violation, suspend]}",
+            "the scenario suspend with guests",
+        ),
+        (
+            "guests: {count: 2}\nattest: {}\ncontrol: 1\nrespond: {scenarios: [violation]}",
+            "not attested in a control",
+        ),
+        (
+            'guests: {count: 2}\nattest: {}\nrespond: {scenarios: [violation], request: ["1"]}',
+            "each guest has a request of its own",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(more: str, said: str) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from harness.campaign.model import Respond
 from harness.campaign.run import guarded
-from harness.campaign.run.guarded import Guarded, Guarding
+from harness.campaign.run.guarded import Asked, Guarded, Guarding
+from harness.campaign.run.playing import Playing
 from harness.campaign.scenarios.injector import Moment
 from harness.campaign.scenarios.scenarios import Done, Provocation
 from harness.errors import InterruptedRunError
@@ -68,7 +69,8 @@ class World:
         self.gone = False
         self.on_check: Callable[[], None] = lambda: None
         self.loop = PlayedLoop(self)
-        self.settings = SimpleNamespace(vm=VM)
+        self.names = (VM,)
+        self.each = (self,)
 
         self.interrupt = Interrupt()
 
@@ -134,11 +136,12 @@ class World:
             respond=Respond(scenarios=("violation",), wait_s=5.0, calm_s=2.0),
             scenario="violation",
             policy=policy(settle_s=1.0, return_after_s=2.0),
-            request=request(["1", "2"]),
+            guests=(Asked(rig=nothing, request=request(["1", "2"])),),
             accepted={},
         )
         world: Any = self
-        Guarded(about=about, guard=world, watched_rig=nothing, stage=nothing, prover=nothing).run(world)
+        rig: Any = SimpleNamespace(servers=None)
+        Guarded(about=about, guards=world, watched_rig=rig, stage=nothing, provers=[nothing]).run([world])
         return self.events()
 
     def events(self) -> list[Event]:
@@ -150,7 +153,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     made = World(tmp_path)
     provocation = Provocation(invoke=made.invoke, teardown=made.teardown)
     monkeypatch.setattr(guarded, "of_scenario", lambda *_about: provocation)
-    monkeypatch.setattr(guarded._Playing, "_well", lambda _playing: True)
+    monkeypatch.setattr(Playing, "well", lambda _playing: True)
     return made
 
 

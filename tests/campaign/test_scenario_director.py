@@ -46,8 +46,9 @@ class Told:
         }
         return self.add(at_s, "response.provoked", {"n": n, "earliest_ns": 0, "latest_ns": 0, **about})
 
-    def closed(self, at_s: float, n: int, state: str = "completed") -> Told:
-        return self.add(at_s, "response.closed", {"n": n, "state": state, "response": 1, "reason": "over"})
+    def closed(self, at_s: float, n: int, state: str = "completed", guest: str | None = None) -> Told:
+        about: dict[str, Json] = {"n": n, "state": state, "response": 1, "reason": "over"}
+        return self.add(at_s, "response.closed", about if guest is None else {**about, "guest": guest})
 
     def missed(self, at_s: float, n: int) -> Told:
         return self.add(at_s, "response.missed", {"n": n, "reason": "nothing"})
@@ -73,6 +74,31 @@ def test_a_provocation_is_awaited_until_its_own_response_is_over_and_then_undone
     assert told.ask(1.5, STANDING) == LOOK
     assert told.closed(3.0, n=7).ask(3.1, STANDING) == LOOK
     assert told.closed(4.0, n=1).ask(4.1, STANDING) == Undo()
+
+
+def test_what_makes_several_guests_leave_stands_until_each_has_an_answer_of_its_own() -> None:
+    several = replace(SCRIPT, guests=frozenset({"plain", "strict"}))
+    told = Told().provoked(1.0, n=1).closed(2.0, n=1, guest="strict")
+    assert told.ask(2.1, STANDING, several) == LOOK
+    told.closed(3.0, n=2, state="failed", guest="plain")
+    assert told.ask(3.1, STANDING, several) == LOOK, "a move that failed is decided again"
+    told.closed(4.0, n=3, guest="plain")
+    assert told.ask(4.1, STANDING, several) == Undo()
+
+
+def test_a_guest_that_never_answers_is_missed_although_the_others_have_left() -> None:
+    several = replace(SCRIPT, guests=frozenset({"plain", "strict"}))
+    told = Told().provoked(1.0, n=1).closed(2.0, n=1, guest="strict")
+    assert told.ask(6.1, STANDING, several) == Miss(1, "nothing was over within 5 s")
+    assert told.missed(6.2, n=1).ask(6.3, STANDING, several) == Undo()
+
+
+def test_answers_to_an_earlier_provocation_do_not_count() -> None:
+    several = replace(SCRIPT, guests=frozenset({"plain", "strict"}))
+    told = Told().provoked(1.0, n=1).closed(2.0, n=1, guest="strict").closed(3.0, n=2, guest="plain")
+    told.provoked(8.0, n=3).closed(9.0, n=3, guest="strict")
+    assert told.ask(9.1, STANDING, several) == LOOK
+    assert told.closed(10.0, n=4, guest="plain").ask(10.1, STANDING, several) == Undo()
 
 
 def test_a_response_that_was_over_before_its_provocation_was_journalled_counts() -> None:

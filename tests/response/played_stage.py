@@ -177,7 +177,7 @@ class Stage:
             self.outlook,
             self,
             responder,
-            self.hands,
+            lambda _vm: self.hands,
             CLOCK,
             on_end=self._over,
         )

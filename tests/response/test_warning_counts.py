@@ -28,6 +28,7 @@ from harness.registry.places import policy_file
 from harness.registry.registry import Registry, open_registry, sqlite_url
 from harness.response.act import launching
 from harness.response.act.guard import Guard, GuardSettings
+from harness.response.act.guards import Guards
 from harness.response.act.prover import Prover
 from harness.response.policy_file import load as load_response
 from harness.response.policy_file import locate
@@ -64,7 +65,8 @@ def servers_count(registry: Registry, folder: Path, hosts: AppraisalPolicy) -> b
         )
         nowhere = SimpleNamespace(role="guest", endpoint=SimpleNamespace(address="192.0.2.1"))
         rig: Any = SimpleNamespace(hosts={}, guest=nowhere)
-        with Guard(rig, registry, settings, record, Interrupt()).watch() as watched_rig:
+        guards = Guards([Guard(rig, registry, settings, record, Interrupt())])
+        with guards.watch() as watched_rig:
             return watched_rig.servers.fleet({}).warning_counts
 
 

@@ -110,14 +110,23 @@ class AttemptRun:
             one.clear()
         with ExitStack() as stack:
             about = guarding(
-                self._run_attestation, self._rig, self._plan, self._trial, self._record, self._interrupt
+                self._run_attestation,
+                self._rig,
+                self._plan,
+                self._trial,
+                self._record,
+                self._interrupt,
+                [one.rig for one in self._guests],
             )
             chosen = None if about is None else stack.enter_context(about.watching())
             began_ns = self._record.clock.now_ns()
-            self._bring_up()
+            boots_ns = self._bring_up()
             self._interrupt.check()
             began = self._clocks()
-            guarded = None if chosen is None else chosen.deployed(stack, self._guests[0].spec, began_ns)
+            if len(self._guests) == 1:
+                boots_ns = [self._record.clock.now_ns() - began_ns]
+            specs = [one.spec for one in self._guests]
+            guarded = None if chosen is None else chosen.deployed(stack, specs, boots_ns)
             attesting = self._attesting(stack)
             for one in self._guests:
                 one.load.prepare()
@@ -127,7 +136,7 @@ class AttemptRun:
                 one.load.await_steady(output)
             self._guests[0].load.baseline()
             if guarded is not None:
-                guarded.run(flights[0])
+                guarded.run(flights)
             else:
                 self._migrate(flights)
             if guarded is not None and guarded.ended:
@@ -188,10 +197,15 @@ class AttemptRun:
         with window.opened(trial.window_s, points_s) as opened:
             window.carry_out(opened, director, checks=(self._interrupt.check,))
 
-    def _bring_up(self) -> None:
+    def _bring_up(self) -> list[int]:
+        """Start the guests; how long each took, ns."""
+        took_ns = []
         for one in self._guests:
             self._interrupt.check()
+            begin_ns = self._record.clock.now_ns()
             one.start()
+            took_ns.append(self._record.clock.now_ns() - begin_ns)
+        return took_ns
 
     def _attesting(self, stack: ExitStack) -> Sequence[Observer]:
         """The observer that attests, where the campaign asks for one; the guest is enrolled here."""

@@ -90,9 +90,10 @@ def observer(
         )
 
 
-def guest_name(run_attestation: RunAttestation, record: Record) -> str:
-    """What the guest of this attempt is called in the registry."""
-    return f"{_PREFIX}{run_attestation.run}:{record.trial}:{record.attempt}"
+def guest_name(run_attestation: RunAttestation, record: Record, guest: str | None = None) -> str:
+    """What a guest of this attempt is called in the registry; `guest` names it where there are several."""
+    name = f"{_PREFIX}{run_attestation.run}:{record.trial}:{record.attempt}"
+    return name if guest is None else f"{name}:{guest}"
 
 
 @contextmanager

@@ -9,33 +9,32 @@ Each phase is a frozen value that the one before makes: :class:`Guarding`, :clas
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 from harness.campaign.model import Respond, Scenario
 from harness.campaign.plan import Plan, Trial
 from harness.campaign.run import attestation
 from harness.campaign.run.attestation import RunAttestation
-from harness.campaign.scenarios.director import Script, Sight, next_action, next_point
+from harness.campaign.run.playing import Playing
+from harness.campaign.scenarios.director import Script
 from harness.campaign.scenarios.scenarios import Stage, Staged, of_scenario, set_up
-from harness.clock import NS_PER_S, Clock
+from harness.clock import Clock
 from harness.errors import GuestError
-from harness.evidence.events import ResponseLaunched, ResponseProvoked
-from harness.evidence.journal import Event
+from harness.evidence.events import ResponseLaunched
 from harness.evidence.record import Record
 from harness.interrupt import Interrupt
-from harness.migration.actions import Action, Now, Provoke, Undo
 from harness.migration.flight import Flights
+from harness.migration.several import SeveralFlights
 from harness.migration.window import Window
-from harness.pair_name import FIRST, GUEST, SECOND
+from harness.pair_name import FIRST, SECOND
 from harness.policy.capability_file import load_table
 from harness.policy.request import Request, request
-from harness.policy.validation import relocate, satisfied
 from harness.response.act import launching
 from harness.response.act.guard import Guard, GuardSettings, WatchedRig
-from harness.response.act.loop import Loop
+from harness.response.act.guards import Guards, Ready
 from harness.response.act.prover import Prover
 from harness.response.policy import MovingTarget, ResponsePolicy
 from harness.rig.guest.domain import START, GuestSpec
@@ -45,6 +44,19 @@ _HYPERWALL = ("hyperwall", "tpm")
 _DATASAFE = ("datasafe", "tpm")
 _MOVING_TARGET = MovingTarget(min_s=2.0, max_s=4.0)
 """So that several moves fit into a window; a provider's range is hours (policies/response/default.yml)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A guest and the protection that it is deployed with.
+
+    Attributes:
+        rig: The machines, seen from it.
+        request: What is asked for it.
+    """
+
+    rig: Rig
+    request: Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +73,7 @@ class Guarding:
         respond: What the campaign asks for.
         scenario: What is played.
         policy: The response policy, as the scenario demonstrates it.
-        request: The protection that the guest is deployed with.
+        guests: The trial's guests, as they are started.
         accepted: Memory violations that were looked at and accepted, by host; teardowns add to them.
     """
 
@@ -74,7 +86,7 @@ class Guarding:
     respond: Respond
     scenario: Scenario
     policy: ResponsePolicy
-    request: Request
+    guests: tuple[Asked, ...]
     accepted: dict[str, int]
 
     @property
@@ -92,11 +104,17 @@ class Guarding:
             wait_s=self.respond.wait_s,
             calm_s=max(self.respond.calm_s, self.policy.return_after_s),
             settle_s=self.policy.settle_s,
+            guests=frozenset(one.rig.subject.name for one in self.guests) if self.several else frozenset(),
         )
+
+    @property
+    def several(self) -> bool:
+        """Whether the trial has more guests than one."""
+        return len(self.guests) > 1
 
     @contextmanager
     def watching(self) -> Iterator[Chosen]:
-        """Watch the hosts for the length of the block, and choose one for the guest.
+        """Watch the hosts for the length of the block, and choose one for each guest.
 
         Raises:
             AttesterError: A host's attester does not answer.
@@ -104,29 +122,33 @@ class Guarding:
             NoServerError: No server satisfies the request in time.
             RegistryError: The registry does not answer.
         """
-        guard = Guard(self.rig, self.run_attestation.registry, self._settings(), self.record, self.interrupt)
-        with set_up(self.rig.hosts, self.clock) as injectors, guard.watch() as watched_rig:
+        guards = Guards([self._guard(one) for one in self.guests])
+        with set_up(self.rig.hosts, self.clock) as injectors, guards.watch() as watched_rig:
             stage = Stage(
                 hosts=self.rig.hosts,
                 attesters=watched_rig.attesters,
                 alone=watched_rig.shared.alone,
                 injectors=injectors,
                 registry=self.run_attestation.registry,
-                vm=guard.settings.vm,
+                vm=guards.names[0],
                 keys=self.run_attestation.attest.keys,
                 accepted=self.accepted,
                 clock=self.clock,
                 interval_s=self.run_attestation.attest.interval_s,
             )
-            validate_ns = self._chosen(watched_rig, guard.settings.vm)
+            validate_ns = [
+                self._chosen(watched_rig, guard.settings.vm, one.request)
+                for guard, one in zip(guards.each, self.guests, strict=True)
+            ]
             yield Chosen(
-                about=self, guard=guard, watched_rig=watched_rig, stage=stage, validate_ns=validate_ns
+                about=self, guards=guards, watched_rig=watched_rig, stage=stage, validate_ns=validate_ns
             )
 
-    def _settings(self) -> GuardSettings:
+    def _guard(self, one: Asked) -> Guard:
         run_attestation = self.run_attestation
-        return GuardSettings(
-            vm=attestation.guest_name(run_attestation, self.record),
+        name = one.rig.subject.name if self.several else None
+        settings = GuardSettings(
+            vm=attestation.guest_name(run_attestation, self.record, name),
             monitors=_monitors(self.scenario),
             key=run_attestation.attest.keys[0],
             policies=run_attestation.appraisal.policies,
@@ -138,14 +160,13 @@ class Guarding:
             seed=self.plan.seed,
             owner=run_attestation.run,
         )
+        return Guard(one.rig, run_attestation.registry, settings, self.record, self.interrupt)
 
-    def _chosen(self, watched_rig: WatchedRig, vm: str) -> int:
+    def _chosen(self, watched_rig: WatchedRig, vm: str, request: Request) -> int:
         """Find the guest's server; how long the validation took, ns."""
-        self.run_attestation.registry.protection.set(
-            vm, self.request.to_json(), by="campaign", why="deployment"
-        )
+        self.run_attestation.registry.protection.set(vm, request.to_json(), by="campaign", why="deployment")
         best, took_ns = launching.choose(
-            watched_rig.servers, self.request, self.clock, limit_s=self.respond.wait_s, pause=self._pause
+            watched_rig.servers, request, self.clock, limit_s=self.respond.wait_s, pause=self._pause
         )
         if best != START:
             raise GuestError(
@@ -160,176 +181,133 @@ class Guarding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """The hosts are watched, and the guest's host is chosen.
+    """The hosts are watched, and each guest's host is chosen.
 
     Attributes:
         about: What the attempt is about.
-        guard: Knows the guest for the loop.
+        guards: Know the guests for the loop.
         watched_rig: The servers, watched.
         stage: What provocations may use.
-        validate_ns: How long the validation of its request took.
+        validate_ns: How long the validation of each guest's request took.
     """
 
     about: Guarding
-    guard: Guard
+    guards: Guards
     watched_rig: WatchedRig
     stage: Stage
-    validate_ns: int
+    validate_ns: Sequence[int]
 
-    def deployed(self, stack: ExitStack, spec: GuestSpec, began_ns: int) -> Guarded:
-        """Give the guest that is up its identity and its place, and prove that it is there.
+    def deployed(self, stack: ExitStack, specs: Sequence[GuestSpec], start_ns: Sequence[int]) -> Guarded:
+        """Give the guests that are up their identities and places, and prove that they are there.
 
         Args:
-            stack: Ends its identity.
-            spec: The guest's.
-            began_ns: When its start began.
+            stack: Ends their identities.
+            specs: The guests', in their order.
+            start_ns: How long the start of each took.
 
         Raises:
-            AttesterError: Its attester does not answer.
+            AttesterError: A guest's attester does not answer.
             GuestError: It is not what it should be.
             RefusedError: It cannot be enrolled.
         """
-        about, clock, vm = self.about, self.about.clock, self.guard.settings.vm
+        provers = []
+        each = zip(self.guards.each, specs, self.validate_ns, start_ns, strict=True)
+        for guard, spec, validate_ns, took_ns in each:
+            prover, stages_ns = self._deployed(stack, guard, spec)
+            stages_ns = {"validate": validate_ns, "start": took_ns, **stages_ns}
+            guard.tell(ResponseLaunched(vm=guard.settings.vm, host=START, stages_ns=stages_ns))
+            provers.append(prover)
+        return Guarded(
+            about=self.about,
+            guards=self.guards,
+            watched_rig=self.watched_rig,
+            stage=self.stage,
+            provers=provers,
+        )
+
+    def _deployed(self, stack: ExitStack, guard: Guard, spec: GuestSpec) -> tuple[Prover, dict[str, int]]:
+        """One guest's prover, and what the stages took, ns."""
+        about, clock, vm = self.about, self.about.clock, guard.settings.vm
         run_attestation, registry = about.run_attestation, about.run_attestation.registry
         up_ns = clock.now_ns()
-        attester = self.watched_rig.attesters[GUEST]
+        attester = self.watched_rig.attesters[vm]
         stack.enter_context(
-            attestation.enrolled(run_attestation, about.rig, attester, vm, about.record, started_on=START)
+            attestation.enrolled(run_attestation, guard.rig, attester, vm, about.record, started_on=START)
         )
         enrolled_ns = clock.now_ns()
         epoch = launching.placed(registry, vm, START)
         placed_ns = clock.now_ns()
-        prover = self.guard.prover(self.watched_rig, spec.uuid)
+        prover = guard.prover(self.watched_rig, spec.uuid)
         launching.proved(prover, vm, START, epoch)
         stages_ns = {
-            "validate": self.validate_ns,
-            "start": up_ns - began_ns,
             "enrol": enrolled_ns - up_ns,
             "place": placed_ns - enrolled_ns,
             "attest": clock.now_ns() - placed_ns,
         }
-        self.guard.tell(ResponseLaunched(vm=vm, host=START, stages_ns=stages_ns))
-        return Guarded(
-            about=about, guard=self.guard, watched_rig=self.watched_rig, stage=self.stage, prover=prover
-        )
+        return prover, stages_ns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guarded:
-    """The guest is there and was proved to be.
+    """The guests are there and were proved to be.
 
     Attributes:
         about: What the attempt is about.
-        guard: Knows the guest for the loop.
+        guards: Know the guests for the loop.
         watched_rig: The servers, watched.
         stage: What provocations may use.
-        prover: Has seen the guest where it is.
+        provers: Each has seen its guest where it is.
     """
 
     about: Guarding
-    guard: Guard
+    guards: Guards
     watched_rig: WatchedRig
     stage: Stage
-    prover: Prover
+    provers: Sequence[Prover]
 
     @property
     def ended(self) -> bool:
-        """Whether the guest was shut down: then nothing of it is there any more."""
-        return self.guard.gone
+        """Whether a guest was shut down: then nothing of it is there any more."""
+        return self.guards.gone
 
-    def run(self, flights: Flights) -> None:
-        """The measured window: what the scenario's director says, while the loop guards the guest.
+    def run(self, flights: Sequence[Flights]) -> None:
+        """The measured window: what the scenario's director says, while the loop guards the guests.
+
+        Args:
+            flights: Each guest's migrations.
 
         Raises:
-            GuestError: The guest is not where exactly one guest should be.
-            InterruptedRunError: The user asked to stop; a move under way was aborted first.
+            GuestError: A guest is not where exactly one guest should be.
+            InterruptedRunError: The user asked to stop; the moves under way were aborted first.
             SodbenchError: What ended the loop.
         """
-        about, staged = self.about, Staged(self.stage, of_scenario(self.about.scenario, self.about.request))
+        about = self.about
+        staged = Staged(self.stage, of_scenario(about.scenario, about.guests[0].request))
         limit_s = about.plan.migration_timeout_s
-        window = Window(about.record, flights, about.interrupt, limit_s=limit_s)
+        moved = flights[0] if len(flights) == 1 else SeveralFlights({one.guest: one for one in flights})
+        window = Window(about.record, moved, about.interrupt, limit_s=limit_s)
+        ready = [
+            Ready(guard=guard, prover=prover, flights=own)
+            for guard, prover, own in zip(self.guards.each, self.provers, flights, strict=True)
+        ]
         with window.opened(about.trial.window_s) as opened, ExitStack() as stack:
             stack.callback(staged.teardown)
-            playing = _Playing(guarded=self, staged=staged, opened=opened)
-            loop = stack.enter_context(
-                self.guard.guarding(self.watched_rig, self.prover, flights, playing.planned_s)
+            playing = Playing(
+                script=about.script,
+                scenario=about.scenario,
+                guards=self.guards,
+                servers=self.watched_rig.servers,
+                clock=about.clock,
+                staged=staged,
+                opened=opened,
             )
+            loop = stack.enter_context(self.guards.guarding(self.watched_rig, ready, playing.planned_s))
             window.carry_out(
                 opened,
                 partial(playing.next_action, loop),
                 act=partial(playing.act, loop),
                 checks=(about.interrupt.check, loop.check),
             )
-
-
-@dataclass(slots=True, kw_only=True)
-class _Playing:
-    """The window of one guarded trial: shows its director what is true now, and does what it says.
-
-    Attributes:
-        guarded: The guest.
-        staged: What the scenario did.
-        opened: The event at t = 0.
-        planned_at_s: When each response was due, by its number, in s after t = 0.
-        well_since_s: See :class:`~harness.campaign.scenarios.director.Sight`.
-    """
-
-    guarded: Guarded
-    staged: Staged
-    opened: Event
-    planned_at_s: dict[int, float] = field(default_factory=dict)
-    well_since_s: float | None = None
-
-    def planned_s(self, n: int) -> float:
-        """When response `n` was due: at its provocation, or now where there was none."""
-        return self.planned_at_s.setdefault(n, self._now_s)
-
-    @property
-    def _now_s(self) -> float:
-        return (self.guarded.about.clock.now_ns() - self.opened.t_ns) / NS_PER_S
-
-    def next_action(self, loop: Loop, now: Now) -> Action:
-        """What next."""
-        script, standing = self.guarded.about.script, self.staged.standing
-        sight = Sight(busy=loop.busy, well_since_s=None, standing=standing)
-        if not sight.busy and not standing and next_point(script, now.history) is not None:
-            since_s = now.now_s if self.well_since_s is None else self.well_since_s
-            sight = Sight(busy=False, well_since_s=since_s if self._well() else None, standing=False)
-        self.well_since_s = sight.well_since_s
-        return next_action(script, now.now_s, now.history, sight)
-
-    def _well(self) -> bool:
-        """Whether the guest is where its request is satisfied, and another server would take it."""
-        guard, now_ns = self.guarded.guard, self.guarded.about.clock.now_ns()
-        vm = guard.vms().get(guard.settings.vm)
-        if vm is None:
-            return False
-        fleet = self.guarded.watched_rig.servers.fleet({})
-        fleet.advance(now_ns)
-        if satisfied(vm.request, fleet, vm.host, now_ns) is not None:
-            return False
-        if self.guarded.about.scenario == "request":
-            return True
-        return relocate(vm.request, fleet, vm.host, now_ns).count > 0
-
-    def act(self, loop: Loop, action: Provoke | Undo) -> None:
-        """Provoke, or undo it."""
-        if isinstance(action, Undo):
-            self.staged.teardown()
-            return
-        guard, n = self.guarded.guard, loop.upcoming
-        self.planned_at_s[n] = self._now_s
-        done = self.staged.invoke(guard.placement(guard.settings.vm).host)
-        provoked = ResponseProvoked(
-            n=n,
-            scenario=self.guarded.about.scenario,
-            server=done.server,
-            vm=guard.settings.vm,
-            what=done.what,
-            earliest_ns=done.moment.earliest_ns,
-            latest_ns=done.moment.latest_ns,
-        )
-        guard.tell(provoked, t_ns=done.moment.latest_ns)
 
 
 def guarding(
@@ -339,8 +317,19 @@ def guarding(
     trial: Trial,
     record: Record,
     interrupt: Interrupt,
+    rigs: Sequence[Rig],
 ) -> Guarding | None:
-    """What an attempt is about whose guest is guarded; None where the trial's guest is not."""
+    """What an attempt is about whose guests are guarded; None where the trial's are not.
+
+    Args:
+        run_attestation: What all attempts of the run share.
+        rig: The machines.
+        plan: The run's.
+        trial: The trial.
+        record: Where events go.
+        interrupt: Ends every wait.
+        rigs: The machines, seen from each guest.
+    """
     if (
         run_attestation is None
         or run_attestation.response is None
@@ -357,14 +346,25 @@ def guarding(
         interrupt=interrupt,
         respond=plan.respond,
         scenario=trial.scenario,
-        policy=_policy(run_attestation.response, trial.scenario),
-        request=request(plan.respond.request),
+        policy=_policy(run_attestation.response, trial.scenario, plan),
+        guests=tuple(
+            Asked(rig=view, request=request(asked)) for view, asked in zip(rigs, _asked(plan), strict=True)
+        ),
         accepted=dict.fromkeys(rig.hosts, 0),
     )
 
 
-def _policy(given: ResponsePolicy, scenario: Scenario) -> ResponsePolicy:
-    """The response policy as the scenario demonstrates it."""
+def _asked(plan: Plan) -> Sequence[Sequence[str]]:
+    """What is asked for each guest, in options."""
+    one = () if plan.respond is None else (plan.respond.request,)
+    return [guest.request for guest in plan.guests] or one
+
+
+def _policy(given: ResponsePolicy, scenario: Scenario, plan: Plan) -> ResponsePolicy:
+    """The response policy as the scenario demonstrates it, and as the campaign has several guests leave."""
+    if plan.guests:
+        order = given.order if plan.order is None else plan.order
+        given = given.model_copy(update={"order": order, "concurrent_migrations": plan.concurrency})
     match scenario:
         case "moving-target":
             return given.model_copy(update={"moving_target": given.moving_target or _MOVING_TARGET})

@@ -15,6 +15,8 @@ from harness.evidence.events import ResponseClosed, ResponseMissed, ResponseProv
 from harness.evidence.journal import Event
 from harness.migration.actions import Action, Close, Miss, Provoke, Undo, Wait
 
+_ANSWERED = frozenset({"completed", "held", "suspended", "shut-down"})
+"""States of a response after which nothing more is decided about its guest."""
 LOOK_UP_S = 0.2
 """How often the guest is looked at."""
 
@@ -29,6 +31,7 @@ class Script:
         wait_s: How long a provocation's response is awaited, in s.
         calm_s: Between the end of any response and the next provocation, in s.
         settle_s: How long the guest must have been well then, in s.
+        guests: The guests' names where there are several, each of which must have an answer of its own.
     """
 
     points_s: Sequence[float]
@@ -36,6 +39,7 @@ class Script:
     wait_s: float
     calm_s: float
     settle_s: float
+    guests: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +63,17 @@ class _Past:
     """What the attempt's events say; seconds after t = 0."""
 
     provoked: tuple[tuple[int, float], ...]
+    answers: tuple[tuple[int, str, str], ...]
+    missed: frozenset[int]
     settled: frozenset[int]
     last_over_s: float | None
     gone: bool
+
+    def is_over(self, n: int, guests: frozenset[str]) -> bool:
+        """Whether what was provoked as response `n` is answered, of several guests by each, or was missed."""
+        if not guests or n in self.missed:
+            return n in self.settled
+        return guests <= {guest for one, guest, state in self.answers if one >= n and state in _ANSWERED}
 
 
 def next_point(script: Script, history: Sequence[Event]) -> int | None:
@@ -82,7 +94,7 @@ def next_action(script: Script, now_s: float, history: Sequence[Event], sight: S
     past = _past(history)
     if sight.standing:
         n, at_s = past.provoked[-1]
-        if n not in past.settled:
+        if not past.is_over(n, script.guests):
             return _awaited(script, n, now_s - at_s)
         if not past.gone:
             return Undo()
@@ -118,6 +130,7 @@ def _past(history: Sequence[Event]) -> _Past:
     opened_ns = next((event.t_ns for event in history if event.says(WindowOpened)), 0)
     provoked: list[tuple[int, float]] = []
     over: dict[int, float] = {}
+    answers: list[tuple[int, str, str]] = []
     missed: set[int] = set()
     gone = False
     for event in history:
@@ -125,8 +138,9 @@ def _past(history: Sequence[Event]) -> _Past:
         match event.value:
             case ResponseProvoked(n=n):
                 provoked.append((n, at_s))
-            case ResponseClosed(n=n, state=state):
+            case ResponseClosed(n=n, state=state, guest=guest):
                 over[n] = at_s
+                answers.append((n, guest or "", state))
                 gone = gone or state == "shut-down"
             case ResponseMissed(n=n):
                 missed.add(n)
@@ -134,6 +148,8 @@ def _past(history: Sequence[Event]) -> _Past:
                 continue
     return _Past(
         provoked=tuple(provoked),
+        answers=tuple(answers),
+        missed=frozenset(missed),
         settled=frozenset(over) | missed,
         last_over_s=max(over.values(), default=None),
         gone=gone,

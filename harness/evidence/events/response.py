@@ -26,7 +26,10 @@ class ResponseLaunched(_OfGuest):
 
 
 class ResponseProvoked(_Response):
-    """Something was done that is to be answered, at `earliest_ns` at the earliest."""
+    """Something was done that is to be answered, at `earliest_ns` at the earliest.
+
+    Where several guests are to answer, `vm` names all of them, and `n` is the first of their responses.
+    """
 
     KIND: ClassVar[str] = "response.provoked"
     scenario: str
@@ -35,6 +38,11 @@ class ResponseProvoked(_Response):
     what: str
     earliest_ns: int
     latest_ns: int
+
+    @property
+    def of_several(self) -> bool:
+        """Whether several guests are to answer."""
+        return ", " in self.vm
 
 
 class ResponseDetected(_Response):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from harness.clock import NS_PER_S
 from harness.evidence.attempt import Attempt, Migration
+from harness.evidence.events import ResponseDetected
 from harness.evidence.metric import NotMeasured, Value
 from harness.migration.measures import metrics
 from harness.migration.measures.switchover import resume_of
@@ -34,14 +35,15 @@ class Departure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evacuation:
-    """All guests of a trial leave their host, from one point of the schedule on.
+    """All guests of a trial leave their host: at a point of the schedule, or because it was violated.
 
     Attributes:
         trial: The trial's id.
         attempt: The attempt's number.
-        planned_s: The point, seconds after t = 0: then all of them were to leave.
-        departures: In the order in which they left.
-        total: Seconds from that point to the last guest's RESUME at its destination.
+        planned_s: Seconds after t = 0: the point at which all of them were to leave, or the provocation.
+        departures: In the order in which they left; a guest that failed to is there once for each try.
+        total: Seconds from that point, or from the detection of the violation, to the last guest's RESUME at
+            its destination.
         sent_bytes: What the hypervisor sent for all of them.
     """
 
@@ -89,17 +91,30 @@ def evacuations(attempt: Attempt) -> tuple[Evacuation, ...]:
 def _evacuation(
     attempt: Attempt, planned_s: float, moved: Sequence[Migration], unknown: Value | None
 ) -> Evacuation:
-    begin_ns = attempt.window_ns + round(planned_s * NS_PER_S)
+    begin_ns = _begin_ns(attempt, planned_s, moved)
     found = [_departure(migration, begin_ns) for migration in sorted(moved, key=_started_ns)]
     sent = [one.readings["data_sent"] for one in found]
+    last = {one.guest: one.resumed for one in found}
+    stayed = [name for name in attempt.guests if name not in last]
+    if stayed and attempt.scenario is not None:
+        last |= {name: Value.missing(f"{name} was not moved") for name in stayed}
     return Evacuation(
         trial=attempt.trial,
         attempt=attempt.attempt,
         planned_s=planned_s,
         departures=tuple(found),
-        total=unknown or last_of([one.resumed for one in found]),
+        total=unknown or last_of(list(last.values())),
         sent_bytes=unknown or sum_of(sent),
     )
+
+
+def _begin_ns(attempt: Attempt, planned_s: float, moved: Sequence[Migration]) -> int | None:
+    """When the evacuation began: at its point, or when the loop was told of the violation; else None."""
+    if attempt.scenario is None:
+        return attempt.window_ns + round(planned_s * NS_PER_S)
+    numbers = {migration.n for migration in moved}
+    told = [event.t_ns for event, value in attempt.told(ResponseDetected) if value.n in numbers]
+    return min(told, default=None)
 
 
 def _started_ns(migration: Migration) -> tuple[int, int]:
@@ -109,7 +124,7 @@ def _started_ns(migration: Migration) -> tuple[int, int]:
         return 2**63, migration.n
 
 
-def _departure(migration: Migration, begin_ns: int) -> Departure:
+def _departure(migration: Migration, begin_ns: int | None) -> Departure:
     known = {metric.name: metric for metric in metrics.METRICS}
     return Departure(
         n=migration.n,
@@ -119,7 +134,9 @@ def _departure(migration: Migration, begin_ns: int) -> Departure:
     )
 
 
-def _resumed(migration: Migration, begin_ns: int) -> Value:
+def _resumed(migration: Migration, begin_ns: int | None) -> Value:
+    if begin_ns is None:
+        return Value.missing("the journal does not say when the violation was detected")
     if migration.failure is not None:
         return Value.missing(migration.failure)
     try:

@@ -23,8 +23,9 @@ def _blocks(found: Sequence[Evacuation], link_bit_s: float | None) -> list[Block
 
 
 _TEXT = (
-    "All guests are due to leave at one moment and move one after another in the order of the response "
-    "policy. The total runs from that moment to the RESUME of the last guest at its destination."
+    "All guests are due to leave at one moment and move in the order of the response policy, as many at "
+    "once as the campaign says. The total runs from that moment to the RESUME of the last guest at its "
+    "destination; where a violation makes them leave, it runs from the detection of that violation."
 )
 
 

@@ -5,12 +5,10 @@ A trial and the service guard a guest alike; they differ in how long, and in whe
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from harness.attest.attester.channel import channel
 from harness.attest.attester.contract import Attester
 from harness.attest.evidence import KeyType
 from harness.attest.examine.round import Examiner
@@ -29,14 +27,12 @@ from harness.policy.capability import Table
 from harness.policy.request import Request
 from harness.registry.registry import Registry
 from harness.registry.values import Placement
-from harness.response.act.loop import Loop, Settings
 from harness.response.act.mover import GuestMover
 from harness.response.act.prover import Prover
-from harness.response.act.responder import Decided, Ended, Responder
+from harness.response.act.responder import Ended, Responder
 from harness.response.act.servers import Servers, Watched
 from harness.response.decide.assessment import Vm
 from harness.response.decide.decide import Nowhere, Wait
-from harness.response.decide.hysteresis import VmHistory
 from harness.response.policy import ResponsePolicy
 from harness.rig.contract import Machine
 from harness.rig.rig import Rig
@@ -80,7 +76,8 @@ class WatchedRig:
     Attributes:
         shared: How its machines are asked, by their names in the registry.
         servers: What they make of the servers.
-        attesters: The hosts' attesters by role, and the guest's; they connect when they are first used.
+        attesters: The hosts' attesters by role, and the guests' by their names in the registry; they connect
+            when they are first used.
     """
 
     shared: SharedAttesters
@@ -94,6 +91,9 @@ class Guard:
     Attributes:
         settings: By what it is guarded.
         gone: Whether the guest was shut down.
+        rig: The machines, seen from this guest.
+        registry: Where its requests and places are.
+        record: Where events go.
     """
 
     def __init__(
@@ -101,94 +101,52 @@ class Guard:
     ) -> None:
         self.settings = settings
         self.gone = False
-        self._rig = rig
-        self._registry = registry
-        self._record = record
+        self.rig = rig
+        self.registry = registry
+        self.record = record
         self._interrupt = interrupt
         self._placed_ns = record.clock.now_ns()
-        self._wake = threading.Event()
 
     @property
     def clock(self) -> Clock:
         """The controller's."""
-        return self._record.clock
+        return self.record.clock
 
     def tell(self, value: Value, *, t_ns: int | None = None) -> Event:
         """Journal an event of the response, and return it."""
-        return self._record.of(self._rig.subject.name).add(value, t_ns=t_ns)
-
-    def watch(self) -> AbstractContextManager[WatchedRig]:
-        """Watch the rig's servers for the length of a block."""
-        record = self._record
-        return watched(
-            self._rig,
-            self._registry,
-            self.settings,
-            record.clock,
-            opened=lambda host, stack: channel(host, record, stack),
-            on_change=self._wake.set,
-        )
+        return self.record.of(self.rig.subject.name).add(value, t_ns=t_ns)
 
     def prover(self, watched_rig: WatchedRig, vm_uuid: str) -> Prover:
         """Proves where the guest is."""
         return prover(self.settings, watched_rig, vm_uuid, self.clock)
 
-    @contextmanager
-    def guarding(
-        self,
-        watched_rig: WatchedRig,
-        prover: Prover,
-        flights: Flights,
-        planned_s: Callable[[int], float],
-        history: VmHistory | None = None,
-    ) -> Iterator[Loop]:
-        """The loop that guards the guest for the length of the block; a response under way is ended first.
+    def responding(
+        self, prover: Prover, flights: Flights, planned_s: Callable[[int], float]
+    ) -> tuple[GuestMover, Responder]:
+        """What moves the guest, and what carries decisions about it out; its stay counts from here.
 
         Args:
-            watched_rig: The servers.
             prover: Has seen the guest where it is.
             flights: Its migrations.
             planned_s: When the response of that number was due, s after the beginning.
-            history: What is remembered of the guest from before; None for nothing.
-
-        Raises:
-            SodbenchError: What ended the loop, where the block did not raise it.
         """
-        settings = self.settings
-        mover = GuestMover(self._rig, flights, self._record, self.tell, planned_s)
+        mover = GuestMover(self.rig, flights, self.record, self.tell, planned_s)
         responder = Responder(
-            self._registry,
+            self.registry,
             prover,
             mover,
             self.tell,
             self.clock,
-            owner=settings.owner,
-            max_window_ns=settings.response.max_window_ns,
-        )
-        loop = Loop(
-            Settings(policy=settings.response, seed=settings.seed),
-            watched_rig.servers,
-            self,
-            responder,
-            mover,
-            self.clock,
-            on_wait=self._waits,
-            on_end=self._over,
-            histories=None if history is None else {settings.vm: history},
-            wake=self._wake,
+            owner=self.settings.owner,
+            max_window_ns=self.settings.response.max_window_ns,
         )
         self._placed_ns = self.clock.now_ns()
-        loop.start()
-        try:
-            yield loop
-        finally:
-            loop.stop()
-        loop.check()
+        return mover, responder
 
     def vms(self) -> Mapping[str, Vm]:
         """The guest, as long as it is there and asks for something."""
         name = self.settings.vm
-        stored = self._registry.protection.current(name)
+        stored = self.registry.protection.current(name)
         if stored is None or self.gone:
             return {}
         place = self.placement(name)
@@ -208,7 +166,7 @@ class Guard:
         Raises:
             GuestError: It never was; a guest is placed before its loop begins.
         """
-        found = self._registry.placement(vm)
+        found = self.registry.placement(vm)
         if found is None:
             raise GuestError(
                 "the registry does not say where the guest is",
@@ -217,12 +175,14 @@ class Guard:
             )
         return found
 
-    def _over(self, _decided: Decided, ended: Ended) -> None:
+    def ended(self, ended: Ended) -> None:
+        """A response of it is over."""
         self._placed_ns = self.clock.now_ns()
         self.gone = ended.state == "shut-down"
         self._interrupt.wake.set()
 
-    def _waits(self, answer: Wait | Nowhere) -> None:
+    def waits(self, answer: Wait | Nowhere) -> None:
+        """It is in trouble and does not move for now; journalled."""
         why = answer.why if isinstance(answer, Wait) else answer.alarm
         self.tell(ResponseWaiting(vm=answer.vm, cause=answer.cause.value, why=why))
 
@@ -235,6 +195,7 @@ def watched(
     clock: Clock,
     *,
     opened: Callable[[Machine, ExitStack], Attester],
+    guests: Mapping[str, Machine] | None = None,
     on_change: Callable[[], None] = lambda: None,
 ) -> Iterator[WatchedRig]:
     """The rig's servers, watched for the length of the block.
@@ -245,9 +206,11 @@ def watched(
         settings: By what they are watched.
         clock: The controller's.
         opened: A standing channel to a machine's attester, closed with the stack.
+        guests: The guests by their names in the registry; None for the rig's one, as the settings name it.
         on_change: Told, from a monitor's thread, that a server's standing changed.
     """
-    roles = {settings.vm: GUEST}
+    guests = {settings.vm: rig.guest} if guests is None else guests
+    roles = dict.fromkeys(guests, GUEST)
     examiner = Examiner(
         registry,
         lambda name: settings.policies[roles.get(name, name)],
@@ -255,10 +218,9 @@ def watched(
         clock,
     )
     with ExitStack() as stack:
-        machines = {**rig.hosts, GUEST: rig.guest}
-        attesters = {role: opened(host, stack) for role, host in machines.items()}
-        by_name = {**{role: attesters[role] for role in rig.hosts}, settings.vm: attesters[GUEST]}
-        shared = SharedAttesters(examiner, by_name, clock)
+        machines = {**rig.hosts, **guests}
+        attesters = {name: opened(machine, stack) for name, machine in machines.items()}
+        shared = SharedAttesters(examiner, attesters, clock)
         servers = Servers(
             [Watched(name=role, monitors=settings.monitors[role]) for role in rig.hosts],
             shared,

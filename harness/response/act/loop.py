@@ -20,7 +20,7 @@ from harness.json_types import Json
 from harness.policy.fleet import Fleet
 from harness.policy.validation import satisfied
 from harness.registry.values import Placement
-from harness.response.act.responder import Decided, Detected, Ended, Responder
+from harness.response.act.responder import Decided, Detected, Ended
 from harness.response.act.servers import Noticed
 from harness.response.decide.assessment import Vm
 from harness.response.decide.cause import Cause
@@ -57,8 +57,16 @@ class Outlook(Protocol):
         ...
 
 
+class Carrier(Protocol):
+    """Carries decisions out; :class:`harness.response.act.responder.Responder` does it for one VM."""
+
+    def respond(self, decided: Decided) -> Ended:
+        """Carry `decided` out to its end."""
+        ...
+
+
 class Recall(Protocol):
-    """What can call a move off."""
+    """What can call the move of one VM off."""
 
     @property
     def destination(self) -> str | None:
@@ -93,7 +101,7 @@ class Loop:
         servers: What it decides upon.
         guarded: About whom.
         responder: Carries decisions out.
-        recall: Calls a move off.
+        recall: What can call the move of the VM of that name off.
         clock: The controller's.
         on_wait: Told, once for each answer, of VMs that are in trouble and wait.
         on_end: Told how a response ended.
@@ -106,8 +114,8 @@ class Loop:
         settings: Settings,
         servers: Outlook,
         guarded: Guarded,
-        responder: Responder,
-        recall: Recall,
+        responder: Carrier,
+        recall: Callable[[str], Recall],
         clock: Clock,
         *,
         on_wait: Callable[[Wait | Nowhere], None] = lambda _wait: None,
@@ -215,12 +223,13 @@ class Loop:
 
     def _watch_destination(self, vms: Mapping[str, Vm], fleet: Fleet, now_ns: int) -> None:
         """Call a move off whose destination no longer satisfies the guest."""
-        destination = self._recall.destination
         moving = [one.vm for one in self._under_way.values() if one.destination is not None]
-        for vm in (vms[name] for name in moving if name in vms and destination is not None):
-            refusal = satisfied(vm.request, fleet, destination or "", now_ns)
+        for vm in (vms[name] for name in moving if name in vms):
+            recall = self._recall(vm.name)
+            destination = recall.destination
+            refusal = None if destination is None else satisfied(vm.request, fleet, destination, now_ns)
             if refusal is not None:
-                self._recall.call_off(f"the destination is not good any more: {refusal.why}")
+                recall.call_off(f"the destination is not good any more: {refusal.why}")
 
     def _carry_out(self, actions: Sequence[Action], vms: Mapping[str, Vm], seen_ns: int, now_ns: int) -> None:
         for action in actions:

@@ -84,9 +84,24 @@ class Response:
 
     def _found(self, kind: type[R]) -> tuple[Event, R] | None:
         told = [(event, value) for event, value in self.attempt.told(kind) if value.n == self.n]
+        if not told and kind is ResponseProvoked:
+            told = self._of_several(kind)
         if not told:
             return None
         return told[0] if kind is ResponseDetected else told[-1]
+
+    def _of_several(self, kind: type[R]) -> list[tuple[Event, R]]:
+        """What made several guests leave, of which this response is about one."""
+        earlier = [(event, value) for event, value in self.attempt.told(kind) if value.n <= self.n]
+        return [(event, value) for event, value in earlier if getattr(value, "of_several", False)]
+
+    @property
+    def missed(self) -> ResponseMissed | None:
+        """That it did not come in time; None where it did, although another guest's did not."""
+        provoked = self.said(ResponseProvoked)
+        if provoked is not None and provoked.of_several and self.said(ResponseClosed) is not None:
+            return None
+        return self.said(ResponseMissed)
 
     @property
     def provoked_ns(self) -> int:
@@ -191,7 +206,7 @@ class Response:
 
     def _without(self, otherwise: str) -> str:
         """Why there is nothing: the response was missed, or closed early, or else what the caller says."""
-        missed, closed = self.said(ResponseMissed), self.said(ResponseClosed)
+        missed, closed = self.missed, self.said(ResponseClosed)
         if missed is not None:
             return f"nothing followed: {missed.reason or 'no reason given'}"
         if closed is not None and closed.state in ("failed", "called-off", "abandoned"):

@@ -15,7 +15,6 @@ from harness.evidence.events import (
     ResponseClosed,
     ResponseDecided,
     ResponseDetected,
-    ResponseMissed,
     ResponseProvoked,
 )
 from harness.evidence.metric import Metric, NotMeasured, Value
@@ -149,7 +148,7 @@ def _hosts(response: Response) -> dict[str, object]:
 
 
 def _end(response: Response) -> dict[str, object]:
-    missed, closed = response.said(ResponseMissed), response.said(ResponseClosed)
+    missed, closed = response.missed, response.said(ResponseClosed)
     if missed is not None:
         return {"state": MISSED, "why": missed.reason}
     return {"state": closed and closed.state, "why": closed and closed.reason}

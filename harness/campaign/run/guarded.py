@@ -211,11 +211,15 @@ class Chosen:
             RefusedError: It cannot be enrolled.
         """
         provers = []
-        each = zip(self.guards.each, specs, self.validate_ns, start_ns, strict=True)
-        for guard, spec, validate_ns, took_ns in each:
+        each = zip(self.guards.each, self.about.guests, specs, self.validate_ns, start_ns, strict=True)
+        for guard, asked, spec, validate_ns, took_ns in each:
             prover, stages_ns = self._deployed(stack, guard, spec)
             stages_ns = {"validate": validate_ns, "start": took_ns, **stages_ns}
-            guard.tell(ResponseLaunched(vm=guard.settings.vm, host=START, stages_ns=stages_ns))
+            guard.tell(
+                ResponseLaunched(
+                    vm=guard.settings.vm, host=START, stages_ns=stages_ns, request=asked.request.to_json()
+                )
+            )
             provers.append(prover)
         return Guarded(
             about=self.about,

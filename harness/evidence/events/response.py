@@ -17,12 +17,13 @@ class _OfGuest(OfGuest):
 
 
 class ResponseLaunched(_OfGuest):
-    """The trial's guest was deployed; what each stage took, in ns."""
+    """A guest of the trial was deployed with its request; what each stage took, in ns."""
 
     KIND: ClassVar[str] = "response.launched"
     vm: str
     host: str
     stages_ns: Mapping[str, int | None]
+    request: Facts | None = None
 
 
 class ResponseProvoked(_Response):

@@ -57,7 +57,7 @@ def rendered(text: str) -> str:
         "columns": columns_table(),
         "metrics": metrics_table(),
         "attestations": columns_table(attestation_table.COLUMNS),
-        "responses": columns_table(response_table.COLUMNS),
+        "responses": columns_table(response_table.columns(several=True)),
     }
     for name, table in tables.items():
         begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"

@@ -258,14 +258,16 @@ def responses(run: RunFolder, read: Iterable[Attempt] | None = None) -> pd.DataF
         RecordError: The manifest or the journal is damaged or missing.
     """
     manifest = read_manifest(run)
-    evidence = read_attempts(run) if read is None else read
+    evidence = list(read_attempts(run) if read is None else read)
     rows = [
         _encodable(row)
         for attempt in evidence
         for row in response_table.rows(attempt, _common(run, manifest, attempt))
     ]
-    frame = pd.DataFrame(rows, columns=list(response_table.COLUMNS))
-    return frame.astype({name: kind for name, (kind, _) in response_table.COLUMNS.items()})
+    columns = response_table.columns(several=any(len(attempt.guests) > 1 for attempt in evidence))
+    return pd.DataFrame(rows, columns=list(columns)).astype(
+        {name: kind for name, (kind, _) in columns.items()}
+    )
 
 
 def write(run: RunFolder) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from harness.evidence.metric import Value
 from harness.json_types import Json
 from harness.migration.measures import evacuation
 from harness.migration.measures.evacuation import evacuations
+from harness.response.measures import table as response_table
 from harness.response.measures.evidence import Response
 from tests.synthetic.evidence import Journalist
 from tests.synthetic.vocabulary import said
@@ -124,3 +125,20 @@ def test_a_guest_that_left_is_not_missed_because_another_did_not() -> None:
     assert Response(attempt=attempt, n=1).missed is None
     events = tuple(one for one in attempt.events if one.kind != "response.closed")
     assert Response(attempt=replace(attempt, events=events), n=1).missed is not None
+
+
+def test_each_row_of_the_responses_says_whose_it_is() -> None:
+    found = {row["n"]: row["guest"] for row in response_table.rows(violated(), {})}
+    assert found == {1: "strict", 2: "plain"}
+
+
+def test_a_response_that_never_came_is_of_no_guest() -> None:
+    (row,) = response_table.rows(violated(tries=()), {})
+    assert (row["n"], row["guest"], row["state"]) == (1, None, "missed")
+
+
+def test_only_a_run_with_several_guests_has_a_column_for_them() -> None:
+    several, one = response_table.columns(several=True), response_table.columns(several=False)
+    assert one == dict(response_table.COLUMNS)
+    assert list(several)[list(several).index("n") + 1] == "guest"
+    assert {name: column for name, column in several.items() if name != "guest"} == one

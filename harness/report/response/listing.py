@@ -49,8 +49,9 @@ def blocks(material: Material) -> list[Block]:
 
 
 def _list(material: Material) -> Table:
-    labels = ("Trial", "No.", "Cause", "Server", "Way", "Refused")
     table = material.responses
+    whose = ("Guest",) if "guest" in table else ()
+    labels = ("Trial", "No.", *whose, "Cause", "Server", "Way", "Refused")
     here = [time for time in TIMES if table[time[0]].notna().any() or time[0] != "response_act"]
     return Table(
         key="every-response",
@@ -105,6 +106,7 @@ def _row(
     return [
         Cell(text=material.names.trial(attempt) if first else "", tone=tone),
         Cell(text=str(one["n"]), tone=tone),
+        *([Cell(text=_text(one["guest"]) or MISSING, tone=tone)] if "guest" in one else []),
         Cell(text=cause or MISSING, below=f"{reason}{simulated}" or _text(one["provoked"]), tone=tone),
         Cell(text=_text(one["server"]) or MISSING, tone=tone),
         _way(one, tone),

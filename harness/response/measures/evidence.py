@@ -66,6 +66,12 @@ class Response:
         return next((one for one in self.attempt.migrations if one.n == self.n), None)
 
     @property
+    def guest(self) -> str | None:
+        """The guest that it is about; None where the journal knows one guest only, or nothing followed."""
+        told = (value for kind in ABOUT for _, value in self.attempt.told(kind) if value.n == self.n)
+        return next((value.guest for value in told if value.guest is not None), None)
+
+    @property
     def action(self) -> str | None:
         """What was decided: ``move``, ``hold``, ``suspend`` or ``shut-down``; None where nothing was."""
         said = self.said(ResponseActed) or self.said(ResponseDecided)

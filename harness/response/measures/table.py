@@ -69,6 +69,23 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
     "accelerator": ("string", "`kvm` or `tcg`: what the guest ran under."),
 }  # fmt: skip
 """The table's columns in order: pandas type and meaning."""
+GUEST: Mapping[str, tuple[str, str]] = {
+    "guest": ("string", "The guest that it is about; empty where nothing followed. Only the table of a run "
+                        "with several guests has this column."),
+}  # fmt: skip
+"""The column that says which of several guests a response is about."""
+
+
+def columns(*, several: bool) -> dict[str, tuple[str, str]]:
+    """The table's columns in order for a run with one guest, or with several: these are named after `n`."""
+    found: dict[str, tuple[str, str]] = {}
+    for name, column in COLUMNS.items():
+        found[name] = column
+        if several and name == "n":
+            found |= GUEST
+    return found
+
+
 MISSED = "missed"
 """The state of a response that never came."""
 MIGRATION: tuple[Metric[Migration], ...] = tuple(
@@ -77,13 +94,14 @@ MIGRATION: tuple[Metric[Migration], ...] = tuple(
 
 
 def rows(attempt: Attempt, common: Mapping[str, object]) -> Iterator[dict[str, object]]:
-    """One row a response of `attempt`, under what is `common` to all of the attempt."""
+    """One row a response of `attempt`, under what is `common` to all of the attempt; each with its guest."""
     for response in responses(attempt):
         readings = _readings(response)
         yield {
             **common,
             "scenario": response.scenario,
             "n": response.n,
+            "guest": response.guest,
             **_words(response),
             **_hosts(response),
             **_end(response),

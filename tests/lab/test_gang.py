@@ -36,7 +36,7 @@ name: gang
 rig: lab
 guest: {image: small}
 workloads: [idle]
-schedule: {points_s: [0], window_s: 30, baseline_s: 3}
+schedule: {points_s: [0], window_s: 20, baseline_s: 3}
 guests:
   each:
     - {name: plain, request: ["1"]}
@@ -64,7 +64,7 @@ name: violated
 rig: lab
 guest: {image: small}
 workloads: [{name: memory, options: {size_mib: 16, rate_mib_s: 4}}]
-schedule: {points_s: [2], window_s: 60, baseline_s: 3, settle_timeout_s: 240}
+schedule: {points_s: [2], window_s: 40, baseline_s: 3, settle_timeout_s: 240}
 guests:
   order: ORDER
   concurrency: AT_ONCE
@@ -73,7 +73,7 @@ guests:
     - {name: middle, request: ["1", "2:c"]}
     - {name: strict, request: ["1", "2"]}
 attest: {interval_s: 2, keys: [ecc-p256], policy: lab, guest_policy: guest}
-respond: {scenarios: [violation], policy: lab, wait_s: 50}
+respond: {scenarios: [violation], policy: lab, wait_s: 36}
 """
 
 

@@ -86,5 +86,5 @@ class Deployment:
     def _pause(self, seconds: float) -> None:
         self._clock.wait(seconds, threading.Event())
 
-    def _channel(self, host: Machine, stack: ExitStack) -> Attester:
+    def _channel(self, _name: str, host: Machine, stack: ExitStack) -> Attester:
         return remote(host, self._clock, stack)

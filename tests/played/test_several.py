@@ -118,6 +118,10 @@ def test_an_observer_of_one_guest_that_does_not_start_leaves_the_others_figures(
     assert moves[moves["migration"].eq(1)]["reason"].str.contains("the observer heartbeat failed").all()
 
 
+HEADS = (["Trial", "Total, s"], ["Guest", "Blackout, ms"])
+"""How the report's tables of an evacuation begin: its cost is on the first screen, however narrow that is."""
+
+
 def test_the_report_has_the_whole_evacuation_and_each_guests_blackout(tmp_path: Path) -> None:
     text = SEVERAL.replace("ORDER", "strictest-first")
     run = begin(tmp_path, text)
@@ -125,6 +129,10 @@ def test_the_report_has_the_whole_evacuation_and_each_guests_blackout(tmp_path: 
     build(run, tmp_path / "report", ("md",))
     page = (tmp_path / "report" / "report.md").read_text()
     assert "Several guests leave a host" in page
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines()]
+    of_all, of_each = (next(at for at, cells in enumerate(lines) if cells[:2] == first) for first in HEADS)
+    assert lines[of_all][1:3] == ["Total, s", "Share of the link, %"]
+    assert lines[of_each][1:4] == ["Blackout, ms", "CPU, cores: source", "CPU, cores: destination"]
     (attempt,) = results.read_attempts(run)
     (found,) = evacuations(attempt)
     events = journal.read(run.journal)

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -21,6 +23,7 @@ from harness.policy.fleet import Fleet
 from harness.policy.request import Request, request
 from harness.registry.registry import Registry, open_registry, sqlite_url
 from harness.registry.values import Placement
+from harness.response.act import guards
 from harness.response.act.guards import Dispatch
 from harness.response.act.loop import Loop, Settings
 from harness.response.act.responder import Decided, Ended, Responder
@@ -248,3 +251,20 @@ def test_a_move_whose_destination_is_lost_is_called_off_and_no_other_guests(gang
     gang.await_ends(3)
     assert next(one for one in gang.ends if one[0] == "strict") == ("strict", "called-off", "a")
     assert [gang.movers[vm].called_off for vm in ("middle", "plain")] == [None, None]
+
+
+def test_what_is_journalled_of_an_attester_names_the_guest_that_it_is_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def guard(name: str) -> Any:
+        rig = SimpleNamespace(subject=SimpleNamespace(name=name), guest=name)
+        record = SimpleNamespace(of=lambda guest: f"of {guest}", clock=CLOCK)
+        settings = SimpleNamespace(vm=f"run:{name}")
+        return SimpleNamespace(rig=rig, record=record, settings=settings, registry=None, clock=CLOCK)
+
+    every = [guard(name) for name in ASKED]
+    monkeypatch.setattr(guards, "channel", lambda _machine, record, _stack: record)
+    monkeypatch.setattr(guards, "watched", lambda *_given, opened, **_more: opened)
+    opened: Any = guards.Guards(every).watch()
+    assert [opened(f"run:{name}", None, None) for name in ASKED] == [f"of {name}" for name in ASKED]
+    assert opened("a", None, None) is every[0].record

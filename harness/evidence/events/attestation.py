@@ -39,7 +39,7 @@ class GuestKept(_OfGuest):
     reason: str
 
 
-class AttesterRestarted(_Attestation):
+class AttesterRestarted(_OfGuest):
     """The attester's program had ended and was started again for the next question."""
 
     KIND: ClassVar[str] = "attester.restarted"

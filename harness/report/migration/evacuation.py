@@ -35,22 +35,22 @@ def _of_all(found: Sequence[Evacuation], link_bit_s: float | None) -> Table:
         title="One row an evacuation",
         columns=[
             Column(label="Trial", numeric=False),
-            Column(label="Due", unit="s"),
-            Column(label="Guests"),
-            Column(label="Order", numeric=False),
             Column(label="Total", unit="s"),
-            Column(label="Sent", unit="MB"),
             Column(label="Share of the link", unit="%"),
+            Column(label="Order", numeric=False),
+            Column(label="Guests"),
+            Column(label="Sent", unit="MB"),
+            Column(label="Due", unit="s"),
         ],
         rows=[
             [
                 Cell(text=one.trial),
-                Cell(text=f"{one.planned_s:g}"),
-                Cell(text=str(len(one.departures))),
-                Cell(text=", ".join(each.guest for each in one.departures)),
                 _cell(one.total, 1, 2),
-                _cell(one.sent_bytes, 1e-6, 0),
                 _cell(one.link_share(link_bit_s), 100, 1),
+                Cell(text=", ".join(each.guest for each in one.departures)),
+                Cell(text=str(len(one.departures))),
+                _cell(one.sent_bytes, 1e-6, 0),
+                Cell(text=f"{one.planned_s:.2f}"),
             ]
             for one in found
         ],
@@ -62,17 +62,16 @@ def _of_all(found: Sequence[Evacuation], link_bit_s: float | None) -> Table:
 def _of_each(found: Sequence[Evacuation]) -> Table:
     return Table(
         key="evacuated-guests",
-        title="One row a guest, in the order in which they left",
+        title="One row a guest, as they left",
         columns=[
-            Column(label="Trial", numeric=False),
             Column(label="Guest", numeric=False),
-            Column(label="No."),
-            Column(label="Runs there after", unit="s"),
             Column(label="Blackout", unit="ms"),
-            Column(label="Total", unit="s"),
-            Column(label="Sent", unit="MB"),
             Column(group="CPU, cores", label="source"),
             Column(group="CPU, cores", label="destination"),
+            Column(label="Runs there after", unit="s"),
+            Column(label="Total", unit="s"),
+            Column(label="Sent", unit="MB"),
+            Column(label="No."),
         ],
         rows=[_row(one, each) for one in found for each in one.departures],
         caption="A blackout on a host whose cores are all busy is longer than one on an idle host. The CPU "
@@ -83,15 +82,14 @@ def _of_each(found: Sequence[Evacuation]) -> Table:
 def _row(one: Evacuation, each: Departure) -> list[Cell]:
     readings = each.readings
     return [
-        Cell(text=one.trial),
-        Cell(text=each.guest),
-        Cell(text=str(each.n)),
-        _cell(each.resumed, 1, 2),
+        Cell(text=each.guest, below=one.trial),
         _cell(readings["blackout"], 1000, 1),
-        _cell(readings["total_time"], 1, 2),
-        _cell(readings["data_sent"], 1e-6, 0),
         _cell(readings["cpu_source"], 1, 2),
         _cell(readings["cpu_destination"], 1, 2),
+        _cell(each.resumed, 1, 2),
+        _cell(readings["total_time"], 1, 2),
+        _cell(readings["data_sent"], 1e-6, 0),
+        Cell(text=str(each.n)),
     ]
 
 

@@ -194,7 +194,7 @@ def watched(
     settings: GuardSettings,
     clock: Clock,
     *,
-    opened: Callable[[Machine, ExitStack], Attester],
+    opened: Callable[[str, Machine, ExitStack], Attester],
     guests: Mapping[str, Machine] | None = None,
     on_change: Callable[[], None] = lambda: None,
 ) -> Iterator[WatchedRig]:
@@ -205,7 +205,7 @@ def watched(
         registry: Where properties are kept and read.
         settings: By what they are watched.
         clock: The controller's.
-        opened: A standing channel to a machine's attester, closed with the stack.
+        opened: A standing channel to the attester of the machine of that name, closed with the stack.
         guests: The guests by their names in the registry; None for the rig's one, as the settings name it.
         on_change: Told, from a monitor's thread, that a server's standing changed.
     """
@@ -219,7 +219,7 @@ def watched(
     )
     with ExitStack() as stack:
         machines = {**rig.hosts, **guests}
-        attesters = {name: opened(machine, stack) for name, machine in machines.items()}
+        attesters = {name: opened(name, machine, stack) for name, machine in machines.items()}
         shared = SharedAttesters(examiner, attesters, clock)
         servers = Servers(
             [Watched(name=role, monitors=settings.monitors[role]) for role in rig.hosts],

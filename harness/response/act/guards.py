@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 
 from harness.attest.attester.channel import channel
+from harness.attest.attester.contract import Attester
 from harness.evidence.events import Value
 from harness.evidence.journal import Event
 from harness.migration.flight import Flights
@@ -24,6 +25,7 @@ from harness.response.act.responder import Decided, Ended, Responder
 from harness.response.decide.assessment import Vm
 from harness.response.decide.decide import Nowhere, Wait
 from harness.response.decide.hysteresis import VmHistory
+from harness.rig.contract import Machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,16 +80,21 @@ class Guards:
 
     def watch(self) -> AbstractContextManager[WatchedRig]:
         """Watch the rig's servers for the length of a block."""
-        first, record = self._first, self._first.record
+        first = self._first
         return watched(
             first.rig,
             first.registry,
             first.settings,
             first.clock,
-            opened=lambda host, stack: channel(host, record, stack),
+            opened=self._channel,
             guests={vm: one.rig.guest for vm, one in self._guards.items()},
             on_change=self._wake.set,
         )
+
+    def _channel(self, name: str, machine: Machine, stack: ExitStack) -> Attester:
+        """A channel to the machine of that name; what is journalled of a guest's names the guest."""
+        record, guard = self._first.record, self._guards.get(name)
+        return channel(machine, record if guard is None else record.of(guard.rig.subject.name), stack)
 
     @contextmanager
     def guarding(

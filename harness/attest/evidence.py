@@ -33,8 +33,8 @@ Bank: TypeAlias = Literal["sha256", "sha384"]
 
 _INDEX = re.compile(r"0|[1-9][0-9]?")
 
-MAX_LINE_BYTES = 256 * 2**20
-"""The longest answer that is read from an attester."""
+MAX_LINE_BYTES = 112 * 2**20
+"""The longest file of evidence that is read."""
 
 
 class RefusedError(SodbenchError):

@@ -133,8 +133,12 @@ class Machine(Protocol):
         *,
         on_close: Callable[[str], None] = lambda _reason: None,
         root: bool = True,
+        fits: Callable[[int], bool] | None = None,
     ) -> Stream:
         """Start `command` and hand over each line of its output; `on_close` is called once, with the reason.
+
+        A line whose bytes so far do not fit, by default those of 16 MiB, ends the command, and so does an
+        OSError of `on_line`.
 
         Raises:
             UnreachableError: The machine does not answer.

@@ -20,6 +20,7 @@ from fabric import Config, Connection
 
 from harness.clock import Clock, MonotonicClock
 from harness.errors import UnreachableError
+from harness.rig import lines
 from harness.rig.contract import CommandError, LineHandler
 from harness.rig.limits import LimitName, Limits
 from harness.rig.pair import Endpoint
@@ -30,8 +31,8 @@ from harness.rig.ssh_arguments import expand
 # Python would print it as well.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
-LONGEST_LINE_BYTES = 256 * 2**20
-"""A machine that sends a longer one is not listened to any more: it would fill the controller's memory."""
+MAX_OUTPUT_BYTES = 64 * 2**20
+"""Of a command's output; a machine that sends more is not listened to any more."""
 
 _KEEPALIVE_S = 5
 _GONE = "the connection to the machine is gone"
@@ -45,10 +46,15 @@ class Channel:
     """
 
     def __init__(
-        self, channel: paramiko.Channel, on_line: LineHandler, clock: Clock, on_close: Callable[[str], None]
+        self,
+        channel: paramiko.Channel,
+        on_line: LineHandler,
+        clock: Clock,
+        on_close: Callable[[str], None],
+        fits: lines.Fits | None = None,
     ) -> None:
         self._channel = channel
-        self._on_line = on_line
+        self._cutter = lines.LineCutter(on_line, fits or _fits)
         self._on_close = on_close
         self._clock = clock
         self._ended = threading.Event()
@@ -60,40 +66,21 @@ class Channel:
         reason = ""
         try:
             self._read_lines()
-            said = self._last_complaint()
+            said = lines.last_line(self._channel.recv_stderr)
             self.exit_status = self._channel.recv_exit_status()
             lost = self.exit_status == -1 and _lost(self._channel)
             reason = said or (_GONE if lost else f"exit status {self.exit_status}")
         except (OSError, EOFError, paramiko.SSHException) as error:
             reason = str(error) or type(error).__name__
+            self._channel.close()
         finally:
             self._ended.set()
             self._on_close(reason)
 
     def _read_lines(self) -> None:
         """Hand over line by line until the output ends; OSError for a line that is too long."""
-        pending, held = list[bytes](), 0
         while data := self._channel.recv(65536):
-            now = self._clock.now_ns()
-            *lines, rest = data.split(b"\n")
-            for line in lines:
-                # Pieces are joined once a line: some lines are logs of many megabytes.
-                whole = b"".join((*pending, line)).removesuffix(b"\r")
-                pending.clear()
-                held = 0
-                self._on_line(now, whole.decode(errors="replace"))
-            pending.append(rest)
-            held += len(rest)
-            if held > LONGEST_LINE_BYTES:
-                self._channel.close()
-                raise OSError(f"a line of more than {LONGEST_LINE_BYTES} bytes")
-
-    def _last_complaint(self) -> str:
-        """The last line of standard error: of a traceback the one that says what happened."""
-        lines = (
-            b"".join(iter(lambda: self._channel.recv_stderr(65536), b"")).decode(errors="replace").split("\n")
-        )
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+            self._cutter.feed(self._clock.now_ns(), data)
 
     def send(self, line: str) -> None:
         """Send one line to the command's standard input.
@@ -238,7 +225,9 @@ class Host(AbstractContextManager["Host"]):
             channel = self._open(command, root=root)
             channel.settimeout(wait_s)
             with channel.makefile("rb") as out_file, channel.makefile_stderr("rb") as err_file:
-                out, err = out_file.read().decode(errors="replace"), err_file.read().decode(errors="replace")
+                out, err = (
+                    _bounded(file.read(MAX_OUTPUT_BYTES + 1), channel) for file in (out_file, err_file)
+                )
             if not channel.status_event.wait(wait_s):
                 raise TimeoutError
             status = channel.recv_exit_status()
@@ -275,8 +264,12 @@ class Host(AbstractContextManager["Host"]):
         *,
         on_close: Callable[[str], None] = lambda _reason: None,
         root: bool = True,
+        fits: lines.Fits | None = None,
     ) -> Channel:
         """Start `command` and hand over each line of its output as it arrives.
+
+        A line whose bytes so far do not fit, by default those of 16 MiB, ends the command, and so does an
+        OSError of `on_line`.
 
         `on_line` and `on_close` are called from the channel's own thread; `on_close` once, with the reason.
         """
@@ -284,7 +277,7 @@ class Host(AbstractContextManager["Host"]):
             channel = self._open(command, root=root)
         except (OSError, paramiko.SSHException, EOFError) as error:
             raise self._unreachable(error) from error
-        return Channel(channel, on_line, self._clock, on_close)
+        return Channel(channel, on_line, self._clock, on_close, fits)
 
     def python(self, program: Path, arguments: str = "") -> str:
         """The command that runs a Python program of ours there without leaving a file behind."""
@@ -314,6 +307,18 @@ class Host(AbstractContextManager["Host"]):
 
     def __exit__(self, *details: object) -> None:
         self.close()
+
+
+def _fits(size_bytes: int) -> bool:
+    return size_bytes <= lines.LONGEST_LINE_BYTES
+
+
+def _bounded(output: bytes, channel: paramiko.Channel) -> str:
+    """All that a command printed; OSError where that has no end."""
+    if len(output) > MAX_OUTPUT_BYTES:
+        channel.close()
+        raise OSError(f"a command printed more than {MAX_OUTPUT_BYTES} bytes")
+    return output.decode(errors="replace")
 
 
 def _lost(channel: paramiko.Channel) -> bool:

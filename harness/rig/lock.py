@@ -18,6 +18,7 @@ from pathlib import Path
 from harness.errors import RigLockedError, UnreachableError
 from harness.rig.host import Host
 from harness.rig.limits import Limits
+from harness.rig.lines import Answers
 
 _PROGRAM = Path(__file__).with_name("lock_holder.py")
 
@@ -35,11 +36,11 @@ def hold(host: Host, purpose: str) -> Iterator[None]:
         RigLockedError: Another controller has it; the message says who, and since when.
         UnreachableError: The host does not answer.
     """
-    answers: queue.Queue[str] = queue.Queue()
+    answers = Answers()
     channel = host.stream(
         host.python(_PROGRAM),
-        lambda _t_ns, line: answers.put(line),
-        on_close=lambda reason: answers.put(json.dumps({"state": "ended", "reason": reason})),
+        answers.put,
+        on_close=lambda reason: answers.put(0, json.dumps({"state": "ended", "reason": reason})),
     )
     try:
         channel.send(holder_name(purpose))
@@ -59,9 +60,9 @@ def hold(host: Host, purpose: str) -> Iterator[None]:
         channel.close()
 
 
-def _first(answers: queue.Queue[str], host: Host) -> dict[str, str]:
+def _first(answers: Answers, host: Host) -> dict[str, str]:
     try:
-        line = answers.get(timeout=host.endpoint.limits.answer_s)
+        _, line = answers.get(timeout=host.endpoint.limits.answer_s)
     except queue.Empty as error:
         raise UnreachableError(
             "no answer to the rig's lock",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.attest.attester import channel
+from harness.attest.attester.channel import Inbox
 from harness.attest.attester.contract import SAID_REASONS, AttesterError, Limits
 from harness.attest.evidence import Evidence, KeyType, RefusedError, from_json
 from harness.attest.played.local_attester import LocalAttester
@@ -119,10 +119,20 @@ def test_moments_that_no_clock_has_are_malformed_evidence(
     assert caught.value.reason is Reason.MALFORMED_EVIDENCE
 
 
+def _at_most(limit_bytes: int) -> Callable[[Inbox, int], bool]:
+    fits = Inbox.fits
+
+    def smaller(inbox: Inbox, size_bytes: int) -> bool:
+        inbox.limit_bytes = min(inbox.limit_bytes, limit_bytes)
+        return fits(inbox, size_bytes)
+
+    return smaller
+
+
 def test_a_line_beyond_every_log_is_a_size_limit(
     behaving: Callable[..., LocalAttester], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(channel, "MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr(Inbox, "fits", _at_most(1000))
     attester = behaving(f'say("x" * 5000) if request["id"] == 1 else {ANSWER}')
     assert refused(attester.properties).reason is Reason.SIZE_LIMIT
     assert attester.properties().boot_id == "b"

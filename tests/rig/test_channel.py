@@ -7,7 +7,7 @@ import paramiko
 import pytest
 
 from harness.clock import MonotonicClock
-from harness.rig import host
+from harness.rig import lines
 from harness.rig.host import Channel
 
 
@@ -32,30 +32,28 @@ class Pieces:
 
 
 def heard(pieces: Pieces) -> tuple[list[str], str]:
-    lines: list[str] = []
+    said: list[str] = []
     over, reasons = threading.Event(), list[str]()
 
     def closed(reason: str) -> None:
         reasons.append(reason)
         over.set()
 
-    Channel(
-        cast("paramiko.Channel", pieces), lambda _t_ns, line: lines.append(line), MonotonicClock(), closed
-    )
+    Channel(cast("paramiko.Channel", pieces), lambda _t_ns, line: said.append(line), MonotonicClock(), closed)
     assert over.wait(5.0)
-    return lines, reasons[0]
+    return said, reasons[0]
 
 
 def test_a_line_is_whole_however_it_arrives() -> None:
-    lines, reason = heard(Pieces(b"a", b"b\nc\r", b"\n\nd", b"e\n", b"lost"))
-    assert lines == ["ab", "c", "", "de"]
+    said, reason = heard(Pieces(b"a", b"b\nc\r", b"\n\nd", b"e\n", b"lost"))
+    assert said == ["ab", "c", "", "de"]
     assert reason == "exit status 0"
 
 
 def test_a_line_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "LONGEST_LINE_BYTES", 100)
+    monkeypatch.setattr(lines, "LONGEST_LINE_BYTES", 100)
     pieces = Pieces(b"good\n" + b"x" * 60, b"x" * 60, b"x" * 60)
-    lines, reason = heard(pieces)
-    assert lines == ["good"]
-    assert "more than 100 bytes" in reason
+    said, reason = heard(pieces)
+    assert said == ["good"]
+    assert "a line of more than" in reason
     assert pieces.closed

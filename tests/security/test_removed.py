@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.attest.attester import bounds
+from harness.attest.attester.channel import Inbox
 from harness.attest.evidence import RefusedError
 from harness.attest.examine.outcome import Asked
 from harness.attest.examine.round import Examiner
@@ -15,9 +17,11 @@ from harness.attest.identity import authorities, enrolment
 from harness.attest.played.platform import judged, platform
 from harness.attest.played.software_tpm import SoftwareTpm, changed
 from harness.attest.reasons import Reason, Tier
+from harness.attest.reference import values
 from harness.attest.tokens import ear
 from harness.clock import NS_PER_S
 from harness.registry.registry import open_registry, sqlite_url
+from harness.rig.lines import LineCutter, last_line
 from tests.attest.adversary import table
 from tests.attest.adversary.stage import Stage
 from tests.attest.test_round import Bench
@@ -95,6 +99,68 @@ def late_token(_folder: Path) -> bool:
     return ear.issued_at_s(result, now_ns=now_ns, realtime_ns=100 * NS_PER_S) == 92
 
 
+def many_parts(_folder: Path) -> bool:
+    """JSON of many small parts is not read as JSON."""
+    try:
+        bounds.check("{" + ",".join(f'"{number}":[]' for number in range(20_000)) + "}")
+    except ValueError:
+        return True
+    return False
+
+
+def wide_text(_folder: Path) -> bool:
+    """One wide character in a long text is not read as JSON."""
+    try:
+        bounds.check('{"a":"\\ud83d\\ude00' + "x" * 2 * bounds.SMALL_BYTES + '"}')
+    except ValueError:
+        return True
+    return False
+
+
+def second_line(_folder: Path) -> bool:
+    """A line comes while one waits."""
+    inbox = Inbox()
+    inbox.on_line(0, "an answer")
+    try:
+        inbox.on_line(1, "more")
+    except OSError:
+        return True
+    return False
+
+
+def long_line(_folder: Path) -> bool:
+    """A line has no end."""
+    inbox = Inbox()
+    cutter = LineCutter(inbox.on_line, inbox.fits)
+    try:
+        for _ in range(40):
+            cutter.feed(0, bytes(65536))
+    except OSError:
+        return inbox.too_long
+    return False
+
+
+def not_ascii(_folder: Path) -> bool:
+    """A long line has one wide character."""
+    try:
+        LineCutter(lambda _ns, _line: None, lambda _bytes: True).feed(
+            0, "\U0001f600".encode() * 2**19 + b"\n"
+        )
+    except OSError:
+        return True
+    return False
+
+
+def endless_complaints(_folder: Path) -> bool:
+    """A standard error has no end, so far as 64 MiB tell."""
+    left = [bytes(65536)] * 1000
+    try:
+        last_line(lambda _count: left.pop() if left else b"")
+    except OSError:
+        return True
+    return False
+
+
 REMOVED: tuple[tuple[Removed, Attack], ...] = (
     (
         Removed(function=enrolment.facts, check=" or authorities.from_machine", by=""),
@@ -135,6 +201,27 @@ REMOVED: tuple[tuple[Removed, Attack], ...] = (
             by="realtime_ns",
         ),
         late_token,
+    ),
+    (
+        Removed(function=values.merge, check="_merged_combinations(first, second)", by="{}"),
+        case("pcrs-new-firmware-old-loader"),
+    ),
+    (Removed(function=bounds.check, check="if parts > _PARTS:", by="if False:"), many_parts),
+    (Removed(function=bounds.check, check="> _WIDE_CHARACTERS", by="> 2**40"), wide_text),
+    (Removed(function=Inbox.on_line, check="if self._lines:", by="if False:"), second_line),
+    (Removed(function=Inbox.fits, check="size_bytes > self.limit_bytes", by="False"), long_line),
+    (
+        Removed(
+            function=LineCutter.feed,
+            check="self._held_bytes += len(rest)\n        self._bound(self._held_bytes)",
+            by="self._held_bytes += len(rest)",
+        ),
+        long_line,
+    ),
+    (Removed(function=LineCutter.feed, check="not whole.isascii()", by="False"), not_ascii),
+    (
+        Removed(function=last_line, check="if total_bytes > MOST_COMPLAINT_BYTES:", by="if False:"),
+        endless_complaints,
     ),
 )
 

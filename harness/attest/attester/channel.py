@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Protocol, TypeVar
 
+from harness.attest.attester import bounds
 from harness.attest.attester.contract import (
     NONCE_LIMIT_BYTES,
     SAID_REASONS,
@@ -32,7 +33,7 @@ from harness.attest.attester.contract import (
     said,
     said_evidence,
 )
-from harness.attest.evidence import MAX_LINE_BYTES, EkType, KeyType
+from harness.attest.evidence import EkType, KeyType
 from harness.attest.reasons import Reason
 from harness.clock import Clock
 from harness.errors import UnreachableError
@@ -76,9 +77,18 @@ class Inbox:
         self.arrived = threading.Event()
         self._lines: deque[tuple[int, str]] = deque()
         self.closed: str | None = None
+        self.limit_bytes = bounds.SMALL_BYTES
+        self.too_long = False
+
+    def fits(self, size_bytes: int) -> bool:
+        """Whether an answer to the present question may have that many bytes."""
+        self.too_long = self.too_long or size_bytes > self.limit_bytes
+        return not self.too_long
 
     def on_line(self, stamp_ns: int, line: str) -> None:
-        """A line has arrived."""
+        """A line has arrived; OSError where one waits already, as each question has one answer."""
+        if self._lines:
+            raise OSError("it said something that was not asked")
         self._lines.append((stamp_ns, line))
         self.arrived.set()
 
@@ -174,7 +184,7 @@ class Conversation(ABC):
             "ima_from": ask.ima_from,
             "event_log": ask.event_log,
         }
-        reply = self._ask("quote", fields, self._limits.request_s)
+        reply = self._ask("quote", fields, self._limits.request_s, ask.limit_bytes)
         evidence = said_evidence(reply.ok, where=self.where)
         return Answer(evidence=evidence, sent_ns=reply.sent_ns, received_ns=reply.received_ns)
 
@@ -189,13 +199,20 @@ class Conversation(ABC):
 
     # -- one request
 
-    def _ask(self, operation: str, fields: Mapping[str, Json], limit_s: float) -> Reply:
+    def _ask(
+        self,
+        operation: str,
+        fields: Mapping[str, Json],
+        limit_s: float,
+        limit_bytes: int = bounds.SMALL_BYTES,
+    ) -> Reply:
         if not self._turn.acquire(timeout=self._limits.key_s):
             raise self._error(Reason.TIMED_OUT, "another request has not ended")
         try:
             line, inbox = self._opened()
             self._last_id += 1
             text = json.dumps({"id": self._last_id, "op": operation, **fields}, separators=(",", ":"))
+            inbox.limit_bytes = limit_bytes
             sent_ns = self._clock.now_ns()
             try:
                 line.send(text)
@@ -230,16 +247,16 @@ class Conversation(ABC):
     def _awaited(self, inbox: Inbox, limit_s: float, what: str) -> tuple[int, str]:
         """The next line and its stamp; without one the way to the program is given up."""
         self._clock.wait(limit_s, inbox.arrived)
-        taken = inbox.take()
+        taken, allowed_bytes = inbox.take(), inbox.limit_bytes
+        inbox.limit_bytes = bounds.SMALL_BYTES
         if taken is None:
             closed = inbox.closed
             self._drop(closed or f"{what}: no answer within {limit_s:g} s")
+            if inbox.too_long:
+                raise self._error(Reason.SIZE_LIMIT, f"{what}: an answer of more than {allowed_bytes} bytes")
             if closed is not None:
                 raise self._error(Reason.ATTESTER_FAILED, f"the attester ended before its answer: {closed}")
             raise self._error(Reason.TIMED_OUT, f"{what}: no answer within {limit_s:g} s")
-        if len(taken[1]) > MAX_LINE_BYTES:
-            self._drop("an answer was too long")
-            raise self._error(Reason.SIZE_LIMIT, f"an answer of {len(taken[1])} bytes")
         return taken
 
     def _judged(self, line: str) -> Mapping[str, Json]:
@@ -258,6 +275,7 @@ class Conversation(ABC):
 
     def _object(self, line: str) -> Mapping[str, Json]:
         try:
+            bounds.check(line)
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise self._broken(f"no JSON: {error}") from error
@@ -315,7 +333,7 @@ class RemoteAttester(Conversation):
         self._command = command or (INSTALLED_IN_GUEST if host.role == GUEST else INSTALLED)
 
     def _start(self, inbox: Inbox) -> Line:
-        return self._host.stream(self._command, inbox.on_line, on_close=inbox.on_close)
+        return self._host.stream(self._command, inbox.on_line, on_close=inbox.on_close, fits=inbox.fits)
 
 
 def channel(host: Machine, record: Record, stack: ExitStack) -> Attester:

@@ -14,6 +14,7 @@ from typing import Annotated, Protocol, TypeVar
 from pydantic import Field, ValidationError
 
 from harness.attest import evidence
+from harness.attest.attester.bounds import EVIDENCE_BYTES
 from harness.attest.evidence import Bank, Base64, EkType, Evidence, KeyType, RefusedError
 from harness.attest.reasons import Reason
 from harness.errors import SodbenchError
@@ -166,6 +167,7 @@ class Ask:
         bank: Their bank.
         ima_from: First entry wanted of the IMA list; None for no list.
         event_log: Whether the event log is wanted, which changes with a boot only.
+        limit_bytes: The longest answer, as a line, that is read.
     """
 
     key: KeyType
@@ -174,6 +176,7 @@ class Ask:
     bank: Bank = "sha256"
     ima_from: int | None = None
     event_log: bool = False
+    limit_bytes: int = EVIDENCE_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 from harness import resources
 from harness.attest.attester.channel import CLOSE_S, PYTHON, Conversation, Inbox, Line
 from harness.attest.attester.contract import Limits
-from harness.attest.evidence import MAX_LINE_BYTES
 from harness.clock import Clock
 from harness.errors import UnreachableError
+from harness.rig.lines import LineCutter, last_line
 
 
 class LocalAttester(Conversation):
@@ -64,10 +66,15 @@ class _Process:
         self._reader.start()
 
     def _read(self) -> None:
-        with self._output as output, self._complaints as complaints:
-            while line := output.readline(MAX_LINE_BYTES + 2):
-                self._inbox.on_line(self._clock.now_ns(), line.decode(errors="replace").rstrip("\n"))
-            said_last = complaints.read().decode(errors="replace").strip().rpartition("\n")[2]
+        cutter = LineCutter(self._inbox.on_line, self._inbox.fits)
+        try:
+            with self._output as output, self._complaints as complaints:
+                while data := os.read(output.fileno(), 65536):
+                    cutter.feed(self._clock.now_ns(), data)
+                said_last = last_line(partial(os.read, complaints.fileno()))
+        except OSError as error:
+            self._process.kill()
+            said_last = str(error)
         status = self._process.wait()
         self._inbox.on_close(said_last or f"exit status {status}")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
+from harness.attest.attester.bounds import evidence_bytes
 from harness.attest.attester.contract import Ask
 from harness.attest.evidence import KeyType
 from harness.attest.identity.enrolled import EnrolledKey
@@ -87,6 +88,9 @@ def challenge(
         bank=policy.bank,
         ima_from=ima_from(memory, policy, reference),
         event_log=policy.require.event_log == "check",
+        limit_bytes=evidence_bytes(
+            event_log_bytes=policy.limits.event_log_bytes, ima_bytes=policy.limits.ima_bytes
+        ),
         issued_ns=now_ns,
         expires_ns=now_ns + round(policy.nonce_lifetime_s * NS_PER_S),
     )

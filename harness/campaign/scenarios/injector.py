@@ -16,6 +16,7 @@ from harness.clock import Clock
 from harness.errors import PrerequisiteError
 from harness.evidence.observers.clocks import own_kernel
 from harness.rig.contract import Machine
+from harness.rig.lines import Answers
 
 _PROBE = Path(__file__).with_name("injector_probe.py")
 _ANSWER_S = 30.0
@@ -35,9 +36,9 @@ class Injector:
     def __init__(self, host: Machine, clock: Clock) -> None:
         self._host = host
         self._clock = clock
-        self._answers: queue.Queue[tuple[int, str]] = queue.Queue()
+        self._answers = Answers()
         self._lock = threading.Lock()
-        self._channel = host.stream(host.python(_PROBE), lambda ns, line: self._answers.put((ns, line)))
+        self._channel = host.stream(host.python(_PROBE), self._answers.put)
         self._answer()
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ from harness.evidence.events import ClockSampled
 from harness.evidence.record import Record
 from harness.rig.contract import Machine
 from harness.rig.limits import Limits
+from harness.rig.lines import Answers
 
 PROGRAM = Path(__file__).with_name("clocks_probe.py")
 EXCHANGES = 15
@@ -137,17 +138,15 @@ def sample(
 
 
 def _exchange(host: Machine, command: str, clock: Clock) -> list[Exchange]:
-    answers: queue.Queue[tuple[int, str]] = queue.Queue()
-    channel = host.stream(command, lambda t_ns, line: answers.put((t_ns, line)), root=False)
+    answers = Answers()
+    channel = host.stream(command, answers.put, root=False)
     try:
         return [_ask(channel.send, answers, clock, host) for _ in range(EXCHANGES)]
     finally:
         channel.close()
 
 
-def _ask(
-    send: Callable[[str], None], answers: queue.Queue[tuple[int, str]], clock: Clock, host: Machine
-) -> Exchange:
+def _ask(send: Callable[[str], None], answers: Answers, clock: Clock, host: Machine) -> Exchange:
     limit_s = host.endpoint.limits.answer_s
     sent = clock.now_ns()
     try:

@@ -76,13 +76,14 @@ class PlayedMachine:
         *,
         on_close: Callable[[str], None] = lambda _reason: None,
         root: bool = True,
+        fits: Callable[[int], bool] | None = None,
     ) -> Stream:
         """Start a program that can be played.
 
         Raises:
             CommandError: It is not one of those.
         """
-        del root
+        del root, fits
         self._reach()
         stream = PlayedStream(self._world, self.role, on_line, on_close)
         program, arguments = self._program(command)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -53,8 +54,9 @@ def verify(
 ) -> None:
     """Check that the log, and every row it speaks of, is as it was written; print its head.
 
-    Note the head elsewhere: whoever can write the registry can write a whole new log, and then only a head
-    noted earlier tells them apart.
+    Heads of the log that were signed and kept outside the registry (docs/registry.md) must be on it. A
+    missing anchor is told: whoever can write the registry can write a whole new log, and only a head from
+    earlier tells them apart.
     """
     noted = None if head is None else _noted(head)
     if file is not None:
@@ -62,8 +64,21 @@ def verify(
             found = audit_export.verify(opened, noted, str(file))
     else:
         with _opened(registry) as store:
-            found = store.audit.verify(noted)
+            anchored = places.anchors().of(store.location)
+            found = store.audit.verify(noted, anchored)
+        _tell_anchors(anchored, found)
     Output().say(f"whole: {found.number} {'entry' if found.number == 1 else 'entries'}, head {found}")
+
+
+def _tell_anchors(anchored: Sequence[AuditHead], found: AuditHead) -> None:
+    """Say up to where the log is anchored; what comes later could have been rewritten."""
+    file, last = places.anchors().file, max((one.number for one in anchored), default=0)
+    if not last:
+        Output(error=True).say(
+            f"warning: no anchor of this registry in {file}: a log that was rewritten as a whole would pass"
+        )
+    elif last < found.number:
+        Output(error=True).say(f"warning: entries after number {last} are not anchored in {file}")
 
 
 @audit.command()

@@ -6,7 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +38,7 @@ from harness.evidence.played import SAYS, by_manifest
 from harness.files import read_json
 from harness.interrupt import Interrupt, on_signals
 from harness.registry import places
-from harness.registry.registry import open_registry
+from harness.registry.registry import Registry, open_registry
 from harness.rig.guest.kind import kind_of
 from harness.rig.rig import Rig
 from harness.yaml_source import decoded, read_bytes
@@ -161,6 +161,13 @@ def resume(
         _carry_out(folder, plan, rig, clock, output, url)
 
 
+def _registry(plan: Plan, url: str, pair: str) -> AbstractContextManager[Registry | None]:
+    """The registry of a run that attests; None for another."""
+    if plan.attest is None:
+        return nullcontext(None)
+    return open_registry(url, pair=pair, anchors=places.anchors())
+
+
 def _carry_out(
     folder: RunFolder, plan: Plan, rig: Rig, clock: Clock, output: Output, registry_url: str | None
 ) -> None:
@@ -171,7 +178,7 @@ def _carry_out(
     with (
         on_signals(Interrupt()) as interrupt,
         RunProgress(output, plan, total_s=total_s, finished=finished) as progress,
-        nullcontext(None) if plan.attest is None else open_registry(url, pair=rig.pair.name) as registry,
+        _registry(plan, url, rig.pair.name) as registry,
     ):
         try:
             runner.carry_out(folder, rig, clock, interrupt, registry=registry, listener=progress.on_event)

@@ -7,11 +7,12 @@ for no writer.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from harness.clock import NS_PER_S, MonotonicClock, sleep
 from harness.pair_name import DEFAULT_PAIR
 from harness.registry.errors import RegistryError
 from harness.registry.models import PAIR
@@ -30,6 +32,9 @@ from harness.registry.translation import translated
 
 _WRITER_LOCK = 0x5_0D_BE_9C
 """The advisory lock's key; any number that all versions of the program agree on."""
+
+_ENROLMENT_LOCK = _WRITER_LOCK + 1
+_POLL_S = 0.02
 
 _TRANSACTION = "registry_transaction"
 
@@ -66,12 +71,20 @@ class Database:
         self.wait_s = wait_s
         self.engine = _engine(parsed, wait_s, look=look)
         setattr(self.engine.dialect, PAIR, pair)
+        self.on_commit: Callable[[], None] = _nothing
         self._writing = self.engine.execution_options(**{_TRANSACTION: "write"})
 
     @property
     def is_sqlite(self) -> bool:
         """Whether the registry is a file."""
         return self.engine.dialect.name == "sqlite"
+
+    @property
+    def location(self) -> str:
+        """Its place, of a file the whole path: the same wherever the program was started."""
+        if not self.is_sqlite:
+            return self.place
+        return str(Path(self.place.removeprefix("file:").partition("?")[0]).resolve())
 
     @property
     def is_missing_file(self) -> bool:
@@ -103,6 +116,38 @@ class Database:
             session.begin(),
         ):
             yield session
+        self.on_commit()
+
+    @contextmanager
+    def enrolling(self) -> Iterator[None]:
+        """The right to have keys made: one holder at a time, across transactions, ended with its process.
+
+        Raises:
+            RegistryError: Another holds it and does not end in time; or it cannot be asked for.
+        """
+        with translated(self.place), ExitStack() as stack:
+            if self.is_sqlite:
+                flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+                try:
+                    descriptor = os.open(f"{self.location}.enrol", flags, 0o600)
+                except OSError as error:
+                    raise RegistryError(
+                        "no enrolment can be begun", where=f"{self.location}.enrol", why=str(error)
+                    ) from error
+                stack.callback(os.close, descriptor)
+                attempt = partial(_flocked, descriptor)
+            else:
+                connection = stack.enter_context(self.engine.connect())
+                attempt = partial(_advised, connection)
+            clock = MonotonicClock()
+            deadline_ns = clock.now_ns() + round(self.wait_s * NS_PER_S)
+            while not attempt():
+                if clock.now_ns() >= deadline_ns:
+                    raise RegistryError(
+                        "another enrolment is under way", where=self.place, remedy="wait for it", retry=True
+                    )
+                sleep(_POLL_S)
+            yield
 
     @contextmanager
     def sole_connection(self) -> Iterator[Connection]:
@@ -119,6 +164,24 @@ class Database:
     def close(self) -> None:
         """Close all connections; may be called twice."""
         self.engine.dispose()
+
+
+def _flocked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _advised(connection: Connection) -> bool:
+    # for the session, which ends with its connection: transactions come and go meanwhile
+    found = connection.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({_ENROLMENT_LOCK})")
+    return bool(found.scalar_one())
+
+
+def _nothing() -> None:
+    """What follows a commit unless somebody asks for more."""
 
 
 def _require_utf_8(place: str) -> None:

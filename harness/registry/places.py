@@ -9,11 +9,16 @@ import os
 from pathlib import Path
 
 from harness import resources
+from harness.clock import realtime_ns
 from harness.errors import UsageError
+from harness.registry.audit.anchors import Anchors
 from harness.registry.database import sqlite_url
 
 REGISTRY_VARIABLE = "SODBENCH_REGISTRY"
 """Environment variable with the registry's URL."""
+
+ANCHORS_VARIABLE = "SODBENCH_ANCHORS"
+"""Environment variable with the file of the audit log's anchors."""
 
 
 def data_folder() -> Path:
@@ -36,6 +41,13 @@ def reference_file(name: str) -> Path:
 def signing_key_file() -> Path:
     """The key that signs attestation results which leave this machine."""
     return data_folder() / "verifier-key.pem"
+
+
+def anchors() -> Anchors:
+    """Where heads of the audit log are signed and kept: a file of the user's, or the environment's."""
+    named = os.environ.get(ANCHORS_VARIABLE)
+    file = Path(named) if named else data_folder() / "audit-anchors.jsonl"
+    return Anchors(file=file, key=signing_key_file(), wall_ns=realtime_ns)
 
 
 def policy_file(asked: str) -> Path:

@@ -19,6 +19,7 @@ from harness.instant import Instant
 from harness.json_types import Json
 from harness.pair_name import DEFAULT_PAIR
 from harness.registry import findings, identities, placements, properties, schema
+from harness.registry.audit.anchors import Anchoring, Anchors
 from harness.registry.audit.audit import Audit
 from harness.registry.database import Database, sqlite_url
 from harness.registry.errors import ConstraintError
@@ -53,6 +54,7 @@ def open_registry(
     now: Callable[[], Instant] = present,
     create: bool = True,
     pair: str = DEFAULT_PAIR,
+    anchors: Anchors | None = None,
 ) -> Registry:
     """Open the registry at `url`; one that is not there is created, an older one is upgraded.
 
@@ -62,6 +64,8 @@ def open_registry(
         now: Tells the present; tests hand in their own.
         create: Whether a registry that is not there is made; else that is an error.
         pair: The pair whose machines and guests are named without it; all others by ``<pair>/<role>``.
+        anchors: Where heads of the audit log are signed and kept, now and then and when the registry is
+            closed; None keeps none.
 
     Raises:
         RegistryError: The URL is invalid; the file is not a registry, or a newer program's; it cannot be
@@ -73,7 +77,7 @@ def open_registry(
     except BaseException:
         database.close()
         raise
-    return Registry(database, now)
+    return Registry(database, now, anchors)
 
 
 def look(
@@ -101,25 +105,39 @@ def look(
 class Registry(AbstractContextManager["Registry"]):
     """An open registry. Every method may raise :class:`RegistryError`; then nothing was stored."""
 
-    def __init__(self, database: Database, now: Callable[[], Instant]) -> None:
+    def __init__(
+        self, database: Database, now: Callable[[], Instant], anchors: Anchors | None = None
+    ) -> None:
         """Use a database whose schema is this program's; :func:`open_registry` sees to that."""
         self._database = database
         self._protection = Protection(database, now)
         self._responses = Responses(database, now)
         self._audit = Audit(database, now)
+        self._anchoring = None if anchors is None else Anchoring(anchors, database.location, self._audit.head)
+        if self._anchoring is not None:
+            database.on_commit = self._anchoring.written
         self.now = now
 
     def __exit__(
         self,
-        _kind: type[BaseException] | None,
+        kind: type[BaseException] | None,
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            if self._anchoring is not None:
+                self._anchoring.end(failing=kind is not None)
+        finally:
+            self.close()
 
     def close(self) -> None:
-        """Close all connections; may be called twice."""
+        """Close all connections; may be called twice. Anchors are written at the end of a `with` block."""
         self._database.close()
+
+    @property
+    def location(self) -> str:
+        """Where it is, as anchors name it: a file's whole path, or a URL without its password."""
+        return self._database.location
 
     @property
     def protection(self) -> Protection:
@@ -137,6 +155,10 @@ class Registry(AbstractContextManager["Registry"]):
         return self._audit
 
     # who may attest
+
+    def enrolling(self) -> AbstractContextManager[None]:
+        """The right to have keys made in a TPM; of two enrolments at once the second waits, or is refused."""
+        return self._database.enrolling()
 
     def enrol(self, enrolment: Enrolment) -> EnrolledIdentity:
         """Store a new identity: all of it or nothing, and of two at once exactly one.

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness import cli
+from harness.registry import places
 from harness.registry.registry import open_registry, sqlite_url
 from tests.registry.subjects import condemned, enrolment, moment
 
@@ -49,10 +50,12 @@ class Audit:
         return said.out.split()[-1]
 
     def edit(self, *statements: str) -> None:
-        """Edit the registry behind its back, with its triggers gone."""
+        """Edit the registry behind its back, with its triggers gone meanwhile."""
         connection = sqlite3.connect(self.registry)
-        triggers = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
-        for statement in (*(f"DROP TRIGGER {name}" for (name,) in triggers), *statements):
+        made = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+        triggers = connection.execute(made).fetchall()
+        dropped = (f"DROP TRIGGER {name}" for name, _ in triggers)
+        for statement in (*dropped, *statements, *(sql for _, sql in triggers)):
             connection.execute(statement)
         connection.commit()
         connection.close()
@@ -60,6 +63,8 @@ class Audit:
 
 @pytest.fixture
 def audit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Audit:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.delenv("SODBENCH_ANCHORS", raising=False)
     made = Audit(monkeypatch, capsys, tmp_path / "registry.sqlite")
     with open_registry(sqlite_url(made.registry)) as registry:
         registry.enrol(enrolment("host-a"))
@@ -71,10 +76,29 @@ def audit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
 
 def test_a_whole_log_is_said_to_be_whole_with_its_head(audit: Audit) -> None:
     said = audit("verify")
-    assert (said.code, said.err) == (0, "")
+    assert said.code == 0
+    assert "no anchor of this registry" in said.err
     assert said.out.startswith("whole: 6 entries, head 6:")
     assert audit("verify", "--head", audit.head()).code == 0
     assert audit("verify", "--registry", sqlite_url(audit.registry)).out == said.out
+
+
+def test_a_head_that_was_anchored_must_be_on_the_chain(
+    audit: Audit, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SODBENCH_ANCHORS", str(tmp_path / "elsewhere" / "anchors.jsonl"))
+    with open_registry(sqlite_url(audit.registry), anchors=places.anchors()) as registry:
+        registry.audit.append("alarm", "vm-1", {})
+    said = audit("verify")
+    assert (said.code, said.err) == (0, "")
+    with open_registry(sqlite_url(audit.registry)) as registry:
+        registry.audit.append("alarm", "vm-1", {})
+    assert "entries after number 7 are not anchored" in audit("verify").err
+    audit.registry.unlink()
+    with open_registry(sqlite_url(audit.registry)) as registry:
+        registry.audit.append("alarm", "vm-1", {})
+    said = audit("verify")
+    assert (said.code, "whose head was anchored" in said.err) == (19, True)
 
 
 def test_a_head_that_was_noted_lies_on_the_chain_later_too(audit: Audit) -> None:

@@ -107,7 +107,7 @@ def registry(url: str | None, pair: str = DEFAULT_PAIR) -> AbstractContextManage
             raise RegistryError(
                 "no place for the registry", where=where, why=why, remedy=disk.remedy(error)
             ) from error
-    return open_registry(places.registry_url(url), pair=pair)
+    return open_registry(places.registry_url(url), pair=pair, anchors=places.anchors())
 
 
 @contextmanager

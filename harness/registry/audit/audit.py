@@ -7,7 +7,7 @@ appended here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Select
@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from harness.instant import Instant
 from harness.json_types import Json
+from harness.registry import guards
 from harness.registry.audit import check as audit_check
 from harness.registry.audit import export as audit_export
 from harness.registry.audit import log as audit_log
@@ -93,17 +94,20 @@ class Audit:
         with self._database.reading() as session:
             return _head(session)
 
-    def verify(self, noted: AuditHead | None = None) -> AuditHead:
+    def verify(self, noted: AuditHead | None = None, anchored: Sequence[AuditHead] = ()) -> AuditHead:
         """The head, once the chain and every row it speaks of was found as it was written.
 
         Args:
             noted: A head from earlier, which must lie on the chain.
+            anchored: Heads that were signed and kept elsewhere, likewise.
 
         Raises:
             AuditError: It names the first entry that is wrong.
         """
         with self._database.reading() as session:
-            return audit_check.verify(session, noted)
+            head = audit_check.verify(session, noted, anchored)
+        guards.check(self._database, head.number)
+        return head
 
 
 def _head(session: Session) -> AuditHead:

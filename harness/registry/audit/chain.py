@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from harness.errors import SodbenchError
@@ -135,10 +135,13 @@ def as_json(entry: AuditEntry) -> dict[str, Json]:
 class Chain:
     """Entries in the order of their numbers, each checked against the one before it."""
 
-    def __init__(self, noted: AuditHead | None = None) -> None:
-        """Begin before the first entry; `noted` is a head that the chain must have had once."""
+    def __init__(self, noted: AuditHead | None = None, anchored: Iterable[AuditHead] = ()) -> None:
+        """Begin before the first entry; `noted` and `anchored` are heads that the chain must have had."""
         self.head: AuditHead | None = None
         self._noted = noted
+        self._anchored: dict[int, set[str]] = {}
+        for one in anchored:
+            self._anchored.setdefault(one.number, set()).add(one.digest)
 
     def add(self, entry: AuditEntry) -> None:
         """Take the next entry.
@@ -160,6 +163,9 @@ class Chain:
             raise wrong(due, "the chain does not begin where it should", f"a {entry.kind} at place {due}")
         if self._noted is not None and self._noted.number == due and self._noted != entry.head:
             raise wrong(due, "this is not the chain whose head was noted", f"noted was {self._noted}")
+        if self._anchored.get(due, {entry.digest}) != {entry.digest}:
+            why = f"the anchor of entry {due} has another digest"
+            raise wrong(due, "this is not the chain whose head was anchored", why)
         self.head = entry.head
 
     def end(self) -> AuditHead:
@@ -173,6 +179,10 @@ class Chain:
         if self._noted is not None and (self._noted.number > self.head.number or self._noted.number < 1):
             why = f"noted was entry {self._noted.number}, the last one is {self.head.number}"
             raise wrong(self.head.number + 1, "this is not the chain whose head was noted", why)
+        last = max(self._anchored, default=0)
+        if last > self.head.number or min(self._anchored, default=1) < 1:
+            why = f"anchored was entry {last}, the last one is {self.head.number}"
+            raise wrong(self.head.number + 1, "this is not the chain whose head was anchored", why)
         return self.head
 
 

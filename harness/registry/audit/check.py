@@ -24,13 +24,13 @@ from harness.registry.models import AuditHeadRow, AuditRow
 _PAGE = 500
 
 
-def verify(session: Session, noted: AuditHead | None) -> AuditHead:
+def verify(session: Session, noted: AuditHead | None, anchored: Sequence[AuditHead] = ()) -> AuditHead:
     """The head of the chain, once all of it and every row it speaks of was found as it was written.
 
     Raises:
         AuditError: The first that was not.
     """
-    chain, rows = Chain(noted), _Rows(session)
+    chain, rows = Chain(noted, anchored), _Rows(session)
     for page in _pages(session):
         sound, fault = _linked(chain, page)
         rows.check(sound)  # a row of an entry before the fault comes first

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from harness.attest.attester import bounds
 from harness.attest.attester.channel import Inbox
-from harness.attest.evidence import RefusedError
+from harness.attest.attester.contract import AttesterError, CreatedKey, Identity
+from harness.attest.evidence import EkType, KeyType, RefusedError
 from harness.attest.examine.outcome import Asked
 from harness.attest.examine.round import Examiner
 from harness.attest.identity import authorities, enrolment
@@ -19,11 +22,17 @@ from harness.attest.played.software_tpm import SoftwareTpm, changed
 from harness.attest.reasons import Reason, Tier
 from harness.attest.reference import values
 from harness.attest.tokens import ear
-from harness.clock import NS_PER_S
-from harness.registry.registry import open_registry, sqlite_url
+from harness.clock import NS_PER_S, MonotonicClock
+from harness.registry.audit import anchors as anchors_module
+from harness.registry.audit.anchors import Anchors
+from harness.registry.audit.audit import Audit
+from harness.registry.audit.chain import AuditError, AuditHead, Chain
+from harness.registry.errors import RegistryError
+from harness.registry.registry import look, open_registry, sqlite_url
 from harness.rig.lines import LineCutter, last_line
-from tests.attest.adversary import table
+from tests.attest.adversary import enrolment_cases, table
 from tests.attest.adversary.stage import Stage
+from tests.attest.attesters import SoftwareAttester
 from tests.attest.test_round import Bench
 from tests.security.removed import Removed, gone
 
@@ -97,6 +106,82 @@ def late_token(_folder: Path) -> bool:
     result = judged(platform(SoftwareTpm("ecc-p256"))).result
     now_ns = result.generated_ns + 8 * NS_PER_S
     return ear.issued_at_s(result, now_ns=now_ns, realtime_ns=100 * NS_PER_S) == 92
+
+
+def two_enrolments(folder: Path) -> bool:
+    """Another enrolment comes while keys are made, which would take the place of these."""
+    tpm, url, kept_out = SoftwareTpm("rsa-2048"), sqlite_url(folder / "registry.sqlite"), list[bool]()
+
+    class Meanwhile(SoftwareAttester):
+        def identify(self) -> Identity:
+            return enrolment_cases.denying(tpm.ek_public)
+
+        def create_key(self, key: KeyType, *, ek: EkType | None = None) -> CreatedKey:
+            with open_registry(url, wait_s=0.1) as other:
+                try:
+                    with other.enrolling():
+                        kept_out.append(False)
+                except RegistryError:
+                    kept_out.append(True)
+            raise AttesterError(Reason.TPM_GONE)
+
+    request = enrolment.Request(name="a", kind="host", trusted_ek=sha256(tpm.ek_public).hexdigest())
+    with open_registry(url) as registry, contextlib.suppress(AttesterError):
+        enrolment.enrol(Meanwhile(tpm, MonotonicClock()), registry, request, MonotonicClock())
+    return kept_out == [True]
+
+
+def rewritten_log(folder: Path) -> bool:
+    """A whole registry is written again, with a log that is sound in itself."""
+    file = folder / "registry.sqlite"
+    anchors = Anchors(file=folder / "anchors", key=folder / "key.pem", wall_ns=lambda: 1)
+    for kept in (anchors, None):
+        file.unlink(missing_ok=True)
+        with open_registry(sqlite_url(file), anchors=kept) as registry:
+            registry.audit.append("alarm", "a", {"again": kept is None})
+            registry.audit.append("alarm", "a", {"again": kept is None})
+    return _unsound(file, anchors)
+
+
+def shortened_log(folder: Path) -> bool:
+    """A registry is put back to an older state."""
+    file = folder / "registry.sqlite"
+    anchors = Anchors(file=folder / "anchors", key=folder / "key.pem", wall_ns=lambda: 1)
+    with open_registry(sqlite_url(file)) as registry:
+        registry.audit.append("alarm", "a", {})
+        registry.audit.append("alarm", "a", {})
+        anchors.add(registry.location, AuditHead(number=9, digest="0" * 64))
+    return _unsound(file, anchors)
+
+
+def dropped_trigger(folder: Path) -> bool:
+    """A trigger is gone that keeps the log as it was written."""
+    file = folder / "registry.sqlite"
+    open_registry(sqlite_url(file)).close()
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        database.execute("DROP TRIGGER audit_no_delete")
+    return _unsound(file, Anchors(file=folder / "anchors", key=folder / "key.pem", wall_ns=lambda: 1))
+
+
+def _unsound(file: Path, anchors: Anchors) -> bool:
+    with look(sqlite_url(file)) as registry:
+        try:
+            registry.audit.verify(None, anchors.of(registry.location))
+        except AuditError:
+            return True
+    return False
+
+
+def forged_anchor(folder: Path) -> bool:
+    """An anchor is altered."""
+    anchors = Anchors(file=folder / "anchors", key=folder / "key.pem", wall_ns=lambda: 1)
+    anchors.add("x", AuditHead(number=9, digest="0" * 64))
+    anchors.file.write_text(anchors.file.read_text().replace('"number":9', '"number":1'))
+    try:
+        anchors.of("x")
+    except AuditError:
+        return True
+    return False
 
 
 def many_parts(_folder: Path) -> bool:
@@ -205,6 +290,27 @@ REMOVED: tuple[tuple[Removed, Attack], ...] = (
     (
         Removed(function=values.merge, check="_merged_combinations(first, second)", by="{}"),
         case("pcrs-new-firmware-old-loader"),
+    ),
+    (
+        Removed(function=enrolment.enrol, check="with registry.enrolling():", by="if True:"),
+        two_enrolments,
+    ),
+    (
+        Removed(function=Chain.add, check="!= {entry.digest}:", by="!= {entry.digest} and False:"),
+        rewritten_log,
+    ),
+    (Removed(function=Chain.end, check="if last > self.head.number", by="if False"), shortened_log),
+    (
+        Removed(function=Audit.verify, check="guards.check(self._database, head.number)", by="pass"),
+        dropped_trigger,
+    ),
+    (
+        Removed(
+            function=anchors_module._read,
+            check="public.verify(signature, canonical(content).encode(), _ALGORITHM)",
+            by="pass",
+        ),
+        forged_anchor,
     ),
     (Removed(function=bounds.check, check="if parts > _PARTS:", by="if False:"), many_parts),
     (Removed(function=bounds.check, check="> _WIDE_CHARACTERS", by="> 2**40"), wide_text),

@@ -106,21 +106,23 @@ def enrol(attester: Attester, registry: Identities, request: Request, clock: Clo
     ek, endorsement = _endorsed(identity, request, _now(registry))
     watch.done("endorsement")
     ek_public = identity.ek_public[ek]
-    _check_free(registry, request, structures.name_of(ek_public))
-    keys = []
-    for kind in request.keys:
-        keys.append(_made(attester, request.name, kind, ek, ek_public, watch))
-        _prove_place(attester, keys[-1])
-        watch.done(f"first quote {kind}")
-    enrolment = Enrolment(
-        attester=request.name,
-        kind=request.kind,
-        ek_name=structures.name_of(ek_public),
-        ek_certificate=None if endorsement is None else endorsement.certificate,
-        tpm=facts(identity, endorsement, request.authorities),
-        keys=tuple(keys),
-    )
-    record = registry.re_enrol(enrolment) if request.renew else registry.enrol(enrolment)
+    # Keys take the place of older ones: no other enrolment may come between the look and what is stored.
+    with registry.enrolling():
+        _check_free(registry, request, structures.name_of(ek_public))
+        keys = []
+        for kind in request.keys:
+            keys.append(_made(attester, request.name, kind, ek, ek_public, watch))
+            _prove_place(attester, keys[-1])
+            watch.done(f"first quote {kind}")
+        enrolment = Enrolment(
+            attester=request.name,
+            kind=request.kind,
+            ek_name=structures.name_of(ek_public),
+            ek_certificate=None if endorsement is None else endorsement.certificate,
+            tpm=facts(identity, endorsement, request.authorities),
+            keys=tuple(keys),
+        )
+        record = registry.re_enrol(enrolment) if request.renew else registry.enrol(enrolment)
     watch.done("store")
     return Enrolled(record=record, endorsement=endorsement, phases=tuple(watch.phases))
 

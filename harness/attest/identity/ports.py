@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from harness.attest.evidence import KeyType
@@ -33,6 +34,10 @@ class Identities(Protocol):
 
     def key(self, attester: str, kind: KeyType) -> EnrolledKey | None:
         """The attester's key of this kind; one that was revoked says so."""
+
+    def enrolling(self) -> AbstractContextManager[None]:
+        """The right to have keys made: one holder at a time."""
+        ...
 
     def enrol(self, enrolment: Enrolment) -> EnrolledIdentity:
         """Store a new identity."""

@@ -118,7 +118,7 @@ class Vouched:
         ek = self.stage.tpm.ek.public_key()
         certificates = [self.maker.certify(ek, names=tpm_names(_INFINEON))]
         endorsed = check(certificates, self.stage.tpm.ek_public, roots=believed.roots, now=NOW)
-        known = facts(_denying(self.stage.tpm.ek_public), endorsed, believed)
+        known = facts(denying(self.stage.tpm.ek_public), endorsed, believed)
         return self.stage.honest().asked(software_tpm=known.software).under(software_tpm="refuse").judge()
 
     def _pem(self) -> bytes:
@@ -139,7 +139,7 @@ class _OwnAuthority:
 _INFINEON = {"2.23.133.2.1": "id:49465800", "2.23.133.2.2": "SLB9672", "2.23.133.2.3": "id:000F0018"}
 
 
-def _denying(ek_public: bytes) -> Identity:
+def denying(ek_public: bytes) -> Identity:
     """What a program says that poses as a chip."""
     return Identity(
         tpm_manufacturer="IFX",

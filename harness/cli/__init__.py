@@ -7,6 +7,7 @@ Exit codes are documented in :mod:`harness.errors` and in ``sodbench --help``. A
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 import typer
@@ -160,13 +161,22 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+_OTHERS_READ = frozenset({"lab", "provision"})
+"""Verbs that make whole systems, in which other users must read files."""
+
+
 @app.callback()
 def _root(
+    ctx: typer.Context,
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Print the version."
     ),
 ) -> None:
     del version
+    if ctx.invoked_subcommand not in _OTHERS_READ:
+        # Evidence, registries, tokens and reports are their user's alone, wherever they are written.
+        before = os.umask(0o077)
+        ctx.call_on_close(lambda: os.umask(before))
 
 
 def main() -> None:

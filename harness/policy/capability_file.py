@@ -7,6 +7,7 @@ a server that states that name would silently gain or lose capabilities.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -67,12 +68,24 @@ def _add(found: dict[str, Architecture], path: Path, source: str) -> None:
         found[row.name] = row.architecture(source or f"{path}:{row.line}")
 
 
+_ALIKE = str.maketrans({"i": "l", "1": "l", "|": "l", "0": "o", "5": "s"})
+
+
+def looks_like(name: str) -> str:
+    """What a name looks like to a hurried reader: two that look alike must not mean two architectures.
+
+    Case, blanks and punctuation make no difference, nor do characters that are drawn almost alike.
+    """
+    plain = "".join(one for one in unicodedata.normalize("NFKC", name).lower() if one.isalnum() or one == "|")
+    return plain.translate(_ALIKE).replace("rn", "m").replace("vv", "w")
+
+
 def _twice(rows: Iterable[Row], found: Mapping[str, Architecture], where: str) -> list[Problem]:
     """The rows whose architecture is already defined, in the file or before it."""
-    known = {name.lower(): f"{name} of {one.source}" for name, one in found.items()}
+    known = {looks_like(name): f"{name} of {one.source}" for name, one in found.items()}
     problems = []
     for row in rows:
-        before = known.setdefault(row.name.lower(), f"{row.name} of {where}:{row.line}")
+        before = known.setdefault(looks_like(row.name), f"{row.name} of {where}:{row.line}")
         if before != f"{row.name} of {where}:{row.line}":
             text = f"the architecture {row.name!r} is there already: {before}"
             hint = "give it a name of its own; what an architecture can do is said once"

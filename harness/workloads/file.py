@@ -24,6 +24,7 @@ from pydantic import BaseModel, Field
 
 from harness.strict import Strict
 from harness.workloads.contract import Line, Process, Sample, Site, Step, Timeline
+from harness.workloads.paths import GuestPath
 from harness.workloads.steadiness import level
 
 NUMBER = r"\d{1,15}(?:\.\d{1,15})?(?:e[+-]?\d{1,2})?"
@@ -50,7 +51,7 @@ class FileOptions(Strict):
     """How hard dbench works, and where."""
 
     clients: int = Field(default=4, ge=1, le=1024, description="simulated clients of the file server")
-    directory: str = Field(default="/var/tmp/dbench", min_length=1, description="folder on the guest's disk")
+    directory: GuestPath = Field(default="/var/tmp/dbench", description="folder on the guest's disk")
 
 
 class File:

@@ -23,6 +23,7 @@ from harness.strict import Strict
 from harness.workloads.contract import Line, Process, Site, Step, Timeline
 from harness.workloads.packets import capture, rtp
 from harness.workloads.packets.rtp import Packet
+from harness.workloads.paths import GuestPath
 from harness.workloads.steadiness import level
 
 PERIOD_S = 1.0
@@ -40,7 +41,7 @@ ADDRESS = re.compile(r"^\[[0-9a-f]+\] ")
 class StreamOptions(Strict):
     """What is streamed, and to which port."""
 
-    clip: str = Field(default="/srv/stream/clip.ts", min_length=1, description="MPEG-TS file in the guest")
+    clip: GuestPath = Field(default="/srv/stream/clip.ts", description="MPEG-TS file in the guest")
     port: int = Field(default=5004, ge=1024, le=65534, description="UDP port of the client")
 
 

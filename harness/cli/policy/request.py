@@ -57,6 +57,7 @@ def request(
     opened = attest_inputs.registry if asks or withdraw else attest_inputs.looking
     with opened(registry) as store:
         if made is not None:
+            _tell_weaker(vm, store.protection.current(vm), made)
             shown = [store.protection.set(vm, made.to_json(), by=by or _user(), why=why or "")]
         elif withdraw:
             shown = [store.protection.withdraw(vm, by=by or _user(), why=why or "")]
@@ -69,6 +70,19 @@ def request(
         typer.echo(json.dumps(values if history else next(iter(values), None), indent=2))
     else:
         _show(vm, shown, history=history)
+
+
+def _tell_weaker(vm: str, before: StoredRequest | None, made: Request) -> None:
+    """Say what was asked for before and is not any more: the new request takes the place of the whole."""
+    asked = None if before is None else _read(before)
+    if asked is None:
+        return
+    lost = [str(cell) for cell, wants in asked.matrix().items() if wants and not made.matrix().get(cell)]
+    more = sorted(made.accept_removed - asked.accept_removed)
+    if lost:
+        Output(error=True).say(f"warning: no longer asked for {vm}: {', '.join(lost)}")
+    if more:
+        Output(error=True).say(f"warning: now accepted for {vm}: what {', '.join(more)} removes")
 
 
 def _user() -> str:

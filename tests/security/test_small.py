@@ -1,0 +1,63 @@
+"""Attacks that need little: names that look alike, paths that are options, files that others may read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from harness import cli
+from harness.policy.capability_file import looks_like
+from harness.workloads.file import FileOptions
+from harness.workloads.stream import StreamOptions
+
+
+@pytest.mark.parametrize(
+    "name", ["HyperWaIl", "Hyper-Wall", "HYPER WALL", "HyperWa1l", "Hyper_Wall", "HyperWa|l"]
+)
+def test_a_name_that_looks_like_another_is_that_other(name: str) -> None:
+    assert looks_like(name) == looks_like("HyperWall")
+
+
+def test_the_architectures_of_the_table_look_different() -> None:
+    from harness.cli.policy.inputs import table
+
+    names = list(table(None))
+    assert len({looks_like(one) for one in names}) == len(names) > 10
+
+
+@pytest.mark.parametrize("path", ["-rf", "--sout=file:///etc/x", "relative", "", "/a\nb", "/a\x1bb"])
+def test_a_path_that_would_be_an_option_is_no_path(path: str) -> None:
+    with pytest.raises(ValidationError):
+        FileOptions(directory=path)
+    with pytest.raises(ValidationError):
+        StreamOptions(clip=path)
+    assert FileOptions(directory="/var/tmp/-rf").directory == "/var/tmp/-rf"
+
+
+def test_what_a_verb_writes_is_its_users_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = os.umask(0o022)
+    try:
+        registry = tmp_path / "registry.sqlite"
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+        words = [
+            "policy",
+            "request",
+            "vm-1",
+            "--option",
+            "1",
+            "--why",
+            "x",
+            "--registry",
+            f"sqlite:///{registry}",
+        ]
+        monkeypatch.setattr("sys.argv", ["sodbench", *words])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert end.value.code == 0
+        assert registry.stat().st_mode & 0o077 == 0
+        assert os.umask(0o022) == 0o022, "the process is left as it was"
+    finally:
+        os.umask(before)

@@ -1,0 +1,21 @@
+"""SECURITY.md and the threat model name every limit that is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    "limit",
+    ["Relay", "Place of a guest", "Revocation", "Option 2 with option 7", "Migration in plain TCP", "OCSP"],
+)
+def test_a_limit_is_named(limit: str) -> None:
+    assert limit in (ROOT / "docs/threat-model.md").read_text()
+
+
+def test_security_leads_to_the_threat_model() -> None:
+    assert "docs/threat-model.md" in (ROOT / "SECURITY.md").read_text()

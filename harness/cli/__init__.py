@@ -194,6 +194,11 @@ def _run() -> int:
     except errors.SodbenchError as error:
         _show(error)
         return error.exit_code
+    except MemoryError:
+        _show(
+            errors.SodbenchError("out of memory", remedy="what was asked for is too large for this machine")
+        )
+        return errors.SodbenchError.exit_code
     except KeyboardInterrupt:
         return errors.InterruptedRunError.exit_code
     except SystemExit as end:

@@ -199,7 +199,7 @@ def _parsed(url: str) -> URL:
     _require_utf_8(url)
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise RegistryError(
             "not the URL of a registry",
             why=str(error),

@@ -9,9 +9,16 @@ import pytest
 from pydantic import ValidationError
 
 from harness import cli
+from harness.attest.examine import evidence_file
+from harness.attest.identity.endorsement import check
+from harness.errors import RecordError
 from harness.policy.capability_file import looks_like
+from harness.registry.errors import RegistryError
+from harness.registry.registry import open_registry
 from harness.workloads.file import FileOptions
 from harness.workloads.stream import StreamOptions
+from tests.attest.ek_certificates import NOW, TPM_NAMES, Authority, tpm_names
+from tests.attest.software_tpm import SoftwareTpm
 
 
 @pytest.mark.parametrize(
@@ -61,3 +68,25 @@ def test_what_a_verb_writes_is_its_users_alone(tmp_path: Path, monkeypatch: pyte
         assert os.umask(0o022) == 0o022, "the process is left as it was"
     finally:
         os.umask(before)
+
+
+@pytest.mark.parametrize(
+    "manufacturer", ["id:474F4F47", "id:474f4f47", "id:414D5A4E", "id:564D5700", "id:00001014"]
+)
+def test_a_virtual_tpm_of_a_cloud_is_software(manufacturer: str) -> None:
+    tpm, maker = SoftwareTpm("rsa-2048"), Authority()
+    names = tpm_names({**TPM_NAMES, "2.23.133.2.1": manufacturer})
+    certificate = maker.certify(tpm.ek.public_key(), names=names)
+    assert check([certificate], tpm.ek_public, roots=[maker.trusted], now=NOW).software
+
+
+def test_a_pipe_is_no_file_of_evidence(tmp_path: Path) -> None:
+    pipe = tmp_path / "evidence.json"
+    os.mkfifo(pipe)
+    with pytest.raises(RecordError):
+        evidence_file.read(pipe)
+
+
+def test_a_port_that_is_no_number_is_not_the_url_of_a_registry() -> None:
+    with pytest.raises(RegistryError, match="not the URL of a registry"):
+        open_registry("postgresql://user@host:port/registry")

@@ -105,6 +105,8 @@ def read(path: Path) -> EvidenceFile:
         RecordError: The file is missing, far too large, or something else.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise RecordError("not a regular file of evidence", where=str(path))
         if path.stat().st_size > MAX_LINE_BYTES:
             raise RecordError("far too large for evidence", where=str(path))
         raw = path.read_bytes()

@@ -37,8 +37,9 @@ _VERSION = x509.ObjectIdentifier("2.23.133.2.3")
 _SEQUENCE = b"\x30\x82"
 """How the DER of every certificate begins: a sequence whose length takes two bytes."""
 
-_SOFTWARE_MANUFACTURERS = frozenset({"id:00001014"})
-"""libtpms, which swtpm and so every vTPM of QEMU is, calls itself by IBM's PCI vendor number."""
+_SOFTWARE_MANUFACTURERS = frozenset({"ID:00001014", "ID:474F4F47", "ID:414D5A4E", "ID:564D5700"})
+"""libtpms, which swtpm and so every vTPM of QEMU is, calls itself by IBM's PCI vendor number; the others are
+the virtual TPMs of clouds and of hypervisors: GOOG, AMZN, VMW (TCG Vendor ID Registry)."""
 _SOFTWARE_MODELS = frozenset({"swtpm", "simulator"})
 
 
@@ -225,7 +226,7 @@ def _describe(own: Certificate, *, root: Certificate) -> Endorsement:
         manufacturer=manufacturer,
         model=model,
         version=tpm[_VERSION],
-        software=manufacturer in _SOFTWARE_MANUFACTURERS or model.lower() in _SOFTWARE_MODELS,
+        software=manufacturer.upper() in _SOFTWARE_MANUFACTURERS or model.lower() in _SOFTWARE_MODELS,
     )
 
 

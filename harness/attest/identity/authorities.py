@@ -13,6 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cryptography import x509
+
+from harness.attest.identity import revocation
 from harness.attest.identity.certificate import Certificate, read
 from harness.attest.identity.endorsement import authorities
 from harness.errors import InputFileError
@@ -50,12 +53,14 @@ class Authorities:
         unread: What was named as one of them and cannot be read: the file, which certificate in it, and why.
         from_machine: A machine supplied some of them itself. What they certify is that machine's own word, so
             a TPM that they vouch for counts as software, whatever its certificate and its attester say.
+        revocations: Lists of what they have revoked.
     """
 
     roots: tuple[Certificate, ...]
     intermediates: tuple[Certificate, ...]
     unread: tuple[str, ...] = ()
     from_machine: bool = False
+    revocations: tuple[x509.CertificateRevocationList, ...] = ()
 
     def __add__(self, other: Authorities) -> Authorities:
         return Authorities(
@@ -63,6 +68,7 @@ class Authorities:
             intermediates=self.intermediates + other.intermediates,
             unread=self.unread + other.unread,
             from_machine=self.from_machine or other.from_machine,
+            revocations=self.revocations + other.revocations,
         )
 
 
@@ -95,7 +101,25 @@ def load(path: Path) -> Authorities:
         raise _none("the roots cannot be read", str(path), unread) from failed
     if not files:
         unread.append(f"no file named {', '.join('*' + suffix for suffix in _SUFFIXES)}")
-    return _sorted(found, unread, where=str(path))
+    return replace(_sorted(found, unread, where=str(path)), revocations=_revocations(path))
+
+
+def _revocations(path: Path) -> tuple[x509.CertificateRevocationList, ...]:
+    """The files ``*.crl`` of a folder. One that cannot be read ends it: what it revokes would be trusted."""
+    found = []
+    for file in sorted(path.iterdir()) if path.is_dir() else []:
+        if file.suffix.lower() != ".crl":
+            continue
+        try:
+            found.append(revocation.read(_content(file)))
+        except (OSError, ValueError) as error:
+            raise RootsFileError(
+                "a revocation list cannot be read",
+                where=str(file),
+                why=str(error),
+                remedy="obtain it again, in PEM or DER; without it what it revokes would be trusted",
+            ) from error
+    return tuple(found)
 
 
 def parse(text: bytes, *, where: str) -> Authorities:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from harness.attest.evidence import RefusedError
-from harness.attest.identity import chain
+from harness.attest.identity import chain, revocation
 from harness.attest.identity.certificate import Certificate, read, type_of
 from harness.attest.reasons import Reason
 from harness.attest.tpm import credential, keys
@@ -90,6 +90,7 @@ def check(
     roots: Sequence[Certificate],
     intermediates: Sequence[Certificate] = (),
     now: datetime,
+    revocations: Sequence[x509.CertificateRevocationList] = (),
 ) -> Endorsement:
     """What a configured root vouches for about the endorsement key in `ek_public`.
 
@@ -100,6 +101,7 @@ def check(
         roots: Self-signed authorities that the user trusts.
         intermediates: Further authorities; each counts only under a root.
         now: The moment at which every certificate of the chain must be valid, UTC.
+        revocations: Lists of what the authorities have revoked.
 
     Raises:
         RefusedError: ``ek-certificate``: there is none, it cannot be read or is not for an endorsement key;
@@ -109,6 +111,7 @@ def check(
     key = _endorsement_key(ek_public)
     own, others = _find(certificates, key)
     followed = chain.followed(own, [*others, *intermediates], roots, now)
+    revocation.check(followed, revocations, now)
     return _describe(own, root=followed[-1])
 
 

@@ -151,6 +151,7 @@ def _endorsed(identity: Identity, request: Request, now: datetime) -> tuple[EkTy
             roots=request.authorities.roots,
             intermediates=request.authorities.intermediates,
             now=now,
+            revocations=request.authorities.revocations,
         )
     except RefusedError as refused:
         other = identity.preferred_ek

@@ -1,0 +1,67 @@
+"""Certificates that their authority has revoked, by lists that the user keeps next to the roots.
+
+Nothing is fetched. A list counts if the issuer in the chain signed it. Of several lists of an issuer all
+count together, so that an older one that is put back gives nothing back; and an issuer whose lists have all
+expired vouches for nothing. An issuer without a list is not asked about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import pairwise
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+
+from harness.attest.evidence import RefusedError
+from harness.attest.identity.certificate import Certificate
+from harness.attest.reasons import Reason
+
+_PEM = b"-----BEGIN X509 CRL-----"
+
+
+def read(content: bytes) -> x509.CertificateRevocationList:
+    """A revocation list in PEM or DER.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    try:
+        if content.lstrip().startswith(_PEM):
+            return x509.load_pem_x509_crl(content)
+        return x509.load_der_x509_crl(content)
+    except (TypeError, UnsupportedAlgorithm) as error:
+        raise ValueError(str(error)) from error
+
+
+def check(
+    chain: Sequence[Certificate], lists: Sequence[x509.CertificateRevocationList], now: datetime
+) -> None:
+    """Refuse a chain, from the certificate to its root, of which a certificate was revoked.
+
+    Raises:
+        RefusedError: ``ek-chain``: one was revoked, or the lists of its issuer are not valid at `now`.
+    """
+    for certificate, issuer in pairwise(chain):
+        own = [one for one in lists if _is_by(one, issuer)]
+        serial = certificate.fields.serial_number
+        if any(one.get_revoked_certificate_by_serial_number(serial) is not None for one in own):
+            raise RefusedError(Reason.EK_CHAIN, f"{issuer.subject} has revoked certificate {serial:x}")
+        if own and not any(_valid(one, now) for one in own):
+            why = f"no revocation list of {issuer.subject} is valid now"
+            raise RefusedError(Reason.EK_CHAIN, why, remedy="obtain its current list")
+
+
+def _is_by(one: x509.CertificateRevocationList, issuer: Certificate) -> bool:
+    if one.issuer != issuer.fields.subject:
+        return False
+    try:
+        return one.is_signature_valid(issuer.key)  # type: ignore[arg-type]
+    except (TypeError, ValueError, UnsupportedAlgorithm):
+        return False
+
+
+def _valid(one: x509.CertificateRevocationList, now: datetime) -> bool:
+    end = one.next_update_utc
+    return one.last_update_utc <= now and end is not None and now < end

@@ -15,9 +15,9 @@ from harness.attest.evidence import RefusedError
 from harness.attest.identity import authorities
 from harness.attest.identity.authorities import RootsFileError
 from harness.attest.identity.endorsement import check
+from harness.attest.played.software_tpm import SoftwareTpm
 from harness.attest.reasons import Reason
 from tests.attest.ek_certificates import NOW, Authority, pem
-from tests.attest.software_tpm import SoftwareTpm
 
 TPM = SoftwareTpm("rsa-2048")
 DAY = timedelta(days=1)

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from harness.attest.attester.contract import Ask, AttesterError, Limits
-from harness.attest.attester.local import LocalAttester
+from harness.attest.played.local_attester import LocalAttester
 from harness.clock import MonotonicClock
 from harness.errors import SodbenchError
 

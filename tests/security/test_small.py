@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from harness import cli
 from harness.attest.examine import evidence_file
 from harness.attest.identity.endorsement import check
+from harness.attest.played.software_tpm import SoftwareTpm
 from harness.errors import RecordError
 from harness.policy.capability_file import looks_like
 from harness.registry.errors import RegistryError
@@ -18,7 +19,6 @@ from harness.registry.registry import open_registry
 from harness.workloads.file import FileOptions
 from harness.workloads.stream import StreamOptions
 from tests.attest.ek_certificates import NOW, TPM_NAMES, Authority, tpm_names
-from tests.attest.software_tpm import SoftwareTpm
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def _advised(connection: Connection) -> bool:
 
 
 def _nothing() -> None:
-    """What follows a commit unless somebody asks for more."""
+    """What follows a commit unless more is asked for."""
 
 
 def _require_utf_8(place: str) -> None:

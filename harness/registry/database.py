@@ -175,7 +175,7 @@ def _flocked(descriptor: int) -> bool:
 
 
 def _advised(connection: Connection) -> bool:
-    # for the session, which ends with its connection: transactions come and go meanwhile
+    # of this connection's transaction, which is left open and ends with it
     found = connection.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({_ENROLMENT_LOCK})")
     return bool(found.scalar_one())
 

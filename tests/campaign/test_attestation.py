@@ -31,7 +31,12 @@ class Ending:
         self.endpoint = SimpleNamespace(address="192.0.2.7")
 
     def stream(
-        self, _command: str, on_line: Callable[[int, str], None], *, on_close: Callable[[str], None]
+        self,
+        _command: str,
+        on_line: Callable[[int, str], None],
+        *,
+        on_close: Callable[[str], None],
+        **_bounds: object,
     ) -> Any:
         on_line(CLOCK.now_ns(), '{"ready": {}}')
         return SimpleNamespace(send=lambda _line: on_close("killed by signal 9"), close=lambda **_named: True)

@@ -12,9 +12,14 @@ import inspect
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import FunctionType
 
-from tests.attest.adversary import mutants
+from tests.attest.adversary import mutants, table
+from tests.attest.adversary.stage import Stage
+
+Attack = Callable[[Path], bool]
+"""Carries an attack out, with a folder for its files; whether it was noticed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,3 +65,22 @@ def gone(removed: Removed) -> Iterator[None]:
     code = mutants.code_of(compile(tree, module.__file__ or "", "exec"), function.__qualname__)
     with mutants.exchanged(function, code):
         yield
+
+
+def case(name: str) -> Attack:
+    """An attack of the adversary's table."""
+    found = next(one for one in table.CASES if one.id == name)
+
+    def noticed(_folder: Path) -> bool:
+        return table.said(found.forge(Stage(found.kinds[0]))) == found.expected
+
+    return noticed
+
+
+def require_needed(removed: Removed, attack: Attack, folder: Path) -> None:
+    """Fail unless the attack is noticed with the check, and is not without it."""
+    (folder / "whole").mkdir()
+    (folder / "without").mkdir()
+    assert attack(folder / "whole")
+    with gone(removed):
+        assert not attack(folder / "without")

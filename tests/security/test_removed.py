@@ -30,24 +30,10 @@ from harness.registry.audit.chain import AuditError, AuditHead, Chain
 from harness.registry.errors import RegistryError
 from harness.registry.registry import look, open_registry, sqlite_url
 from harness.rig.lines import LineCutter, last_line
-from tests.attest.adversary import enrolment_cases, table
-from tests.attest.adversary.stage import Stage
+from tests.attest.adversary import enrolment_cases
 from tests.attest.attesters import SoftwareAttester
 from tests.attest.test_round import Bench
-from tests.security.removed import Removed, gone
-
-Attack = Callable[[Path], bool]
-"""Carries an attack out, with a folder for its files; whether it was noticed."""
-
-
-def case(name: str) -> Attack:
-    """An attack of the adversary's table."""
-    found = next(one for one in table.CASES if one.id == name)
-
-    def noticed(_folder: Path) -> bool:
-        return table.said(found.forge(Stage(found.kinds[0]))) == found.expected
-
-    return noticed
+from tests.security.removed import Attack, Removed, case, require_needed
 
 
 def _benched(folder: Path, judge: Callable[[Bench, Asked], object]) -> bool:
@@ -336,8 +322,4 @@ REMOVED: tuple[tuple[Removed, Attack], ...] = (
 def test_an_attack_notices_that_its_check_is_missing(
     removed: Removed, attack: Attack, tmp_path: Path
 ) -> None:
-    (tmp_path / "whole").mkdir()
-    (tmp_path / "without").mkdir()
-    assert attack(tmp_path / "whole")
-    with gone(removed):
-        assert not attack(tmp_path / "without")
+    require_needed(removed, attack, tmp_path)

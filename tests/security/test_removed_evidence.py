@@ -1,0 +1,120 @@
+"""Checks of logs and certificates: each is taken out once, and its attack breaks through."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from harness.attest.evidence import RefusedError
+from harness.attest.identity import endorsement, revocation
+from harness.attest.played.platform import PCRS, challenge, judged, platform, policy
+from harness.attest.played.software_tpm import SoftwareTpm
+from harness.attest.reasons import Reason
+from harness.attest.verify import appraisal_step
+from tests.attest.ek_certificates import NOW, TPM_NAMES, Authority, tpm_names
+from tests.attest.test_appraisal import FORGED, with_fewer, without_aggregate
+from tests.attest.test_revocation import DAY, listed
+from tests.security.removed import Attack, Removed, case, require_needed
+
+
+def measured_as_the_aggregate(_folder: Path) -> bool:
+    """A file is measured under the name of the list's own beginning."""
+    machine = platform(SoftwareTpm("ecc-p256"))
+    few = tuple(index for index in PCRS if index != 1)
+    infected = machine.measured(replace(FORGED, content=b"malware"))
+    result = judged(
+        infected,
+        with_fewer(infected, few),
+        policy=policy(pcrs=few, ima_unknown_file="refuse"),
+        challenge=challenge(pcrs=few),
+        reference=without_aggregate(machine),
+    ).result
+    return result.reason is Reason.IMA_FILE_UNKNOWN
+
+
+def cloud_in_a_makers_name(_folder: Path) -> bool:
+    """A cloud's virtual TPM has a certificate under a root that is configured."""
+    tpm, maker = SoftwareTpm("rsa-2048"), Authority()
+    names = tpm_names({**TPM_NAMES, "2.23.133.2.1": "id:474F4F47"})
+    certificate = maker.certify(tpm.ek.public_key(), names=names)
+    return endorsement.check([certificate], tpm.ek_public, roots=[maker.trusted], now=NOW).software
+
+
+def _refused(*, is_listed: bool, days: int, forged: bool = False) -> bool:
+    tpm, maker = SoftwareTpm("rsa-2048"), Authority()
+    own = maker.certify(tpm.ek.public_key())
+    revoked = [x509.load_der_x509_certificate(own)] if is_listed else []
+    author = Authority() if forged else maker
+    lists = [listed(author, *revoked, begin=NOW - 9 * DAY, end=NOW + days * DAY)]
+    try:
+        endorsement.check([own], tpm.ek_public, roots=[maker.trusted], now=NOW, revocations=lists)
+    except RefusedError:
+        return True
+    return False
+
+
+def revoked(_folder: Path) -> bool:
+    """A certificate was revoked."""
+    return _refused(is_listed=True, days=1)
+
+
+def expired_list(_folder: Path) -> bool:
+    """The list of what was revoked is an old one."""
+    return _refused(is_listed=False, days=-1)
+
+
+def forged_list(_folder: Path) -> bool:
+    """Somebody else has an honest TPM revoked, by a list in its authority's name."""
+    return not _refused(is_listed=True, days=1, forged=True)
+
+
+REMOVED: tuple[tuple[Removed, Attack], ...] = (
+    (
+        Removed(function=appraisal_step._ima, check=" and at == beginning", by=""),
+        measured_as_the_aggregate,
+    ),
+    (
+        Removed(function=appraisal_step._sequences, check="happened not in ordered[index]", by="False"),
+        case("events-reversed"),
+    ),
+    (
+        Removed(
+            function=appraisal_step._sequences, check="index not in ordered and not happened", by="False"
+        ),
+        case("events-none-in-pcr-8"),
+    ),
+    (
+        Removed(
+            function=endorsement._describe,
+            check="manufacturer.upper() in _SOFTWARE_MANUFACTURERS",
+            by="False",
+        ),
+        cloud_in_a_makers_name,
+    ),
+    (
+        Removed(function=endorsement.check, check="revocation.check(followed, revocations, now)", by="pass"),
+        revoked,
+    ),
+    (
+        Removed(
+            function=revocation.check,
+            check="own and not any(_valid(one, now) for one in own)",
+            by="False",
+        ),
+        expired_list,
+    ),
+    (
+        Removed(function=revocation._is_by, check="one.is_signature_valid(issuer.key)", by="True"),
+        forged_list,
+    ),
+)
+
+
+@pytest.mark.parametrize(("removed", "attack"), REMOVED, ids=lambda one: getattr(one, "id", ""))
+def test_an_attack_notices_that_its_check_is_missing(
+    removed: Removed, attack: Attack, tmp_path: Path
+) -> None:
+    require_needed(removed, attack, tmp_path)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.signing import Key, Unsigned, own_key, signers_key
 from harness.cli.terminal import Output
 from harness.evidence import archive as archives
 from harness.evidence import folder as store
@@ -29,9 +30,11 @@ def pack(
 ) -> None:
     """Pack RUN into the folder ARCHIVE: series as Parquet, journal and logs compressed, with their sums.
 
-    Evidence that was changed since the run ended is refused with 21.
+    Evidence that was changed since the run ended is refused with 21. The archive is signed with your
+    verifier's key, which is made when it is first needed; a key that others may read is refused with 4.
     """
-    size = archives.pack(store.find(run), out)
+    key = own_key()
+    size = archives.pack(store.find(run), out, key=key)
     Output().say(f"{out}: {size / 1e6:.2f} MB")
 
 
@@ -39,9 +42,12 @@ def pack(
 def unpack(
     packed: Annotated[Path, typer.Argument(help="What `pack` made.", metavar="ARCHIVE")],
     out: Annotated[Path, typer.Argument(help="The run's folder; it is created.", metavar="RUN")],
+    key: Key = None,
+    unsigned: Unsigned = False,
 ) -> None:
-    """Restore the run of ARCHIVE to the folder RUN; every file is checked against its sum first.
+    """Restore the run of ARCHIVE to the folder RUN; signature and every file's sum are checked first.
 
-    An archive whose files were changed is refused with 21.
+    An archive whose files were changed, that is not signed, or that another key signed is refused with 21.
     """
-    Output().say(str(archives.unpack(packed, out).root))
+    signer = signers_key(key, unsigned=unsigned)
+    Output().say(str(archives.unpack(packed, out, key=signer).root))

@@ -3,7 +3,8 @@
 Series become Parquet columns (Apache Parquet, zstd), journals, logs and other text gzip (RFC 1952, without
 name or time, so that the same run packs to the same bytes). Everything else is kept as it is. The run's own
 lists of sums (:mod:`harness.evidence.seal`) are packed with it byte for byte: nothing is packed that they do
-not fit, and nothing is unpacked before every file has the sum it had.
+not fit, and nothing is unpacked before every file has the sum it had. A signature over these lists
+(:mod:`harness.evidence.signature`) says whose archive it is.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from harness import sums
 from harness.errors import AlteredError, RecordError, UsageError
-from harness.evidence import played, seal
+from harness.evidence import played, seal, signature
 from harness.evidence.folder import PACKED_SUFFIXES, RunFolder, require_schema
 from harness.files import json_object, write_atomic
 from harness.legible import legible
@@ -32,6 +34,8 @@ ALREADY_SMALL = (".parquet", ".gz", ".png")
 SMALL_BYTES = 4096
 """A text below this is kept readable: a block of the disk is not worth saving."""
 
+KIND = "archive"
+"""What a signature says it vouches for."""
 MAX_BYTES = 2**31
 """What a run may take that is packed, and what an archive may become: a few kilobytes could fill a disk."""
 
@@ -40,8 +44,10 @@ _BATCH_BYTES = 2**20
 _INTEGER = re.compile(r"(?:0|-?[1-9][0-9]{0,17})?", re.ASCII)
 
 
-def pack(run: RunFolder, out: Path) -> int:
+def pack(run: RunFolder, out: Path, *, key: ec.EllipticCurvePrivateKey | None = None) -> int:
     """Pack the run, which has ended, into the folder `out`, which must not be there yet; the bytes it takes.
+
+    With `key` the archive is signed.
 
     Raises:
         AlteredError: The evidence is not what it was when the run ended.
@@ -76,14 +82,20 @@ def pack(run: RunFolder, out: Path) -> int:
     for name, wanted in listed.items():
         packed, data = _packed(name, _matching(sums.content(run.root / name), wanted, run.root / name))
         total += _write(out / packed, data)
-    return total + sum(_write(out / name, data) for name, data in _kept_lists(run.root))
+    total += sum(_write(out / name, data) for name, data in _kept_lists(run.root))
+    if key is not None:
+        names = [name for name, _ in _kept_lists(run.root)]
+        total += signature.sign(out, names, key, kind=KIND).stat().st_size
+    return total
 
 
-def unpack(archive: Path, out: Path) -> RunFolder:
+def unpack(archive: Path, out: Path, *, key: ec.EllipticCurvePublicKey | None = None) -> RunFolder:
     """Make the run of `archive` again in the folder `out`, which must not be there yet.
 
+    With `key` only an archive that its owner signed; without, whoever made it.
+
     Raises:
-        AlteredError: A file of the archive was changed, removed or added.
+        AlteredError: A file of the archive was changed, removed or added, or `key` did not sign it.
         RecordError: It is not an archive, is of another schema, or a file cannot be read.
         StorageError: `out` cannot be written.
         UsageError: `out` exists.
@@ -97,6 +109,9 @@ def unpack(archive: Path, out: Path) -> RunFolder:
             why=f"it holds no {seal.EVIDENCE_SUMS}",
             remedy="name a folder that `sodbench archive pack` made",
         )
+    if key is not None:
+        # First: nothing that a stranger packed is inflated.
+        signature.verify(archive, [name for name, _ in _kept_lists(archive)], key, kind=KIND)
     whole = _contents(archive)
     _require_schema(archive, whole)
     for name, data in (*whole.items(), *_kept_lists(archive)):
@@ -131,7 +146,7 @@ def _contents(archive: Path) -> dict[str, bytes]:
     """Every file of the run as it was; each has the sum it had, and the archive holds nothing else."""
     wanted, there = _listed(archive), dict(sums.walk(archive))
     found: dict[str, bytes] = {}
-    used = {seal.EVIDENCE_SUMS, seal.DERIVED_SUMS}
+    used = {seal.EVIDENCE_SUMS, seal.DERIVED_SUMS, signature.FILE}
     changed, missing, left = [], [], MAX_BYTES
     for name, digest in wanted.items():
         suffix = next((one for one in ("", *PACKED_SUFFIXES) if there.get(name + one)), None)

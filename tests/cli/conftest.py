@@ -14,7 +14,13 @@ from tests.registry.subjects import enrolment
 
 
 @pytest.fixture
-def sodbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sodbench:
+def sodbench(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Sodbench:
+    # The verifier's key is made where it is first needed: never in the home of whoever runs the tests.
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("home")))
     return Sodbench(monkeypatch, capsys)
 
 

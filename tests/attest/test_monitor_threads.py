@@ -200,7 +200,7 @@ def test_a_thread_that_died_is_reported_by_the_other(dead: str) -> None:
 def test_an_outbox_keeps_the_order_and_drops_nothing() -> None:
     got: list[int] = []
     box = Outbox(
-        lambda change: got.append(change.at_ns), CLOCK.now_ns, lambda _box, fault: pytest.fail(fault.why)
+        lambda change: got.append(change.at_ns), CLOCK, lambda _box, fault: pytest.fail(fault.why)
     )
     thread = threading.Thread(target=box.run)
     thread.start()

@@ -33,6 +33,7 @@ from harness.attest.attester.contract import (
     said,
     said_evidence,
 )
+from harness.attest.attester.turns import Turns
 from harness.attest.evidence import EkType, KeyType
 from harness.attest.reasons import Reason
 from harness.clock import Clock
@@ -137,7 +138,7 @@ class Conversation(ABC):
         self._ended = "it was not asked before"
         self._clock = clock
         self._limits = limits
-        self._turn = threading.Lock()
+        self._turn = Turns(clock)
         self._way: tuple[Line, Inbox] | None = None
         self._last_id = 0
 
@@ -206,7 +207,7 @@ class Conversation(ABC):
         limit_s: float,
         limit_bytes: int = bounds.SMALL_BYTES,
     ) -> Reply:
-        if not self._turn.acquire(timeout=self._limits.key_s):
+        if not self._turn.take(self._limits.key_s):
             raise self._error(Reason.TIMED_OUT, "another request has not ended")
         try:
             line, inbox = self._opened()
@@ -222,7 +223,7 @@ class Conversation(ABC):
             received_ns, said_line = self._awaited(inbox, limit_s, operation)
             ok = self._judged(said_line)
         finally:
-            self._turn.release()
+            self._turn.give()
         return Reply(ok=ok, sent_ns=sent_ns, received_ns=received_ns)
 
     def _opened(self) -> tuple[Line, Inbox]:

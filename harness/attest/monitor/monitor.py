@@ -119,7 +119,7 @@ class TrustMonitor(AbstractContextManager["TrustMonitor"]):
         if len(self._lines) != len(watches):
             raise ValueError("two watches of one monitor on one attester")
         told = listeners if store is None else [*listeners, tier_keeper(watches, store)]
-        self._outboxes = [Outbox(one, clock.now_ns, self._listener_failed) for one in told]
+        self._outboxes = [Outbox(one, clock, self._listener_failed) for one in told]
 
     def start(self) -> None:
         """Begin. Returns at once."""

@@ -12,6 +12,10 @@ from collections.abc import Callable
 
 from harness.attest.monitor.fault import Fault, attempt
 from harness.attest.monitor.standing import Change, Listener
+from harness.clock import Clock
+
+_LOOK_S = 3600.0
+"""How long one wait for a change lasts before the next begins."""
 
 
 class Outbox:
@@ -22,22 +26,23 @@ class Outbox:
 
     Args:
         listener: Who is told.
-        now_ns: The controller's CLOCK_MONOTONIC.
+        clock: The controller's.
         on_fault: Called from the delivering thread with this outbox and what the listener raised.
     """
 
     def __init__(
         self,
         listener: Listener,
-        now_ns: Callable[[], int],
+        clock: Clock,
         on_fault: Callable[[Outbox, Fault], None],
     ) -> None:
         self._listener = listener
-        self._now_ns = now_ns
+        self._clock = clock
         self._on_fault = on_fault
         self._waiting: deque[Change] = deque()
         self._delivering = threading.Lock()
-        self._state = threading.Condition()
+        self._state = threading.Lock()
+        self._changed = threading.Event()
         self._since_ns: int | None = None
         self._closed = False
         self.ended = threading.Event()
@@ -46,7 +51,7 @@ class Outbox:
         """Tell the listener of `change` soon; returns at once."""
         with self._state:
             self._waiting.append(change)
-            self._state.notify()
+        self._changed.set()
 
     def drain(self) -> None:
         """Tell the listener of everything that waits, in the caller's thread."""
@@ -62,24 +67,26 @@ class Outbox:
         with self._state:
             if not self._waiting:
                 return None
-            self._since_ns = self._now_ns()
+            self._since_ns = self._clock.now_ns()
             return self._waiting.popleft()
 
     def run(self) -> None:
         """Deliver until the outbox is closed and empty."""
-        while True:
-            with self._state:
-                self._state.wait_for(lambda: self._waiting or self._closed)
-                if not self._waiting:
-                    break
+        while not self._is_over():
+            self._clock.wait(_LOOK_S, self._changed)
+            self._changed.clear()
             self.drain()
         self.ended.set()
+
+    def _is_over(self) -> bool:
+        with self._state:
+            return self._closed and not self._waiting
 
     def close(self) -> None:
         """No more changes will come; what waits is still delivered."""
         with self._state:
             self._closed = True
-            self._state.notify()
+        self._changed.set()
 
     def busy_ns(self, now_ns: int) -> int:
         """For how long the listener has been at the change it was last told of; 0 where it is at none."""

@@ -7,12 +7,12 @@ look, because a response is timed from them.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from harness.attest.attester.contract import Attester, Properties
+from harness.attest.attester.turns import Turns
 from harness.attest.evidence import KeyType
 from harness.attest.examine.outcome import LinkedRound, Round
 from harness.attest.examine.round import Examiner
@@ -50,11 +50,11 @@ class SharedAttesters:
         self._attesters = dict(attesters)
         self._clock = clock
         self._last: dict[tuple[str, str], LookStamps] = {}
-        self._locks = {name: threading.Lock() for name in self._attesters}
+        self._turns = {name: Turns(clock) for name in self._attesters}
 
     def alone(self, name: str) -> AbstractContextManager[object]:
         """Keeps all others from asking the machine for the length of a block."""
-        return self._locks[name]
+        return self._turns[name]
 
     def examine(self, name: str, key: KeyType) -> Round:
         """One attestation of a machine.
@@ -62,7 +62,7 @@ class SharedAttesters:
         Raises:
             RegistryError: The registry does not answer.
         """
-        with self._locks[name]:
+        with self._turns[name]:
             return self._examiner.examine(name, self._attesters[name], key=key)
 
     def linked(self, guest: str, host: str, *, key: KeyType, vm_uuid: str, epoch: int) -> LinkedRound:
@@ -71,7 +71,7 @@ class SharedAttesters:
         Raises:
             RegistryError: The registry does not answer.
         """
-        with self._locks[guest], self._locks[host]:
+        with self._turns[guest], self._turns[host]:
             return self._examiner.examine_linked(
                 (guest, self._attesters[guest]),
                 (host, self._attesters[host]),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
 from harness.campaign.plan import Plan
+from harness.campaign.played.trust import PlayedTrust
 from harness.clock import NS_PER_S, Clock, MonotonicClock
 from harness.errors import UsageError
 from harness.evidence import journal
@@ -63,16 +64,26 @@ def real(inventory: Path, purpose: str, *, programs: bool, kind: Kind) -> Iterat
         yield rig, clock
 
 
-def played(plan: Plan, script: Path | None, run: RunFolder | None = None) -> tuple[Rig, Clock]:
-    """A rig that plays `script`, and its clock; for a `run` that goes on, after its last event.
+class Played(NamedTuple):
+    """A rig that is played, its clock, and what its machines attest with."""
+
+    rig: Rig
+    clock: Clock
+    trust: PlayedTrust
+
+
+def played(plan: Plan, script: Path | None, run: RunFolder | None = None) -> Played:
+    """A rig that plays `script`; for a `run` that goes on, after its last event.
 
     Raises:
         InputFileError: The script is wrong.
         PrerequisiteError: The campaign cannot be played.
     """
-    session.require([trial.workload for trial in plan.trials], attests=plan.attest is not None)
+    session.require([trial.workload for trial in plan.trials], responds=plan.respond is not None)
     kept = script if script is not None or run is None or not run.script.exists() else run.script
     events = journal.read(run.journal) if run is not None and run.journal.exists() else []
     last_ns = max((event.t_ns for event in events), default=session.BEGIN_NS - NS_PER_S)
     clock = PlayedClock(last_ns + NS_PER_S)
-    return session.open_rig(scripts.Script() if kept is None else scripts.load(kept), clock), clock
+    plays = scripts.Script() if kept is None else scripts.load(kept)
+    trust = PlayedTrust(plays, clock)
+    return Played(session.open_rig(plays, clock, trust.installed), clock, trust)

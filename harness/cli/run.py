@@ -103,24 +103,28 @@ def carry(
         )
         folder = runner.begin(results, plan, rig, provenance)
         output.say(f"Run folder: {folder.root}", *_named(plan, rig))
-        _carry_out(folder, plan, rig, clock, output, registry)
+        with _registry(plan, rig, registry) as opened:
+            _carry_out(folder, plan, rig, clock, output, opened)
 
 
 def play(text: bytes, where: str, results: Path, script: Path | None) -> None:
     """Carry the campaign in `text`, which is called `where` in messages, out on a rig that plays `script`."""
     plan = plans.expand(files.loads(decoded(text, where), where))
-    rig, clock = played(plan, script)
-    provenance = runner.Provenance(
-        campaign_text=text,
-        command_line=_command_line(),
-        commit=_commit(),
-        inventory=None,
-        script=None if script is None else read_bytes(script),
-    )
-    output = Output()
-    folder = runner.begin(results, plan, rig, provenance)
-    output.say(f"{SAYS}.", f"Run folder: {folder.root}", *_named(plan, rig))
-    _carry_out(folder, plan, rig, clock, output, None)
+    rig, clock, trust = played(plan, script)
+    with trust.registered(rig, plan.attest) as registered:
+        provenance = runner.Provenance(
+            campaign_text=text,
+            command_line=_command_line(),
+            commit=_commit(),
+            inventory=None,
+            registry=None if registered is None else registered.url,
+            script=None if script is None else read_bytes(script),
+            references=None if registered is None else registered.references,
+        )
+        output = Output()
+        folder = runner.begin(results, plan, rig, provenance)
+        output.say(f"{SAYS}.", f"Run folder: {folder.root}", *_named(plan, rig))
+        _carry_out(folder, plan, rig, clock, output, None if registered is None else registered.registry)
 
 
 def resume(
@@ -149,36 +153,39 @@ def resume(
         return
     manifest = read_json(folder.manifest)
     if asked_to_play("played" if by_manifest(manifest) else None, script, inventory):
-        playing, played_clock = played(plan, script, folder)
+        playing, played_clock, trust = played(plan, script, folder)
         output.say(f"{SAYS}.")
-        _carry_out(folder, plan, playing, played_clock, output, None)
+        with trust.registered(playing, plan.attest) as known:
+            own = None if known is None else known.registry
+            _carry_out(folder, plan, playing, played_clock, output, own)
         return
     place = inventory or Path(str(manifest.get("inventory")))
     recorded = manifest.get("registry")
     url = registry or (recorded if isinstance(recorded, str) else None)
     purpose, kind = f"sodbench resume {folder.root.name}", kind_of(plan.guest.image)
-    with real(place, purpose, programs=run_inventory, kind=kind) as (rig, clock):
-        _carry_out(folder, plan, rig, clock, output, url)
+    with (
+        real(place, purpose, programs=run_inventory, kind=kind) as (rig, clock),
+        _registry(plan, rig, url) as opened,
+    ):
+        _carry_out(folder, plan, rig, clock, output, opened)
 
 
-def _registry(plan: Plan, url: str, pair: str) -> AbstractContextManager[Registry | None]:
-    """The registry of a run that attests; None for another."""
+def _registry(plan: Plan, rig: Rig, url: str | None) -> AbstractContextManager[Registry | None]:
+    """The registry at `url`, by default the user's own, for a plan that attests."""
     if plan.attest is None:
         return nullcontext(None)
-    return open_registry(url, pair=pair, anchors=places.anchors())
+    return open_registry(places.registry_url(url), pair=rig.pair.name, anchors=places.anchors())
 
 
 def _carry_out(
-    folder: RunFolder, plan: Plan, rig: Rig, clock: Clock, output: Output, registry_url: str | None
+    folder: RunFolder, plan: Plan, rig: Rig, clock: Clock, output: Output, registry: Registry | None
 ) -> None:
     events = journal.read(folder.journal) if folder.journal.exists() else []
     finished = len(plan.trials) - len(state.fold(events, plan).remaining)
     total_s = estimate(plan, rig.accelerator).total_s
-    url = places.registry_url(registry_url)
     with (
         on_signals(Interrupt()) as interrupt,
         RunProgress(output, plan, total_s=total_s, finished=finished) as progress,
-        _registry(plan, url, rig.pair.name) as registry,
     ):
         try:
             runner.carry_out(folder, rig, clock, interrupt, registry=registry, listener=progress.on_event)

@@ -33,9 +33,12 @@ def registry_url(asked: str | None = None) -> str:
     return named or sqlite_url(data_folder() / "registry.sqlite")
 
 
-def reference_file(name: str) -> Path:
-    """The reference values of `name`: a host's id, or ``guest-`` and the key of its image."""
-    return data_folder() / "reference" / f"{name}.yml"
+def reference_file(name: str, folder: Path | None = None) -> Path:
+    """The reference values of `name`, a host's id, or ``guest-`` and the key of its image, in `folder`.
+
+    By default that is the user's own.
+    """
+    return (folder or data_folder() / "reference") / f"{name}.yml"
 
 
 def signing_key_file() -> Path:

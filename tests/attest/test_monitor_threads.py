@@ -199,9 +199,7 @@ def test_a_thread_that_died_is_reported_by_the_other(dead: str) -> None:
 
 def test_an_outbox_keeps_the_order_and_drops_nothing() -> None:
     got: list[int] = []
-    box = Outbox(
-        lambda change: got.append(change.at_ns), CLOCK, lambda _box, fault: pytest.fail(fault.why)
-    )
+    box = Outbox(lambda change: got.append(change.at_ns), CLOCK, lambda _box, fault: pytest.fail(fault.why))
     thread = threading.Thread(target=box.run)
     thread.start()
     for number in range(1000):

@@ -42,15 +42,18 @@ def begin(root: Path, text: str = SMALL, script: str = BRIEF) -> RunFolder:
     place = root / "script.yml"
     place.write_text(script)
     plan = plan_of(text)
-    rig, _ = rigs.played(plan, place)
-    provenance = runner.Provenance(
-        campaign_text=text.encode(),
-        command_line=["sodbench", "run", "--rig", "played"],
-        commit=None,
-        inventory=None,
-        script=script.encode(),
-    )
-    return runner.begin(root, plan, rig, provenance)
+    rig, _, trust = rigs.played(plan, place)
+    with trust.registered(rig, plan.attest) as registered:
+        provenance = runner.Provenance(
+            campaign_text=text.encode(),
+            command_line=["sodbench", "run", "--rig", "played"],
+            commit=None,
+            inventory=None,
+            registry=None if registered is None else registered.url,
+            script=script.encode(),
+            references=None if registered is None else registered.references,
+        )
+        return runner.begin(root, plan, rig, provenance)
 
 
 @cache
@@ -66,11 +69,14 @@ def carry_out(
     listener: Listener = lambda _event: None,
 ) -> RunState | None:
     """Carry out what remains of the run; None where some trials are not valid then."""
-    rig, clock = rigs.played(plan_of(text), script, run)
-    try:
-        return runner.carry_out(run, rig, clock, Interrupt(), listener=listener)
-    except IncompleteRunError:
-        return None
+    plan = plan_of(text)
+    rig, clock, trust = rigs.played(plan, script, run)
+    with trust.registered(rig, plan.attest) as registered:
+        registry = None if registered is None else registered.registry
+        try:
+            return runner.carry_out(run, rig, clock, Interrupt(), registry=registry, listener=listener)
+        except IncompleteRunError:
+            return None
 
 
 def figures(run: RunFolder) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -56,6 +57,31 @@ def test_time_stands_still_while_another_thread_of_the_run_works() -> None:
     clock.wait(10, NEVER)
     worker.join()
     assert seen == [0, 2_000_000_000]
+
+
+def test_threads_that_wait_for_one_moment_run_one_after_another_in_the_order_of_their_waiting() -> None:
+    clock, seen, names = PlayedClock(0), list[str](), [str(number) for number in range(8)]
+
+    def work(name: str) -> None:
+        clock.wait(1, NEVER)
+        seen.append(f"begins {name}")
+        time.sleep(0.002)  # real time: another thread could run
+        seen.append(f"ends {name}")
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.01)  # so that it waits before the next one does
+    clock.wait(2, NEVER)
+    assert seen == [f"{what} {name}" for name in names for what in ("begins", "ends")]
+
+
+def test_a_thread_whose_moment_has_come_is_not_held_up_by_one_that_waits_for_it_otherwise() -> None:
+    clock = PlayedClock(0)
+    worker = threading.Thread(target=lambda: clock.wait(0, NEVER))
+    worker.start()
+    worker.join(20)
+    assert not worker.is_alive()
 
 
 def test_a_run_that_waits_for_something_else_for_ever_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,7 @@ def test_while_a_guest_is_up_no_other_run_s_guest_is(
     tmp_path: Path, text: str, names: Sequence[str], own: Sequence[str], host: str
 ) -> None:
     run = begin(tmp_path, text)
-    rig, clock = rigs.played(plan_of(text), None, run)
+    rig, clock, _ = rigs.played(plan_of(text), None, run)
     left(rig, host, names)
     assert there(rig)
     seen: list[set[str]] = []

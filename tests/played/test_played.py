@@ -144,7 +144,11 @@ def test_options_that_contradict_each_other_are_refused(options: dict[str, Any],
 
 
 @pytest.mark.parametrize(
-    ("change", "why"), [("workloads: [web]", "the workload web"), ("attest: {}", "attestation is not played")]
+    ("change", "why"),
+    [
+        ("workloads: [web]", "the workload web"),
+        ("attest: {}\nrespond: {scenarios: [violation]}", "responses to them are not played"),
+    ],
 )
 def test_a_campaign_that_cannot_be_played_is_refused(tmp_path: Path, change: str, why: str) -> None:
     kept = [line for line in campaigns.SMALL.splitlines() if line.split(":")[0] != change.split(":")[0]]
@@ -173,7 +177,7 @@ def test_a_script_that_is_wrong_is_named_with_its_line(tmp_path: Path) -> None:
 
 def test_an_interrupt_ends_it_as_any_run(tmp_path: Path) -> None:
     run, interrupt = campaigns.begin(tmp_path), Interrupt()
-    rig, clock = rigs.played(campaigns.plan_of(campaigns.SMALL), None, run)
+    rig, clock, _ = rigs.played(campaigns.plan_of(campaigns.SMALL), None, run)
 
     def stop(event: journal.Event) -> None:
         if event.kind == "window.opened":

@@ -115,7 +115,7 @@ def test_a_registry_that_is_gone_refuses_an_attested_campaign_before_anything_is
     place = tmp_path / "registry"
     place.write_text("not a registry\n" * 100)
     plan = campaigns.plan_of(campaigns.SMALL + "attest: {}\n")
-    rig, _ = rigs.played(campaigns.plan_of(campaigns.SMALL), None)
+    rig = rigs.played(campaigns.plan_of(campaigns.SMALL), None).rig
     provenance = runner.Provenance(
         campaign_text=campaigns.SMALL.encode(),
         command_line=["sodbench", "run"],

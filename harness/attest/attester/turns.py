@@ -1,7 +1,7 @@
 """One caller at a time, in the order in which they asked; who has to wait does so by the controller's clock.
 
-A lock of the standard library would be waited for outside the clock. Where time is played, it stands still for
-whoever waits so, and the caller that is being waited for would never come to its end.
+A lock of the standard library is waited for outside the clock. Where time is played, it stands still for a
+caller that waits so, and the caller that has the lock never comes to its end.
 """
 
 from __future__ import annotations

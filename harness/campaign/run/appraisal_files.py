@@ -31,8 +31,10 @@ class AppraisalFiles:
     references: Mapping[str, ReferenceValues]
 
 
-def locate(attest: Attest, image_key: str) -> dict[str, Path]:
+def locate(attest: Attest, image_key: str, references: Path | None = None) -> dict[str, Path]:
     """The files that a campaign's section asks for, by the names they get in the run's folder.
+
+    Reference values are looked for in the folder `references`, by default the user's own.
 
     Raises:
         UsageError: There is no such policy.
@@ -41,7 +43,7 @@ def locate(attest: Attest, image_key: str) -> dict[str, Path]:
     return {
         "policy.yml": places.policy_file(attest.policy),
         "policy-guest.yml": places.policy_file(attest.guest_policy),
-        **{f"reference-{role}.yml": places.reference_file(names[role]) for role in _SUBJECTS},
+        **{f"reference-{role}.yml": places.reference_file(names[role], references) for role in _SUBJECTS},
     }
 
 

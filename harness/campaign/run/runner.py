@@ -57,7 +57,10 @@ Listener = Callable[[Event], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """What the manifest records besides the plan: who ran what, from which file, with which registry."""
+    """What the manifest records besides the plan: who ran what, from which file, with which registry.
+
+    `references` is the folder of the machines' reference values, by default the user's own.
+    """
 
     campaign_text: bytes
     command_line: Sequence[str]
@@ -65,6 +68,7 @@ class Provenance:
     inventory: Path | None
     registry: str | None = None
     script: bytes | None = None
+    references: Path | None = None
 
 
 def begin(root: Path, plan: Plan, rig: Rig, provenance: Provenance) -> RunFolder:
@@ -113,7 +117,7 @@ def _require_attestation(plan: Plan, rig: Rig, provenance: Provenance) -> Mappin
     """The files by which machines will be judged and responses decided; empty where nothing is attested."""
     if plan.attest is None or provenance.registry is None:
         return {}
-    files = appraisal_files.locate(plan.attest, rig.image_key)
+    files = appraisal_files.locate(plan.attest, rig.image_key, provenance.references)
     with open_registry(provenance.registry, pair=rig.pair.name) as registry:
         appraisal_files.require(plan.attest, files, registry)
     if plan.respond is None:
@@ -143,7 +147,7 @@ def _need_space(folder: Path, plan: Plan, rig: Rig) -> None:
 
 def _manifest(run: RunFolder, plan: Plan, rig: Rig, provenance: Provenance) -> dict[str, Json]:
     registry: dict[str, Json] = {}
-    if plan.attest is not None and provenance.registry is not None:
+    if plan.attest is not None and provenance.registry is not None and not rig.played:
         registry["registry"] = make_url(provenance.registry).render_as_string(hide_password=True)
     return {
         "schema": store.SCHEMA_VERSION,

@@ -16,10 +16,20 @@ _POLL_S = 0.0002
 _PATIENCE_POLLS = 300_000
 """About a minute: after that a thread waits for something else than this clock, and for ever."""
 
+_COURTESY_POLLS = 2_500
+"""Some half a second: so long a thread whose moment has come lets another finish first."""
+
 Happening = Callable[[], None]
 
 _SERVANTS = frozenset({"interrupt"})
 """Threads of the program that wait for the user, not for time."""
+
+
+@dataclass(order=True, slots=True)
+class _Waiting:
+    deadline_ns: int
+    number: int
+    wake: threading.Event = field(compare=False)
 
 
 @dataclass(order=True, slots=True)
@@ -34,8 +44,9 @@ class PlayedClock:
 
     Time passes for the thread that makes it and for the threads started after it. When each of them waits
     for this clock, it goes on to the earliest moment that one of them waits for or that something is
-    scheduled at. A thread that waits for anything else holds time still, so that nothing of what it waits for
-    may need time.
+    scheduled at. Of several threads that wait for one moment the one that has waited longest runs first, and
+    the next when it waits again, so that they act in the same order in every run. A thread that waits for
+    anything else holds time still, so that nothing of what it waits for may need time.
     """
 
     def __init__(self, begin_ns: int) -> None:
@@ -43,7 +54,7 @@ class PlayedClock:
         self._lock = threading.RLock()
         self._maker = threading.current_thread()
         self._before = frozenset(threading.enumerate())
-        self._waiting: dict[threading.Thread, tuple[int, threading.Event]] = {}
+        self._waiting: dict[threading.Thread, _Waiting] = {}
         self._due: list[_Due] = []
         self._number = 0
 
@@ -56,18 +67,17 @@ class PlayedClock:
         me = threading.current_thread()
         deadline_ns = self._now_ns + max(0, round(seconds * NS_PER_S))
         with self._lock:
-            self._waiting[me] = (deadline_ns, wake)
+            self._number += 1
+            self._waiting[me] = _Waiting(deadline_ns, self._number, wake)
         try:
-            for _ in range(_PATIENCE_POLLS):
+            for poll in range(_PATIENCE_POLLS):
                 if wake.is_set():
                     return True
                 with self._lock:
-                    if self._now_ns >= deadline_ns:
-                        return False
                     self._go_on()
-                    passed = self._now_ns >= deadline_ns
-                if not passed and not wake.is_set():
-                    wake.wait(_POLL_S)
+                    if self._is_next(me, patient=poll < _COURTESY_POLLS):
+                        return False
+                wake.wait(_POLL_S)
         finally:
             with self._lock:
                 del self._waiting[me]
@@ -96,11 +106,14 @@ class PlayedClock:
     def _go_on(self) -> None:
         """Go to the next moment at which anything is due, if all wait for it."""
         while not self._busy():
-            deadlines = [deadline_ns for deadline_ns, _ in self._waiting.values()]
-            next_ns = min([*deadlines, *(one.t_ns for one in self._due[:1])])
-            self._now_ns = max(self._now_ns, next_ns)
-            while self._due and self._due[0].t_ns <= self._now_ns:
+            if self._due and self._due[0].t_ns <= self._now_ns:
                 heapq.heappop(self._due).happening()
+                continue
+            deadlines = [one.deadline_ns for one in self._waiting.values()]
+            next_ns = min([*deadlines, *(one.t_ns for one in self._due[:1])])
+            if next_ns <= self._now_ns:  # a thread has its turn
+                return
+            self._now_ns = next_ns
 
     def _busy(self) -> list[str]:
         """The threads for which time passes and that do not wait for it to pass."""
@@ -115,5 +128,16 @@ class PlayedClock:
         )
 
     def _waits(self, thread: threading.Thread) -> bool:
-        deadline_ns, wake = self._waiting.get(thread, (0, None))
-        return wake is not None and not wake.is_set() and deadline_ns > self._now_ns
+        waiting = self._waiting.get(thread)
+        return waiting is not None and not waiting.wake.is_set()
+
+    def _is_next(self, thread: threading.Thread, *, patient: bool) -> bool:
+        """Whether the moment that this thread waits for has come, and its turn among those of that moment.
+
+        One that is not `patient` has seen another run for so long that this may wait for it by other means.
+        """
+        mine = self._waiting[thread]
+        if self._now_ns < mine.deadline_ns:
+            return False
+        earlier = (one for one in self._waiting.values() if one < mine and not one.wake.is_set())
+        return not patient or not (self._busy() or any(earlier))

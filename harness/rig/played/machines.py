@@ -6,6 +6,7 @@ import re
 import shlex
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UnreachableError
@@ -15,7 +16,7 @@ from harness.rig.limits import LimitName
 from harness.rig.pair import Endpoint
 from harness.rig.played import streams
 from harness.rig.played.streams import PlayedStream
-from harness.rig.played.world import World
+from harness.rig.played.world import Guest, World
 
 _PLAY = "played-program"
 
@@ -26,13 +27,32 @@ ANSWERS: Sequence[tuple[re.Pattern[str], str]] = (
 """What commands print whose output is read; every other one succeeds and prints nothing."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """What machines have besides what every run needs of them.
+
+    Attributes:
+        programs: Standing programs, by what their command has in it.
+        outputs: What other commands print on the machine of a role, likewise.
+        on_start: Told of each guest that is started.
+    """
+
+    programs: Sequence[tuple[re.Pattern[str], streams.Program]] = ()
+    outputs: Sequence[tuple[re.Pattern[str], Callable[[str], str]]] = ()
+    on_start: Callable[[World, Guest], None] = lambda _world, _guest: None
+
+
+NOTHING = Installed()
+
+
 class PlayedMachine:
     """A machine of a played rig: :class:`~harness.rig.contract.Machine`."""
 
-    def __init__(self, world: World, endpoint: Endpoint) -> None:
+    def __init__(self, world: World, endpoint: Endpoint, installed: Installed = NOTHING) -> None:
         self.endpoint = endpoint
         self.role = endpoint.role
         self._world = world
+        self._installed = installed
         self._streams: list[PlayedStream] = []
         world.on_death.append(self._on_death)
 
@@ -67,6 +87,9 @@ class PlayedMachine:
             raise CommandError(f"no end after {seconds:g} s: {command[:300]}", where=self._where, retry=True)
         if command.startswith("test -f ") and command.endswith("/state"):
             return (0 if self._world.saved_uuid else 1), "", ""
+        for asked, output in self._installed.outputs:
+            if asked.search(command):
+                return 0, output(self.role), ""
         return 0, next((out for pattern, out in ANSWERS if pattern.search(command)), ""), ""
 
     def stream(
@@ -99,7 +122,7 @@ class PlayedMachine:
             name, *arguments = shlex.split(rest)
             if name in streams.PROBES:
                 return streams.PROBES[name], arguments
-        for pattern, program in streams.LOADS:
+        for pattern, program in (*streams.LOADS, *self._installed.programs):
             if pattern.search(command):
                 return program, []
         raise CommandError(

@@ -13,6 +13,7 @@ from harness.yaml_model import refusal, validated
 from harness.yaml_source import parse, read_text
 
 Host: TypeAlias = Literal["a", "b"]
+Attested: TypeAlias = Literal["a", "b", "guest"]
 
 
 class FailingMigration(Strict):
@@ -57,6 +58,50 @@ class GuestHangs(Strict):
     after_s: float = Field(ge=0, le=86400)
 
 
+class AttesterFallsSilent(Strict):
+    """An attester that gives no answer for some time, or never again.
+
+    Attributes:
+        machine: Whose.
+        guest: During which guest of the process, from 1.
+        after_s: From when on, in s after that guest was started.
+        for_s: For how long, s; None for ever.
+    """
+
+    machine: Attested
+    guest: int = Field(default=1, ge=1)
+    after_s: float = Field(ge=0, le=86400)
+    for_s: float | None = Field(default=None, gt=0, le=86400)
+
+
+class MeasurementsChange(Strict):
+    """A machine that measures a file which its reference values do not know.
+
+    Attributes:
+        machine: Which.
+        guest: During which guest of the process, from 1.
+        after_s: When, in s after that guest was started.
+    """
+
+    machine: Attested
+    guest: int = Field(default=1, ge=1)
+    after_s: float = Field(ge=0, le=86400)
+
+
+class RegistryGone(Strict):
+    """A registry that does not answer for some time, or never again.
+
+    Attributes:
+        guest: During which guest of the process, from 1.
+        after_s: From when on, in s after that guest was started.
+        for_s: For how long, s; None for ever.
+    """
+
+    guest: int = Field(default=1, ge=1)
+    after_s: float = Field(ge=0, le=86400)
+    for_s: float | None = Field(default=None, gt=0, le=86400)
+
+
 class Script(Strict):
     """The weather of a played rig, and how long things take there.
 
@@ -68,6 +113,10 @@ class Script(Strict):
         fail: Migrations that fail.
         die: Hosts that die.
         hang: Guests that hang.
+        quote_s: From a question to an attester until its answer.
+        silent: Attesters that fall silent.
+        measure: Machines whose measurements change.
+        registry_gone: When the registry does not answer.
     """
 
     boot_s: float = Field(default=2.0, ge=0, le=3600)
@@ -77,6 +126,10 @@ class Script(Strict):
     fail: list[FailingMigration] = Field(default_factory=list)
     die: list[HostDies] = Field(default_factory=list)
     hang: list[GuestHangs] = Field(default_factory=list)
+    quote_s: float = Field(default=0.02, ge=0, le=3600)
+    silent: list[AttesterFallsSilent] = Field(default_factory=list)
+    measure: list[MeasurementsChange] = Field(default_factory=list)
+    registry_gone: list[RegistryGone] = Field(default_factory=list)
 
 
 class ScriptError(InputFileError):

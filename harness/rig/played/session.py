@@ -13,7 +13,7 @@ from harness.rig.pair import Endpoint, GuestNetwork, Pair
 from harness.rig.played import streams
 from harness.rig.played.clock import PlayedClock
 from harness.rig.played.hypervisor import PlayedHosts
-from harness.rig.played.machines import PlayedMachine
+from harness.rig.played.machines import NOTHING, Installed, PlayedMachine
 from harness.rig.played.script import Script
 from harness.rig.played.world import World
 from harness.rig.rig import Rig
@@ -48,19 +48,20 @@ def pair() -> Pair:
     )
 
 
-def open_rig(script: Script, clock: PlayedClock) -> Rig:
-    """A rig that plays `script`, by `clock`."""
+def open_rig(script: Script, clock: PlayedClock, installed: Installed = NOTHING) -> Rig:
+    """A rig that plays `script`, by `clock`; `installed` is what its machines have besides."""
     described = pair()
     only = described.only_guest
     world = World(clock, script, only.domain, only.address)
-    hosts = {role: PlayedMachine(world, described.machines[role]) for role in HOSTS}
+    world.on_start.append(installed.on_start)
+    hosts = {role: PlayedMachine(world, described.machines[role], installed) for role in HOSTS}
     client = PlayedMachine(world, described.machines[CLIENT])
     return Rig(
         pair=described,
         hosts=hosts,
         client=client,
         subject=only,
-        guest=PlayedMachine(world, described.guest(only, Path("known_hosts"))),
+        guest=PlayedMachine(world, described.guest(only, Path("known_hosts")), installed),
         hypervisors=PlayedHosts(world),
         accelerator="tcg",
         image_key="played",
@@ -68,7 +69,7 @@ def open_rig(script: Script, clock: PlayedClock) -> Rig:
         facts=partial(facts, world),
         played=True,
         reach=lambda guest: PlayedMachine(
-            world.of(guest.domain, guest.address), described.guest(guest, Path("known_hosts"))
+            world.of(guest.domain, guest.address), described.guest(guest, Path("known_hosts")), installed
         ),
     )
 
@@ -96,19 +97,19 @@ def facts(world: World) -> Mapping[str, Mapping[str, Json]]:
     return {**{role: {**host, "hostname": f"played-{role}"} for role in HOSTS}, CLIENT: {"generators": {}}}
 
 
-def require(workloads: Sequence[str], *, attests: bool) -> None:
+def require(workloads: Sequence[str], *, responds: bool) -> None:
     """Refuse a campaign that cannot be played.
 
     Raises:
-        PrerequisiteError: A workload is not played, or machines are to be attested.
+        PrerequisiteError: A workload is not played, or a guest is to be guarded.
     """
     unknown = sorted(set(workloads) - set(streams.WORKLOADS))
     problems = [f"the workload {name} is not played" for name in unknown]
-    problems += ["attestation is not played: the machines have no TPM"] if attests else []
+    problems += ["scenarios and responses to them are not played"] if responds else []
     if problems:
         raise PrerequisiteError(
             "the played rig cannot carry this campaign",
             where=NAME,
             why="; ".join(problems),
-            remedy=f"played are the workloads {', '.join(streams.WORKLOADS)}, without `attest`",
+            remedy=f"played are the workloads {', '.join(streams.WORKLOADS)}, without `respond`",
         )

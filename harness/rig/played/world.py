@@ -115,6 +115,7 @@ class World:
         self.completions: dict[str, list[CompletionHandler]] = {host: [] for host in HOSTS}
         self.qemu_events: dict[str, list[QemuHandler]] = {host: [] for host in HOSTS}
         self.on_death: list[Callable[[str], None]] = [] if rig is None else rig.on_death
+        self.on_start: list[Callable[[World, Guest], None]] = [] if rig is None else rig.on_start
         self._numbers: Iterator[int] = count(1) if rig is None else rig._numbers
 
     def of(self, domain: str, address: str) -> World:
@@ -143,6 +144,8 @@ class World:
         for hang in self.script.hang:
             if hang.guest in (None, guest.number):
                 self.clock.at(now_ns + ns(hang.after_s), partial(self._hang, guest))
+        for told in tuple(self.on_start):
+            told(self, guest)
 
     def end(self) -> None:
         """The guest is gone."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +16,7 @@ import pytest
 from harness import report
 from harness.campaign.run import runner
 from harness.cli import rigs
+from harness.cli.run import run as run_command
 from harness.errors import IncompleteRunError, RecordError
 from harness.evidence import archive, journal
 from harness.evidence import folder as folders
@@ -21,6 +24,7 @@ from harness.evidence.folder import RunFolder
 from harness.evidence.journal import Event
 from harness.interrupt import Interrupt
 from tests.played import campaigns
+from tests.played.test_deaths import in_child, resume
 
 ATTESTED = """\
 name: attested
@@ -209,3 +213,30 @@ def test_a_run_that_was_interrupted_goes_on_with_machines_that_are_enrolled_agai
         campaigns.carry_out(run, text, listener=die)
     assert campaigns.carry_out(run, text) is not None
     assert len(events(run, "guest.enrolled")) == 3
+
+
+@pytest.mark.parametrize("kind", ["guest.enrolled", "migration.returned", "attestation.stopped"])
+def test_a_controller_that_dies_is_resumed_to_the_same_metrics(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calm: RunFolder, kind: str
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # the registry of one that dies is left there
+    run = campaigns.begin(tmp_path, ATTESTED)
+
+    def die(event: Event) -> None:
+        if event.kind == kind:
+            os._exit(77)
+
+    assert in_child(lambda: campaigns.carry_out(run, ATTESTED, listener=die)) == 77
+    assert in_child(lambda: resume(run)) == 0
+    assert campaigns.figures(run).equals(campaigns.figures(calm))
+    assert [one.data["verdict"] for one in events(run, "attempt.finished")] == ["valid"]
+
+
+def test_the_command_line_plays_it_without_the_users_registry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    (tmp_path / "attested.yml").write_text(ATTESTED)
+    run_command(str(tmp_path / "attested.yml"), results=tmp_path / "results", rig="played")
+    assert {one["tier"] for one in lines(folders.find(tmp_path / "results"))} == {"affirming"}
+    assert not (tmp_path / "data").exists()

@@ -73,7 +73,7 @@ def forged_list(_folder: Path) -> bool:
 
 REMOVED: tuple[tuple[Removed, Attack], ...] = (
     (
-        Removed(function=appraisal_step._ima, check=" and at == beginning", by=""),
+        Removed(function=appraisal_step.ima_files, check=" and at == beginning", by=""),
         measured_as_the_aggregate,
     ),
     (

@@ -28,15 +28,15 @@ from harness.attest.reference.files import load_policy
 from harness.attest.reference.values import record, to_yaml
 from harness.files import write_atomic
 from harness.instant import Instant
+from harness.pair_name import HOSTS
 from harness.registry import places, schema
 from harness.registry.database import Database, sqlite_url
 from harness.registry.registry import Registry
-from harness.rig.pair import HOSTS
 from harness.rig.played.clock import Happening, PlayedClock
 from harness.rig.played.machines import Installed
 from harness.rig.played.script import Script
 from harness.rig.played.streams import PlayedStream
-from harness.rig.played.world import REALTIME_OFFSET_NS, Guest, World, ns
+from harness.rig.played.world import REALTIME_OFFSET_NS, PlayedGuest, World, ns
 from harness.rig.rig import Rig
 
 _PROGRAM = re.compile(r"/sodbench_attester\.py ")
@@ -123,7 +123,7 @@ class PlayedTrust:
 
     # -- the script
 
-    def _on_start(self, world: World, guest: Guest) -> None:
+    def _on_start(self, world: World, guest: PlayedGuest) -> None:
         """Schedule what the script has in store from this guest's start on."""
         for quiet in self._script.silent:
             if quiet.guest == guest.number:

@@ -16,7 +16,7 @@ from harness.rig.limits import LimitName
 from harness.rig.pair import Endpoint
 from harness.rig.played import streams
 from harness.rig.played.streams import PlayedStream
-from harness.rig.played.world import Guest, World
+from harness.rig.played.world import PlayedGuest, World
 
 _PLAY = "played-program"
 
@@ -39,7 +39,7 @@ class Installed:
 
     programs: Sequence[tuple[re.Pattern[str], streams.Program]] = ()
     outputs: Sequence[tuple[re.Pattern[str], Callable[[str], str]]] = ()
-    on_start: Callable[[World, Guest], None] = lambda _world, _guest: None
+    on_start: Callable[[World, PlayedGuest], None] = lambda _world, _guest: None
 
 
 NOTHING = Installed()

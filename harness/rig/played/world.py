@@ -115,7 +115,7 @@ class World:
         self.completions: dict[str, list[CompletionHandler]] = {host: [] for host in HOSTS}
         self.qemu_events: dict[str, list[QemuHandler]] = {host: [] for host in HOSTS}
         self.on_death: list[Callable[[str], None]] = [] if rig is None else rig.on_death
-        self.on_start: list[Callable[[World, Guest], None]] = [] if rig is None else rig.on_start
+        self.on_start: list[Callable[[World, PlayedGuest], None]] = [] if rig is None else rig.on_start
         self._numbers: Iterator[int] = count(1) if rig is None else rig._numbers
 
     def of(self, domain: str, address: str) -> World:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 import libvirt
 
 from harness.clock import Clock
+from harness.migration.obstacle import Obstacle, obstacle
 from harness.migration.options import MigrationOptions
 from harness.rig import uri
 from harness.rig.contract import Hypervisor, HypervisorError, Job
@@ -27,11 +28,13 @@ class Outcome:
         ok: Whether the guest runs at the destination, as far as libvirt says.
         returned_ns: Controller's clock right after the call.
         error: libvirt's reason when it failed.
+        obstacle: What kept the guest where it is, where that is known to be a matter of keys.
     """
 
     ok: bool
     returned_ns: int
     error: str | None
+    obstacle: Obstacle | None = None
 
 
 _SWITCHES = MappingProxyType(
@@ -60,6 +63,7 @@ def flags(options: MigrationOptions) -> int:
     value: int = libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_UNSAFE
     for name, flag in _SWITCHES.items():
         value |= flag if getattr(options, name) else 0
+    value |= libvirt.VIR_MIGRATE_TLS if options.encrypted else 0
     return value | (libvirt.VIR_MIGRATE_POSTCOPY if options.mode == "post-copy" else 0)
 
 
@@ -105,7 +109,8 @@ def migrate(
             _switch_later(job, options, clock, done)
         job.migrate(destination, parameters(options, address=address), flags(options))
     except HypervisorError as error:
-        return Outcome(ok=False, returned_ns=clock.now_ns(), error=str(error))
+        said = str(error)
+        return Outcome(ok=False, returned_ns=clock.now_ns(), error=said, obstacle=obstacle(said))
     finally:
         done.set()
     return Outcome(ok=True, returned_ns=clock.now_ns(), error=None)

@@ -110,7 +110,7 @@ class Flights:
             planned_s=planned_s,
             source=source,
             destination=goal,
-            options=self._options.model_dump(mode="json"),
+            options={**self._options.model_dump(mode="json"), "tls": self._options.encrypted},
         )
         self.settle()
         self._n, self._source, self._given_up = n, source, False
@@ -150,7 +150,7 @@ class Flights:
                     clock=self._record.clock,
                 )
                 returned.set()
-                end = MigrationReturned(n=n, ok=outcome.ok, error=outcome.error)
+                end = MigrationReturned(n=n, ok=outcome.ok, error=outcome.error, obstacle=outcome.obstacle)
                 self._record.add(end, t_ns=outcome.returned_ns)
                 self._interrupt.wake.set()
                 if report is not None:

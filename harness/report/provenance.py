@@ -22,6 +22,7 @@ MANIFEST = (
     ("started_utc", "Started (UTC)"),
     ("rig", "Rig"),
     ("accelerator", "Accelerator"),
+    ("migration_tls", "Migrations encrypted (TLS)"),
     ("version", "sodbench"),
     ("commit", "Commit"),
     ("seed", "Seed"),
@@ -90,7 +91,9 @@ def _wall_time(spent: WallTime | None) -> list[Block]:
 
 
 def _fact(value: object) -> Cell:
-    return Cell(text=MISSING, tone="quiet", reason="not recorded") if value is None else Cell(text=str(value))
+    if value is None:
+        return Cell(text=MISSING, tone="quiet", reason="not recorded")
+    return Cell(text=("no", "yes")[value] if isinstance(value, bool) else str(value))
 
 
 def _generators(material: Material) -> list[Block]:

@@ -15,7 +15,7 @@ from harness.rig.guest.guest import Guest
 from tests.synthetic.clocks import SteppedClock
 
 GUEST = Guest(name="guest", domain="sodbench-guest", mac="52:54:00:5d:be:4c", address="198.18.0.100")
-ALWAYS = libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_UNSAFE
+ALWAYS = libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_UNSAFE | libvirt.VIR_MIGRATE_TLS
 
 
 def options(**chosen: Any) -> MigrationOptions:
@@ -39,6 +39,11 @@ def options(**chosen: Any) -> MigrationOptions:
 )
 def test_each_option_sets_its_flag_and_no_other(chosen: dict[str, Any], extra: int) -> None:
     assert flags(options(**chosen)) == ALWAYS | extra
+
+
+def test_a_migration_is_plain_only_where_that_is_asked_for() -> None:
+    assert flags(options(tls=True)) == ALWAYS
+    assert flags(options(tls=False)) == ALWAYS & ~libvirt.VIR_MIGRATE_TLS
 
 
 @pytest.mark.parametrize(

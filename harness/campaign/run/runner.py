@@ -22,7 +22,7 @@ from harness.campaign import estimate as estimates
 from harness.campaign import link, preflight, state
 from harness.campaign import plan as plans
 from harness.campaign.plan import Plan
-from harness.campaign.run import appraisal_files
+from harness.campaign.run import appraisal_files, encryption
 from harness.campaign.run.attempt import AttemptRun
 from harness.campaign.run.attestation import RunAttestation
 from harness.campaign.scenarios import scenarios
@@ -160,6 +160,7 @@ def _manifest(run: RunFolder, plan: Plan, rig: Rig, provenance: Provenance) -> d
         "seed": plan.seed,
         "rig": rig.pair.rig,
         "accelerator": rig.accelerator,
+        encryption.KEY: plan.migration.encrypted,
         "link_bit_s": rig.pair.link_bit_s,
         "inventory": None if provenance.inventory is None else str(provenance.inventory.resolve()),
         "image_key": rig.image_key,
@@ -211,7 +212,9 @@ def carry_out(
         try:
             with _opened(run, plan, clock, listener, checked=checked) as writer:
                 try:
-                    _trials(run, plan, rig, writer, clock, interrupt, _run_attestation(run, plan, registry))
+                    as_begun = encryption.as_begun(plan, read_manifest(run))
+                    attestation = _run_attestation(run, plan, registry)
+                    _trials(run, as_begun, rig, writer, clock, interrupt, attestation)
                     _write_facts(run, rig.facts(), "after")
                 except (SodbenchError, KeyboardInterrupt) as error:
                     _close_aborted(

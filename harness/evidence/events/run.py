@@ -198,11 +198,12 @@ class MigrationStarted(_OfMigration):
 
 
 class MigrationReturned(_OfMigration):
-    """The call to migrate came back."""
+    """The call to migrate came back; `obstacle`: ``certificate`` or ``vtpm-secret`` where keys kept it."""
 
     KIND: ClassVar[str] = "migration.returned"
     ok: bool
     error: str | None
+    obstacle: str | None = None
 
 
 class MigrationSkipped(_OfMigration):

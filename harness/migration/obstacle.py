@@ -1,0 +1,23 @@
+"""What kept a guest from moving, where it is a matter of keys: told from libvirt's and QEMU's own words.
+
+Pure. Words that are not known give no obstacle: the error itself is always kept next to it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, TypeAlias
+
+Obstacle: TypeAlias = Literal["certificate", "vtpm-secret"]
+"""``certificate``: one host does not accept the other's certificate, or its own. ``vtpm-secret``: the
+destination does not have the secret that the state of the guest's TPM is encrypted with, or another."""
+
+_CERTIFICATE = re.compile(r"certificate|\bTLS\b|x509|handshake", re.IGNORECASE)
+_SECRET = re.compile(r"\bsecret\b|swtpm|tpm[-_ ]?emulator|\bTPM\b", re.IGNORECASE)
+
+
+def obstacle(error: str) -> Obstacle | None:
+    """The obstacle that `error` names, or None for one of another kind."""
+    if _CERTIFICATE.search(error):
+        return "certificate"
+    return "vtpm-secret" if _SECRET.search(error) else None

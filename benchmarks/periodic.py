@@ -35,6 +35,7 @@ from harness.campaign.run.aboard import aboard
 from harness.campaign.run.appraisal_files import AppraisalFiles
 from harness.campaign.run.attestation import RunAttestation
 from harness.cli.attest import inputs as attest_inputs
+from harness.cli.rigs import vtpm_key
 from harness.clock import NS_PER_S, Clock, MonotonicClock, realtime_ns
 from harness.evidence.journal import Journal
 from harness.evidence.observers.output import Output
@@ -269,7 +270,9 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, default=Path("benchmarks/measured/periodic-lab.json"))
     given = arguments.parse_args()
     clock, draw, found = MonotonicClock(), random.Random(given.seed), list[dict[str, Any]]()
-    with open_rig(pairs.load(lab.Places().inventory), "benchmarks.periodic", clock) as rig:
+    with open_rig(
+        pairs.load(lab.Places().inventory), "benchmarks.periodic", clock, vtpm_key=vtpm_key()
+    ) as rig:
         for workload in given.workloads:
             with ExitStack() as stack:
                 folder = Path(stack.enter_context(TemporaryDirectory()))

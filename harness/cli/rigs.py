@@ -15,7 +15,9 @@ from harness.clock import NS_PER_S, Clock, MonotonicClock
 from harness.errors import UsageError
 from harness.evidence import journal
 from harness.evidence.folder import RunFolder
+from harness.registry import places
 from harness.rig import pair as pairs
+from harness.rig.guest import vtpm
 from harness.rig.guest.kind import Kind
 from harness.rig.played import script as scripts
 from harness.rig.played import session
@@ -56,11 +58,21 @@ def asked_to_play(rig: str | None, script: Path | None, inventory: Path | None) 
     return True
 
 
+def vtpm_key() -> bytes:
+    """What the secrets of guests' TPMs are made from: the user's key, made when it is first needed.
+
+    Raises:
+        PrerequisiteError: The file is no such key, or others may read it.
+        StorageError: The file cannot be written.
+    """
+    return vtpm.key(places.vtpm_key_file())
+
+
 @contextmanager
 def real(inventory: Path, purpose: str, *, programs: bool, kind: Kind) -> Iterator[tuple[Rig, Clock]]:
     """The rig of an inventory, whose guests boot that `kind` of image, and the clock that its runs go by."""
     pair, clock = pairs.load(inventory, programs=programs), MonotonicClock()
-    with open_rig(pair, purpose, clock, kind) as rig:
+    with open_rig(pair, purpose, clock, kind, vtpm_key=vtpm_key()) as rig:
         yield rig, clock
 
 

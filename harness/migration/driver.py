@@ -17,6 +17,7 @@ from harness.migration.obstacle import Obstacle, obstacle
 from harness.migration.options import MigrationOptions
 from harness.rig import uri
 from harness.rig.contract import Hypervisor, HypervisorError, Job
+from harness.rig.guest import vtpm
 from harness.rig.guest.guest import Guest
 
 
@@ -90,6 +91,23 @@ def prepare(source: Hypervisor, guest: Guest, options: MigrationOptions) -> None
     """
     if options.downtime_limit_ms is not None:
         source.domain(guest.domain).job.limit_downtime(options.downtime_limit_ms)
+
+
+def send_ahead(source: Hypervisor, destination: Hypervisor, guest: Guest, key: bytes) -> str | None:
+    """Set at the destination the secret of the guest's TPM; why that cannot be, or None.
+
+    The destination's libvirtd may have been restarted since, and have lost it.
+    """
+    try:
+        vtpm.send_ahead(source, destination, guest.domain, key)
+    except HypervisorError as error:
+        return f"the secret of the guest's TPM cannot be set: {error}"
+    return None
+
+
+def stays(unfit: str, clock: Clock) -> Outcome:
+    """The outcome of a migration whose guest cannot arrive, so that it was not asked to leave."""
+    return Outcome(ok=False, returned_ns=clock.now_ns(), error=unfit, obstacle=obstacle(unfit))
 
 
 def migrate(

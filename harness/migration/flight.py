@@ -99,6 +99,7 @@ class Flights:
             raise MigrationError(
                 "the guest is where it was to be moved to", where=f"host {source}", why=f"migration {n}"
             )
+        unfit = driver.send_ahead(connections[source], connections[goal], guest, self._rig.vtpm_key)
         try:
             driver.prepare(connections[source], guest, self._options)
         except HypervisorError as error:
@@ -119,7 +120,7 @@ class Flights:
         journalled, self._over, self._returned = threading.Event(), threading.Event(), threading.Event()
         self._thread = threading.Thread(
             target=self._migrate,
-            args=(connections, migration, journalled, self._returned, self._over, report),
+            args=(connections, migration, unfit, journalled, self._returned, self._over, report),
             name=f"migration-{n}",
             daemon=True,
         )
@@ -130,6 +131,7 @@ class Flights:
         self,
         connections: Mapping[str, Hypervisor],
         migration: MigrationStarted,
+        unfit: str | None,
         journalled: threading.Event,
         returned: threading.Event,
         over: threading.Event,
@@ -141,13 +143,17 @@ class Flights:
                 self._fired_ns = self._record.clock.now_ns()
                 self._record.add(migration, t_ns=self._fired_ns)
                 journalled.set()
-                outcome = driver.migrate(
-                    connections[source],
-                    connections[destination],
-                    self._rig.subject,
-                    self._options,
-                    address=self._rig.pair.migration_address[destination],
-                    clock=self._record.clock,
+                outcome = (
+                    driver.stays(unfit, self._record.clock)
+                    if unfit is not None
+                    else driver.migrate(
+                        connections[source],
+                        connections[destination],
+                        self._rig.subject,
+                        self._options,
+                        address=self._rig.pair.migration_address[destination],
+                        clock=self._record.clock,
+                    )
                 )
                 returned.set()
                 end = MigrationReturned(n=n, ok=outcome.ok, error=outcome.error, obstacle=outcome.obstacle)

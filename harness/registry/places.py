@@ -53,6 +53,11 @@ def anchors() -> Anchors:
     return Anchors(file=file, key=signing_key_file(), wall_ns=realtime_ns)
 
 
+def vtpm_key_file() -> Path:
+    """The key that the secrets of guests' TPMs are made from."""
+    return data_folder() / "vtpm.key"
+
+
 def policy_file(asked: str) -> Path:
     """The policy that a person names: a file, or a shipped one by its name.
 

@@ -209,6 +209,10 @@ class Domain(Protocol):
         """Its state and the reason of it (virDomainState; :class:`DomainState`, :class:`PausedReason`)."""
         ...
 
+    def secret(self) -> str | None:
+        """The UUID of the secret that its TPM's state is encrypted with; None where it is not."""
+        ...
+
     def suspend(self) -> None:
         """Stop its processors; its memory stays."""
         ...
@@ -243,6 +247,14 @@ class Hypervisor(Protocol):
 
     def domains(self) -> Sequence[str]:
         """The names of all its domains, whatever their state."""
+        ...
+
+    def set_secret(self, secret: str, domain: str, value: bytes) -> None:
+        """Hold `value` under that UUID, in memory, for the TPM of `domain`; it replaces another of its."""
+        ...
+
+    def forget_secret(self, domain: str) -> None:
+        """Forget the secret of that domain's TPM; fine where there is none."""
         ...
 
     def start(self, xml: str) -> None:

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import cast
+from xml.etree import ElementTree as Xml
 
 import libvirt
 import libvirt_qemu
@@ -79,6 +80,13 @@ class LibvirtDomain:
         with _asked():
             state, reason = self._domain.state()
         return int(state), int(reason)
+
+    def secret(self) -> str | None:
+        """The UUID of the secret of its TPM, from its description (libvirt, domain XML, TPM device)."""
+        with _asked():
+            described = Xml.fromstring(self._domain.XMLDesc())
+        found = described.find("devices/tpm/backend/encryption")
+        return None if found is None else found.get("secret")
 
     def suspend(self) -> None:
         """Stop its processors."""
@@ -212,6 +220,24 @@ class LibvirtHost:
         """The names of all its domains (virConnectListAllDomains)."""
         with _asked():
             return [str(one.name()) for one in self.connection.listAllDomains()]
+
+    def set_secret(self, secret: str, domain: str, value: bytes) -> None:
+        """Define an ephemeral secret whose value no client can ask for, and set it (libvirt, secret XML)."""
+        self.forget_secret(domain)
+        described = Xml.Element("secret", ephemeral="yes", private="yes")
+        Xml.SubElement(described, "uuid").text = secret
+        usage = Xml.SubElement(described, "usage", type="vtpm")
+        Xml.SubElement(usage, "name").text = domain
+        with _asked():
+            self.connection.secretDefineXML(Xml.tostring(described, encoding="unicode")).setValue(value)
+
+    def forget_secret(self, domain: str) -> None:
+        """Undefine the secret whose use is that domain's TPM."""
+        try:
+            self.connection.secretLookupByUsage(libvirt.VIR_SECRET_USAGE_TYPE_VTPM, domain).undefine()
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_SECRET:
+                raise HypervisorError(str(error)) from error
 
     def start(self, xml: str) -> None:
         """Start a domain that is gone when it ends."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from harness.errors import GuestError
 from harness.json_types import Json
@@ -40,6 +40,7 @@ class Rig:
         reach: SSH to any guest of the rig.
         kind: What that image is.
         played: Whether nothing of it is real, so that nothing it yields is a measurement.
+        vtpm_key: What the secrets of its guests' TPMs are made from; empty where there is no key.
     """
 
     pair: Pair
@@ -55,6 +56,7 @@ class Rig:
     kind: Kind = STANDARD
     played: bool = False
     reach: Callable[[Guest], Machine] = _one_guest
+    vtpm_key: bytes = field(default=b"", repr=False)
 
     @property
     def machines(self) -> dict[str, Machine]:
@@ -76,6 +78,7 @@ class Rig:
             image_key=self.image_key,
             tpm=tpm,
             kind=self.kind,
+            vtpm_key=self.vtpm_key,
         )
 
     def check(self) -> None:

@@ -28,10 +28,13 @@ from harness.rig.rig import Rig
 
 
 @contextmanager
-def open_rig(pair: Pair, purpose: str, clock: Clock, kind: Kind = STANDARD) -> Iterator[Rig]:
+def open_rig(
+    pair: Pair, purpose: str, clock: Clock, kind: Kind = STANDARD, *, vtpm_key: bytes = b""
+) -> Iterator[Rig]:
     """Connect to every machine of `pair` and hold its lock for the length of the block.
 
-    Guests of the rig boot the image of that `kind`.
+    Guests of the rig boot the image of that `kind`. The state of their TPMs is encrypted where there is a
+    `vtpm_key`.
 
     Raises:
         UnreachableError: A machine does not answer.
@@ -67,6 +70,7 @@ def open_rig(pair: Pair, purpose: str, clock: Clock, kind: Kind = STANDARD) -> I
             image=described,
             kind=kind,
             facts=partial(verify.facts, pair),
+            vtpm_key=vtpm_key,
         )
 
 

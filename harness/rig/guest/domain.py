@@ -6,11 +6,12 @@ hosts, never remembered: five migrations leave it on the other one.
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from xml.etree import ElementTree as Xml
 
@@ -25,6 +26,7 @@ from harness.rig.contract import (
     NoDomainError,
     WrongStateError,
 )
+from harness.rig.guest import vtpm
 from harness.rig.guest.guest import Guest
 from harness.rig.guest.kind import STANDARD, Kind
 from harness.rig.pair import Pair, is_of_harness
@@ -55,6 +57,7 @@ class GuestSpec:
         bridge: Bridge on the hosts.
         tpm: Whether the guest has a virtual TPM, and with it a kernel that measures what it executes.
         kind: What its image is.
+        vtpm_key: What the secret of its TPM is made from; without one the TPM's state is not encrypted.
     """
 
     guest: Guest
@@ -68,6 +71,12 @@ class GuestSpec:
     bridge: str
     tpm: bool = False
     kind: Kind = STANDARD
+    vtpm_key: bytes = field(default=b"", repr=False)
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether it has a TPM whose state is encrypted, with a secret of the domain's UUID."""
+        return self.tpm and bool(self.vtpm_key)
 
     @property
     def disk(self) -> str:
@@ -100,6 +109,7 @@ def specify(
     image_key: str,
     tpm: bool = False,
     kind: Kind = STANDARD,
+    vtpm_key: bytes = b"",
 ) -> GuestSpec:
     """`guest` as a trial on `pair` starts it, with a new UUID."""
     network = pair.guest_network
@@ -117,6 +127,7 @@ def specify(
         bridge=pair.bridge,
         tpm=tpm,
         kind=kind,
+        vtpm_key=vtpm_key,
     )
 
 
@@ -181,6 +192,8 @@ def _devices(devices: Xml.Element, spec: GuestSpec) -> None:
     if spec.tpm:
         tpm = Xml.SubElement(devices, "tpm", model="tpm-crb")
         backend = Xml.SubElement(tpm, "backend", type="emulator", version="2.0")
+        if spec.encrypted:
+            Xml.SubElement(backend, "encryption", secret=spec.uuid)
         # One bank: a quote over a bank that nothing measures into would say nothing.
         Xml.SubElement(Xml.SubElement(backend, "active_pcr_banks"), "sha256")
 
@@ -277,9 +290,9 @@ def destroy(connections: Mapping[str, Hypervisor], name: str, host: Machine, spe
     """Take the domain `name` off every host and remove its disk; fine when it is not there."""
     for connection in connections.values():
         try:
-            connection.domain(name).destroy()
-        except (NoDomainError, WrongStateError):
-            continue
+            with contextlib.suppress(NoDomainError, WrongStateError):
+                connection.domain(name).destroy()
+            connection.forget_secret(name)
         except HypervisorError as error:
             raise GuestError(
                 "the guest cannot be destroyed", why=str(error), remedy="see `virsh list --all` there"
@@ -299,6 +312,8 @@ def boot(connection: Hypervisor, host: Machine, spec: GuestSpec) -> None:
         prepare += f" && qemu-img create -q -f qcow2 -F qcow2 {layers}"
     host.run(prepare)
     try:
+        if spec.encrypted:
+            vtpm.set_for(connection, spec.guest.domain, spec.uuid, spec.vtpm_key)
         connection.start(domain_xml(spec))
     except HypervisorError as error:
         raise GuestError("the guest does not start", where=f"host {host.role}", why=str(error)) from error

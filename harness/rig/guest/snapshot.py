@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from harness.errors import GuestError
 from harness.rig.contract import Hypervisor, HypervisorError, Machine
+from harness.rig.guest import vtpm
 from harness.rig.guest.domain import GuestSpec
 
 _FIXED_UUID = "5d0be4c0-0000-4000-8000-000000000001"
@@ -26,10 +27,11 @@ def to_be_saved(spec: GuestSpec) -> GuestSpec:
 def place(spec: GuestSpec, storage_path: str, hypervisor_version: int) -> str:
     """The folder on the shared storage that holds the saved state of a guest like `spec`.
 
-    Another version of the hypervisor makes a state of its own.
+    Another version of the hypervisor makes a state of its own, and so does another key of the TPM's secret.
     """
     parts = (spec.image, spec.memory_mib, spec.vcpus, spec.accelerator, spec.cmdline, spec.bridge)
-    inputs = "|".join(map(str, (hypervisor_version, *parts)))
+    own = (vtpm.fingerprint(spec.vtpm_key),) if spec.encrypted else ()
+    inputs = "|".join(map(str, (hypervisor_version, *parts, *own)))
     return f"{storage_path}/snapshots/{hashlib.sha256(inputs.encode()).hexdigest()[:16]}"
 
 
@@ -72,6 +74,8 @@ def restore(connection: Hypervisor, host: Machine, spec: GuestSpec, folder: str)
         limit="copy_s",
     )
     try:
+        if spec.encrypted:
+            vtpm.set_for(connection, spec.guest.domain, spec.uuid, spec.vtpm_key)
         connection.restore(f"{folder}/state")
     except HypervisorError as error:
         raise GuestError(

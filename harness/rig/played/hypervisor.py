@@ -97,6 +97,16 @@ class PlayedHost:
         worlds = self.world.guests.items()
         return [name for name, one in worlds if one.guest is not None and self.role in _places(one.guest)]
 
+    def set_secret(self, secret: str, domain: str, value: bytes) -> None:
+        """Taken and without effect: a played guest has no TPM."""
+        del secret, domain, value
+        self.alive()
+
+    def forget_secret(self, domain: str) -> None:
+        """There is none."""
+        del domain
+        self.alive()
+
     def start(self, xml: str) -> None:
         """Start the domain that `xml` describes."""
         self.alive()
@@ -167,6 +177,11 @@ class PlayedDomain:
         if transfer is not None and self.host.role != self.guest.host:
             return DomainState.PAUSED, PausedReason.MIGRATION
         return self.guest.state, PausedReason.USER if self.guest.state == DomainState.PAUSED else 0
+
+    def secret(self) -> str | None:
+        """None: a played guest has no TPM."""
+        self._here()
+        return None
 
     def suspend(self) -> None:
         """Stop it."""

@@ -212,9 +212,7 @@ def carry_out(
         try:
             with _opened(run, plan, clock, listener, checked=checked) as writer:
                 try:
-                    as_begun = encryption.as_begun(plan, read_manifest(run))
-                    attestation = _run_attestation(run, plan, registry)
-                    _trials(run, as_begun, rig, writer, clock, interrupt, attestation)
+                    _trials(run, plan, rig, writer, clock, interrupt, _run_attestation(run, plan, registry))
                     _write_facts(run, rig.facts(), "after")
                 except (SodbenchError, KeyboardInterrupt) as error:
                     _close_aborted(
@@ -321,6 +319,7 @@ def _trials(
     run_attestation: RunAttestation | None,
 ) -> None:
     standing = state.fold(journal.read(run.journal), plan)
+    begun = encryption.as_begun(plan, read_manifest(run))
     for trial in standing.remaining:
         if interrupt.asked:
             raise InterruptedRunError("interrupted", remedy="`sodbench resume` goes on with the next trial")
@@ -329,7 +328,7 @@ def _trials(
         folder = run.attempt(trial.id, number)
         _make(folder)
         record = Record(journal=writer, clock=clock, folder=folder, trial=trial.id, attempt=number)
-        AttemptRun(rig, plan, trial, record, interrupt, run_attestation).perform()
+        AttemptRun(rig, begun, trial, record, interrupt, run_attestation).perform()
 
 
 def _make(folder: Path) -> None:

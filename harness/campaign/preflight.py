@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from harness.campaign.gang import memory_problem
 from harness.json_types import Json
@@ -51,6 +52,7 @@ def problems(
     needs: Mapping[str, Sequence[str]],
     guests_mib: Sequence[int] = (),
     link: str | None = None,
+    encrypted_until: datetime | None = None,
 ) -> Sequence[Problem]:
     """Every reason why machines with these facts cannot carry the campaign; empty when they can.
 
@@ -59,6 +61,7 @@ def problems(
         storage_need_bytes: What the campaign needs on the shared storage.
         guests_mib: Memory of each guest of a trial, MiB.
         link: Why the migration link does not carry as many guests at once as are asked for, if so.
+        encrypted_until: When the last encrypted migration may be, if there are any.
         needs: Workload to the tools it needs on the client, by their names in the fact ``generators``.
     """
     return [
@@ -67,7 +70,28 @@ def problems(
         *_generators(facts, needs),
         *_memory(facts, guests_mib),
         *_link(link),
+        *([] if encrypted_until is None else _certificates(facts, encrypted_until)),
     ]
+
+
+def _certificates(facts: Mapping[str, Facts], until: datetime) -> Iterator[Problem]:
+    """Whether the hosts can encrypt migrations, to the campaign's end."""
+    for role in ("a", "b"):
+        own = facts.get(role, {})
+        end, reasons = own.get("migration_certificate_until"), own.get("reasons")
+        if not isinstance(end, str):
+            reason = reasons.get("migration_certificate_until") if isinstance(reasons, Mapping) else None
+            what = f"no certificate to encrypt migrations with ({reason or 'unknown'})"
+        elif datetime.fromisoformat(end) < until:
+            what = f"its certificate for migrations ends at {end}, before the campaign does"
+        else:
+            continue
+        yield Problem(
+            where=f"host {role}",
+            what=what,
+            remedy="set the clocks of hosts and controller by NTP, then run `sodbench provision --force`; "
+            "`migration: {tls: false}` sends memory in the clear",
+        )
 
 
 def _memory(facts: Mapping[str, Facts], guests_mib: Sequence[int]) -> Iterator[Problem]:

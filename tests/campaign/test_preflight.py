@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,26 @@ def test_a_generator_from_an_archive_says_how_it_is_named() -> None:
 def test_generators_that_are_installed_are_no_problem() -> None:
     facts = {"a": HOST, "b": HOST, "client": {"generators": {"locust": "2.32.4"}}}
     assert not problems(facts, storage_need_bytes=NEED, needs={"web": ("locust",)})
+
+
+END = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ({"migration_certificate_until": "2026-11-28T12:00:01+00:00"}, None),
+        ({"migration_certificate_until": "2026-11-28T11:59:59+00:00"}, "before the campaign does"),
+        ({"reasons": {"migration_certificate_until": "the certificate is not yet valid"}}, "not yet valid"),
+        ({}, "no certificate"),
+    ],
+)
+def test_certificates_must_last_to_the_end_of_a_campaign_that_encrypts(
+    own: Mapping[str, Json], said: str | None
+) -> None:
+    lasting: Mapping[str, Json] = {"migration_certificate_until": "2027-11-28T12:00:00+00:00"}
+    facts = {"a": {**HOST, **lasting}, "b": {**HOST, **own}}
+    found = problems(facts, storage_need_bytes=NEED, needs={}, encrypted_until=END)
+    assert [one.where for one in found] == ([] if said is None else ["host b"])
+    assert all(str(said) in one.what for one in found)
+    assert not problems(facts, storage_need_bytes=NEED, needs={})

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.cli.doctor import plain
+from harness.rig.doctor.certificate import Certificate, certificate_of
 from harness.rig.doctor.checks import (
     FEATURES,
     GIB,
@@ -320,3 +322,27 @@ def test_a_lock_file_that_is_not_there_is_held_by_nobody() -> None:
 
 def test_a_mark_says_by_which_playbooks_a_machine_was_provisioned() -> None:
     assert [standing(mark, "abc") for mark in ("abc\n", "old\n", "")] == ["current", "older", "never"]
+
+
+NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("certificate", "level", "word"),
+    [
+        (Certificate(begin=NOW - DAY, end=NOW + 300 * DAY, now=NOW), "ok", "lasts"),
+        (Certificate(begin=NOW - DAY, end=NOW + 29 * DAY, now=NOW), "warning", "lasts"),
+        (Certificate(begin=NOW - 9 * DAY, end=NOW - DAY, now=NOW), "warning", "has expired"),
+        (Certificate(begin=NOW, end=NOW + DAY, now=NOW - DAY / 144), "warning", "its clock says 11:50"),
+        (certificate_of("1790000000\n"), "warning", "no certificate"),
+        (certificate_of("1790000000\nrubbish"), "warning", "cannot be read"),
+    ],
+)
+def test_what_a_host_encrypts_migrations_with_is_judged_by_its_own_clock(
+    certificate: Certificate, level: str, word: str
+) -> None:
+    host = replace(ANSWERS["a"], certificate=certificate)
+    facts = Facts(controller=FIT, lab=UP, machines={**ANSWERS, "a": host})
+    check = found(facts, "a: encryption")
+    assert (check.level, word in check.found) == (level, True), check

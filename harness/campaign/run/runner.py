@@ -95,14 +95,17 @@ def begin(root: Path, plan: Plan, rig: Rig, provenance: Provenance) -> RunFolder
 
 
 def _require(facts: Mapping[str, Mapping[str, Json]], plan: Plan, rig: Rig) -> None:
-    need = estimates.estimate(plan, rig.accelerator).shared_bytes
+    estimate = estimates.estimate(plan, rig.accelerator)
+    encrypted = plan.migration.encrypted and any(trial.migrations for trial in plan.trials)
+    end = datetime.fromtimestamp(realtime_ns() / NS_PER_S + estimate.total_s, tz=UTC)
     guests_mib = [one.memory_mib for one in plan.guests or (plan.guest,)]
     found = preflight.problems(
         facts,
-        storage_need_bytes=need,
+        storage_need_bytes=estimate.shared_bytes,
         needs=_needs(plan),
         guests_mib=guests_mib,
         link=link.problem(plan, rig.pair.link_bit_s),
+        encrypted_until=end if encrypted and not rig.played else None,
     )
     if found:
         raise PrerequisiteError(

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from harness.pair_name import FIRST
+from harness.rig.doctor.certificate import Certificate
 
 Level = Literal["ok", "warning", "missing"]
 Presence = Literal["present", "absent", "unknown"]
@@ -130,6 +131,7 @@ class MachineFacts:
     libvirt_error: str | None = None
     accelerator: str | None = None
     holder: str | None = None
+    certificate: Certificate | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -340,6 +342,10 @@ def _machine(role: str, one: MachineFacts, inventory: str | None) -> Iterator[Ch
         answer, why = one.libvirt_error or "answers", "it starts and migrates the guest"
         remedy = f"`systemctl status libvirtd` there; {provision}"
         yield judge(f"{role}: libvirt", not one.libvirt_error, answer, why, remedy)
+    if one.certificate is not None:
+        fine, answer = one.certificate.judged()
+        why, remedy = "a guest's memory crosses the network", f"set the clocks by NTP; {provision} --force"
+        yield _advice(f"{role}: encryption", fine, answer, why, remedy)
 
 
 def _lock(host: MachineFacts) -> Check:

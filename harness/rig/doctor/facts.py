@@ -20,7 +20,15 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.errors import SodbenchError
 from harness.pair_name import HOSTS
-from harness.rig.doctor.checks import FEATURES, PROGRAMS, ControllerFacts, Facts, MachineFacts, Presence
+from harness.rig.doctor.certificate import certificate_of
+from harness.rig.doctor.checks import (
+    FEATURES,
+    PROGRAMS,
+    ControllerFacts,
+    Facts,
+    MachineFacts,
+    Presence,
+)
 
 if TYPE_CHECKING:
     from harness.rig.lab import lab
@@ -49,6 +57,8 @@ _CONFIG_NAMES = {
     "tbf": "CONFIG_NET_SCH_TBF",
     "nf_tables": "CONFIG_NF_TABLES",
 }
+_CERTIFICATE = "/etc/pki/qemu/sodbench/server-cert.pem"
+"""Where role `tls` puts a host's certificate for migrations."""
 _SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 """Where the system's programs are: not on the path of every user who may use sudo."""
 
@@ -254,6 +264,7 @@ def _ask(endpoint: Endpoint, *, wanted_mark: str, libvirt_uri: str | None) -> Ma
         with Host(endpoint) as host:
             _, mark, _ = host.attempt(f"cat {ready.MARK}")
             _, proved, _ = host.attempt(f"cat {acceleration.REMEMBERED}")
+            seen = None if libvirt_uri is None else host.attempt(f"date +%s; cat {_CERTIFICATE}")
             _, lock, _ = host.attempt(
                 f"stat -c '%d %i' {lock_holder.PATH} && cat {lock_holder.PATH} && echo && cat /proc/locks"
             )
@@ -266,6 +277,7 @@ def _ask(endpoint: Endpoint, *, wanted_mark: str, libvirt_uri: str | None) -> Ma
         libvirt_error=None if libvirt_uri is None else _libvirt_error(libvirt_uri),
         accelerator=next(iter(proved.split()), None),
         holder=lock_holder_of(lock),
+        certificate=None if seen is None else certificate_of(seen[1]),
     )
 
 

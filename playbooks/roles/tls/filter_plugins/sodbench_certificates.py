@@ -27,7 +27,7 @@ def certificates(requests: Mapping[str, Mapping[str, str]], days: int) -> dict[s
     """The certificate of each host and that of the authority that signed them, as PEM.
 
     Args:
-        requests: By host, its ``request`` (PKCS #10, PEM) and the ``address`` that migrations to it connect to.
+        requests: By host, its ``request`` (PKCS #10, PEM) and the ``address`` that its guests come to.
         days: How long they are valid from now on.
 
     Raises:
@@ -37,7 +37,7 @@ def certificates(requests: Mapping[str, Mapping[str, str]], days: int) -> dict[s
     life = (now - _BACKDATED, now + datetime.timedelta(days=days))
     key = ec.generate_private_key(ec.SECP256R1())
     authority = _authority(key, life)
-    signed = {host: _signed(host, asked, authority, key, life) for host, asked in requests.items()}
+    signed = {host: _signed(host, asked, key, life) for host, asked in requests.items()}
     return {"authority": _pem(authority), "certificates": {host: _pem(one) for host, one in signed.items()}}
 
 
@@ -90,7 +90,6 @@ def _authority(key: ec.EllipticCurvePrivateKey, life: _Life) -> x509.Certificate
 def _signed(
     host: str,
     asked: Mapping[str, str],
-    authority: x509.Certificate,
     key: ec.EllipticCurvePrivateKey,
     life: _Life,
 ) -> x509.Certificate:

@@ -24,6 +24,7 @@ Fact: TypeAlias = str | int | float | bool | None
 
 COMMAND_LIMIT_S = 20.0
 TOOLS = Path("/opt/sodbench")
+CERTIFICATES = "/etc/pki/qemu/sodbench"
 IMA_POLICY = "/sys/kernel/security/ima/policy"
 COUNTERS = frozenset({"out", "in", "peer_out", "peer_in"})
 
@@ -175,6 +176,14 @@ def chrony_offset_s(tracking: str) -> float:
     return float(fields[4])
 
 
+def certificate_until() -> str:
+    """When the host's certificate for migrations ends. Raises UnreadableError where it is not valid now."""
+    own, authority = f"{CERTIFICATES}/server-cert.pem", f"{CERTIFICATES}/ca-cert.pem"
+    output_of("openssl", "verify", "-CAfile", authority, own)
+    end = output_of("openssl", "x509", "-noout", "-enddate", "-dateopt", "iso_8601", "-in", own)
+    return end.strip().removeprefix("notAfter=").replace(" ", "T").replace("Z", "+00:00")
+
+
 def in_container(detected: str) -> bool:
     """Whether `systemd-detect-virt --container` names one: it shares kernel and clock with its host."""
     return detected not in ("", "none")
@@ -308,17 +317,9 @@ def storage_free_bytes(path: str) -> int:
         raise UnreadableError(str(error)) from error
 
 
-def psutil_version() -> str:
-    """The version of psutil that the machine's python3 has.
-
-    Raises:
-        UnreadableError: psutil is not installed.
-    """
-    return output_of("python3", "-c", "import psutil; print(psutil.__version__)").strip()
-
-
 def any_machine() -> dict[str, Callable[[], Fact]]:
     """The readers of what every machine has."""
+    psutil = ("python3", "-c", "import psutil; print(psutil.__version__)")
     return {
         "cpu_model": lambda: cpu_field(text_of("/proc/cpuinfo"), "model name"),
         "cpu_flags_hash": lambda: flags_hash(cpu_field(text_of("/proc/cpuinfo"), "flags")),
@@ -333,7 +334,7 @@ def any_machine() -> dict[str, Callable[[], Fact]]:
         "clock_source": lambda: text_of("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
         "chrony_offset_s": lambda: chrony_offset_s(output_of("chronyc", "-c", "tracking")),
         "python_version": platform.python_version,
-        "psutil_version": psutil_version,
+        "psutil_version": lambda: output_of(*psutil).strip(),
         "ping_present": lambda: shutil.which("ping") is not None,
     }
 
@@ -352,6 +353,7 @@ def host_only(arguments: argparse.Namespace) -> dict[str, Callable[[], Fact]]:
         "storage_id": lambda: text_of(f"{storage}/.sodbench-storage"),
         "bridge_present": lambda: Path(f"/sys/class/net/{bridge}/bridge").is_dir(),
         "wire_counters_present": lambda: counters_present(output_of(*counters)),
+        "migration_certificate_until": certificate_until,
         "tpm_present": lambda: tpm_present(arguments.tpm),
         "ima_policy_current": lambda: ima_policy_current(arguments.ima_policy),
     }

@@ -83,7 +83,7 @@ class Bench:
         subprocess.run(
             [
                 *("virsh", "--quiet", "--connect", self._rig.pair.libvirt_uri(source, commands[source])),
-                *("migrate", "--live", "--unsafe", self._rig.subject.domain),
+                *("migrate", "--live", "--unsafe", "--tls", self._rig.subject.domain),
                 self._rig.pair.libvirt_uri(destination, commands[destination]),
                 *("--migrateuri", uri.migration(self._rig.pair.migration_address[destination])),
             ],

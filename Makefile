@@ -75,6 +75,7 @@ bench: setup ## What the harness itself costs, measured in the lab (benchmarks/R
 	$(BIN)/sodbench lab up
 	$(BIN)/sodbench provision
 	$(BIN)/python -m benchmarks.overhead
+	$(BIN)/python -m benchmarks.tls
 	$(BIN)/python -m benchmarks.channel
 	$(BIN)/python -m benchmarks.violation
 	$(BIN)/python -m benchmarks.attestation

@@ -68,7 +68,7 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=not signs_certificates,
         content_commitment=False,
-        key_encipherment=False,
+        key_encipherment=not signs_certificates,  # QEMU wants it, whatever the key (tlscredsx509.c)
         data_encipherment=False,
         key_agreement=False,
         key_cert_sign=signs_certificates,

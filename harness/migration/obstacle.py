@@ -12,7 +12,8 @@ Obstacle: TypeAlias = Literal["certificate", "vtpm-secret"]
 """``certificate``: one host does not accept the other's certificate, or its own. ``vtpm-secret``: the
 destination does not have the secret that the state of the guest's TPM is encrypted with, or another."""
 
-_CERTIFICATE = re.compile(r"certificate|\bTLS\b|x509|handshake", re.IGNORECASE)
+# A source that refuses the destination hangs up, and libvirt may hear of that from the destination first.
+_CERTIFICATE = re.compile(r"certificate|\bTLS\b|x509|handshake|not a migration stream", re.IGNORECASE)
 _SECRET = re.compile(r"\bsecret\b|swtpm|tpm[-_ ]?emulator|\bTPM\b", re.IGNORECASE)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy import special
@@ -77,6 +78,7 @@ def quantile(values: Sequence[float], share: float) -> Quantile:
     )
 
 
+@cache
 def _ranks(n: int, share: float) -> tuple[int | None, int | None]:
     """The ranks, from 1, between which the quantile lies with 95 % at least; None where there is none.
 

@@ -157,13 +157,35 @@ def measure(rounds: int, seed: int) -> dict[str, Any]:
     }
 
 
+def table(found: Mapping[str, Any]) -> str:
+    """The rows in Markdown, each distribution and number of trials once: coverage and width by migrations."""
+    head = [f"{migrations} a trial" for migrations in MIGRATIONS]
+    lines = [
+        f"| distribution | trials | {' | '.join(head)} | looks bimodal |",
+        f"| :--- | ---: | {' | '.join(['---:'] * len(head))} | ---: |",
+    ]
+    for name in DISTRIBUTIONS:
+        for trials in TRIALS:
+            mine = [row for row in found["rows"] if (row["distribution"], row["trials"]) == (name, trials)]
+            cells = [
+                f"{row['coverage']:.3f} ({row['width']:.2f}); {row['pooled_coverage']:.2f}" for row in mine
+            ]
+            flagged = max(row["looks_bimodal"] for row in mine)
+            lines.append(f"| {name} | {trials} | {' | '.join(cells)} | {flagged:.2f} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Simulate, print, and write the JSON."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rounds", type=int, default=4000, help="campaigns simulated for each row")
     arguments.add_argument("--seed", type=int, default=SEED)
     arguments.add_argument("--out", type=Path, default=OUT)
+    arguments.add_argument("--table", action="store_true", help="print the stored rows as Markdown, no more")
     given = arguments.parse_args()
+    if given.table:
+        print(table(json.loads(given.out.read_text())))
+        return
     made = provenance.here("numpy", "scipy")
     found = measure(given.rounds, given.seed)
     for one in found["rows"]:

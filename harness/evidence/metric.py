@@ -89,6 +89,7 @@ class Metric(Generic[EvidenceT_contra]):
         over: The stretch of evidence it needs: the call to migrate (``move``), until the next migration or
             the window's end (``interval``), the baseline before the window, or the window. An observer that
             failed after that stretch does not matter.
+        signed: Whether the quantity itself can be negative; an interval of another never reaches below 0.
         measure: The function; raises :class:`NotMeasured` with the reason where there is no number.
     """
 
@@ -101,6 +102,7 @@ class Metric(Generic[EvidenceT_contra]):
     source: str
     scope: Scope = "migration"
     over: Over = "move"
+    signed: bool = False
     measure: Callable[[EvidenceT_contra], Value] = field(repr=False, compare=False)
 
     def of(self, evidence: EvidenceT_contra) -> Value:

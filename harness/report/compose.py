@@ -174,7 +174,7 @@ def _control(material: Material, attempt: Account) -> pd.DataFrame:
 
 
 def _finding(material: Material, attempt: Account) -> str:
-    """Such as ``stalled for at most 380 ms, 2.4 s worth of work lost a migration``."""
+    """How long the work stalled in this trial, and whether more was lost than without a migration."""
     mine = _of(material.valid, attempt)
     parts = []
     stalls, lost = (
@@ -185,9 +185,25 @@ def _finding(material: Material, attempt: Account) -> str:
             f"stalled for at most {quantity.of_metric('outage_application').with_unit(stalls.max())}"
         )
     if len(lost):
-        said = quantity.of_metric("work_lost_time").with_unit(float(lost.mean()))
-        parts.append(f"{said} worth of work lost with each migration")
+        parts.append(_lost(material, attempt.workload, float(lost.median())))
     return ", ".join(parts) or "no migration was measured in this trial"
+
+
+def _lost(material: Material, workload: str, with_s: float) -> str:
+    """The work lost with a migration, against as long a stretch of the workload's trials without one."""
+    shown = quantity.of_metric("work_lost_time")
+    floor = material.floor
+    slots = floor[floor["workload"].eq(workload) & floor["metric"].eq("work_lost_time")]["value"]
+    if not len(slots):
+        return (
+            f"{shown.with_unit(with_s)} less work than before with each migration (median; no trial without)"
+        )
+    without_s = float(slots.median())
+    more = "more" if with_s > without_s else "no more"
+    return (
+        f"{more} work lost with a migration than in as long without: {shown.with_unit(with_s)} against "
+        f"{shown.with_unit(without_s)} (medians)"
+    )
 
 
 def _figures(figures: Sequence[Figure]) -> list[Block]:

@@ -70,6 +70,7 @@ class Definition:
     observer: str
     definition: str
     source: str
+    signed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +169,11 @@ class Material:
         return table[table["value"].notna()]
 
     @cached_property
+    def signed(self) -> frozenset[str]:
+        """The metrics that can be negative."""
+        return frozenset(one.name for one in self.definitions if one.signed)
+
+    @cached_property
     def names(self) -> Names:
         """What the workloads are called."""
         return naming.of(self.attempts)
@@ -253,6 +259,7 @@ def _definition(metric: Metric[Any]) -> Definition:
         observer=metric.observer,
         definition=metric.definition,
         source=metric.source,
+        signed=metric.signed,
     )
 
 

@@ -116,7 +116,7 @@ def test_each_kind_has_its_sentence_with_medians_and_their_n(seen: Material, sec
     assert list(found) == ["host", "guest", "linked", "identity"]
     idle = picked(seen.attestations, kind="host", key="ecc-p256", workload="idle")
     quiet = idle[idle["phase"].ne("during")]["latency_s"]
-    assert f"{np.median(quiet) * 1e3:.2f}\u00a0ms with P-256 (n = {len(quiet)})" in found["host"]
+    assert f"{np.median(quiet) * 1e3:.2f}\u00a0ms with P-256 (n = {len(quiet)} in 1 trial)" in found["host"]
     assert (
         "under load, by workload, 1." in found["host"] and "while a migration was under way" in found["host"]
     )
@@ -148,8 +148,18 @@ def test_a_quantile_that_is_not_carried_is_a_dash_with_its_reason(section: Secti
     cells = [row[at] for row in table.rows]
     assert {cell.text for cell in cells} == {MISSING}
     assert any("p99 takes 100 values or more" in cell.reason for cell in cells)
-    below = [row[at - 2].below for row in table.rows if row[at - 2].text != MISSING]
-    assert any("–" in text for text in below)
+    assert {row[at - 2].below for row in table.rows} == {""}
+    assert "1 trial: no interval" in table.caption
+
+
+def test_the_interval_of_a_quantile_counts_each_trial_once() -> None:
+    """Six trials of 20 attestations each: the least and the largest of their own medians and p95."""
+    took = [trial / 1e3 + n / 1e5 for trial in range(1, 7) for n in range(20)]
+    table = pd.DataFrame({"trial": [f"{n // 20}" for n in range(120)], "latency_s": took})
+    median, p95, p99 = proofs.cells(table, "latency_s")
+    assert (median.text, median.below) == ("3.59", "1.09–6.09")
+    assert p95.below == "1.18–6.18"
+    assert p99.text != MISSING and p99.below == ""
 
 
 def test_refused_and_invalid_ones_are_in_no_number(seen: Material, section: Section) -> None:

@@ -122,13 +122,15 @@ def test_each_scenario_has_its_sentence_beside_the_papers_delay(section: Section
     reaction = 0.6 + 0.005 + 0.034 + 0.003 + 3.0
     assert (
         f"{reaction:.2f}\u00a0s (" in found["violation"]
-        and "n\u00a0=\u00a03) with idle" in found["violation"]
+        and "n\u00a0=\u00a03 in 1 trial) with idle" in found["violation"]
     )
-    assert "n\u00a0=\u00a02) with file*" in found["violation"]
-    assert "46.0\u00a0ms (" in found["request"] and "n\u00a0=\u00a03)" in found["request"]
+    assert "n\u00a0=\u00a02 in 1 trial) with file*" in found["violation"]
+    assert "46.0\u00a0ms (" in found["request"] and "n\u00a0=\u00a03 in 1 trial)" in found["request"]
     assert all("where the paper lost 2.33\u00a0s in OpenStack" in found[name] for name in list(found)[:3])
     assert "there is no reaction time" in found["moving target"]
-    assert "The guest was suspended after 785\u00a0ms (n\u00a0=\u00a01) with idle" in found["suspend"]
+    assert (
+        "The guest was suspended after 785\u00a0ms (n\u00a0=\u00a01 in 1 trial) with idle" in found["suspend"]
+    )
 
 
 def test_what_is_simulated_is_said_wherever_it_appears(section: Section) -> None:
@@ -162,9 +164,24 @@ def test_the_table_has_every_span_with_its_median(seen: Material, section: Secti
         ("reaction_time", "Reaction, s", 1),
     ):
         assert float(idle[head]) == pytest.approx(np.median(own[column]) * scale, rel=0.01), column
-    assert idle["n"] == "3"
+    assert (idle["Trials"], idle["n"]) == ("1", "3")
     below = {column.flat: cell.below for column, cell in zip(table.columns, table.rows[1], strict=True)}
-    assert below["Reaction, s"] == "3.54–3.75"
+    assert below["Reaction, s"] == ""
+    assert "1 trial: no interval" in table.caption
+
+
+def test_from_three_trials_on_there_is_an_interval(seen: Material) -> None:
+    mine = seen.responses[seen.responses["scenario"].eq("violation") & seen.responses["workload"].eq("idle")]
+    copies = [mine.assign(trial=f"copy-{n}", reaction_time=mine["reaction_time"] * n) for n in range(1, 4)]
+    several = pd.concat([seen.responses, *copies])
+    found = response_tables.spans(
+        response_rows.groups(several, seen.workloads), seen.names, seen.paper, seen.workloads
+    )
+    (row,) = [row for row in found.rows if row[0].below == "simulated hardware" and row[1].text == "idle"]
+    assert (row[2].text, row[3].text) == ("4", "12")
+    low, high = row[-1].below.split("–")
+    assert 0 < float(low) < 3.64 < float(high)
+    assert "Student's t on the log scale" in found.caption
 
 
 def test_the_papers_figures_stand_below(section: Section) -> None:
@@ -343,7 +360,7 @@ def test_one_response_alone_is_shown_without_an_interval(seen: Material) -> None
     alone = replace(seen, responses=seen.responses.head(1))
     found = response.section(alone, [])
     table = table_of(found, "response-spans")
-    assert {cell.below for cell in table.rows[0][3:]} == {"n = 1"}
+    assert {cell.below for cell in table.rows[0][4:]} == {"n = 1"}
     assert response.figure(alone) is not None
 
 

@@ -78,7 +78,7 @@ def test_a_workload_the_paper_does_not_have_is_listed_last(demo: Material) -> No
     ]
     table = answers.table_v(replace(demo, metrics=renamed, attempts=attempts))
     assert [row[0].text for row in table.rows][-1] == "batch"
-    assert table.rows[-1][3].reason == "the paper has no such workload"
+    assert table.rows[-1][4].reason == "the paper has no such workload"
 
 
 def test_wire_and_hypervisor_that_agree_are_said_to(demo: Material) -> None:

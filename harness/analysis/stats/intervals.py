@@ -1,7 +1,6 @@
-"""Means, medians and ratios with their 95 % confidence intervals.
+"""Medians and ratios of independent values with their 95 % confidence intervals.
 
 Sources:
-    Student (W. S. Gosset), The probable error of a mean, Biometrika 6, 1908: the interval of a mean.
     B. Efron, Better bootstrap confidence intervals, J. Am. Stat. Assoc. 82, 1987: BCa.
     T. C. Hesterberg, What teachers should know about the bootstrap, Am. Stat. 69, 2015: it is too narrow for
     few values; with fewer than about ten a bootstrap interval is a hint.
@@ -49,30 +48,13 @@ class Summary:
     method: str
 
 
-def summary(values: Sequence[float]) -> Summary:
-    """The sample with Student's t interval of its mean.
-
-    The t interval assumes a mean that varies about normally; with five values that is an assumption, which a
-    report states by naming the method.
-
-    Raises:
-        ValueError: There are no values, or one is not finite: missing values are the caller's to name.
-    """
-    sample = _checked(values)
-    if len(sample) == 1:
-        return _summary(sample, None, "one value has no interval")
-    mean, std = float(np.mean(sample)), float(np.std(sample, ddof=1))
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(sample) - 1)) * std / math.sqrt(len(sample))
-    return _summary(sample, (mean - half, mean + half), "95 % t interval of the mean")
-
-
 def median_interval(values: Sequence[float]) -> Summary:
     """The sample with a bootstrap interval (BCa) of its median.
 
     Where all values are alike BCa is undefined, and the interval is that value.
 
     Raises:
-        ValueError: As :func:`summary`.
+        ValueError: There are no values, or one is not finite: missing values are the caller's to name.
     """
     sample = _checked(values)
     if len(sample) == 1:

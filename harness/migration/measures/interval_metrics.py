@@ -49,7 +49,7 @@ METRICS: tuple[Metric[Interval], ...] = (
         source=OWN, scope="interval", over="interval",
     ),
     Metric(
-        name="work_lost", title="Work lost", unit="work", better="lower", observer="workload",
+        name="work_lost", title="Work lost", unit="work", better="lower", observer="workload", signed=True,
         measure=brownout.work_lost,
         definition="The baseline's rate times the interval's length, minus the work done in it, in the "
         "workload's unit; negative when more was done than the baseline promised.",
@@ -57,7 +57,7 @@ METRICS: tuple[Metric[Interval], ...] = (
     ),
     Metric(
         name="work_lost_time", title="Work lost, as time", unit="s", better="lower", observer="workload",
-        measure=brownout.work_lost_time,
+        signed=True, measure=brownout.work_lost_time,
         definition="The work lost divided by the baseline's rate: how long the undisturbed service would "
         "need for it.",
         source=OWN, scope="interval", over="interval",

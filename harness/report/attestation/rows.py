@@ -11,9 +11,10 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from harness.analysis.stats import quantiles
+from harness.analysis.stats import quantiles, replicated
 from harness.analysis.stats.quantiles import Quantile
 from harness.attest.measures.table import ACCEPTED
+from harness.report import replicates
 from harness.report.document.model import MISSING, Cell
 
 KINDS: Mapping[str, str] = MappingProxyType(
@@ -85,19 +86,50 @@ def said(seconds: float) -> str:
     return f"{seconds:.2f}\u00a0s" if seconds >= 1 else f"{milliseconds(seconds)}\u00a0ms"
 
 
-def cells(values: Iterable[float], *, shares: Sequence[tuple[str, float]] = SHARES) -> list[Cell]:
-    """One cell a quantile in ms, its interval below; a dash with its reason where it is not carried."""
-    sample = list(values)
-    return [_cell(label, quantiles.quantile(sample, share), milliseconds, True) for label, share in shares]
+def cells(rows: pd.DataFrame, column: str, *, shares: Sequence[tuple[str, float]] = SHARES) -> list[Cell]:
+    """One cell a quantile in ms, its interval below; a dash with its reason where it is not carried.
+
+    Args:
+        rows: One row an attestation, with the column ``trial``.
+        column: Which of its times, in stored seconds.
+        shares: The quantiles.
+    """
+    known = rows[rows[column].notna()]
+    return [_with_interval(known, column, label, share) for label, share in shares]
+
+
+def _with_interval(known: pd.DataFrame, column: str, label: str, share: float) -> Cell:
+    """The quantile of all values; below it the interval of the trials' own quantiles, where they carry it."""
+    cell = _cell(label, quantiles.quantile(list(known[column]), share), milliseconds)
+    own = [
+        quantiles.quantile(list(mine), share).value for _, mine in known.groupby("trial", sort=False)[column]
+    ]
+    carried = [value for value in own if value is not None]
+    if not carried or cell.text == MISSING:
+        return cell
+    found = replicated([[value] for value in carried])
+    return Cell(text=cell.text, below=replicates.interval(found, milliseconds))
+
+
+def counts(rows: pd.DataFrame) -> str:
+    """Such as ``n = 12 in 1 trial``."""
+    trials = rows["trial"].nunique()
+    return f"n = {len(rows)} in {trials} {'trial' if trials == 1 else 'trials'}"
+
+
+def methods(rows: Iterable[pd.DataFrame]) -> str:
+    """How the intervals of the tables' cells were made, of which these are the rows."""
+    found = (replicates.of_trials(one, "latency_s") for one in rows)
+    return replicates.methods(one for one in found if one is not None)
 
 
 def bare(values: Iterable[float], *, micro: bool = False) -> list[Cell]:
     """The same in ms or µs, without the intervals."""
     sample, write = list(values), microseconds if micro else milliseconds
-    return [_cell(label, quantiles.quantile(sample, share), write, False) for label, share in SHARES]
+    return [_cell(label, quantiles.quantile(sample, share), write) for label, share in SHARES]
 
 
-def _cell(label: str, found: Quantile, write: Callable[[float], str], interval: bool) -> Cell:
+def _cell(label: str, found: Quantile, write: Callable[[float], str]) -> Cell:
     if found.value is None:
         if not found.n:
             return Cell(text=MISSING, tone="quiet", reason="no accepted attestation to measure")
@@ -107,14 +139,7 @@ def _cell(label: str, found: Quantile, write: Callable[[float], str], interval: 
             tone="quiet",
             reason=f"{label} takes {needed} values or more: of fewer it would be the largest by another name",
         )
-    return Cell(text=write(found.value), below=_interval(found, write) if interval else "")
-
-
-def _interval(found: Quantile, write: Callable[[float], str]) -> str:
-    low, high = found.interval_low, found.interval_high
-    if low is not None and high is not None:
-        return f"{write(low)}–{write(high)}"
-    return f"≥ {write(low)}" if low is not None else f"≤ {write(high)}" if high is not None else ""
+    return Cell(text=write(found.value))
 
 
 def paths(table: pd.DataFrame, kind: str) -> str:

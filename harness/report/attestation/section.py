@@ -96,9 +96,9 @@ def _latency(mine: pd.DataFrame, kind: str) -> str:
     idle = quiet[quiet["workload"].eq(proofs.IDLE)]
     base, where = (idle, "With an idle guest and") if len(idle) else (quiet, "With")
     parts = [
-        f"{proofs.said(float(values.median()))} with {KEYS[key]} (n = {len(values)})"
+        f"{proofs.said(float(rows['latency_s'].median()))} with {KEYS[key]} ({proofs.counts(rows)})"
         for key in proofs.keys(base)
-        if len(values := proofs.some(base, key=key)["latency_s"])
+        if len(rows := proofs.some(base, key=key))
     ]
     whom = "a host" if kind == "host" else f"the {KINDS[kind]}"
     said = f"{where} no migration under way, attesting {whom} took {' and '.join(parts) or 'an unknown time'}"
@@ -123,11 +123,12 @@ def _factors(quiet: pd.DataFrame) -> str:
 def _moving(mine: pd.DataFrame) -> str:
     parts = []
     for key in proofs.keys(mine):
-        values = proofs.some(mine, key=key, phase="during")["latency_s"]
-        if len(values):
+        rows = proofs.some(mine, key=key, phase="during")
+        values = rows["latency_s"]
+        if len(rows):
             longest = proofs.said(float(values.max()))
             parts.append(
-                f"{proofs.said(float(values.median()))} with {KEYS[key]} (n = {len(values)}, at most "
+                f"{proofs.said(float(values.median()))} with {KEYS[key]} ({proofs.counts(rows)}, at most "
                 f"{longest})"
             )
     return " and ".join(parts)

@@ -35,8 +35,8 @@ CONDITIONS: Sequence[tuple[str, str]] = (
     ("moving", "a migration under way, ms"),
 )
 INTERVALS = (
-    "Below each number: its 95\u00a0% interval between two order statistics, which assumes nothing of the "
-    "distribution; attestations of one trial share its load, so it speaks of the trials that were run."
+    "Below each number, from three trials on, the interval of the trials, of which each counts once, by its "
+    "own quantile: attestations of one trial share its load."
 )
 
 
@@ -80,7 +80,7 @@ def latency(table: pd.DataFrame, order: Sequence[str], names: Names) -> Table:
         caption=with_note(
             "From the nonce to the result (RG − NS), of accepted attestations. Before any migration of the "
             "trial, control trials included; during: any that overlaps a migration, from call to return; "
-            f"after: all later ones. {INTERVALS}",
+            f"after: all later ones. {INTERVALS} Interval: {_methods(table)}.",
             names.note(name for name in order if table["workload"].eq(name).any()),
         ),
         dense=True,
@@ -94,12 +94,22 @@ def _head(table: pd.DataFrame, kind: str, key: str) -> list[Cell]:
 def _phases(mine: pd.DataFrame) -> list[Cell]:
     found = []
     for phase in PHASES:
-        values = proofs.some(mine, phase=phase)["latency_s"]
-        if len(values):
-            found += [Cell(text=str(len(values)), tone="quiet"), *proofs.cells(values)]
+        rows = proofs.some(mine, phase=phase)
+        if len(rows):
+            trials = rows["trial"].nunique()
+            below = f"{trials} {'trial' if trials == 1 else 'trials'}"
+            found += [
+                Cell(text=str(len(rows)), below=below, tone="quiet"),
+                *proofs.cells(rows, "latency_s"),
+            ]
         else:
             found += [Cell(text="0", tone="quiet"), *[Cell(text=MISSING, tone="quiet")] * len(SHARES)]
     return found
+
+
+def _methods(table: pd.DataFrame) -> str:
+    cells = table.groupby(["kind", "key", "workload", "phase"], sort=False)
+    return proofs.methods(rows for _, rows in cells)
 
 
 def parts(table: pd.DataFrame) -> Table:
@@ -113,7 +123,7 @@ def parts(table: pd.DataFrame) -> Table:
         for key in proofs.keys(proofs.some(table, kind=kind)):
             mine = proofs.some(table, kind=kind, key=key)
             split = [condition(mine, name) for name, _ in here]
-            counts = [Cell(text=text, tone="quiet") for one in split for text in (f"n = {len(one)}", "", "")]
+            counts = [Cell(text=text, tone="quiet") for one in split for text in (proofs.counts(one), "", "")]
             rows.append([*_head(table, kind, key), Cell(text="", tone="quiet"), *counts])
             rows += _parts(mine, split)
     return Table(
@@ -152,8 +162,10 @@ def steps(table: pd.DataFrame) -> Table:
     for kind, key in split:
         columns += [Column(group=f"{kind}, {KEYS[key]}", label=label) for label, _ in SHARES]
     names = sorted({name for took in split.values() for name in took}, key=_order)
-    counts = [max(len(values) for values in took.values()) for took in split.values()]
-    head = [Cell(text=text, tone="quiet") for n in counts for text in (f"n = {n}", "", "")]
+    counts = [
+        proofs.counts(proofs.some(table, kind=kind, key=key).dropna(subset="steps")) for kind, key in split
+    ]
+    head = [Cell(text=text, tone="quiet") for count in counts for text in (count, "", "")]
     blank = [Cell(text="", tone="quiet")] * len(SHARES)
     rows = [
         [
@@ -196,7 +208,7 @@ def use(table: pd.DataFrame, order: Sequence[str], names: Names) -> Table | None
     shown = [name for name in order if used["workload"].eq(name).any()]
     if not shown:
         return None
-    columns = [Column(label="Workload", numeric=False), Column(label="n")]
+    columns = [Column(label="Workload", numeric=False), Column(label="Trials"), Column(label="n")]
     for group in ("age of the evidence, ms", "after the verdict, ms"):
         columns += [Column(group=group, label=label) for label in ("median", "p95", "largest")]
     columns.append(Column(label="Age certain within ±", unit="ms"))
@@ -208,17 +220,17 @@ def use(table: pd.DataFrame, order: Sequence[str], names: Names) -> Table | None
         caption=with_note(
             "Before a migration its destination is quoted once more. What it showed may have changed by the "
             "time the migration relies on it: that window is the age of the evidence, from the quote to the "
-            "call (OP − EG). After the verdict: OP − RG.",
+            f"call (OP − EG). After the verdict: OP − RG. {INTERVALS} Interval: {_methods(used)}.",
             names.note(shown),
         ),
     )
 
 
 def _use(mine: pd.DataFrame, name: str) -> list[Cell]:
-    row = [Cell(text=name), Cell(text=str(len(mine)))]
+    row = [Cell(text=name), Cell(text=str(mine["trial"].nunique())), Cell(text=str(len(mine)))]
     for column in ("age_s", "response_s"):
         values = mine[column].dropna()
-        row += proofs.cells(values, shares=SHARES[:2])
+        row += proofs.cells(mine, column, shares=SHARES[:2])
         row.append(Cell(text=proofs.milliseconds(float(values.max())) if len(values) else MISSING))
     widths = mine["age_uncertainty_s"].dropna()
     return [

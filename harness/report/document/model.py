@@ -50,7 +50,7 @@ class Cell:
 
     Attributes:
         text: The value as rendered.
-        below: A smaller second line, such as an interval.
+        below: Smaller lines below it, such as an interval; separated by line feeds.
         reason: Why there is no value, or what to know of it; becomes a footnote.
         tone: ``plain``, ``quiet``, ``good`` or ``bad``.
     """
@@ -59,6 +59,11 @@ class Cell:
     below: str = ""
     reason: str = ""
     tone: str = "plain"
+
+    @property
+    def lines(self) -> list[str]:
+        """The smaller lines, none of them empty."""
+        return [line for line in self.below.split("\n") if line]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

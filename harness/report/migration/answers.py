@@ -1,17 +1,17 @@
 """The head of the report: what was run on what, one sentence per workload, and Table V next to the paper's.
 
-A mean is over the valid migrations and never leaves without its n and, where n > 1, its interval.
+A mean is over the valid migrations and never leaves without its n, its trials and its median. An interval is
+of the trials, from three of them on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-import pandas as pd
-
-from harness.analysis.stats import summary
+from harness.analysis.stats import Replicated
 from harness.evidence import played
 from harness.pair_name import HOSTS
+from harness.report import replicates
 from harness.report.document import quantity
 from harness.report.document.model import MISSING, Answer, Block, Callout, Cell, Column, Paragraph, Table
 from harness.report.material import Material
@@ -148,19 +148,19 @@ def _answer(material: Material, workload: str) -> str:
     if not n:
         return "No valid migration was measured; the section on validity says why."
     trials = values["trial"].nunique()
-    mean = {metric: _mean(values, metric) for _, metric, _ in TABLE_V}
-    s = f"Moving the guest took {_said('total_time', mean['total_time'])}"
+    found = {metric: values_of(material, workload, metric) for _, metric, _ in TABLE_V}
+    s = f"Moving the guest took {_said('total_time', found)}"
     s += (
         f" (mean of {n} migrations in {trials} {'trial' if trials == 1 else 'trials'})"
         if n > 1
         else " (one migration)"
     )
-    s += f"; it stood still for {_said('blackout', mean['blackout'])}"
-    s += f", the client heard nothing for {_said('outage_network', mean['outage_network'])}"
-    if mean["outage_application"] is not None:
-        s += f", the work stalled for {_said('outage_application', mean['outage_application'])}"
+    s += f"; it stood still for {_said('blackout', found)}"
+    s += f", the client heard nothing for {_said('outage_network', found)}"
+    if found["outage_application"] is not None:
+        s += f", the work stalled for {_said('outage_application', found)}"
         s += _without(material, workload)
-    s += f", and {_said('data_sent', mean['data_sent'])} were sent."
+    s += f", and {_said('data_sent', found)} were sent."
     theirs = material.paper.get(workload)
     if theirs is None:
         return s + " The paper has no such workload."
@@ -171,7 +171,9 @@ def _without(material: Material, workload: str) -> str:
     """How long the work stalls where nothing is migrated, of which the stall above is to be told."""
     floor = material.floor
     mine = floor[floor["workload"].eq(workload) & floor["metric"].eq("outage_application")]["value"]
-    return f" (without a migration at most {_said('outage_application', mine.max())})" if len(mine) else ""
+    if not len(mine):
+        return ""
+    return f" (without a migration at most {quantity.of_metric('outage_application').with_unit(mine.max())})"
 
 
 def _published(metric: str, value: float) -> str:
@@ -180,19 +182,28 @@ def _published(metric: str, value: float) -> str:
     return f"{value * shown.scale:g}\u00a0{shown.unit}"
 
 
-def _said(metric: str, value: float | None) -> str:
-    return "an unknown time or amount" if value is None else quantity.of_metric(metric).with_unit(value)
+def _said(metric: str, found: Mapping[str, Replicated | None]) -> str:
+    """The mean; with the median where the mean stands on one value."""
+    one, shown = found[metric], quantity.of_metric(metric)
+    if one is None:
+        return "an unknown time or amount"
+    mean = shown.with_unit(one.mean)
+    if one.without_one is None:
+        return mean
+    return f"{mean} (median {shown.with_unit(one.median)}: the mean stands on one value)"
 
 
-def _mean(values: pd.DataFrame, metric: str) -> float | None:
-    mine = values[values["metric"] == metric]["value"]
-    return float(mine.mean()) if len(mine) else None
+def values_of(material: Material, workload: str, metric: str) -> Replicated | None:
+    """A metric over a workload's valid migrations, by trial; None where it was not measured."""
+    values = material.valid
+    mine = values[(values["workload"] == workload) & (values["metric"] == metric)]
+    return replicates.of_trials(mine, signed=metric in material.signed)
 
 
 def table_v(material: Material) -> Table:
     """Table V as measured, next to the paper's, one row per workload of either."""
     names = [*material.paper, *(name for name in material.workloads if name not in material.paper)]
-    columns = [Column(label="Workload", numeric=False), Column(label="n")]
+    columns = [Column(label="Workload", numeric=False), Column(label="Trials"), Column(label="n")]
     for group, metric, label in TABLE_V:
         columns.append(Column(group=group, label=label))
         if metric in COMPARED:
@@ -218,24 +229,18 @@ def _how(material: Material) -> str:
         if metric in observers
     ]
     text = (
-        "Means over the n valid migrations; below each mean its interval and, in brackets, the standard "
-        f"deviation. Interval: {_method(material)}. Migrations of one trial share one boot of the guest, so "
-        "the interval speaks of the trials that were run. The paper's downtime is set beside the blackout, "
+        "Means over the n valid migrations, as in the paper; below each mean the median and, in brackets, "
+        "the standard deviation, and below these the interval of the trials. "
+        f"{replicates.UNIT}. Interval: {_method(material)}. The paper's downtime is set beside the blackout, "
         "the time from STOP on the source to RESUME on the destination; the outages are what client and "
         "workload noticed. MB are 10^6 bytes."
     )
-    text = text.replace(" %", "\u00a0%")
     return text + (f" Observed: {'; '.join(said)}." if said else "")
 
 
 def _method(material: Material) -> str:
-    values = material.valid[material.valid["metric"] == "total_time"]
-    methods = [
-        summary(list(mine["value"])).method
-        for _, mine in values.groupby("workload", sort=False)
-        if len(mine) > 1
-    ]
-    return ", ".join(dict.fromkeys(methods)) or "none, there are too few migrations"
+    found = (values_of(material, workload, "total_time") for workload in material.workloads)
+    return replicates.methods(one for one in found if one is not None)
 
 
 def _row(material: Material, workload: str) -> list[Cell]:
@@ -244,7 +249,8 @@ def _row(material: Material, workload: str) -> list[Cell]:
     n = len(values[values["metric"] == "total_time"])
     tone = "plain" if ran else "quiet"
     name = Cell(text=material.names.of(workload), below="" if ran else "not measured", tone=tone)
-    cells = [name, Cell(text=str(n) if ran else MISSING, tone=tone)]
+    counts = (values["trial"].nunique(), n)
+    cells = [name, *(Cell(text=str(count) if ran else MISSING, tone=tone) for count in counts)]
     for _, metric, _ in TABLE_V:
         cells.append(mean_cell(material, workload, metric, n) if ran else Cell(text=MISSING, tone="quiet"))
         if metric in COMPARED:
@@ -261,20 +267,22 @@ def _paper_cell(material: Material, workload: str, metric: str) -> Cell:
 
 
 def mean_cell(material: Material, workload: str, metric: str, n: int) -> Cell:
-    """The mean of a metric over a workload's valid migrations; a note where there are fewer than `n`."""
-    values = material.valid
-    mine = list(values[(values["workload"] == workload) & (values["metric"] == metric)]["value"])
-    if not mine:
+    """The mean of a metric over a workload's valid migrations, its median and its interval.
+
+    The footnote says where there are fewer than `n`, and where the numbers are to be doubted.
+    """
+    found = values_of(material, workload, metric)
+    if found is None:
         return Cell(text=MISSING, tone="quiet", reason=_reasons(material, workload, metric))
     shown = quantity.of_metric(metric)
-    figures = summary(mine)
-    below = (
-        f"{shown.text(figures.interval_low)}–{shown.text(figures.interval_high)} ({shown.text(figures.std)})"
-    )
-    if figures.std == 0:
+    below = f"median {shown.text(found.median)} ({shown.text(found.std)})"
+    if span := replicates.interval(found, shown.text):
+        below = f"{below}\n{span}"
+    if found.std == 0:
         below = "all alike"
-    fewer = "" if len(mine) == n else f"n = {len(mine)}: {_reasons(material, workload, metric)}"
-    return Cell(text=shown.text(figures.mean), below=below if len(mine) > 1 else "n = 1", reason=fewer)
+    said = [] if found.n == n else [f"n = {found.n}: {_reasons(material, workload, metric)}"]
+    said += replicates.doubts(found, shown.with_unit)
+    return Cell(text=shown.text(found.mean), below=below if found.n > 1 else "n = 1", reason="; ".join(said))
 
 
 def _reasons(material: Material, workload: str, metric: str) -> str:

@@ -13,7 +13,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from harness.analysis.stats import summary
+from harness.report import replicates
 from harness.report.document import quantity
 from harness.report.document.drawing import GROUND, INK, MEASURED, PAPER, QUIET, SECOND, Sketch
 from harness.report.naming import Names
@@ -34,7 +34,7 @@ def comparison(
     """Table V as a chart: measured means with their intervals and points, and the paper's values.
 
     Args:
-        values: Rows with columns workload, metric, value: valid migrations only, nothing missing.
+        values: Rows with columns workload, trial, metric, value: valid migrations only, nothing missing.
         paper: Workload to metric to the paper's value, in stored units.
         order: The workloads, as they are to be listed.
         names: What they are called.
@@ -46,9 +46,9 @@ def comparison(
     return Sketch(
         "table-v",
         "Measured (blue) beside the paper's (orange): " + _against(shown, paper, workloads, names),
-        "Large dots are means over the migrations, bars their intervals, small dots the single migrations; "
-        "diamonds are the paper's Table V, whose downtime is compared with the blackout. An axis is "
-        "logarithmic where the values span a factor of 25 or more.",
+        "Large dots are means over the migrations, small dots the single migrations; bars, from three trials "
+        "on, are intervals of the trials' medians; diamonds are the paper's Table V, whose downtime is "
+        "compared with the blackout. An axis is logarithmic where the values span a factor of 25 or more.",
         0.9 + (0.85 if len(workloads) <= MANY else 0.72) * len(workloads),
         partial(_paint_comparison, values=shown, paper=paper, workloads=workloads, names=names),
         names.note(workloads),
@@ -99,8 +99,8 @@ def _paint_panel(
     shown = quantity.of_metric(metric)
     extent = [*mine["value"] * shown.scale, *(value * shown.scale for value in theirs.values() if value)]
     for row, workload in enumerate(workloads):
-        values = [value * shown.scale for value in mine[mine["workload"] == workload]["value"]]
-        if values:
+        values = mine[mine["workload"] == workload]
+        if len(values):
             _paint_measured(axes, row - APART, values, shown)
         else:
             axes.text(
@@ -128,8 +128,11 @@ def set_extent(axes: Axes, extent: Sequence[float]) -> None:
         axes.set_xlim(min(0.0, low * 1.14), high * 1.14 if high > 0 else 1.0)
 
 
-def _paint_measured(axes: Axes, row: float, values: Sequence[float], shown: quantity.Shown) -> None:
-    figures = summary(values)
+def _paint_measured(axes: Axes, row: float, mine: pd.DataFrame, shown: quantity.Shown) -> None:
+    figures = replicates.of_trials(mine.assign(value=mine["value"] * shown.scale))
+    if figures is None:
+        return
+    values = [value * shown.scale for value in mine["value"]]
     sns.scatterplot(x=values, y=[row] * len(values), ax=axes, color=MEASURED, alpha=0.35, s=16, linewidth=0)
     axes.set(xlabel="", ylabel="")
     if figures.interval_low is not None and figures.interval_high is not None:

@@ -12,10 +12,11 @@ from typing import TypeAlias
 
 import pandas as pd
 
+from harness.report import replicates
 from harness.report.document import quantity
 from harness.report.document.model import MISSING, Block, Callout, Cell, Column, Table
 from harness.report.material import Material
-from harness.report.migration.answers import mean_cell
+from harness.report.migration.answers import mean_cell, values_of
 from harness.report.naming import with_note
 
 Measures: TypeAlias = Sequence[tuple[str, str, str]]
@@ -100,7 +101,10 @@ def blocks(material: Material) -> list[Block]:
 def _costs(material: Material, key: str, title: str, measures: Measures, caption: str) -> Table:
     """One workload in up to three rows: with migrations, without, and how many stand out."""
     names = material.names
-    columns = [Column(label="Workload", numeric=False), Column(label="", numeric=False), Column(label="n")]
+    columns = [
+        Column(label="Workload", numeric=False), Column(label="", numeric=False), Column(label="Trials"),
+        Column(label="n"),
+    ]  # fmt: skip
     for metric, group, label in measures:
         if metric == "latency_worst":
             columns.append(Column(group=group, label="before"))
@@ -125,7 +129,8 @@ def _how_slowly(material: Material) -> str:
 def _how(material: Material) -> str:
     text = (
         "With migrations: means over the n intervals from one migration's start to the next one's, or the "
-        "window's end; below, the interval of the mean and, in brackets, the standard deviation. Work lost "
+        "window's end; below, the median and, in brackets, the standard deviation, and from three trials on "
+        f"the interval of the trials. {replicates.UNIT}. Interval: {_methods(material)}. Work lost "
         "is against the trial's baseline, in seconds of the baseline's work and in the workload's unit. An "
         "outage overlaps the migration; other gaps are the longest of the interval that overlap none."
     )
@@ -157,7 +162,8 @@ def _rows(material: Material, workload: str, measures: Measures) -> list[list[Ce
     found = {metric: standing(material, workload, metric) for metric, _, _ in measures}
     units = mine[mine["metric"].eq("work_lost")]["unit"].dropna()
     name = Cell(text=material.names.of(workload), below=str(units.iloc[0]) if len(units) else "")
-    rows = [[name, Cell(text="with migrations"), Cell(text=str(n))]]
+    trials = str(mine["trial"].nunique())
+    rows = [[name, Cell(text="with migrations"), Cell(text=trials), Cell(text=str(n))]]
     for metric, _, _ in measures:
         if metric == "latency_worst":
             rows[0].append(_before(material, workload))
@@ -172,19 +178,32 @@ def _rows(material: Material, workload: str, measures: Measures) -> list[list[Ce
         rows.append(
             _row(
                 "control",
-                str(slots),
+                (str(_controls(material, workload)), str(slots)),
                 _spread(measures, [_floor(metric, found[metric]) for metric, _, _ in measures]),
             )
         )
         rows.append(
-            _row("above it", "", _spread(measures, [_above(found[metric]) for metric, _, _ in measures]))
+            _row(
+                "above it", ("", ""), _spread(measures, [_above(found[metric]) for metric, _, _ in measures])
+            )
         )
     return rows
 
 
-def _row(what: str, n: str, cells: Sequence[Cell]) -> list[Cell]:
-    """A row below the first of a workload, without its name again."""
-    return [Cell(text=""), Cell(text=what, tone="quiet"), Cell(text=n, tone="quiet"), *cells]
+def _controls(material: Material, workload: str) -> int:
+    return int(material.floor[material.floor["workload"].eq(workload)]["trial"].nunique())
+
+
+def _methods(material: Material) -> str:
+    found = [
+        values_of(material, workload, metric) for workload in material.workloads for metric, _, _ in MEASURES
+    ]
+    return replicates.methods(one for one in found if one is not None)
+
+
+def _row(what: str, counts: tuple[str, str], cells: Sequence[Cell]) -> list[Cell]:
+    """A row below the first of a workload, without its name again; `counts` are of trials and of slots."""
+    return [Cell(text=text, tone="quiet" if text else "plain") for text in ("", what, *counts)] + [*cells]
 
 
 def _spread(measures: Measures, cells: Sequence[Cell]) -> list[Cell]:

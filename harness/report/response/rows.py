@@ -7,17 +7,19 @@ never came are in no time, and are always named elsewhere. Trials of different s
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import pandas as pd
 
-from harness.analysis.stats import Summary, median_interval
+from harness.analysis.stats import Replicated
+from harness.report import replicates
 from harness.report.attestation.rows import milliseconds
 from harness.report.document.model import MISSING, Cell
 from harness.report.naming import Names
 from harness.response.measures.evidence import MOVE, MOVING_TARGET
+from harness.response.measures.metrics import SIGNED
 
 SCENARIOS: Mapping[str, str] = MappingProxyType(
     {
@@ -54,7 +56,6 @@ SIMULATED = (
     "HyperWall and DataSafe are simulated hardware here, as they are in the paper (section IV): what their "
     "monitors count is made up, and all that follows is real."
 )
-INTERVALS = "95\u00a0% bootstrap interval"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,11 @@ class Group:
     def simulated(self) -> bool:
         """Whether simulated hardware reported any of them."""
         return bool(self.rows["simulated"].fillna(False).any())
+
+    @property
+    def trials(self) -> int:
+        """In how many trials."""
+        return int(self.rows["trial"].nunique())
 
     def values(self, column: str) -> list[float]:
         """The known values of `column`, in stored units."""
@@ -140,39 +146,36 @@ def said(value_s: float) -> str:
     return f"{milliseconds(value_s)}\u00a0ms"
 
 
-def spoken(values: Sequence[float], *, n: bool = True) -> str:
-    """The median with its interval and n, such as ``3.41 s (3.30–3.52, n = 10)``."""
-    found = median_interval(values)
+def figures(rows: pd.DataFrame, column: str) -> Replicated | None:
+    """The known times of a column by trial; None where none is known."""
+    return replicates.of_trials(rows, column, signed=column in SIGNED)
+
+
+def spoken(found: Replicated) -> str:
+    """The median with its interval and n, such as ``3.41 s (3.30–3.52, n = 60 in 6 trials)``."""
     in_seconds = abs(found.median) >= 1
     write = seconds if in_seconds else milliseconds
-    inner = [span] if (span := interval(found, write)) else []
-    inner += [f"n\u00a0=\u00a0{found.n}"] if n else []
-    behind = f" ({', '.join(inner)})" if inner else ""
-    return f"{write(found.median)}\u00a0{'s' if in_seconds else 'ms'}{behind}"
+    span = replicates.interval(found, write)
+    counts = f"n\u00a0=\u00a0{replicates.counts(found)}"
+    inner = f"{span}, {counts}" if span else counts
+    return f"{write(found.median)}\u00a0{'s' if in_seconds else 'ms'} ({inner})"
 
 
-def interval(found: Summary, write: Callable[[float], str]) -> str:
-    """Such as ``3.30–3.52``; empty for one value."""
-    if found.interval_low is None or found.interval_high is None:
-        return ""
-    return f"{write(found.interval_low)}–{write(found.interval_high)}"
-
-
-def cell(values: Iterable[float], write: Callable[[float], str], *, of: int, why: str) -> Cell:
-    """The median, its interval below; a dash with the reason `why` where there is none.
+def cell(found: Replicated | None, write: Callable[[float], str], *, of: int, why: str) -> Cell:
+    """The median and below it its interval; a dash with the reason `why` where there is none.
 
     Args:
-        values: What is known, in stored seconds.
-        write: How they are written.
+        found: What is known, in stored seconds.
+        write: How it is written.
         of: How many there would be, so that fewer can be said to be.
         why: Why those that lack are not known.
     """
-    sample = list(values)
-    if not sample:
+    if found is None:
         return Cell(text=MISSING, tone="quiet", reason=why)
-    found = median_interval(sample)
-    fewer = "" if found.n == of else f"n = {found.n}: {why}"
-    return Cell(text=write(found.median), below=interval(found, write) or "n = 1", reason=fewer)
+    said = [] if found.n == of else [f"n = {found.n}: {why}"]
+    said += [replicates.TWO_KINDS] if found.two_modes else []
+    below = replicates.interval(found, write) or ("n = 1" if found.n == 1 else "")
+    return Cell(text=write(found.median), below=below, reason="; ".join(said))
 
 
 def why(rows: pd.DataFrame, columns: Sequence[str], otherwise: str) -> str:

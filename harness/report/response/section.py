@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pandas as pd
+
+from harness.report import replicates
 from harness.report.document.drawing import Sketch
 from harness.report.document.model import Answer, Block, Callout, Figure, Paragraph, Section
 from harness.report.material import Material
@@ -15,7 +18,7 @@ from harness.report.response import figure as response_figure
 from harness.report.response import listing, periodic
 from harness.report.response import rows as response_rows
 from harness.report.response import tables as response_tables
-from harness.report.response.rows import DONE, INTERVALS, PAPER_TRIGGER_S, SIMULATED, Group
+from harness.report.response.rows import DONE, PAPER_TRIGGER_S, SIMULATED, Group
 from harness.response.measures.evidence import MOVE, MOVING_TARGET
 
 TITLE = "What it costs to respond"
@@ -65,7 +68,8 @@ def _answers(groups: Sequence[Group], names: Names) -> list[Block]:
     ]
     if any(group.simulated for group in groups):
         found.append(Callout(tone="warning", text=SIMULATED))
-    found.append(Paragraph(text=f"Medians, in brackets their {INTERVALS} and n."))
+    text = f"Medians, in brackets n and, from three trials on, the interval of the trials. {replicates.UNIT}."
+    found.append(Paragraph(text=text))
     return found
 
 
@@ -83,9 +87,9 @@ def _reached(groups: Sequence[Group], names: Names) -> str:
     """Such as ``the guest ran elsewhere after 3.41 s (3.30–3.52, n = 10) with idle, ...``."""
     by: dict[str, list[str]] = {}
     for group in groups:
-        values = group.values("reaction_time")
-        if values:
-            said = f"{response_rows.spoken(values)} with {names.of(group.workload)}"
+        found = response_rows.figures(group.rows, "reaction_time")
+        if found is not None:
+            said = f"{response_rows.spoken(found)} with {names.of(group.workload)}"
             by.setdefault(DONE.get(group.action, group.action), []).append(said)
     if not by:
         nothing = "nothing provokes it, so there is no reaction time"
@@ -95,9 +99,9 @@ def _reached(groups: Sequence[Group], names: Names) -> str:
 
 def _delay(groups: Sequence[Group]) -> str:
     """The trigger delay over all of the scenario's workloads, next to the paper's."""
-    values = [value for group in groups for value in group.values("trigger_delay")]
-    if not values:
+    found = response_rows.figures(pd.concat([group.rows for group in groups]), "trigger_delay")
+    if found is None:
         return ""
-    said, paper = response_rows.spoken(values), f"{PAPER_TRIGGER_S}\u00a0s"
+    said, paper = response_rows.spoken(found), f"{PAPER_TRIGGER_S}\u00a0s"
     since = "its being due" if groups[0].scenario == MOVING_TARGET else "the verdict"
     return f"from {since} to the accepted migration it took {said}, where the paper lost {paper} in OpenStack"

@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
+from harness.analysis.stats import Replicated
+from harness.report import replicates
 from harness.report.attestation.rows import milliseconds
 from harness.report.document.model import MISSING, Cell, Column, Table
 from harness.report.naming import Names, with_note
 from harness.report.response import rows as response_rows
 from harness.report.response.rows import (
     ENDED,
-    INTERVALS,
     PAPER_TRIGGER_S,
     SIMULATED,
     Group,
@@ -39,6 +40,7 @@ COLUMNS: Sequence[tuple[str, str, str, Callable[[float], str]]] = (
     ("reaction_time", "", "Reaction, s", seconds),
 )
 """Column of the responses, group, label, and how it is written."""
+_TIMES = tuple(column for column, _, _, _ in COLUMNS)
 PUBLISHED: Mapping[str, str] = {"total_time": "total_time", "blackout": "blackout"}
 """Columns for which the paper's Table V has a figure of each workload."""
 
@@ -49,7 +51,8 @@ def spans(
     """Every span of the responses that moved a guest, by scenario and workload, and the paper's figures."""
     moved = [group for group in groups if group.action == MOVE]
     columns = [Column(label="Scenario", numeric=False), Column(label="Workload", numeric=False)]
-    columns += [Column(label="n"), *(Column(group=group, label=label) for _, group, label, _ in COLUMNS)]
+    columns += [Column(label="Trials"), Column(label="n")]
+    columns += [Column(group=group, label=label) for _, group, label, _ in COLUMNS]
     shown = [name for name in workloads if any(group.workload == name for group in moved)]
     return Table(
         key="response-spans",
@@ -63,17 +66,23 @@ def spans(
             *(_published(name, paper, first=at == 0) for at, name in enumerate(shown)),
         ],
         caption=with_note(
-            f"Medians over n responses; below, their {INTERVALS}, which with fewer than ten values is a "
-            "hint. Trigger delay: decide and trigger together, from the result to the migration's job on the "
-            "source. Total time: from the call to RESUME at the destination. Verify: from there to the "
-            "stored verdict on the guest. Overhead: what the loop adds before and after the bare migration, "
-            "without the TPMs' own time for quotes. Reaction: from the provocation to RESUME. The paper's "
-            "delay is an average over its workloads inside OpenStack; its total times and downtimes are "
-            f"means of five, measured outside of it (Table V).{_simulated(moved)}",
+            "Medians over n responses; below, from three trials on, the interval of the trials. "
+            f"{_how(moved)} Trigger delay: decide and trigger together, from the result to the migration's "
+            "job on the source. Total time: from the call to RESUME at the destination. Verify: from there "
+            "to the stored verdict on the guest. Overhead: what the loop adds before and after the bare "
+            "migration, without the TPMs' own time for quotes. Reaction: from the provocation to RESUME. "
+            "The paper's delay is an average over its workloads inside OpenStack; its total times and "
+            f"downtimes are means of five, measured outside of it (Table V).{_simulated(moved)}",
             names.note(shown),
         ),
         dense=True,
     )
+
+
+def _how(groups: Sequence[Group]) -> str:
+    """How the intervals were made, for a caption."""
+    found = [response_rows.figures(group.rows, column) for group in groups for column in _TIMES]
+    return f"{replicates.UNIT}. Interval: {replicates.methods(one for one in found if one is not None)}."
 
 
 def _simulated(groups: Sequence[Group]) -> str:
@@ -83,12 +92,20 @@ def _simulated(groups: Sequence[Group]) -> str:
 def _row(group: Group, first: bool, names: Names) -> list[Cell]:
     below = "simulated hardware" if group.simulated else ""
     head = Cell(text=group.scenario, below=below) if first else Cell(text="")
-    return [head, Cell(text=names.of(group.workload)), Cell(text=str(group.n)), *_cells(group)]
+    return [
+        head,
+        Cell(text=names.of(group.workload)),
+        Cell(text=str(group.trials)),
+        Cell(text=str(group.n)),
+        *_cells(group),
+    ]
 
 
 def _cells(group: Group) -> list[Cell]:
     return [
-        response_rows.cell(group.values(column), write, of=group.n, why=_why(group, column))
+        response_rows.cell(
+            response_rows.figures(group.rows, column), write, of=group.n, why=_why(group, column)
+        )
         for column, _, _, write in COLUMNS
     ]
 
@@ -104,6 +121,7 @@ def _published(workload: str, paper: Mapping[str, Mapping[str, float]], *, first
     row = [
         Cell(text="the paper" if first else "", below="section VI, Table V" if first else "", tone="quiet"),
         Cell(text=workload, tone="quiet"),
+        Cell(text="", tone="quiet"),
         Cell(text="", tone="quiet"),
     ]
     for column, _, _, write in COLUMNS:
@@ -128,6 +146,7 @@ def reactions(groups: Sequence[Group], names: Names, workloads: Sequence[str]) -
         title="Reaction time by kind of response",
         columns=[
             *(Column(label=label, numeric=False) for label in labels),
+            Column(label="Trials"),
             Column(label="n"),
             Column(group="Until it is carried out, s", label="detect and appraise"),
             Column(group="Until it is carried out, s", label="decide"),
@@ -138,7 +157,8 @@ def reactions(groups: Sequence[Group], names: Names, workloads: Sequence[str]) -
         caption="As CloudMonatt (Zhang and Lee, ISCA 2015) tells its responses: terminate, which is "
         "shut-down here, suspend and migrate. Carry out: from the decision to the guest shut down, "
         "suspended, held, or running at its destination. Scenarios of one kind of response are taken "
-        f"together and named; moving-target defence has no reaction time. Medians; below, their {INTERVALS}.",
+        "together and named; moving-target defence has no reaction time. Medians; below, from three trials "
+        f"on, the interval of the trials. {_how(groups)}",
         dense=True,
     )
 
@@ -148,18 +168,26 @@ _REACTION = ("response_detect", "response_appraise", "response_act", "response_m
 
 def _reaction(mine: Sequence[Group], head: str, names: Names) -> list[Cell]:
     rows = pd.concat([group.rows for group in mine])
-    before = rows["response_detect"] + rows["response_appraise"]
-    out = rows["response_act"].fillna(rows["response_trigger"] + rows["response_migrate"])
+    rows = rows.assign(
+        before=rows["response_detect"] + rows["response_appraise"],
+        out=rows["response_act"].fillna(rows["response_trigger"] + rows["response_migrate"]),
+    )
     named = ", ".join(dict.fromkeys(group.scenario for group in mine))
     why = response_rows.why(rows, _REACTION, "nothing provokes it")
     return [
         Cell(text=head, below="terminate" if head == "shut-down" else ""),
         Cell(text=named),
         Cell(text=names.of(mine[0].workload)),
+        Cell(text=str(rows["trial"].nunique())),
         Cell(text=str(len(rows))),
         *(
-            response_rows.cell(values.dropna(), thousandths, of=len(rows), why=why)
-            for values in (before, rows["response_decide"], out, rows["reaction_time"])
+            response_rows.cell(
+                replicates.of_trials(rows, column, signed=column == "before"),
+                thousandths,
+                of=len(rows),
+                why=why,
+            )
+            for column in ("before", "response_decide", "out", "reaction_time")
         ),
     ]
 
@@ -167,19 +195,18 @@ def _reaction(mine: Sequence[Group], head: str, names: Names) -> list[Cell]:
 def launch(metrics: pd.DataFrame) -> Table | None:
     """What deploying the guests of valid trials took, stage by stage; None where no stage is known."""
     valid = metrics[metrics["verdict"].eq("valid") & metrics["value"].notna()]
-    values = {
-        name: [float(value) for value in valid[valid["metric"].eq(f"launch_{name}")]["value"]]
-        for name in (*STAGES, "time")
-    }
+    of_stage = {name: valid[valid["metric"].eq(f"launch_{name}")] for name in (*STAGES, "time")}
+    values = {name: list(map(float, mine["value"])) for name, mine in of_stage.items()}
     if not any(values.values()):
         return None
+    found = {name: replicates.of_trials(mine) for name, mine in of_stage.items()}
     missing = metrics[metrics["metric"].str.startswith("launch_") & metrics["value"].isna()]
     why = "; ".join(dict.fromkeys(map(str, missing["reason"].dropna()))) or "not recorded"
     whole = sum(sum(values[name]) for name in STAGES)
     told = dict(STAGE_WORDS)
     rows = []
     for name in (*STAGES, "time"):
-        cell = response_rows.cell(values[name], _launched, of=max(map(len, values.values())), why=why)
+        cell = response_rows.cell(found[name], _launched, of=max(map(len, values.values())), why=why)
         share = "" if name == "time" else f"{sum(values[name]) / whole * 100:.1f}" if whole else MISSING
         label = "all of it" if name == "time" else name
         rows.append([
@@ -195,9 +222,13 @@ def launch(metrics: pd.DataFrame) -> Table | None:
         ],
         rows=rows,
         caption="As CloudMonatt tells the launch of a VM, stage by stage. Over the guests of valid trials of "
-        "all scenarios and workloads; the workload starts only afterwards. Medians; below, their "
-        f"{INTERVALS}. Share: of the sum of all launches.",
+        "all scenarios and workloads, one a trial; the workload starts only afterwards. Medians; below, from "
+        f"three trials on, their interval: {_launches(found)}. Share: of the sum of all launches.",
     )  # fmt: skip
+
+
+def _launches(found: Mapping[str, Replicated | None]) -> str:
+    return replicates.methods(one for one in found.values() if one is not None)
 
 
 def _launched(value_s: float) -> str:

@@ -117,6 +117,7 @@ def launch(attempt: Attempt) -> Value:
 SPANS: tuple[Metric[Response], ...] = (
     Metric(
         name="response_detect", title="Detect", unit="s", better="lower", observer=OBSERVER, measure=detect,
+        signed=True,
         definition="From the provocation, when it had happened for certain, to the evidence that shows it. "
         "The uncertainty is the time for which it may have happened before. Not applicable to moving-target "
         "defence, which nothing provokes.",
@@ -172,7 +173,7 @@ SUMS: tuple[Metric[Response], ...] = (
     ),
     Metric(
         name="response_overhead", title="Overhead of the loop", unit="s", better="lower",
-        observer=f"{OBSERVER} + runner", measure=overhead,
+        observer=f"{OBSERVER} + runner", measure=overhead, signed=True,
         definition="What the loop adds to the bare migration: from the result to the call to migrate, and "
         "from the call's return to the verdict on arrival, less the time that the TPMs themselves took "
         "for the destination's quote and for those that were asked for after the return.",
@@ -188,6 +189,8 @@ SUMS: tuple[Metric[Response], ...] = (
     ),
 )
 """What is told of a response next to its spans."""
+SIGNED = frozenset(metric.name for metric in (*SPANS, *SUMS) if metric.signed)
+"""Those that can be negative: an event may be seen before it has happened for certain."""
 STAGE_WORDS: Sequence[tuple[str, str]] = (
     ("validate", "policy validation"),
     ("start", "the guest's start"),
@@ -230,7 +233,7 @@ def _of_migrations() -> tuple[Metric[Migration], ...]:
         Metric(
             name=metric.name, title=metric.title, unit=metric.unit, better=metric.better,
             observer=metric.observer, definition=metric.definition, source=metric.source,
-            measure=partial(of_migration, metric),
+            signed=metric.signed, measure=partial(of_migration, metric),
         )
         for metric in (*SPANS, *SUMS)
         if metric.measure is not act

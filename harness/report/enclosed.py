@@ -195,6 +195,9 @@ class Periodic(Strict):
         rig: ``lab`` or ``pair``.
         accelerator: ``kvm`` or ``tcg``.
         attested: Who was attested, in words, such as ``both hosts and the guest``.
+        margin_percent: The largest cost that does not matter, per cent, stated before it was measured; None
+            where none was, so that no cost is judged.
+        margin_reason: Why it is that.
         rows: One a workload and interval, the control's among them.
     """
 
@@ -204,11 +207,15 @@ class Periodic(Strict):
     rig: str | None = None
     accelerator: str | None = None
     attested: str | None = None
+    margin_percent: Annotated[float, Field(gt=0, lt=100, allow_inf_nan=False)] | None = None
+    margin_reason: Name | None = None
     rows: Annotated[Sequence[Rated], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _comparable(self) -> Periodic:
         """One row each, a control for every workload, and one unit for what is compared."""
+        if (self.margin_percent is None) != (self.margin_reason is None):
+            raise ValueError("a margin has its reason, and a reason its margin")
         seen = [(row.workload, row.interval_s) for row in self.rows]
         doubled = next((one for one in seen if seen.count(one) > 1), None)
         if doubled is not None:

@@ -1,4 +1,4 @@
-"""What attesting at intervals costs, from a file: costs against the control, intervals, the noise floor."""
+"""What attesting at intervals costs, from a file: costs against the control, and what is shown of them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ UNSURE = row("file", 5.0, 99.0, 97.0, 101.0, 99.5, 96.5)
 def stored(path: Path, found: list[dict[str, Any]], **changes: Any) -> Path:
     made = {
         "schema": 1, "machine": "x86_64, 2 CPUs", "date": "2026-11-26", "rig": "lab", "accelerator": "tcg",
-        "attested": "both hosts and the guest", "rows": found, **changes,
+        "attested": "both hosts and the guest", "rows": found, "margin_percent": 2.0,
+        "margin_reason": "less is not missed", **changes,
     }  # fmt: skip
     path.write_text(json.dumps(made))
     return path
@@ -50,15 +51,15 @@ def empty(tmp_path: Path) -> RunFolder:
     return evidence.build(tmp_path / "run", Truths(attempts=()))
 
 
-def test_costs_are_against_the_controls_median_with_their_floor(tmp_path: Path) -> None:
+def test_costs_are_against_the_controls_median_and_judged_by_their_intervals(tmp_path: Path) -> None:
     periodic = enclosed.periodic(stored(tmp_path / "p.json", [*QUIET, COSTLY, UNSURE]))
     (load,) = response_periodic.loads(periodic)
     assert load.median_rate == 100.0
-    assert load.floor == pytest.approx(2.0)
+    assert load.swing == pytest.approx(2.0)
     assert [cost.interval_s for cost in load.costs] == [1.0, 5.0, 60.0]
-    assert [cost.found.median for cost in load.costs] == pytest.approx([5.0, 1.0, 0.0], abs=1e-9)
-    assert [cost.finding for cost in load.costs] == [
-        "above the noise floor", "not told from noise", "below the noise floor",
+    assert [cost.median for cost in load.costs] == pytest.approx([5.0, 1.0, 0.0], abs=1e-9)
+    assert [str(cost.outcome) for cost in load.costs] == [
+        "beyond the margin", "not shown", "within the margin",
     ]  # fmt: skip
     assert sorted(load.costs[0].costs) == pytest.approx([4.0, 4.5, 5.0, 5.5, 6.0])
 
@@ -72,50 +73,75 @@ def test_a_run_without_responses_shows_them_in_a_section_of_their_own(
     assert found.title == "What periodic attestation costs the workload"
     table = table_of(found, "periodic-cost")
     control, one, sixty = rows(table)
-    assert (control["Interval"], control["Noise floor, %"], control["n"]) == ("never", "2.00", "5")
-    assert (one["Interval"], one["Cost, %"], one["Finding"]) == ("1 s", "5.00", "above the noise floor")
-    assert (sixty["Cost, %"], sixty["Finding"]) == ("0.00", "below the noise floor")
+    swing = control["Control's largest swing, %"]
+    assert (control["Interval"], swing, control["n"]) == ("never", "2.00", "5")
+    assert (one["Interval"], one["Cost, %"], one["Finding"]) == ("1 s", "5.00", "beyond the margin")
+    assert (sixty["Cost, %"], sixty["Finding"]) == ("0.00", "within the margin")
+    assert "within ±2\u00a0% (less is not missed)" in table.caption
     assert table.rows[0][3].below == "median 100 operations/s"
     assert "lab, tcg, x86_64, 2 CPUs; date: 2026-11-26" in table.caption
-    assert said(found)[0] == (
-        "warning", "Not shown to cost less than the noise floor of its control trials: file at 1\u00a0s.",
-    )  # fmt: skip
+    assert said(found)[0] == ("warning", "Shown to cost more than 2\u00a0%: file at 1\u00a0s.")
 
 
-def test_where_all_cost_less_than_the_floor_that_is_said(empty: RunFolder, tmp_path: Path) -> None:
+def test_what_is_not_shown_is_said(empty: RunFolder, tmp_path: Path) -> None:
+    path = stored(tmp_path / "p.json", [*QUIET, UNSURE])
+    found = named(compose.document(material.read(empty, periodic=path)), "periodic")
+    assert said(found)[0] == ("warning", "Not shown to cost less than 2\u00a0%: file at 5\u00a0s.")
+
+
+def test_without_a_stated_margin_nothing_is_judged(empty: RunFolder, tmp_path: Path) -> None:
+    path = stored(tmp_path / "p.json", [*QUIET, COSTLY], margin_percent=None, margin_reason=None)
+    seen = material.read(empty, periodic=path)
+    assert seen.periodic is not None
+    found = named(compose.document(seen), "periodic")
+    assert said(found)[0][0] == "note"
+    assert {row["Finding"] for row in rows(table_of(found, "periodic-cost"))} == {
+        "control", "no margin was stated",
+    }  # fmt: skip
+    figure = response_periodic.figure(seen.periodic)
+    assert figure is not None and figure.title == "Periodic attestation: 2 costs against trials without it"
+
+
+@pytest.mark.parametrize("changes", [{"margin_percent": None}, {"margin_reason": None}])
+def test_a_margin_has_its_reason(changes: dict[str, None], tmp_path: Path) -> None:
+    with pytest.raises(RecordError) as refused:
+        enclosed.periodic(stored(tmp_path / "p.json", QUIET, **changes))
+    assert "a margin has its reason" in str(refused.value.why)
+
+
+def test_where_all_cost_less_than_the_margin_that_is_said(empty: RunFolder, tmp_path: Path) -> None:
     document = compose.document(material.read(empty, periodic=stored(tmp_path / "p.json", QUIET)))
     assert said(named(document, "periodic"))[0][0] == "good"
 
 
-def test_the_figure_shows_intervals_and_the_floor(tmp_path: Path) -> None:
+def test_the_figure_shows_intervals_and_the_margin(tmp_path: Path) -> None:
     web = [row("web", None, 10.0, 10.5, 9.5, unit="requests/s"), row("web", 5.0, 10.1, unit="requests/s")]
     figure = response_periodic.figure(enclosed.periodic(stored(tmp_path / "p.json", [*QUIET, COSTLY, *web])))
     assert figure is not None
-    assert figure.title == "Periodic attestation: 1 of 3 costs lie below the noise floor, interval and all"
+    assert figure.title == "Periodic attestation: 1 of 3 costs are shown to lie within ±2\u00a0%"
     drawn = words(figure.drawn())
     for text in ("file", "web", "never (control)", "every 1 s", "every 60 s", "both hosts and the guest"):
         assert text in drawn, text
 
 
-def test_a_single_control_trial_has_no_floor(tmp_path: Path) -> None:
+def test_a_single_control_trial_shows_nothing(tmp_path: Path) -> None:
     alone = [row("file", None, 100.0), row("file", 5.0, 99.0, 99.5)]
     periodic = enclosed.periodic(stored(tmp_path / "p.json", alone))
     (load,) = response_periodic.loads(periodic)
-    assert load.floor is None
-    assert load.costs[0].finding == "one control trial: no noise floor"
+    assert load.swing is None
     control, five = table_rows(periodic)
-    assert (control["Noise floor, %"], five["Finding"]) == (MISSING, load.costs[0].finding)
+    assert (control["Control's largest swing, %"], five["Finding"]) == (MISSING, "not shown")
 
 
 def table_rows(periodic: enclosed.Periodic) -> list[dict[str, str]]:
     return rows(table_of(response_periodic.section(periodic, []), "periodic-cost"))
 
 
-def test_one_trial_at_an_interval_is_never_below_the_floor(tmp_path: Path) -> None:
+def test_one_trial_at_an_interval_shows_nothing(tmp_path: Path) -> None:
     found = [QUIET[0], row("file", 5.0, 100.0)]
     periodic = enclosed.periodic(stored(tmp_path / "p.json", found))
     (load,) = response_periodic.loads(periodic)
-    assert load.costs[0].finding == "not told from noise"
+    assert (load.costs[0].low, str(load.costs[0].outcome)) == (None, "not shown")
 
 
 def test_control_trials_alone_give_no_figure(tmp_path: Path) -> None:

@@ -28,7 +28,10 @@ def here(*packages: str) -> dict[str, object]:
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in packages},
         "commit": _git("rev-parse", "HEAD"),
-        "changed": [line[3:] for line in _git("status", "--porcelain", "--", "*.py").splitlines()],
+        "changed": [
+            line[3:]
+            for line in _git("status", "--porcelain", "--", "harness", "benchmarks/*.py").splitlines()
+        ],
     }
 
 

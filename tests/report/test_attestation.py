@@ -157,7 +157,7 @@ def test_the_interval_of_a_quantile_counts_each_trial_once() -> None:
     took = [trial / 1e3 + n / 1e5 for trial in range(1, 7) for n in range(20)]
     table = pd.DataFrame({"trial": [f"{n // 20}" for n in range(120)], "latency_s": took})
     median, p95, p99 = proofs.cells(table, "latency_s")
-    assert (median.text, median.below) == ("3.59", "1.09–6.09")
+    assert (median.text, median.below) == ("3.60", "1.09–6.09")
     assert p95.below == "1.18–6.18"
     assert p99.text != MISSING and p99.below == ""
 

@@ -42,7 +42,7 @@ ABOVE_NOISE = 4.0
 FROM_MODES = 5
 """Trials from which on two modes are told where each has one value, and so no spread of its own."""
 STANDS_ON_ONE = 0.25
-"""A mean stands on one value where it changes by more than this share of itself without that value."""
+"""A mean stands on one value where it changes by more than this share without that value."""
 
 Array = NDArray[np.float64]
 

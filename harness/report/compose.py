@@ -196,14 +196,12 @@ def _lost(material: Material, workload: str, with_s: float) -> str:
     slots = floor[floor["workload"].eq(workload) & floor["metric"].eq("work_lost_time")]["value"]
     if not len(slots):
         return (
-            f"{shown.with_unit(with_s)} less work than before with each migration (median; no trial without)"
+            f"{shown.with_unit(with_s)} worth of work lost with each migration (median), no trial without one"
         )
-    without_s = float(slots.median())
-    more = "more" if with_s > without_s else "no more"
-    return (
-        f"{more} work lost with a migration than in as long without: {shown.with_unit(with_s)} against "
-        f"{shown.with_unit(without_s)} (medians)"
-    )
+    seen, control = shown.with_unit(with_s), shown.with_unit(float(slots.median()))
+    more = "as much" if seen == control else "more" if with_s > float(slots.median()) else "less"
+    than = "as" if seen == control else "than"
+    return f"{more} work lost with a migration {than} in as long without: {seen} against {control} (medians)"
 
 
 def _figures(figures: Sequence[Figure]) -> list[Block]:

@@ -232,3 +232,31 @@ def test_other_gaps_have_columns_of_their_own(demo: Material) -> None:
     (file,) = [row for row in table.rows if row[0].text == "file"]
     assert file[heads.index("Other gap, ms: network")].text == "5"
     assert file[heads.index("Other gap, ms: application")].text == "0"
+
+
+@pytest.mark.parametrize(
+    ("with_s", "without_s", "said"),
+    [
+        (
+            1.0,
+            0.2,
+            "more work lost with a migration than in as long without: 1.00\u00a0s against 0.20\u00a0s",
+        ),
+        (
+            -0.6,
+            2.0,
+            "less work lost with a migration than in as long without: −0.60\u00a0s against 2.00\u00a0s",
+        ),
+        (0.001, 0.002, "as much work lost with a migration as in as long without"),
+    ],
+)
+def test_a_timeline_says_what_was_lost_against_trials_without_a_migration(
+    seven: Material, with_s: float, without_s: float, said: str
+) -> None:
+    table = seven.metrics.copy()
+    mine = table["workload"].eq("db") & table["metric"].eq("work_lost_time") & table["migration"].notna()
+    table.loc[mine, "value"] = with_s
+    table.loc[mine & table["kind"].eq("control"), "value"] = without_s
+    found = compose.document(replace(seven, metrics=table, attempts=seven.attempts))
+    (figure,) = [one for one in found.figures if one.key == "timeline-db"]
+    assert said in figure.title

@@ -66,6 +66,11 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
 }  # fmt: skip
 """The table's columns in order: pandas type and meaning."""
 
+VARIANT: Mapping[str, tuple[str, str]] = {
+    "variant": ("string", "Under which of the campaign's variants; the column is there where it has any."),
+}
+"""The last column of every table of a run with variants."""
+
 METRICS: tuple[Metric[Any], ...] = (
     *metrics.METRICS,
     *interval_metrics.METRICS,
@@ -163,8 +168,14 @@ def compute(run: RunFolder, read: Iterable[Attempt] | None = None) -> pd.DataFra
     manifest = read_manifest(run)
     evidence = read_attempts(run) if read is None else read
     rows = [_encodable(row) for attempt in evidence for row in _rows(run, manifest, attempt, known)]
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    return frame.astype({name: kind for name, (kind, _) in COLUMNS.items()})
+    return _frame(rows, COLUMNS)
+
+
+def _frame(rows: Sequence[Mapping[str, object]], columns: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
+    """The rows under these columns, and that of the variant where there is any."""
+    whole = {**columns, **VARIANT} if any(row.get("variant") for row in rows) else columns
+    frame = pd.DataFrame(rows, columns=list(whole))
+    return frame.astype({name: kind for name, (kind, _) in whole.items()})
 
 
 def _rows(
@@ -204,6 +215,7 @@ def _common(run: RunFolder, manifest: dict[str, Json], attempt: Attempt) -> dict
         "generator": None if load is None else f"{load.generator} {load.version or ''}".rstrip(),
         "substitutes": None if load is None else load.substitutes,
         "repetition": None if started is None else started.repetition,
+        "variant": attempt.variant,
         "rig": manifest.get("rig"),
         "accelerator": (guest and guest.accelerator) or manifest.get("accelerator"),
     }
@@ -236,8 +248,7 @@ def attestations(run: RunFolder, read: Iterable[Attempt] | None = None) -> pd.Da
     manifest = read_manifest(run)
     evidence = read_attempts(run) if read is None else read
     rows = [_encodable(row) for attempt in evidence for row in _attested(run, manifest, attempt)]
-    frame = pd.DataFrame(rows, columns=list(attestation_table.COLUMNS))
-    return frame.astype({name: kind for name, (kind, _) in attestation_table.COLUMNS.items()})
+    return _frame(rows, attestation_table.COLUMNS)
 
 
 def _attested(run: RunFolder, manifest: dict[str, Json], attempt: Attempt) -> Iterator[dict[str, object]]:
@@ -265,9 +276,7 @@ def responses(run: RunFolder, read: Iterable[Attempt] | None = None) -> pd.DataF
         for row in response_table.rows(attempt, _common(run, manifest, attempt))
     ]
     columns = response_table.columns(several=any(len(attempt.guests) > 1 for attempt in evidence))
-    return pd.DataFrame(rows, columns=list(columns)).astype(
-        {name: kind for name, (kind, _) in columns.items()}
-    )
+    return _frame(rows, columns)
 
 
 def write(run: RunFolder) -> pd.DataFrame:

@@ -82,8 +82,10 @@ def estimate(plan: Plan, accelerator: Accelerator) -> Estimate:
     """What `plan` costs on a rig with this accelerator, if no trial is repeated."""
     boot_s = BOOT_KVM_S if accelerator == "kvm" else BOOT_TCG_S
     restored = sum(trial.start == "snapshot" for trial in plan.trials)
-    booted = len(plan.trials) - restored + (1 if restored else 0)  # the saved state is of one boot, too
-    saved_bytes = int(plan.guest.memory_mib * MIB * SAVED_STATE_SHARE) if restored else 0
+    # A saved state is of one boot, too.
+    booted = len(plan.trials) - restored + (len(plan.every_guest) if restored else 0)
+    saved_mib = sum(one.memory_mib for one in plan.every_guest) if restored else 0
+    saved_bytes = int(saved_mib * MIB * SAVED_STATE_SHARE)
     guests = max(1, len(plan.guests))
     rate_hz = plan.heartbeat.rate_on(accelerator)
     return Estimate(

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from harness.campaign import gang, image_limits
+from harness.campaign import gang, image_limits, variants
 from harness.campaign.model import Campaign, Guest, Respond, Schedule, WorkloadChoice, inconsistencies
 from harness.errors import CampaignError
 from harness.migration.options import MigrationOptions
@@ -93,6 +93,7 @@ def _campaign(source: Source, registry: Registry) -> tuple[Campaign | None, list
     problems.extend(_image_problems(source))
     if campaign is not None:
         campaign = campaign.model_copy(update={"workloads": choices})
+        campaign = _with_variants(campaign, source, registry, problems)
     malformed = {(problem.line, problem.path) for problem in source.problems}
     consequences = [problem for problem in problems if (problem.line, problem.path) not in malformed]
     return campaign, [*source.problems, *consequences]
@@ -159,6 +160,35 @@ def _choices(source: Source, registry: Registry, problems: list[Problem]) -> Ite
         problems.extend(wrong)
         if options is not None:
             yield WorkloadChoice(name=choice.name, options=options.model_dump(mode="json"))
+
+
+def _with_variants(
+    campaign: Campaign, source: Source, registry: Registry, problems: list[Problem]
+) -> Campaign:
+    """The campaign with its variants' workload options complete; what is wrong is added to `problems`."""
+    wrong = [*variants.clashes(campaign)]
+    for name, changes in campaign.variants.items():
+        under = variants.migration(campaign.migration, changes)
+        for path, text in inconsistencies(campaign.schedule, under):
+            wrong.append((("variants", name, *path), f"{text} (under the variant {name})"))
+        guest = variants.guest(campaign.guest, changes)
+        refused = image_limits.refused_memory(guest, attested=campaign.attest is not None)
+        if refused is not None:
+            wrong.append((("variants", name, "guest", "memory_mib"), refused))
+    problems.extend(Problem(line=source.line(path), path=dotted(path), text=text) for path, text in wrong)
+    base = {choice.name: choice.options for choice in campaign.workloads}
+    found = {}
+    for name, changes in campaign.variants.items():
+        completed = {}
+        for workload, options in changes.workloads.items():
+            if workload in base:
+                at: KeyPath = ("variants", name, "workloads", workload)
+                merged = {**base[workload], **options}
+                whole, bad = part(registry[workload].Options, merged, at, source, Campaign, as_written=True)
+                problems.extend(bad)
+                completed[workload] = merged if whole is None else whole.model_dump(mode="json")
+        found[name] = changes.model_copy(update={"workloads": completed})
+    return campaign.model_copy(update={"variants": found})
 
 
 def _image_problems(source: Source) -> Iterator[Problem]:

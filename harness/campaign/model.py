@@ -193,6 +193,38 @@ class Respond(Strict):
         return options
 
 
+class GuestOverrides(Strict):
+    """What a variant can change of the guest; the image is one for a whole run."""
+
+    memory_mib: int = Field(default=1024, ge=128, le=4_194_304, description="MiB of memory")
+    vcpus: int = Field(default=1, ge=1, le=512, description="number of virtual CPUs")
+
+
+class AttestOverrides(Strict):
+    """What a variant can change of attestation; the policies are kept once a run."""
+
+    interval_s: Annotated[float, Field(ge=0.1, le=3600, allow_inf_nan=False)] = Field(
+        default=5.0, description="s between two attestations of one machine"
+    )
+    lead_s: Annotated[float, Field(ge=0.05, le=60, allow_inf_nan=False)] = Field(
+        default=0.5, description="s before a planned migration at which its destination is quoted once more"
+    )
+
+
+class Overrides(Strict):
+    """What one variant changes; every key that it leaves out is the campaign's."""
+
+    guest: GuestOverrides = GuestOverrides()
+    migration: MigrationOptions = MigrationOptions()
+    attest: AttestOverrides = AttestOverrides()
+    workloads: dict[str, dict[str, JsonValue]] = Field(
+        default_factory=dict, description="workloads' names, each with the options that are changed"
+    )
+
+
+VariantName: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+
+
 class Campaign(Strict):
     """One campaign file."""
 
@@ -222,6 +254,11 @@ class Campaign(Strict):
     )
     schedule: Schedule
     migration: MigrationOptions = MigrationOptions()
+    variants: dict[VariantName, Overrides] = Field(
+        default_factory=dict,
+        max_length=16,
+        description="named changes to compare, interleaved in the blocks of one run",
+    )
     heartbeat: Heartbeat = Heartbeat()
     attest: Attest | None = Field(
         default=None, description="attest hosts and guest during every trial; without it the guest has no TPM"

@@ -3,7 +3,7 @@
 Purely a function of the campaign: no clock, no machine, no randomness but the seed's. A stored plan is all
 that a run and its resume need, so nothing is looked up in the campaign again. Trials run in randomised
 blocks (Montgomery, Design and Analysis of Experiments, ch. 4): a repetition is one block with every trial of
-the campaign once, so that drift of the rig falls on all workloads alike.
+the campaign once, under each of its variants, so that drift of the rig falls on all of them alike.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, Validation
 from harness.attest.options import Attest
 from harness.campaign.gang import in_order
 from harness.campaign.model import Campaign, Guest, Heartbeat, Mode, Respond, Scenario, Start, WorkloadChoice
+from harness.campaign.variants import each
 from harness.errors import RecordError
 from harness.json_types import Json
 from harness.migration.options import MigrationOptions
@@ -44,6 +45,7 @@ class Trial(Strict):
             trials that migrate; empty in these.
         scenario: What happens to the guest at the points, which then are no orders to migrate; None where the
             points are.
+        variant: Under which of the plan's variants; None where it has none.
     """
 
     id: str
@@ -58,13 +60,15 @@ class Trial(Strict):
     migrations: Annotated[tuple[PlannedMigration, ...], Field(strict=False)]
     reference_points_s: Annotated[tuple[float, ...], Field(strict=False)]
     scenario: Scenario | None = None
+    variant: str | None = None
 
     @model_serializer(mode="wrap")
     def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without a scenario the bytes are what they were before there were any: plans keep their hash."""
+        """Without scenario and variant the bytes are what they were before these: plans keep their hash."""
         found: dict[str, Any] = dump(self)
-        if self.scenario is None:
-            found.pop("scenario", None)
+        for name in ("scenario", "variant"):
+            if getattr(self, name) is None:
+                found.pop(name, None)
         return found
 
 
@@ -83,6 +87,15 @@ class PlannedGuest(Strict):
         if not self.request:
             found.pop("request", None)
         return found
+
+
+class PlannedVariant(Strict):
+    """What is another under one variant: complete, with all that it does not change."""
+
+    name: str
+    guest: Guest
+    migration: MigrationOptions
+    attest: Attest | None = None
 
 
 class Plan(Strict):
@@ -105,6 +118,7 @@ class Plan(Strict):
     guests: Annotated[tuple[PlannedGuest, ...], Field(strict=False)] = ()
     concurrency: int = Field(default=1, ge=1)
     order: Order | None = None
+    variants: Annotated[tuple[PlannedVariant, ...], Field(strict=False)] = ()
     trials: Annotated[tuple[Trial, ...], Field(strict=False)]
 
     @property
@@ -124,10 +138,29 @@ class Plan(Strict):
                 return trial
         raise KeyError(trial_id)
 
+    def under(self, name: str | None) -> Plan:
+        """The plan as it is for the trials of one variant; itself for None.
+
+        Raises:
+            KeyError: It has no such variant.
+        """
+        if name is None:
+            return self
+        for one in self.variants:
+            if one.name == name:
+                changed = {"guest": one.guest, "migration": one.migration, "attest": one.attest}
+                return self.model_copy(update=changed)
+        raise KeyError(name)
+
+    @property
+    def every_guest(self) -> tuple[Guest, ...]:
+        """The guest under each variant, or the only one."""
+        return tuple(dict.fromkeys(one.guest for one in self.variants)) or (self.guest,)
+
     def to_json(self) -> dict[str, Json]:
         """The plan as JSON values; :func:`from_json` reads it back equal."""
         # Plans without them are the bytes they were before there was attestation, and keep their hash.
-        without = {name for name in ("attest", "respond", "guests") if not getattr(self, name)}
+        without = {name for name in ("attest", "respond", "guests", "variants") if not getattr(self, name)}
         without |= {"concurrency"} if self.concurrency == 1 else set()
         without |= {"order"} if self.order is None else set()
         return {**self.model_dump(mode="json", exclude=without)}
@@ -153,9 +186,14 @@ def from_json(value: Mapping[str, Json], *, where: str = "plan.json") -> Plan:
 def expand(campaign: Campaign) -> Plan:
     """The plan of `campaign`: the same campaign and seed always give the same plan, byte for byte."""
     order = random.Random(campaign.seed)
+    variants = list(each(campaign))
     trials: list[Trial] = []
     for repetition in range(1, campaign.repetitions + 1):
-        block = list(_block(campaign, repetition))
+        block = [
+            trial.model_copy(update={"variant": name})
+            for name, one in variants
+            for trial in _block(one, repetition)
+        ]
         order.shuffle(block)
         trials.extend(block)
     schedule = campaign.schedule
@@ -177,6 +215,11 @@ def expand(campaign: Campaign) -> Plan:
         guests=_guests(campaign),
         concurrency=1 if campaign.guests is None else campaign.guests.concurrency,
         order=_order(campaign),
+        variants=tuple(
+            PlannedVariant(name=name, guest=one.guest, migration=one.migration, attest=one.attest)
+            for name, one in variants
+            if name is not None
+        ),
         trials=tuple(
             trial.model_copy(update={"id": f"{number:03d}-{trial.workload}"})
             for number, trial in enumerate(trials, start=1)

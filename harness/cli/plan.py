@@ -13,7 +13,7 @@ from harness.campaign import file as files
 from harness.campaign import plan as plans
 from harness.campaign.estimate import estimate
 from harness.campaign.model import Respond
-from harness.campaign.plan import Plan, Trial
+from harness.campaign.plan import Plan, PlannedVariant, Trial
 from harness.cli.inputs import CampaignPath, campaign_file
 from harness.cli.terminal import Output, number_of
 from harness.errors import UsageError
@@ -41,6 +41,9 @@ def plan(
     output.table(
         ("trial", "repetition", about, "load by", "start", "window", points), [*map(_row, expanded.trials)]
     )
+    for one in expanded.variants:
+        count = sum(trial.variant == one.name for trial in expanded.trials)
+        output.say(f"Variant {one.name}: {number_of(count, 'trial')}; {_changed(expanded, one)}.")
     if expanded.attest is not None:
         output.say("", _attested(expanded.attest))
     if expanded.respond is not None:
@@ -65,7 +68,7 @@ def plan(
 def _row(trial: Trial) -> tuple[str, ...]:
     points = ", ".join(f"{one.at_s:g}" for one in trial.migrations)
     return (
-        trial.id,
+        trial.id if trial.variant is None else f"{trial.id}·{trial.variant}",
         str(trial.repetition),
         trial.scenario or trial.kind,
         _load(workloads.make(trial.workload, trial.options)),
@@ -73,6 +76,17 @@ def _row(trial: Trial) -> tuple[str, ...]:
         f"{trial.window_s:g} s",
         f"{points} s" if points else "none",
     )
+
+
+def _changed(whole: Plan, variant: PlannedVariant) -> str:
+    """What of guest, migration and attestation is another than the campaign's."""
+    found = []
+    for section in ("guest", "migration", "attest"):
+        base, own = (getattr(of, section) for of in (whole, variant))
+        mine = {} if own is None else own.model_dump(mode="json")
+        theirs = {} if base is None else base.model_dump(mode="json")
+        found += [f"{section}.{key} {value}" for key, value in mine.items() if theirs.get(key) != value]
+    return ", ".join(found) or "guest, migration and attestation as in the campaign"
 
 
 def _attested(asked: Attest) -> str:

@@ -102,6 +102,12 @@ class Account:
         return None if started is None else started.scenario or None
 
     @property
+    def variant(self) -> str | None:
+        """Under which of the campaign's variants, or None."""
+        started = self.value(AttemptStarted)
+        return None if started is None else started.variant or None
+
+    @property
     def load(self) -> WorkloadStarted | None:
         """The load that ran, or None where none was started."""
         return self.value(WorkloadStarted)

@@ -10,7 +10,7 @@ import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ from harness.files import read_json
 from harness.json_types import Json
 from harness.migration.measures import evacuation
 from harness.migration.measures.evacuation import Evacuation
-from harness.report import enclosed, naming
+from harness.report import enclosed, naming, variants
 from harness.report.enclosed import Adversary, Benchmarks, Periodic
 from harness.report.naming import Names
 
@@ -210,31 +210,33 @@ def read(
     events = journal.read(run.journal)
     evidence = list(results.read_attempts(run))
     manifest = store.read_manifest(run)
+    told = accounts(events)
+    under = partial(variants.relabelled, of_trial=variants.names(told))
     return Material(
         run=str(manifest.get("run") or run.root.resolve().name),
         manifest=manifest,
         campaign_text=store.read_text(run.campaign) if run.campaign.is_file() else "",
-        attempts=accounts(events),
+        attempts=variants.labelled(told),
         unsealed=not sealed and _ended(events),
         unchecked=seal.went_on_unchecked(events),
         played=played.by_manifest(manifest) or played.by_journal(events),
         finished=any(event.kind == RunFinished.KIND for event in events),
         wall_time=wall_time.of(events),
-        metrics=results.compute(run, evidence),
-        gaps=series.gaps(evidence),
-        precopy=series.precopy(evidence),
-        timelines=_known(series.timelines(evidence)),
+        metrics=under(results.compute(run, evidence)),
+        gaps=under(series.gaps(evidence)),
+        precopy=under(series.precopy(evidence)),
+        timelines=under(_known(series.timelines(evidence))),
         machines=_machines(run),
         clocks=_clocks(events),
         paper=paper(reference or resources.reference()),
         definitions=[_definition(metric) for metric in results.metric_set().all],
-        attestations=results.attestations(run, evidence),
+        attestations=under(results.attestations(run, evidence)),
         attestations_missed=_missed(events),
         attesters_restarted=_restarted(events),
         contradictions=_contradictions(events),
         benchmarks=None if benchmarks is None else enclosed.benchmarks(benchmarks),
         adversary=None if adversary is None else enclosed.adversary(adversary),
-        responses=results.responses(run, evidence),
+        responses=under(results.responses(run, evidence)),
         periodic=None if periodic is None else enclosed.periodic(periodic),
         evacuations=[found for one in evidence for found in evacuation.evacuations(one)],
     )

@@ -67,7 +67,7 @@ def judged(
     )
     trial: Any = SimpleNamespace(
         id="001-idle", workload="idle", options={}, start="boot", repetition=1, kind="migrations",
-        scenario=None, settle_timeout_s=60.0, baseline_s=1.0, window_s=10.0,
+        scenario=None, variant=None, settle_timeout_s=60.0, baseline_s=1.0, window_s=10.0,
     )  # fmt: skip
     clock = SteppedClock()
     with Journal(path / "journal.jsonl", clock) as journal:

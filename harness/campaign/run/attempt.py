@@ -70,6 +70,7 @@ class AttemptRun:
             repetition=trial.repetition,
             kind=trial.kind,
             scenario=trial.scenario,
+            variant=trial.variant,
         )
         self._record.add(started)
         try:

@@ -10,7 +10,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -96,9 +96,10 @@ def begin(root: Path, plan: Plan, rig: Rig, provenance: Provenance) -> RunFolder
 
 def _require(facts: Mapping[str, Mapping[str, Json]], plan: Plan, rig: Rig) -> None:
     estimate = estimates.estimate(plan, rig.accelerator)
-    encrypted = plan.migration.encrypted and any(trial.migrations for trial in plan.trials)
+    encrypted = encryption.of_any(plan) and any(trial.migrations for trial in plan.trials)
     end = datetime.fromtimestamp(realtime_ns() / NS_PER_S + estimate.total_s, tz=UTC)
-    guests_mib = [one.memory_mib for one in plan.guests or (plan.guest,)]
+    largest_mib = max(one.memory_mib for one in plan.every_guest)
+    guests_mib = [one.memory_mib for one in plan.guests] or [largest_mib]
     found = preflight.problems(
         facts,
         storage_need_bytes=estimate.shared_bytes,
@@ -133,7 +134,11 @@ def _require_attestation(plan: Plan, rig: Rig, provenance: Provenance) -> Mappin
 
 def _needs(plan: Plan) -> dict[str, Sequence[str]]:
     """What each workload of the plan, as it was chosen, needs on the client."""
-    return {trial.workload: workloads.make(trial.workload, trial.options).needs for trial in plan.trials}
+    found: dict[str, Sequence[str]] = {}
+    for trial in plan.trials:
+        needs = workloads.make(trial.workload, trial.options).needs
+        found[trial.workload] = tuple(dict.fromkeys((*found.get(trial.workload, ()), *needs)))
+    return found
 
 
 def _need_space(folder: Path, plan: Plan, rig: Rig) -> None:
@@ -163,7 +168,7 @@ def _manifest(run: RunFolder, plan: Plan, rig: Rig, provenance: Provenance) -> d
         "seed": plan.seed,
         "rig": rig.pair.rig,
         "accelerator": rig.accelerator,
-        encryption.KEY: plan.migration.encrypted,
+        encryption.KEY: encryption.of_run(plan),
         "link_bit_s": rig.pair.link_bit_s,
         "inventory": None if provenance.inventory is None else str(provenance.inventory.resolve()),
         "image_key": rig.image_key,
@@ -322,7 +327,7 @@ def _trials(
     run_attestation: RunAttestation | None,
 ) -> None:
     standing = state.fold(journal.read(run.journal), plan)
-    begun = encryption.as_begun(plan, read_manifest(run))
+    manifest = read_manifest(run)
     for trial in standing.remaining:
         if interrupt.asked:
             raise InterruptedRunError("interrupted", remedy="`sodbench resume` goes on with the next trial")
@@ -331,7 +336,11 @@ def _trials(
         folder = run.attempt(trial.id, number)
         _make(folder)
         record = Record(journal=writer, clock=clock, folder=folder, trial=trial.id, attempt=number)
-        AttemptRun(rig, begun, trial, record, interrupt, run_attestation).perform()
+        here = encryption.as_begun(plan.under(trial.variant), manifest)
+        asked = run_attestation
+        if asked is not None and here.attest is not None:
+            asked = replace(asked, attest=here.attest)
+        AttemptRun(rig, here, trial, record, interrupt, asked).perform()
 
 
 def _make(folder: Path) -> None:

@@ -65,13 +65,17 @@ class RunAborted(_Runner):
 
 
 class AttemptStarted(_Runner):
-    """A try at a trial began; `scenario` is the response that it demonstrates, absent for none."""
+    """A try at a trial began; `scenario` is the response that it demonstrates, absent for none.
+
+    So is `variant`, under which of the plan's variants the trial runs.
+    """
 
     KIND: ClassVar[str] = "attempt.started"
     workload: str
     repetition: int
     kind: str
     scenario: str | None = None
+    variant: str | None = None
 
 
 class AttemptFinished(_Runner):

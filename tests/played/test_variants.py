@@ -1,0 +1,83 @@
+"""A played campaign with variants: each trial runs under its own, and no number is of two of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.evidence import journal
+from harness.evidence.account import accounts
+from harness.evidence.events import MigrationStarted
+from harness.evidence.folder import RunFolder
+from harness.report import compose, material
+from harness.report.document.model import Answer
+from harness.report.material import Material
+from tests import tables
+from tests.played import campaigns
+
+TEXT = """\
+name: small
+workloads: [idle]
+repetitions: 3
+variants:
+  plain: {}
+  narrow: {migration: {bandwidth_mib_s: 32}}
+schedule: {window_s: 8, baseline_s: 2, points_s: [0, 4]}
+heartbeat: {rate_hz: 10}
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    run = campaigns.begin(tmp_path_factory.mktemp("played"), TEXT)
+    assert campaigns.carry_out(run, TEXT) is not None
+    return run
+
+
+@pytest.fixture(scope="module")
+def seen(run: RunFolder) -> Material:
+    return material.read(run)
+
+
+def test_each_attempt_says_its_variant(run: RunFolder) -> None:
+    told = accounts(journal.read(run.journal))
+    assert sorted(one.variant or "" for one in told) == ["narrow"] * 3 + ["plain"] * 3
+    assert all(one.all(MigrationStarted) for one in told)
+
+
+def test_the_table_has_a_column_for_it(run: RunFolder, tmp_path: Path) -> None:
+    table = tables.read(run)
+    assert set(table["variant"]) == {"plain", "narrow"}
+    assert table.groupby("trial")["variant"].nunique().eq(1).all()
+    plain = campaigns.begin(tmp_path)
+    campaigns.carry_out(plain)
+    assert "variant" not in tables.read(plain)
+
+
+def test_the_report_has_a_row_for_each(seen: Material) -> None:
+    assert sorted(seen.workloads) == ["idle+narrow", "idle+plain"]
+    (answer, *_) = compose.document(seen).sections
+    subjects = [block.subject for block in answer.blocks if isinstance(block, Answer)]
+    assert sorted(subjects) == ["idle+narrow", "idle+plain"]
+    assert seen.valid.groupby("workload")["trial"].nunique().to_dict() == {"idle+narrow": 3, "idle+plain": 3}
+
+
+def test_a_run_that_was_interrupted_goes_on_under_its_variants(tmp_path: Path) -> None:
+    run = campaigns.begin(tmp_path, TEXT)
+    done: list[str] = []
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(event: journal.Event) -> None:
+        if event.kind == "attempt.finished":
+            done.append(str(event.trial))
+            if len(done) == 2:
+                raise StoppedError
+
+    with pytest.raises(StoppedError):
+        campaigns.carry_out(run, TEXT, listener=stop)
+    assert campaigns.carry_out(run, TEXT) is not None
+    found = {one.trial: one.variant for one in accounts(journal.read(run.journal))}
+    assert sorted(str(one) for one in found.values()) == ["narrow"] * 3 + ["plain"] * 3

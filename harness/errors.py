@@ -145,6 +145,13 @@ class AlteredError(RecordError):
     kind = "altered"
 
 
+class IncomparableError(SodbenchError):
+    """Two runs differ in what would explain any difference of their numbers; nothing was compared."""
+
+    exit_code = 22
+    kind = "incomparable"
+
+
 class IncompleteRunError(SodbenchError):
     """The run ended, but some trials are not valid; the report says which and why."""
 

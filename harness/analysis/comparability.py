@@ -1,0 +1,135 @@
+"""Whether two runs, or two variants of one, can be compared: what has to be alike, by checked metadata.
+
+A difference of the machines or of what was asked explains any difference of the numbers, so that it is
+refused until its key is accepted by name. What two variants are there to change is no obstacle between them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.errors import IncomparableError, UsageError
+from harness.evidence.folder import RunFolder, read_manifest
+from harness.files import read_json
+
+HOSTS = ("a", "b")
+HOST_FACTS: Mapping[str, str] = {
+    "cpu": "cpu_model",
+    "cores": "cores",
+    "kernel": "kernel",
+    "qemu": "qemu_version",
+    "libvirt": "libvirt_version",
+}
+"""Key and fact of each host."""
+RUN_FACTS: Mapping[str, str] = {
+    "rig": "rig",
+    "accelerator": "accelerator",
+    "image": "image_key",
+    "link": "link_bit_s",
+}
+"""Key and entry of the manifest."""
+VARIED = ("guest", "migration", "attest")
+"""Sections of a plan that a variant changes."""
+FIXED = ("mode", "overlap", "heartbeat", "respond", "guests")
+"""Sections of a plan that no variant changes."""
+OF_TRIAL = ("start", "baseline_s", "window_s", "migrations", "reference_points_s")
+"""What the trials of a plan are made of, besides their load."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One side of a comparison: a run's folder, and which of its variants; None for a run without any."""
+
+    run: RunFolder
+    variant: str | None
+
+    @property
+    def name(self) -> str:
+        """Such as ``20261127T101112Z-ab12cd:post-copy``."""
+        return self.run.root.name if self.variant is None else f"{self.run.root.name}:{self.variant}"
+
+
+def facts(side: Side) -> dict[str, str]:
+    """What has to be alike, by key, as text.
+
+    Raises:
+        RecordError: A file of the run cannot be read.
+        UsageError: The run has no such variant, or has variants and none is named.
+    """
+    manifest, plan = read_manifest(side.run), _object(read_json(side.run.plan))
+    found = {key: _text(manifest.get(entry)) for key, entry in RUN_FACTS.items()}
+    found["played"] = _text(bool(manifest.get("played")))
+    for host in HOSTS:
+        place = side.run.environment(host, "before")
+        known = _object(read_json(place)) if place.is_file() else {}
+        found |= {f"{key}.{host}": _text(known.get(fact)) for key, fact in HOST_FACTS.items()}
+    section = _under(side, plan)
+    found |= {f"plan.{name}": _text(section.get(name)) for name in VARIED}
+    found |= {f"plan.{name}": _text(plan.get(name)) for name in FIXED}
+    mine = [one for one in plan["trials"] if one.get("variant") == side.variant]
+    shapes = {_text({name: one.get(name) for name in OF_TRIAL} | {"kind": one.get("kind")}) for one in mine}
+    found["plan.trials"] = " ".join(sorted(shapes))
+    loads = {_text({one["workload"]: one.get("options")}) for one in mine}
+    found["plan.workloads"] = " ".join(sorted(loads))
+    return found
+
+
+def _under(side: Side, plan: Mapping[str, Any]) -> Mapping[str, Any]:
+    variants = {one["name"]: one for one in plan.get("variants", ())}
+    names = ", ".join(variants)
+    if side.variant is None and not variants:
+        return plan
+    if side.variant is None:
+        raise UsageError(
+            "the run has variants", where=str(side.run.root), remedy=f"name one, RUN:VARIANT: {names}"
+        )
+    if side.variant not in variants:
+        raise UsageError(
+            f"the run has no variant {side.variant!r}",
+            where=str(side.run.root),
+            remedy=f"name one of {names}" if names else "leave the variant out: the run has none",
+        )
+    return _object(variants[side.variant])
+
+
+def differences(one: Side, other: Side) -> dict[str, tuple[str, str]]:
+    """Key to what it is on either side, for all that is not alike and that no variant is there to change."""
+    first, second = facts(one), facts(other)
+    by_variant = one.variant is not None or other.variant is not None
+    free = {"plan.workloads", *(f"plan.{name}" for name in VARIED)} if by_variant else frozenset[str]()
+    return {key: (first[key], second[key]) for key in first if first[key] != second[key] and key not in free}
+
+
+def require(one: Side, other: Side, accepted: Collection[str]) -> list[str]:
+    """The accepted keys that do differ, in words; refuse what differs beyond them.
+
+    Raises:
+        IncomparableError: Something differs that was not accepted.
+        UsageError: An accepted key is none.
+    """
+    known = list(facts(one))
+    unknown = [key for key in accepted if key not in known]
+    if unknown:
+        raise UsageError(f"--accept {unknown[0]}: no such key", remedy=f"one of {', '.join(known)}")
+    found = differences(one, other)
+    refused = {key: both for key, both in found.items() if key not in accepted}
+    if refused:
+        lines = "".join(f"\n    {key}: {a} against {b}" for key, (a, b) in refused.items())
+        raise IncomparableError(
+            f"{one.name} and {other.name} cannot be compared",
+            why=f"what differs would explain any difference of the numbers:{lines}",
+            remedy=f"compare runs of one setup, or accept what differs: "
+            f"{' '.join(f'--accept {key}' for key in refused)}",
+        )
+    return [f"{key}: {a} against {b}" for key, (a, b) in found.items()]
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def _object(value: object) -> dict[str, Any]:
+    return dict(value) if isinstance(value, Mapping) else {}

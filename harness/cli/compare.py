@@ -35,8 +35,9 @@ def compare(
 ) -> None:
     """Compare two runs or two variants of one: ratios of medians with intervals of their trials.
 
-    Each trial counts once. `~` is where no difference is shown. Machines and plans that differ are refused with 22. Evidence that was
-    changed since a run ended is refused with 21. Touches no machine (docs/statistics.md).
+    Each trial counts once. `~` is where no difference is shown. Machines and plans that differ are refused
+    with 22. Evidence that was changed since a run ended is refused with 21. Touches no machine
+    (docs/statistics.md).
     """
     sides = (_side(first), _side(second))
     for side in sides:

@@ -29,7 +29,7 @@ from tests.synthetic.evidence import build
 VERBS = [
     *("doctor", "lab", "provision", "attest"),
     *("policy", "guest", "watch", "respond", "audit"),
-    *("plan", "run", "resume", "status", "report", "schema"),
+    *("plan", "run", "resume", "status", "report", "compare", "schema"),
 ]
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from benchmarks import comparison, equivalence
 from benchmarks import coverage as benchmark
-from benchmarks import equivalence
 from harness.analysis.stats.coverage import COVERAGE
 
 ROOT = Path(__file__).parents[3]
@@ -34,14 +34,19 @@ def test_from_six_trials_on_the_coverage_is_what_is_promised() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "table"), [(benchmark.OUT, benchmark.table), (equivalence.OUT, equivalence.table)]
+    ("path", "table"),
+    [
+        (benchmark.OUT, benchmark.table),
+        (equivalence.OUT, equivalence.table),
+        (comparison.OUT, comparison.table),
+    ],
 )
 def test_the_document_has_the_stored_tables(path: Path, table: Any) -> None:
     text = (ROOT / "docs/statistics.md").read_text(encoding="utf-8")
     assert table(stored(path)) in text
 
 
-@pytest.mark.parametrize("path", [benchmark.OUT, equivalence.OUT])
+@pytest.mark.parametrize("path", [benchmark.OUT, equivalence.OUT, comparison.OUT])
 def test_the_evidence_names_its_machine_and_an_unchanged_commit(path: Path) -> None:
     document = stored(path)
     assert document["cpu"] and document["kernel"] and len(document["commit"]) == 40
@@ -52,6 +57,12 @@ def test_the_same_seed_gives_the_same_rows() -> None:
     one, other = (benchmark.row("bimodal trials, 60/40", 3, 2, 40, 7) for _ in range(2))
     assert one == other
     assert equivalence.row(8, 0.06, 0.1, 40, 7) == equivalence.row(8, 0.06, 0.1, 40, 7)
+
+
+def test_a_false_difference_is_shown_as_rarely_as_promised() -> None:
+    rows = [row for row in stored(comparison.OUT)["rows"] if row["factor"] == 1.0]
+    assert rows and max(row["shown"] for row in rows) <= 0.06
+    assert comparison.row("clustered", 4, 1.5, 40, 7) == comparison.row("clustered", 4, 1.5, 40, 7)
 
 
 def test_trials_of_two_kinds_are_mostly_seen_to_be(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 from harness.evidence.account import accounts
 from harness.evidence.events import AttemptFinished, AttemptStarted, GuestStarted, WorkloadStarted
 from harness.evidence.journal import Event
-from harness.report import provenance, validity
+from harness.report import compose, provenance, validity
 from harness.report.document.model import MISSING, Answer, Block, Callout, Code, Document, Paragraph, Table
 from harness.report.material import Material
 from harness.report.migration import answers, moves, service

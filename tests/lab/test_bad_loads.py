@@ -23,7 +23,7 @@ name: loads
 rig: lab
 start: snapshot
 workloads: [{workload}]
-schedule: {{points_s: [0], window_s: 16, baseline_s: 2, settle_timeout_s: {settle_s}}}
+schedule: {{points_s: [0], window_s: 10, baseline_s: 2, settle_timeout_s: {settle_s}}}
 """
 
 

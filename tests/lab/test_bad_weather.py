@@ -31,7 +31,7 @@ start: {start}
 guest: {{boot_timeout_s: {boot_s}}}
 workloads: [idle]
 repetitions: {repetitions}
-schedule: {{points_s: [{points}], window_s: 12, baseline_s: 2}}
+schedule: {{points_s: [{points}], window_s: {window_s}, baseline_s: 2}}
 """
 
 
@@ -42,10 +42,13 @@ def campaign(
     boot_s: int = 200,
     repetitions: int = 1,
     points: str = "0",
+    window_s: int = 8,
     bandwidth_mib_s: int | None = None,
 ) -> Path:
     path = folder / "weather.yml"
-    text = ONE_MOVE.format(start=start, boot_s=boot_s, repetitions=repetitions, points=points)
+    text = ONE_MOVE.format(
+        start=start, boot_s=boot_s, repetitions=repetitions, points=points, window_s=window_s
+    )
     if bandwidth_mib_s is not None:
         text += f"migration: {{bandwidth_mib_s: {bandwidth_mib_s}}}\n"
     path.write_text(text)
@@ -151,7 +154,7 @@ def test_a_libvirtd_that_dies_under_a_migration_is_an_outcome(lab: Lab, tmp_path
     the migration begin and to have the daemon killed: here its memory takes four times as long.
     """
     results = tmp_path / "r"
-    path = campaign(tmp_path, repetitions=2, points="1", bandwidth_mib_s=25)
+    path = campaign(tmp_path, repetitions=2, points="1", window_s=12, bandwidth_mib_s=25)
     process = lab.start("run", path, "--results", results)
     wait_for(lambda: count(results, "migration.started") == 1, process)
     lab.ssh("b", "sleep 1; pkill --signal KILL --exact libvirtd")
@@ -186,7 +189,9 @@ def test_a_libvirtd_that_does_not_run_is_named(lab: Lab, tmp_path: Path) -> None
 def test_a_client_that_goes_away_costs_its_observer_and_no_trial(lab: Lab, tmp_path: Path) -> None:
     """The client is cut off in the first window: that trial stays, the next one cannot start."""
     results = tmp_path / "r"
-    process = lab.start("run", campaign(tmp_path, repetitions=2, points="4"), "--results", results)
+    process = lab.start(
+        "run", campaign(tmp_path, repetitions=2, points="4", window_s=12), "--results", results
+    )
     wait_for(lambda: count(results, "window.opened") == 1, process)
     # Its address is taken away from outside: to the controller that is a machine that has vanished.
     subprocess.run(["ip", "link", "set", "vb-sod-client", "down"], check=True)

@@ -45,7 +45,7 @@ rig: lab
 start: snapshot
 control: 1
 workloads: [file]
-schedule: {points_s: [0], window_s: 16, baseline_s: 5}
+schedule: {points_s: [0], window_s: 12, baseline_s: 4}
 """
 
 

@@ -1,20 +1,18 @@
 """What encryption costs a migration: TLS against plain TCP, in alternating pairs, their order drawn.
 
 One idle guest, moved back and forth. Total time and blackout are QEMU's own (``query-migrate`` on the
-source, kept by libvirt), the wire's bytes are the counters of the migration ports, and the CPU is the busy
-time of the machine during the call: in the lab both hosts, guest, client and controller are one kernel, in
-both arms alike. A source's QEMU ends with its migration, so processes cannot be asked one by one. Run it
-with ``python -m benchmarks.tls`` while the lab is up; it prints the ratios of the medians and writes every
-migration as JSON.
+source, kept by libvirt), and the wire's bytes are the counters of the migration ports. The CPU of a host is
+what the processes of its container used during the call, those that ended included, in steps of 10 ms; what
+the kernel does in interrupts is in the machine's busy time alone, which has both hosts,
+the guest, the client and the controller. Run it with ``python -m benchmarks.tls`` while the lab is up; it
+prints the ratios of the medians and writes every migration as JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
 import random
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -24,8 +22,9 @@ from typing import Any, Literal, Self
 
 import psutil
 
+from benchmarks import provenance
 from benchmarks.overhead import REST_S, running_guest
-from harness.analysis.stats import ratio_of_medians
+from harness.analysis.stats import median_interval, ratio_of_medians
 from harness.clock import NS_PER_S, MonotonicClock, realtime_ns, sleep
 from harness.evidence.journal import Journal, read
 from harness.evidence.observers.contract import Scene
@@ -36,21 +35,38 @@ from harness.migration.options import MigrationOptions
 from harness.rig import pair as pairs
 from harness.rig.guest import domain
 from harness.rig.lab import lab
+from harness.rig.lab.machine import leader_pid
 from harness.rig.rig import Rig
 from harness.rig.session import open_rig
 
 _OTHER = {"a": "b", "b": "a"}
-_RATIOS = ("total_s", "blackout_s", "cpu_s", "wire_over_hypervisor")
+_RATIOS = (
+    *("total_s", "blackout_s", "source_cpu_s", "destination_cpu_s", "machine_cpu_s"),
+    "wire_over_hypervisor",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """One migration: its arm, QEMU's times, the machine's CPU time, and what was sent by two observers."""
+    """One migration: its arm, QEMU's times, CPU seconds, and what was sent by two observers.
+
+    Attributes:
+        arm: Which of the two.
+        total_s: QEMU's total time.
+        blackout_s: QEMU's downtime.
+        source_cpu_s: Of the source's processes.
+        destination_cpu_s: Of the destination's processes.
+        machine_cpu_s: Busy time of the machine that both hosts are on.
+        wire_bytes: IP packets of the migration ports.
+        hypervisor_bytes: What QEMU says it sent.
+    """
 
     arm: Literal["tls", "plain"]
     total_s: float
     blackout_s: float
-    cpu_s: float
+    source_cpu_s: float
+    destination_cpu_s: float
+    machine_cpu_s: float
     wire_bytes: int
     hypervisor_bytes: int
 
@@ -76,12 +92,12 @@ class Bench:
         folder = self._folder / f"{number}-{arm}"
         folder.mkdir()
         job = JobStatistics()
-        with Journal(folder / "journal.jsonl", self._clock) as journal, _Cpu() as cpu:
+        with Journal(folder / "journal.jsonl", self._clock) as journal:
             record = Record(journal=journal, clock=self._clock, folder=folder, trial="tls", attempt=number)
             job.start(self._scene(), record)
             before = self._wire_bytes(source)
             try:
-                with job.watch(number, source, destination):
+                with _Cpu(source, destination) as cpu, job.watch(number, source, destination):
                     outcome = driver.migrate(
                         connections[source],
                         connections[destination],
@@ -95,7 +111,7 @@ class Bench:
         if not outcome.ok:
             raise SystemExit(f"the migration failed: {outcome.error}")
         sent = self._wire_bytes(source) - before
-        return _timed(arm, folder / "journal.jsonl", cpu.spent_s, sent)
+        return _timed(arm, folder / "journal.jsonl", cpu.spent_s, wire_bytes=sent)
 
     def _wire_bytes(self, host: str) -> int:
         words = self._rig.hosts[host].run("nft list counter inet sodbench_wire out").split()
@@ -111,7 +127,9 @@ class Bench:
         )
 
 
-def _timed(arm: Literal["tls", "plain"], journal: Path, cpu_s: float, wire_bytes: int) -> Timed:
+def _timed(
+    arm: Literal["tls", "plain"], journal: Path, cpu_s: tuple[float, float, float], *, wire_bytes: int
+) -> Timed:
     (said,) = [one.data for one in read(journal) if one.kind == "qemu.completed"]
     ram = said["ram"]
     if not isinstance(ram, Mapping) or said["downtime_ms"] is None:
@@ -120,22 +138,57 @@ def _timed(arm: Literal["tls", "plain"], journal: Path, cpu_s: float, wire_bytes
         arm=arm,
         total_s=float(str(said["total_time_ms"])) / 1000,
         blackout_s=float(str(said["downtime_ms"])) / 1000,
-        cpu_s=cpu_s,
+        source_cpu_s=cpu_s[0],
+        destination_cpu_s=cpu_s[1],
+        machine_cpu_s=cpu_s[2],
         wire_bytes=wire_bytes,
         hypervisor_bytes=int(str(ram["transferred"])),
     )
 
 
 class _Cpu:
-    """Busy CPU seconds of the machine during a block: the lab's hosts and its controller are one kernel."""
+    """CPU seconds of source, destination and machine during a block."""
+
+    def __init__(self, source: str, destination: str) -> None:
+        self._hosts = (_leader(source), _leader(destination))
+        self.spent_s = (0.0, 0.0, 0.0)
 
     def __enter__(self) -> Self:
-        self.spent_s = 0.0
-        self._before_s = _busy_s()
+        self._before_s = self._now_s()
         return self
 
     def __exit__(self, *details: object) -> None:
-        self.spent_s = _busy_s() - self._before_s
+        source, destination, machine = (
+            after - before for after, before in zip(self._now_s(), self._before_s, strict=True)
+        )
+        self.spent_s = (source, destination, machine)
+
+    def _now_s(self) -> tuple[float, ...]:
+        return (*(host_cpu_s(one) for one in self._hosts), _busy_s())
+
+
+def _leader(role: str) -> psutil.Process:
+    """The first process of a lab host."""
+    found = leader_pid(lab.Places().machine(role))
+    if found is None:
+        raise SystemExit(f"{role} is no running machine of the lab")
+    return psutil.Process(found)
+
+
+def host_cpu_s(leader: psutil.Process) -> float:
+    """CPU seconds that a container's processes have used since it started.
+
+    A process that has ended counts with the one that waited for it, so the sum of all never falls: it is read
+    again where one came or went in the meantime.
+    """
+    while True:
+        family = [leader, *leader.children(recursive=True)]
+        try:
+            spent_s = sum(sum(one.cpu_times()[:4]) for one in family)
+        except psutil.NoSuchProcess:
+            continue
+        if {one.pid for one in leader.children(recursive=True)} == {one.pid for one in family[1:]}:
+            return float(spent_s)
 
 
 def _busy_s() -> float:
@@ -161,25 +214,25 @@ def measure(rig: Rig, count: int, seed: int) -> list[Timed]:
     return timed
 
 
-def summarise(timed: list[Timed], rig: Rig) -> Mapping[str, Any]:
-    """The ratios of the medians, TLS over plain, with intervals; machine, commit, every migration."""
+def summarise(timed: list[Timed], rig: Rig, load_before: float) -> Mapping[str, Any]:
+    """Medians and their ratios, TLS over plain, with intervals; machine, commit, every migration."""
     arms = {arm: [one for one in timed if one.arm == arm] for arm in ("tls", "plain")}
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    values = {name: {arm: [getattr(one, name) for one in of] for arm, of in arms.items()} for name in _RATIOS}
     return {
         "rig": rig.pair.rig,
         "accelerator": rig.accelerator,
-        "machine": f"{platform.machine()}, {psutil.cpu_count()} CPUs",
-        "commit": commit.stdout.strip() or None,
+        "cpus": psutil.cpu_count(),
+        **provenance.here("libvirt-python"),
+        "hypervisor": rig.hypervisors.connect()["a"].version(),
+        "load_1min_before": load_before,
         "date": datetime.fromtimestamp(realtime_ns() / NS_PER_S, tz=UTC).date().isoformat(),
         "pairs": len(arms["tls"]),
+        "medians": {
+            name: {arm: asdict(median_interval(numbers)) for arm, numbers in of.items()}
+            for name, of in values.items()
+        },
         "ratio_of_medians_tls_to_plain": {
-            name: asdict(
-                ratio_of_medians(
-                    [getattr(one, name) for one in arms["tls"]],
-                    [getattr(one, name) for one in arms["plain"]],
-                )
-            )
-            for name in _RATIOS
+            name: asdict(ratio_of_medians(of["tls"], of["plain"])) for name, of in values.items()
         },
         "migrations": [{**asdict(one), "wire_over_hypervisor": one.wire_over_hypervisor} for one in timed],
     }
@@ -194,7 +247,8 @@ def main() -> None:
     given = arguments.parse_args()
     pair = pairs.load(lab.Places().inventory)
     with open_rig(pair, "benchmarks.tls", MonotonicClock()) as rig:
-        summary = summarise(measure(rig, given.pairs, given.seed), rig)
+        load_before = psutil.getloadavg()[0]
+        summary = summarise(measure(rig, given.pairs, given.seed), rig, load_before)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps(summary, indent=2) + "\n")
     print(json.dumps(summary["ratio_of_medians_tls_to_plain"], indent=2))

@@ -31,6 +31,8 @@ RUN_FACTS: Mapping[str, str] = {
     "link": "link_bit_s",
 }
 """Key and entry of the manifest."""
+ENCRYPTION = "encryption"
+"""Key of whether migrations are encrypted, which plans of before there was a choice do not say."""
 VARIED = ("guest", "migration", "attest")
 """Sections of a plan that a variant changes."""
 FIXED = ("mode", "overlap", "heartbeat", "respond", "guests")
@@ -62,6 +64,7 @@ def facts(side: Side) -> dict[str, str]:
     manifest, plan = read_manifest(side.run), _object(read_json(side.run.plan))
     found = {key: _text(manifest.get(entry)) for key, entry in RUN_FACTS.items()}
     found["played"] = _text(bool(manifest.get("played")))
+    found[ENCRYPTION] = _text(_encrypted(side, manifest))
     for host in HOSTS:
         place = side.run.environment(host, "before")
         known = _object(read_json(place)) if place.is_file() else {}
@@ -75,6 +78,12 @@ def facts(side: Side) -> dict[str, str]:
     loads = {_text({one["workload"]: one.get("options")}) for one in mine}
     found["plan.workloads"] = " ".join(sorted(loads))
     return found
+
+
+def _encrypted(side: Side, manifest: Mapping[str, Any]) -> bool:
+    """Whether one side's migrations are encrypted; those of runs from before there was a choice are not."""
+    said = manifest.get("migration_tls")
+    return (said.get(side.variant) if isinstance(said, Mapping) else said) is True
 
 
 def _under(side: Side, plan: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -99,7 +108,8 @@ def differences(one: Side, other: Side) -> dict[str, tuple[str, str]]:
     """Key to what it is on either side, for all that is not alike and that no variant is there to change."""
     first, second = facts(one), facts(other)
     by_variant = one.variant is not None or other.variant is not None
-    free = {"plan.workloads", *(f"plan.{name}" for name in VARIED)} if by_variant else frozenset[str]()
+    varied = {ENCRYPTION, "plan.workloads", *(f"plan.{name}" for name in VARIED)}
+    free = varied if by_variant else frozenset[str]()
     return {key: (first[key], second[key]) for key in first if first[key] != second[key] and key not in free}
 
 

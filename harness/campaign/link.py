@@ -9,6 +9,7 @@ judged; a load's own traffic, the processors and what compresses are left out.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness import workloads
@@ -62,8 +63,25 @@ def share(at_once: int, link_bit_s: float | None, options: MigrationOptions) -> 
 def problem(plan: Plan, link_bit_s: float | None) -> str | None:
     """Why the link does not carry as many guests at once as the plan asks for; None where it may.
 
-    Of one guest at a time nothing is said. Post-copy and auto-converge end whatever is dirtied.
+    Of one guest at a time nothing is said. Post-copy and auto-converge end whatever is dirtied. Each variant
+    is judged with its own migrations and loads, and the first that cannot be carried is named.
     """
+    for variant, one in _apart(plan):
+        found = _problem(one, link_bit_s)
+        if found is not None:
+            return found if variant is None else f"under the variant {variant}: {found}"
+    return None
+
+
+def _apart(plan: Plan) -> Iterator[tuple[str | None, Plan]]:
+    """The plan under each variant with that variant's trials; as it is where it has none."""
+    names: Sequence[str | None] = [one.name for one in plan.variants] or [None]
+    for name in names:
+        mine = tuple(trial for trial in plan.trials if trial.variant == name)
+        yield name, plan.under(name).model_copy(update={"trials": mine})
+
+
+def _problem(plan: Plan, link_bit_s: float | None) -> str | None:
     found = share(plan.concurrency, link_bit_s, plan.migration)
     if plan.concurrency == 1 or found is None:
         return None
@@ -80,9 +98,19 @@ def problem(plan: Plan, link_bit_s: float | None) -> str | None:
 
 
 def named(plan: Plan, link_bit_s: float | None) -> str | None:
-    """What to know of the plan's concurrency before it runs; None where one guest moves at a time."""
+    """What to know of the plan's concurrency before it runs; None where one guest moves at a time.
+
+    One line, or one for each variant.
+    """
     if plan.concurrency == 1:
         return None
+    return "\n".join(
+        _named(one, link_bit_s) if variant is None else f"{variant}: {_named(one, link_bit_s)}"
+        for variant, one in _apart(plan)
+    )
+
+
+def _named(plan: Plan, link_bit_s: float | None) -> str:
     begin = f"{plan.concurrency} guests move at once and share the link"
     found = share(plan.concurrency, link_bit_s, plan.migration)
     if found is None:

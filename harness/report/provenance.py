@@ -93,7 +93,21 @@ def _wall_time(spent: WallTime | None) -> list[Block]:
 def _fact(value: object) -> Cell:
     if value is None:
         return Cell(text=MISSING, tone="quiet", reason="not recorded")
-    return Cell(text=("no", "yes")[value] if isinstance(value, bool) else str(value))
+    if isinstance(value, Mapping):
+        return Cell(text="; ".join(f"{said}: {', '.join(names)}" for said, names in _by_value(value)))
+    return Cell(text=_said(value))
+
+
+def _said(value: object) -> str:
+    return ("no", "yes")[value] if isinstance(value, bool) else str(value)
+
+
+def _by_value(values: Mapping[str, object]) -> list[tuple[str, list[str]]]:
+    """Each value of a fact that differs by variant, with the variants that have it, in their order."""
+    found: dict[str, list[str]] = {}
+    for variant, value in values.items():
+        found.setdefault(_said(value), []).append(str(variant))
+    return list(found.items())
 
 
 def _generators(material: Material) -> list[Block]:

@@ -65,6 +65,21 @@ def test_what_ends_in_any_case_is_not_refused(more: str) -> None:
     assert link.problem(plan(rate=500, more=more), GIGABIT) is None
 
 
+def test_each_variant_is_judged_by_its_own_migrations_and_loads() -> None:
+    fast = "variants: {calm: {}, busy: {workloads: {memory: {rate_mib_s: 500}}}}\n"
+    found = link.problem(plan(more=fast), GIGABIT)
+    assert found is not None and found.startswith("under the variant busy: 3 guests at once")
+    assert "memory dirties 500 MiB/s" in found
+    ends = "variants: {plain: {}, later: {migration: {mode: post-copy}}}\n"
+    assert str(link.problem(plan(rate=500, more=ends), GIGABIT)).startswith("under the variant plain: ")
+    both = ends.replace("plain: {}", "plain: {migration: {auto_converge: true}}")
+    assert link.problem(plan(rate=500, more=both), GIGABIT) is None
+    narrow = "variants: {wide: {}, narrow: {migration: {bandwidth_mib_s: 20}}}\n"
+    wide, slow = str(link.named(plan(more=narrow), GIGABIT)).splitlines()
+    assert wide.startswith("wide: 3 guests") and "39.7 MiB/s each" in wide
+    assert slow.startswith("narrow: 3 guests") and "20.0 MiB/s each" in slow
+
+
 def test_what_is_not_stated_is_named_and_not_refused() -> None:
     assert link.problem(plan(rate=500), None) is None
     assert "sodbench_link_bit_s" in str(link.named(plan(), None))

@@ -16,7 +16,7 @@ from harness.files import read_json, write_json
 from tests.played import campaigns
 from tests.played.test_variants import TEXT
 
-PLAIN = TEXT.replace("variants:\n  plain: {}\n  narrow: {migration: {bandwidth_mib_s: 32}}\n", "")
+PLAIN = TEXT.replace("variants:\n  plain: {}\n  narrow: {migration: {bandwidth_mib_s: 32, tls: false}}\n", "")
 SLOW = campaigns.BRIEF.replace("migration_s: 0.7", "migration_s: 1.4")
 
 
@@ -97,6 +97,18 @@ def test_another_machine_is_refused(runs: dict[str, RunFolder], tmp_path: Path) 
     (moved.root / "SHA256SUMS").unlink()
     error = refused(IncomparableError, str(runs["plain"].root), str(moved.root))
     assert "accelerator: " in str(error.why) and "against kvm" in str(error.why)
+
+
+def test_encrypted_migrations_are_not_compared_with_those_of_before_there_was_a_choice(
+    runs: dict[str, RunFolder], tmp_path: Path
+) -> None:
+    old = made(tmp_path / "old", PLAIN)
+    manifest = dict(read_json(old.manifest))
+    assert manifest.pop("migration_tls") is True
+    write_json(old.manifest, manifest)
+    (old.root / "SHA256SUMS").unlink()
+    error = refused(IncomparableError, str(old.root), str(runs["plain"].root))
+    assert "encryption: false against true" in str(error.why)
 
 
 @pytest.mark.parametrize(

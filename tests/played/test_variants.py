@@ -9,7 +9,7 @@ import pytest
 from harness.evidence import journal
 from harness.evidence.account import accounts
 from harness.evidence.events import MigrationStarted
-from harness.evidence.folder import RunFolder
+from harness.evidence.folder import RunFolder, read_manifest
 from harness.report import compose, material
 from harness.report.document.model import Answer
 from harness.report.material import Material
@@ -22,7 +22,7 @@ workloads: [idle]
 repetitions: 3
 variants:
   plain: {}
-  narrow: {migration: {bandwidth_mib_s: 32}}
+  narrow: {migration: {bandwidth_mib_s: 32, tls: false}}
 schedule: {window_s: 8, baseline_s: 2, points_s: [0, 4]}
 heartbeat: {rate_hz: 10}
 """
@@ -44,6 +44,13 @@ def test_each_attempt_says_its_variant(run: RunFolder) -> None:
     told = accounts(journal.read(run.journal))
     assert sorted(one.variant or "" for one in told) == ["narrow"] * 3 + ["plain"] * 3
     assert all(one.all(MigrationStarted) for one in told)
+
+
+def test_each_migration_is_encrypted_as_its_variant_says(run: RunFolder) -> None:
+    assert read_manifest(run)["migration_tls"] == {"plain": True, "narrow": False}
+    told = accounts(journal.read(run.journal))
+    found = {(one.variant, move.options["tls"]) for one in told for _, move in one.told(MigrationStarted)}
+    assert found == {("plain", True), ("narrow", False)}
 
 
 def test_the_table_has_a_column_for_it(run: RunFolder, tmp_path: Path) -> None:

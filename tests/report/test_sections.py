@@ -8,6 +8,7 @@ import pytest
 from harness.evidence.account import accounts
 from harness.evidence.events import AttemptFinished, AttemptStarted, GuestStarted, WorkloadStarted
 from harness.evidence.journal import Event
+from harness.json_types import Json
 from harness.report import compose, provenance, validity
 from harness.report.document.model import MISSING, Answer, Block, Callout, Code, Document, Paragraph, Table
 from harness.report.material import Material
@@ -67,6 +68,20 @@ def test_a_mean_over_fewer_migrations_says_so(demo: Material) -> None:
     table.loc[first, "reason"] = "the counter went away"
     (idle,) = [row for row in answers.table_v(replace(demo, metrics=table)).rows if row[0].text == "idle"]
     assert idle[-1].reason == "n = 4: the counter went away"
+
+
+@pytest.mark.parametrize(
+    ("recorded", "shown"),
+    [
+        (True, "yes"),
+        (False, "no"),
+        ({"pre-copy": True, "plain": False, "post-copy": True}, "yes: pre-copy, post-copy; no: plain"),
+    ],
+)
+def test_provenance_says_which_migrations_were_encrypted(demo: Material, recorded: Json, shown: str) -> None:
+    material = replace(demo, manifest={**demo.manifest, "migration_tls": recorded})
+    (table, *_) = [one for one in provenance.blocks(material) if isinstance(one, Table)]
+    assert [row[1].text for row in table.rows if row[0].text == "Migrations encrypted (TLS)"] == [shown]
 
 
 def test_a_workload_the_paper_does_not_have_is_listed_last(demo: Material) -> None:

@@ -9,7 +9,8 @@ from harness.campaign.plan import Plan
 from harness.json_types import Json
 
 KEY: Final = "migration_tls"
-"""In the manifest; a run from before there was a choice has no such entry, and its migrations were plain."""
+"""In the manifest: true, false, or one of them by variant where variants differ. A run from before there was
+a choice has no such entry, and its migrations were plain."""
 
 
 def of_run(plan: Plan) -> Json:
@@ -26,7 +27,13 @@ def of_any(plan: Plan) -> bool:
     return found if isinstance(found, bool) else True
 
 
-def as_begun(plan: Plan, manifest: Mapping[str, Json]) -> Plan:
-    """The plan of a trial with migrations as those of the run that has this `manifest` began."""
-    encrypted = KEY in manifest and plan.migration.encrypted
+def recorded(manifest: Mapping[str, Json], variant: str | None) -> bool:
+    """Whether the run of this `manifest` encrypts the migrations of a trial under `variant`."""
+    said = manifest.get(KEY)
+    return (said.get(variant or "") if isinstance(said, Mapping) else said) is True
+
+
+def as_begun(plan: Plan, manifest: Mapping[str, Json], variant: str | None) -> Plan:
+    """The `plan` of a trial under `variant`, with migrations as those of the run of this `manifest` began."""
+    encrypted = recorded(manifest, variant)
     return plan.model_copy(update={"migration": plan.migration.model_copy(update={"tls": encrypted})})

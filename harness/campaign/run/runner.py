@@ -336,7 +336,7 @@ def _trials(
         folder = run.attempt(trial.id, number)
         _make(folder)
         record = Record(journal=writer, clock=clock, folder=folder, trial=trial.id, attempt=number)
-        here = encryption.as_begun(plan.under(trial.variant), manifest)
+        here = encryption.as_begun(plan.under(trial.variant), manifest, trial.variant)
         asked = run_attestation
         if asked is not None and here.attest is not None:
             asked = replace(asked, attest=here.attest)

@@ -29,6 +29,7 @@ from harness.clock import NS_PER_S, MonotonicClock, realtime_ns, sleep
 from harness.evidence.journal import Journal, read
 from harness.evidence.observers.contract import Scene
 from harness.evidence.observers.job import JobStatistics
+from harness.evidence.observers.qmp import Qmp
 from harness.evidence.record import Record
 from harness.migration import driver
 from harness.migration.options import MigrationOptions
@@ -92,9 +93,11 @@ class Bench:
         folder = self._folder / f"{number}-{arm}"
         folder.mkdir()
         job = JobStatistics()
+        qmp = Qmp(job.on_qemu_event)
         with Journal(folder / "journal.jsonl", self._clock) as journal:
             record = Record(journal=journal, clock=self._clock, folder=folder, trial="tls", attempt=number)
             job.start(self._scene(), record)
+            qmp.start(self._scene(), record)
             before = self._wire_bytes(source)
             try:
                 with _Cpu(source, destination) as cpu, job.watch(number, source, destination):
@@ -107,6 +110,7 @@ class Bench:
                         clock=self._clock,
                     )
             finally:
+                qmp.stop()
                 job.stop()
         if not outcome.ok:
             raise SystemExit(f"the migration failed: {outcome.error}")

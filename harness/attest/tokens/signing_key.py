@@ -6,8 +6,6 @@ by others and never leaves its file; the public part is in a file next to it.
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -19,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from harness import disk
+from harness import key_file
 from harness.errors import PrerequisiteError
 from harness.files import write_atomic
 
@@ -36,15 +34,10 @@ def signing_key(path: Path) -> ec.EllipticCurvePrivateKey:
         PrerequisiteError: The file is no such key, or others may read it.
         StorageError: The file cannot be written.
     """
-    if not path.exists():
-        _make(path)
+    text = key_file.content(path, "the verifier's key", _new)
     try:
-        if path.stat().st_mode & 0o077:
-            raise PrerequisiteError(
-                "the verifier's key is readable by others", where=str(path), remedy=f"chmod 600 {path}"
-            )
-        key = load_pem_private_key(path.read_bytes(), None)
-    except (OSError, ValueError, TypeError) as error:
+        key = load_pem_private_key(text, None)
+    except (ValueError, TypeError) as error:
         raise PrerequisiteError(
             "the verifier's key cannot be used", where=str(path), why=str(error)
         ) from error
@@ -56,22 +49,6 @@ def signing_key(path: Path) -> ec.EllipticCurvePrivateKey:
     return key
 
 
-def _make(path: Path) -> None:
+def _new() -> bytes:
     key = ec.generate_private_key(ec.SECP256R1())
-    text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            path.hardlink_to(temporary)  # fails where another process was first, whose key then is the one
-        except FileExistsError:
-            pass
-        finally:
-            temporary.unlink()
-    except OSError as error:
-        raise disk.failure("the verifier's key cannot be stored", path, error) from error
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
 from pathlib import Path
 
-from harness import disk
+from harness import key_file
 from harness.errors import PrerequisiteError
 from harness.rig.contract import Hypervisor, HypervisorError
 
@@ -26,20 +25,7 @@ def key(path: Path) -> bytes:
         PrerequisiteError: The file is no such key, or others may read it.
         StorageError: The file cannot be written.
     """
-    if not path.exists():
-        _make(path)
-    try:
-        if path.stat().st_mode & 0o077:
-            raise PrerequisiteError(
-                "the key of the guests' TPMs is readable by others",
-                where=str(path),
-                remedy=f"chmod 600 {path}",
-            )
-        found = path.read_bytes()
-    except OSError as error:
-        raise PrerequisiteError(
-            "the key of the guests' TPMs cannot be read", where=str(path), why=str(error)
-        ) from error
+    found = key_file.content(path, "the key of the guests' TPMs", lambda: secrets.token_bytes(_KEY_BYTES))
     if len(found) != _KEY_BYTES:
         raise PrerequisiteError(
             "not a key of guests' TPMs",
@@ -48,25 +34,6 @@ def key(path: Path) -> bytes:
             remedy="end the guests that were started with it, then remove the file",
         )
     return found
-
-
-def _make(path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(_KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            path.hardlink_to(temporary)  # fails where another process was first, whose key then is the one
-        except FileExistsError:
-            pass
-        finally:
-            temporary.unlink()
-    except OSError as error:
-        raise disk.failure("the key of the guests' TPMs cannot be stored", path, error) from error
 
 
 def passphrase(key: bytes, secret: str) -> bytes:

@@ -12,6 +12,9 @@ BIN := $(VENV)/bin
 # A test lets locust work as it does on the client: in an environment of its own, by the client's list.
 LOCUST := $(VENV)/locust
 LOCUST_PINS := playbooks/roles/locust/files/requirements.txt
+# What lists and audits the dependencies needs packages that the project does not.
+SUPPLY := $(VENV)/supply
+SUPPLY_PINS := supply/requirements.txt
 
 # pytest rewrites the assertions of every file of tests, in each of its processes: what it wrote is kept.
 unexport PYTHONDONTWRITEBYTECODE
@@ -48,7 +51,7 @@ demo: setup ## Build the lab, run campaigns/demo.yml in it, and write the report
 	@echo "The lab is still up: $(BIN)/sodbench lab down takes it away."
 
 .PHONY: test
-test: unit programs ## Everything: style, types, unit tests, tests of programs, and the tests in the lab
+test: unit programs audit ## Everything: style, types, unit tests, tests of programs, known weaknesses, and the lab
 	$(BIN)/python -m pytest -m lab --durations=20
 
 .PHONY: unit
@@ -69,6 +72,14 @@ lint: setup ## Style, types, and which room imports which
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+.PHONY: audit
+audit: setup ## Look the locked packages up in a database of known vulnerabilities; skipped where it is out of reach
+	$(BIN)/python -m supply.audit
+
+.PHONY: sbom
+sbom: setup ## Write dist/sodbench.cdx.json: what the lock pins and provisioning installs, in CycloneDX
+	$(BIN)/python -m supply.sbom dist/sodbench.cdx.json
 
 .PHONY: bench
 bench: setup ## What the harness itself costs, measured in the lab (benchmarks/README.md)
@@ -103,9 +114,11 @@ clean: ## Take the lab away with its cache, what tests built, and the virtual en
 lock: setup ## Pin the newest versions of all dependencies
 	$(BIN)/uv pip compile --quiet --upgrade --all-extras --generate-hashes --no-header --no-annotate \
 	    --output-file requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    --output-file $(SUPPLY_PINS) supply/requirements.in
 
 .PHONY: setup
-setup: packages $(VENV)/.installed $(LOCUST)/.installed
+setup: packages $(VENV)/.installed $(LOCUST)/.installed $(SUPPLY)/.installed
 
 .PHONY: packages
 packages:
@@ -132,4 +145,10 @@ $(LOCUST)/.installed: $(LOCUST_PINS) | $(VENV)/.installed
 	rm -rf $(LOCUST)
 	$(PYTHON) -m venv --without-pip $(LOCUST)
 	$(BIN)/uv pip install --quiet --python $(LOCUST)/bin/python --require-hashes --requirement $(LOCUST_PINS)
+	touch $@
+
+$(SUPPLY)/.installed: $(SUPPLY_PINS) | $(VENV)/.installed
+	rm -rf $(SUPPLY)
+	$(PYTHON) -m venv --without-pip $(SUPPLY)
+	$(BIN)/uv pip install --quiet --python $(SUPPLY)/bin/python --require-hashes --requirement $(SUPPLY_PINS)
 	touch $@

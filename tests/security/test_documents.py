@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize(
     "limit",
-    ["Relay", "Place of a guest", "Revocation", "Option 2 with option 7", "Migration in plain TCP", "OCSP"],
+    ["Relay", "Place of a guest", "Revocation", "Option 2 with option 7", "Migrations that are not", "OCSP"],
 )
 def test_a_limit_is_named(limit: str) -> None:
     assert limit in (ROOT / "docs/threat-model.md").read_text()

@@ -35,8 +35,10 @@ ENCRYPTION = "encryption"
 """Key of whether migrations are encrypted, which plans of before there was a choice do not say."""
 VARIED = ("guest", "migration", "attest")
 """Sections of a plan that a variant changes."""
-FIXED = ("mode", "overlap", "heartbeat", "respond", "guests")
+FIXED = ("mode", "overlap", "heartbeat", "respond", "guests", "gate")
 """Sections of a plan that no variant changes."""
+DRAWN = "plan.seed"
+"""What a comparison leaves free, and a run and its baseline have in common: the order of the trials."""
 OF_TRIAL = ("start", "baseline_s", "window_s", "migrations", "reference_points_s")
 """What the trials of a plan are made of, besides their load."""
 
@@ -72,6 +74,7 @@ def facts(side: Side) -> dict[str, str]:
     section = _under(side, plan)
     found |= {f"plan.{name}": _text(section.get(name)) for name in VARIED}
     found |= {f"plan.{name}": _text(plan.get(name)) for name in FIXED}
+    found[DRAWN] = _text(plan.get("seed"))
     mine = [one for one in plan["trials"] if one.get("variant") == side.variant]
     shapes = {_text({name: one.get(name) for name in OF_TRIAL} | {"kind": one.get("kind")}) for one in mine}
     found["plan.trials"] = " ".join(sorted(shapes))
@@ -104,17 +107,26 @@ def _under(side: Side, plan: Mapping[str, Any]) -> Mapping[str, Any]:
     return _object(variants[side.variant])
 
 
-def differences(one: Side, other: Side) -> dict[str, tuple[str, str]]:
-    """Key to what it is on either side, for all that is not alike and that no variant is there to change."""
+def differences(one: Side, other: Side, *, same_plan: bool = False) -> dict[str, tuple[str, str]]:
+    """Key to what it is on either side, for all that is not alike and that no variant is there to change.
+
+    With `same_plan` nothing is free: variants of one name are alike, and so is the order of the trials.
+    """
     first, second = facts(one), facts(other)
     by_variant = one.variant is not None or other.variant is not None
     varied = {ENCRYPTION, "plan.workloads", *(f"plan.{name}" for name in VARIED)}
-    free = varied if by_variant else frozenset[str]()
+    free = set() if same_plan else {DRAWN, *(varied if by_variant else ())}
     return {key: (first[key], second[key]) for key in first if first[key] != second[key] and key not in free}
 
 
-def require(one: Side, other: Side, accepted: Collection[str]) -> list[str]:
+def require(one: Side, other: Side, accepted: Collection[str], *, same_plan: bool = False) -> list[str]:
     """The accepted keys that do differ, in words; refuse what differs beyond them.
+
+    Args:
+        one: One side.
+        other: The other.
+        accepted: Keys that may differ.
+        same_plan: Whether nothing of the plan is free (:func:`differences`).
 
     Raises:
         IncomparableError: Something differs that was not accepted.
@@ -124,7 +136,7 @@ def require(one: Side, other: Side, accepted: Collection[str]) -> list[str]:
     unknown = [key for key in accepted if key not in known]
     if unknown:
         raise UsageError(f"--accept {unknown[0]}: no such key", remedy=f"one of {', '.join(known)}")
-    found = differences(one, other)
+    found = differences(one, other, same_plan=same_plan)
     refused = {key: both for key, both in found.items() if key not in accepted}
     if refused:
         lines = "".join(f"\n    {key}: {a} against {b}" for key, (a, b) in refused.items())

@@ -1,7 +1,8 @@
 """Two configurations compared: every metric of every workload that both have, each trial counted once.
 
-The primary metrics are few and chosen beforehand, and Holm's procedure keeps the chance of a single false
-difference among them at 5 %; over all others Benjamini and Hochberg's keeps the share of false ones at 5 %.
+The primary metrics are few and chosen beforehand, by the campaign's gate where it declares one. Holm's
+procedure keeps the chance of a single false difference among them at 5 %; over all others Benjamini and
+Hochberg's keeps the share of false ones at 5 %.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from harness.analysis.comparability import Side
 from harness.analysis.stats.two_samples import Difference, benjamini_hochberg, difference, holm
 
 PRIMARY = ("total_time", "blackout", "outage_network", "outage_application", "data_sent")
-"""The metrics of the published table and of what its users notice."""
+"""Where a campaign declares none: the metrics of the published table and of what its users notice."""
 LEVEL = 0.05
 
 
@@ -30,7 +31,7 @@ class Row:
         metric: Its name.
         unit: Of its values.
         better: Which direction is good, or ``none``.
-        primary: Whether it is one of :data:`PRIMARY`.
+        primary: Whether it is one of the primary metrics.
         found: The second side against the first.
         adjusted: Its p after the correction for how many are looked at; None for too few trials.
     """
@@ -62,29 +63,26 @@ def values(side: Side, table: pd.DataFrame) -> pd.DataFrame:
     return found[found["unit"].ne("")]
 
 
-def rows(first: pd.DataFrame, second: pd.DataFrame) -> list[Row]:
+def rows(first: pd.DataFrame, second: pd.DataFrame, primary: Sequence[str] = PRIMARY) -> list[Row]:
     """Every metric of every workload that both have, the primary ones first; in the order of the first."""
     theirs = dict(list(second.groupby(["workload", "metric"], sort=False)))
     found = []
     for key, mine in first.groupby(["workload", "metric"], sort=False):
         other = theirs.get(key)
         if other is not None:
-            found.append(_row(str(key[0]), str(key[1]), mine, other))
-    ordered = sorted(found, key=lambda row: (not row.primary, _place(row.metric)))
+            found.append(_row(str(key[0]), str(key[1]), mine, other, primary))
+    places = {metric: place for place, metric in enumerate(primary)}
+    ordered = sorted(found, key=lambda row: (not row.primary, places.get(row.metric, len(places))))
     return _adjusted(ordered)
 
 
-def _place(metric: str) -> int:
-    return PRIMARY.index(metric) if metric in PRIMARY else len(PRIMARY)
-
-
-def _row(workload: str, metric: str, mine: pd.DataFrame, other: pd.DataFrame) -> Row:
+def _row(workload: str, metric: str, mine: pd.DataFrame, other: pd.DataFrame, primary: Sequence[str]) -> Row:
     return Row(
         workload=workload,
         metric=metric,
         unit=str(mine["unit"].iloc[0]),
         better=str(mine["better"].iloc[0]),
-        primary=metric in PRIMARY,
+        primary=metric in primary,
         found=difference(_trials(mine), _trials(other)),
     )
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from harness.analysis.gate.declared import Gate
 from harness.campaign import gang, image_limits, variants
 from harness.campaign.model import Campaign, Guest, Respond, Schedule, WorkloadChoice, inconsistencies
 from harness.errors import CampaignError
@@ -89,6 +90,7 @@ def _campaign(source: Source, registry: Registry) -> tuple[Campaign | None, list
         text = "respond without attest: a guest is guarded by what is attested of its hosts"
         problems.append(Problem(line=source.line(("respond",)), path="respond", text=text))
     problems.extend(_gang_problems(source, schedule))
+    problems.extend(_gate_problems(source))
     choices = tuple(_choices(source, registry, problems))
     problems.extend(_image_problems(source))
     if campaign is not None:
@@ -116,6 +118,27 @@ def _gang_problems(source: Source, schedule: Schedule | None) -> Iterator[Proble
     )
     for path, text in found:
         yield Problem(line=source.line(path), path=dotted(path), text=text)
+
+
+def _gate_problems(source: Source) -> Iterator[Problem]:
+    """Primary metrics that are none of a migration's, or whose better direction is the other one."""
+    gate = None if source.data.get("gate") is None else _part(Gate, source.data["gate"])
+    if gate is None:
+        return
+    from harness.campaign.gated import known_metrics  # noqa: PLC0415 - needs numpy, which few campaigns do
+
+    known = known_metrics()
+    for at, one in enumerate(gate.primary):
+        path: KeyPath = ("gate", "primary", at, "metric")
+        metric = known.get(one.metric)
+        if metric is None:
+            text, hint = f"{one.metric!r} is no metric of a migration", nearest(one.metric, known)
+        elif metric.better not in {"none", one.better}:
+            path, hint = (*path[:-1], "better"), ""
+            text = f"of {one.metric} the {metric.better} value is better"
+        else:
+            continue
+        yield Problem(line=source.line(path), path=dotted(path), text=text, hint=hint)
 
 
 def _mapping(value: object) -> Mapping[str, object]:

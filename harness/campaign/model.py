@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from harness.analysis.gate.declared import Gate
 from harness.attest.options import Attest
 from harness.campaign.gang import Guests
 from harness.migration.options import MigrationOptions, conflicts
@@ -265,6 +266,9 @@ class Campaign(Strict):
     )
     respond: Respond | None = Field(
         default=None, description="guard the guest and let something happen to it at each point; needs attest"
+    )
+    gate: Gate | None = Field(
+        default=None, description="what a run of it is judged by against a baseline (`sodbench gate`)"
     )
 
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
+from harness.analysis.gate.declared import Gate
 from harness.attest.options import Attest
 from harness.campaign.gang import in_order
 from harness.campaign.model import Campaign, Guest, Heartbeat, Mode, Respond, Scenario, Start, WorkloadChoice
@@ -119,6 +120,7 @@ class Plan(Strict):
     concurrency: int = Field(default=1, ge=1)
     order: Order | None = None
     variants: Annotated[tuple[PlannedVariant, ...], Field(strict=False)] = ()
+    gate: Gate | None = None
     trials: Annotated[tuple[Trial, ...], Field(strict=False)]
 
     @property
@@ -159,8 +161,9 @@ class Plan(Strict):
 
     def to_json(self) -> dict[str, Json]:
         """The plan as JSON values; :func:`from_json` reads it back equal."""
-        # Plans without them are the bytes they were before there was attestation, and keep their hash.
-        without = {name for name in ("attest", "respond", "guests", "variants") if not getattr(self, name)}
+        # Plans without them are the bytes they were before there were such sections, and keep their hash.
+        sections = ("attest", "respond", "guests", "variants", "gate")
+        without = {name for name in sections if not getattr(self, name)}
         without |= {"concurrency"} if self.concurrency == 1 else set()
         without |= {"order"} if self.order is None else set()
         return {**self.model_dump(mode="json", exclude=without)}
@@ -215,6 +218,7 @@ def expand(campaign: Campaign) -> Plan:
         guests=_guests(campaign),
         concurrency=1 if campaign.guests is None else campaign.guests.concurrency,
         order=_order(campaign),
+        gate=campaign.gate,
         variants=tuple(
             PlannedVariant(name=name, guest=one.guest, migration=one.migration, attest=one.attest)
             for name, one in variants

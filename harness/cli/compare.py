@@ -9,14 +9,15 @@ from typing import Annotated
 
 import typer
 
-from harness.analysis import comparability, comparison
-from harness.analysis import table as results
+from harness.analysis import comparability, comparison, stored
 from harness.analysis.comparability import Side
 from harness.analysis.comparison import Row
+from harness.analysis.gate.declared import of_plan
 from harness.analysis.stats.two_samples import Difference
 from harness.cli.terminal import Output
 from harness.evidence import folder as store
 from harness.evidence import played, seal
+from harness.files import read_json
 
 _VARIANT = re.compile(r"^(?P<run>.+):(?P<variant>[a-z0-9][a-z0-9-]{0,31})$")
 _SCALES = {"s": ("ms", 1e3), "bytes": ("MB", 1e-6), "bytes/s": ("MB/s", 1e-6)}
@@ -43,8 +44,10 @@ def compare(
     for side in sides:
         seal.require(side.run)
     accepted = comparability.require(*sides, accept or [])
-    tables = [comparison.values(side, results.compute(side.run)) for side in sides]
-    rows = comparison.rows(*tables)
+    tables = [comparison.values(side, stored.table(side.run)) for side in sides]
+    declared = of_plan(read_json(sides[1].run.plan), str(sides[1].run.plan))
+    primary = comparison.PRIMARY if declared is None else declared.names
+    rows = comparison.rows(tables[0], tables[1], primary)
     if as_json:
         document = {
             "schema": 1,

@@ -74,3 +74,10 @@ def test_values_are_of_valid_migrations_of_the_variant(tmp_path: object) -> None
     found = comparison.values(side, made)
     assert len(found) == len(table())
     assert set(found["variant"]) == {"a"}
+
+
+def test_primary_metrics_are_those_that_are_declared() -> None:
+    rows = comparison.rows(table(), table(1.5, seed=2), ("iterations", "blackout"))
+    assert [(row.metric, row.primary) for row in rows] == [
+        ("iterations", True), ("blackout", True), ("total_time", False),
+    ]  # fmt: skip

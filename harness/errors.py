@@ -152,6 +152,20 @@ class IncomparableError(SodbenchError):
     kind = "incomparable"
 
 
+class RegressedError(SodbenchError):
+    """A run is worse than its baseline in a metric that its campaign declared."""
+
+    exit_code = 23
+    kind = "regressed"
+
+
+class InconclusiveError(SodbenchError):
+    """Whether a run is worse than its baseline was not shown; the message says how many trials that needs."""
+
+    exit_code = 24
+    kind = "inconclusive"
+
+
 class IncompleteRunError(SodbenchError):
     """The run ended, but some trials are not valid; the report says which and why."""
 

@@ -24,7 +24,8 @@ Exit codes: 0 done · 1 unexpected · 2 wrong usage · 3 error in a campaign, in
 14 evidence or an enrolment was refused · 15 an attester does not answer · 16 the registry cannot be used ·
 17 a request for protection was refused · 18 another response of the VM is under way ·
 19 the audit log is not as it was written · 20 no server satisfies a request ·
-21 the evidence of a run was altered · 22 two runs cannot be compared · 130 interrupted
+21 the evidence of a run was altered · 22 two runs cannot be compared ·
+23 a run is worse than its baseline · 24 whether it is worse was not shown · 130 interrupted
 
 First steps: sodbench doctor · sodbench lab up · sodbench provision · sodbench run demo ·
 sodbench report results/demo
@@ -125,6 +126,12 @@ class _Verbs(lazy.Root):
             "compare",
             "harness.cli.compare:compare",
             "Compare two runs or two variants of one: ratios of medians with intervals of their trials.",
+            "Results",
+        ),
+        Verb(
+            "gate",
+            "harness.cli.gate:gate",
+            "Judge RUN against a baseline by its campaign's `gate`: passed, regressed or inconclusive.",
             "Results",
         ),
         Verb(

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from harness.analysis.gate import known_bad
 from harness.attest.reference import files as reference_files
 from harness.campaign import file as campaign_file
 from harness.errors import UsageError
@@ -23,6 +24,7 @@ KINDS: Mapping[str, Callable[[], dict[str, Any]]] = MappingProxyType(
         "reference": reference_files.reference_schema,
         "response": policy_file.schema,
         "capabilities": capability_file.schema,
+        "known-bad": known_bad.schema,
     }
 )
 
@@ -33,7 +35,7 @@ def schema(
         typer.Argument(
             metavar="KIND",
             help=f"{', '.join(KINDS)}: a campaign, an appraisal policy, reference values, a response policy, "
-            "a provider's capabilities.",
+            "a provider's capabilities, known-bad entries of a gate.",
         ),
     ] = "campaign",
 ) -> None:

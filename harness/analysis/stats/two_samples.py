@@ -96,17 +96,27 @@ def _tested(found: Difference, medians: Sequence[Array], *, logarithmic: bool) -
 
 def welch(one: Array, other: Array) -> tuple[float, float, float]:
     """Lower and upper end of the 95 % interval of the difference of the means, and its two-sided p."""
-    gap = float(np.mean(other) - np.mean(one))
-    parts = [float(np.var(side, ddof=1)) / len(side) for side in (one, other)]
-    spread = sum(parts)
+    gap, spread, freedom = (float(value) for value in difference_of_means(one, other))
     if spread == 0:
         return gap, gap, 1.0 if gap == 0 else 0.0
-    freedom = spread**2 / sum(
-        part**2 / (len(side) - 1) for part, side in zip(parts, (one, other), strict=True)
-    )
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(spread)
     p = 2 * float(stats.t.sf(abs(gap) / math.sqrt(spread), freedom))
     return gap - half, gap + half, p
+
+
+def difference_of_means(one: Array, other: Array) -> tuple[Array, Array, Array]:
+    """The second mean less the first, its variance, and Welch's degrees of freedom; over the last axis.
+
+    Each side has two values at least along that axis. Without any spread the degrees are those of equal
+    variances.
+    """
+    gap = np.mean(other, axis=-1) - np.mean(one, axis=-1)
+    first, second = (np.var(side, ddof=1, axis=-1) / side.shape[-1] for side in (one, other))
+    spread = first + second
+    below = first**2 / (one.shape[-1] - 1) + second**2 / (other.shape[-1] - 1)
+    equal = one.shape[-1] + other.shape[-1] - 2
+    freedom = np.where(below > 0, spread**2 / np.where(below > 0, below, 1.0), equal)
+    return gap, spread, freedom
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -115,11 +125,16 @@ def holm(ps: Sequence[float]) -> list[float]:
     >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
     [0.03, 0.06, 0.06]
     """
-    found = [0.0] * len(ps)
-    most = 0.0
-    for rank, at in enumerate(sorted(range(len(ps)), key=lambda at: ps[at])):
-        most = max(most, min(1.0, (len(ps) - rank) * ps[at]))
-        found[at] = most
+    return [float(p) for p in holm_of_each(np.asarray(ps, dtype=np.float64))]
+
+
+def holm_of_each(ps: Array) -> Array:
+    """The same along the last axis: what is looked at together."""
+    order = np.argsort(ps, axis=-1)
+    factors = ps.shape[-1] - np.arange(ps.shape[-1])
+    stepped = np.minimum(1.0, factors * np.take_along_axis(ps, order, axis=-1))
+    found: Array = np.empty_like(stepped)
+    np.put_along_axis(found, order, np.maximum.accumulate(stepped, axis=-1), axis=-1)
     return found
 
 

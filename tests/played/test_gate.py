@@ -30,7 +30,6 @@ from harness.evidence.folder import RunFolder
 from harness.files import read_json, write_json
 from harness.interrupt import Interrupt
 from tests.played import campaigns
-from tests.played.test_variants import TEXT as VARIED
 
 GATE = """\
 gate:
@@ -38,7 +37,14 @@ gate:
     - {metric: total_time, better: lower, smallest_effect_percent: 10}
     - {metric: blackout, better: lower, smallest_effect: 0.05}
 """
-PLAIN = VARIED.replace("variants:\n  plain: {}\n  narrow: {migration: {bandwidth_mib_s: 32}}\n", "")
+VARIANTS = "variants:\n  plain: {}\n  narrow: {migration: {bandwidth_mib_s: 32}}\n"
+PLAIN = """\
+name: small
+workloads: [idle]
+repetitions: 3
+schedule: {window_s: 8, baseline_s: 2, points_s: [0, 4]}
+heartbeat: {rate_hz: 10}
+"""
 TEXT = PLAIN + GATE
 SLOW = campaigns.BRIEF.replace("migration_s: 0.7", "migration_s: 1.4")
 
@@ -223,7 +229,7 @@ def test_an_archive_is_a_baseline(
 
 
 def test_variants_are_judged_each_against_its_own(tmp_path: Path) -> None:
-    text = VARIED + GATE
+    text = PLAIN + VARIANTS + GATE
     pair = [made(tmp_path / name, text) for name in ("one", "two")]
     said, error = judged(*of(pair[0], pair[1]))
     assert error is None

@@ -139,7 +139,7 @@ class RecordError(SodbenchError):
 
 
 class AlteredError(RecordError):
-    """A run's evidence differs from the sums written when the run ended; nothing was computed from it."""
+    """Evidence, an archive or a report is not as it was summed or signed; nothing was computed from it."""
 
     exit_code = 21
     kind = "altered"

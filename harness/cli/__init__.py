@@ -24,7 +24,7 @@ Exit codes: 0 done · 1 unexpected · 2 wrong usage · 3 error in a campaign, in
 14 evidence or an enrolment was refused · 15 an attester does not answer · 16 the registry cannot be used ·
 17 a request for protection was refused · 18 another response of the VM is under way ·
 19 the audit log is not as it was written · 20 no server satisfies a request ·
-21 the evidence of a run was altered · 22 two runs cannot be compared ·
+21 the evidence of a run, an archive or a report was altered · 22 two runs cannot be compared ·
 23 a run is worse than its baseline · 24 whether it is worse was not shown · 130 interrupted
 
 First steps: sodbench doctor · sodbench lab up · sodbench provision · sodbench run demo ·
@@ -119,7 +119,7 @@ class _Verbs(lazy.Root):
         Verb(
             "report",
             "harness.cli.report:report",
-            "Make the report of RUN from its stored results alone.",
+            "Make the report of RUN from its stored results alone, or check who made one (--verify).",
             "Results",
         ),
         Verb(

@@ -34,7 +34,7 @@ ALREADY_SMALL = (".parquet", ".gz", ".png")
 SMALL_BYTES = 4096
 """A text below this is kept readable: a block of the disk is not worth saving."""
 
-KIND = "archive"
+KIND = signature.Kind("archive", f"{signature.TRUSTED}; --unsigned reads without that check")
 """What a signature says it vouches for."""
 MAX_BYTES = 2**31
 """What a run may take that is packed, and what an archive may become: a few kilobytes could fill a disk."""

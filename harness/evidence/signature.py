@@ -11,6 +11,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -27,9 +28,23 @@ from harness.legible import legible
 FILE = "signature.dsse.json"
 MAX_BYTES = 4 * 2**20
 """Of the envelope: a report has some hundred files, an archive two lists."""
+TRUSTED = "--key names the public key of the signer whom you trust"
 _PAYLOAD = "application/vnd.in-toto+json"
 _STATEMENT = "https://in-toto.io/Statement/v1"
 _ALGORITHM = ec.ECDSA(hashes.SHA256())
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What the signed files are: a signature of a report vouches for no archive.
+
+    Attributes:
+        name: Such as ``archive``.
+        remedy: What to do about one whose signature is refused.
+    """
+
+    name: str
+    remedy: str = TRUSTED
 
 
 class _Read(BaseModel):
@@ -58,14 +73,14 @@ class _Statement(_Read):
     predicate_type: str = Field(alias="predicateType")
 
 
-def sign(folder: Path, names: Iterable[str], key: ec.EllipticCurvePrivateKey, *, kind: str) -> Path:
+def sign(folder: Path, names: Iterable[str], key: ec.EllipticCurvePrivateKey, *, kind: Kind) -> Path:
     """Sign the files `names` of `folder` as one whole, and write the signature next to them.
 
     Args:
         folder: Where the files are.
         names: Their paths in it.
         key: On P-256.
-        kind: What they are, such as ``archive``: a signature of a report vouches for no archive.
+        kind: What they are.
 
     Returns:
         The signature's file.
@@ -94,14 +109,17 @@ def sign(folder: Path, names: Iterable[str], key: ec.EllipticCurvePrivateKey, *,
     return folder / FILE
 
 
-def verify(folder: Path, names: Iterable[str], key: ec.EllipticCurvePublicKey, *, kind: str) -> None:
+def verify(folder: Path, names: Iterable[str], key: ec.EllipticCurvePublicKey, *, kind: Kind) -> int:
     """Refuse a folder unless the key's owner signed just these files of it, as they are.
 
     Args:
         folder: Where files and signature are.
-        names: Paths in it of the files that a reader would use.
+        names: Paths in it of the files that a reader would use; not looked at before the signature.
         key: The signer's.
         kind: As it was given to :func:`sign`.
+
+    Returns:
+        How many files that are.
 
     Raises:
         AlteredError: There is no signature, it is not by this key, or the files are not those signed.
@@ -109,7 +127,7 @@ def verify(folder: Path, names: Iterable[str], key: ec.EllipticCurvePublicKey, *
     """
     place = folder / FILE
     if not place.exists():
-        raise _refused(folder, "it is not signed", f"it has no {FILE}")
+        raise _refused(folder, "it is not signed", f"it has no {FILE}", kind)
     signed = _signed(place, key, kind)
     there = set(names)
     changed = [name for name in sorted(there & signed.keys()) if sums.digest(folder / name) != signed[name]]
@@ -120,7 +138,8 @@ def verify(folder: Path, names: Iterable[str], key: ec.EllipticCurvePublicKey, *
     ):
         if wrong:
             why = f"{what}: {', '.join(legible(name) for name in wrong[:20])}"
-            raise _refused(folder, "it is not what was signed", why)
+            raise _refused(folder, "it is not what was signed", why, kind)
+    return len(signed)
 
 
 def public_key(path: Path) -> ec.EllipticCurvePublicKey:
@@ -149,24 +168,24 @@ def key_id(key: ec.EllipticCurvePublicKey) -> str:
     return hashlib.sha256(spki).hexdigest()
 
 
-def _signed(place: Path, key: ec.EllipticCurvePublicKey, kind: str) -> Mapping[str, str]:
+def _signed(place: Path, key: ec.EllipticCurvePublicKey, kind: Kind) -> Mapping[str, str]:
     """The SHA-256 of each file that the key's owner signed."""
     try:
         envelope = _Envelope.model_validate_json(sums.content(place, limit=MAX_BYTES))
         payload = base64.b64decode(envelope.payload, validate=True)
         signatures = [base64.b64decode(one.sig, validate=True) for one in envelope.signatures]
     except (ValidationError, ValueError) as error:
-        raise _refused(place, "the signature cannot be read", "it is no DSSE envelope") from error
+        raise _refused(place, "the signature cannot be read", "it is no DSSE envelope", kind) from error
     if envelope.payload_type != _PAYLOAD or not any(_is_by(key, one, payload) for one in signatures):
         why = f"none of its signatures is by the key {key_id(key)}"
-        raise _refused(place, "it is signed by another key, or was altered", why)
+        raise _refused(place, "it is signed by another key, or was altered", why, kind)
     try:
         statement = _Statement.model_validate_json(payload)
         found = {one.name: one.digest["sha256"] for one in statement.subject}
     except (ValidationError, KeyError) as error:
-        raise _refused(place, "the signature cannot be read", "it is no in-toto statement") from error
+        raise _refused(place, "the signature cannot be read", "it is no in-toto statement", kind) from error
     if (statement.type, statement.predicate_type) != (_STATEMENT, _predicate(kind)):
-        raise _refused(place, f"what was signed is no {kind}", statement.predicate_type)
+        raise _refused(place, f"what was signed is no {kind.name}", statement.predicate_type, kind)
     return found
 
 
@@ -183,14 +202,9 @@ def _authenticated(payload: bytes) -> bytes:
     return b"DSSEv1 %d %s %d %s" % (len(_PAYLOAD), _PAYLOAD.encode(), len(payload), payload)
 
 
-def _predicate(kind: str) -> str:
-    return f"urn:sodbench:{kind}:1"
+def _predicate(kind: Kind) -> str:
+    return f"urn:sodbench:{kind.name}:1"
 
 
-def _refused(where: Path, what: str, why: str) -> AlteredError:
-    return AlteredError(
-        what,
-        where=legible(str(where)),
-        why=legible(why),
-        remedy="--key names the public key of the signer whom you trust; --unsigned reads without that check",
-    )
+def _refused(where: Path, what: str, why: str, kind: Kind) -> AlteredError:
+    return AlteredError(what, where=legible(str(where)), why=legible(why), remedy=kind.remedy)

@@ -1,7 +1,7 @@
 """Reports: a stored run as HTML, Markdown and LaTeX, from one document.
 
 Everything here reads results and writes documents; it imports neither the rig nor libvirt, and the same
-results give the same bytes on any day.
+results give the same bytes on any day. Only the signature differs (:mod:`harness.report.signed`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.errors import UsageError
 from harness.evidence.folder import RunFolder
 from harness.files import write_atomic
-from harness.report import compose, material
+from harness.report import compose, material, signed
 from harness.report.document import render
 from harness.report.document.model import Document
 from harness.report.document.render import FORMATS
@@ -33,6 +33,11 @@ class Report:
     documents: tuple[Path, ...]
     figures: tuple[Path, ...]
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All of them."""
+        return (*self.documents, *self.figures)
+
 
 def build(
     run: RunFolder,
@@ -47,7 +52,8 @@ def build(
 
     Args:
         run: A run's folder.
-        out: Where ``report.<format>`` and ``figures/`` go; older files of these names are replaced.
+        out: Where ``report.<format>`` and ``figures/`` go; older files of these names are replaced, and an
+            older signature is removed.
         formats: Some of :data:`FORMATS`.
         benchmarks: pytest-benchmark's JSON of the verification's steps, for a section of its own.
         adversary: JSON of the attacks that were tried on the verifier, likewise.
@@ -67,6 +73,7 @@ def build(
         material.read(run, benchmarks=benchmarks, adversary=adversary, periodic=periodic),
         pdf="tex" in formats,
     )
+    signed.forget(out)
     figures = _figures(document, out / "figures", formats)
     documents = []
     for form in dict.fromkeys(formats):

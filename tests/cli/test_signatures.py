@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from harness.evidence import archive, seal, signature
 from harness.evidence.folder import RunFolder
 from harness.registry import places
+from harness.report import signed
 from tests.cli.command import Sodbench
 from tests.security.removed import Removed, gone
 from tests.synthetic import evidence
@@ -102,7 +103,7 @@ def test_a_signature_of_a_report_vouches_for_no_archive(
     sodbench: Sodbench, packed: Path, tmp_path: Path
 ) -> None:
     key, file = key_file(tmp_path)
-    signature.sign(packed, [seal.EVIDENCE_SUMS], key, kind="report")
+    signature.sign(packed, [seal.EVIDENCE_SUMS], key, kind=signed.KIND)
     said = sodbench("archive", "unpack", packed, tmp_path / "again", "--key", file)
     assert (said.code, "no archive" in said.err) == (ALTERED, True)
 

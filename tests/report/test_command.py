@@ -13,7 +13,8 @@ from tests.synthetic.evidence import Truths, build
 
 
 @pytest.fixture
-def app() -> typer.Typer:
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> typer.Typer:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
     made = typer.Typer()
     made.command()(report)
     return made
@@ -27,7 +28,7 @@ def test_by_default_it_writes_below_reports_by_campaign_and_run(
     done = CliRunner().invoke(app, ["results"])
     assert done.exit_code == 0, done.output
     place = Path("reports") / "demo" / "20260921T141320Z-ab12cd"
-    assert done.output.split() == [str(place / f"report.{form}") for form in ("html", "md", "tex")]
+    assert done.stdout.split() == [str(place / f"report.{form}") for form in ("html", "md", "tex")]
     assert (tmp_path / place / "report.html").is_file()
 
 

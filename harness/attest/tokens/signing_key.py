@@ -43,10 +43,19 @@ def signing_key(path: Path) -> ec.EllipticCurvePrivateKey:
         ) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise PrerequisiteError("the verifier's key is not one on P-256", where=str(path))
-    write_atomic(
-        public_file(path), key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    )
+    _publish(path, key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     return key
+
+
+def _publish(path: Path, public: bytes) -> None:
+    """Write the public part, unless it is there: a key in a folder that is read-only signs all the same."""
+    place = public_file(path)
+    try:
+        there = place.read_bytes() == public
+    except OSError:
+        there = False
+    if not there:
+        write_atomic(place, public)
 
 
 def _new() -> bytes:

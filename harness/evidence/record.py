@@ -11,11 +11,18 @@ from harness import disk
 from harness.clock import Clock
 from harness.errors import StorageError
 from harness.evidence.account import Account
-from harness.evidence.events import ObserverFailed, OfGuest, ResponseClosed, Value, WindowOpened
+from harness.evidence.events import (
+    HostStateSampled,
+    ObserverFailed,
+    OfGuest,
+    ResponseClosed,
+    Value,
+    WindowOpened,
+)
 from harness.evidence.journal import Event, Journal
 
-_DECIDING = (WindowOpened.OBSERVER, ResponseClosed.OBSERVER)
-"""The observers by whose events it is decided what to do next."""
+_DECIDING = (WindowOpened.OBSERVER, ResponseClosed.OBSERVER, HostStateSampled.OBSERVER)
+"""The observers by whose events it is decided what to do next, and how the attempt is judged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +36,8 @@ class Record:
         trial: The trial's id.
         attempt: The attempt's number.
         guest: The guest that events are about, which each of them then names; None for the attempt itself.
-        history: What the runner and the response loop said in this attempt, whichever guest it is about.
+        history: What the runner, the response loop and the hosts' state said in this attempt, whichever guest
+            it is about.
     """
 
     journal: Journal

@@ -13,6 +13,7 @@ import pandas as pd
 
 from harness.evidence.wall_time import WallTime
 from harness.pair_name import FIRST, HOSTS, SECOND
+from harness.report import host_state
 from harness.report.document import quantity
 from harness.report.document.model import MISSING, Block, Cell, Code, Column, Paragraph, Table
 from harness.report.material import ClockFact, Definition, Material
@@ -35,7 +36,7 @@ MANIFEST = (
 def blocks(material: Material) -> list[Block]:
     """The section on provenance and reproduction."""
     found: list[Block] = [_run(material), *_generators(material), *_wall_time(material.wall_time)]
-    found += [*_machines(material), *_clocks(material)]
+    found += [*_machines(material), *host_state.settings(material), *_clocks(material)]
     found.append(Paragraph(text="To measure again, and to make this report again from the stored results:"))
     found.append(Code(text=_commands(material)))
     if material.campaign_text:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from harness.evidence.account import Account
+from harness.report import host_state
 from harness.report.document import quantity
 from harness.report.document.model import MISSING, Block, Callout, Cell, Code, Column, Paragraph, Table
 from harness.report.material import Material
@@ -37,6 +38,7 @@ def blocks(material: Material) -> list[Block]:
         _conditions(material),
         *_remarks(material),
         *_observers(material),
+        *host_state.changes(material),
         *_substitutions(material),
         *_first_after_boot(material),
         *_wire(material),

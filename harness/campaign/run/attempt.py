@@ -16,9 +16,9 @@ from harness.campaign.run.attestation import RunAttestation
 from harness.campaign.run.guarded import guarding
 from harness.clock import ClockOffset
 from harness.errors import InterruptedRunError, SodbenchError, StorageError
-from harness.evidence import verdict
+from harness.evidence import host_drift, verdict
 from harness.evidence.events import AttemptFinished, AttemptStarted, CleanupFailed
-from harness.evidence.observers import clocks
+from harness.evidence.observers import clocks, host_state
 from harness.evidence.observers.contract import Observer, Scene
 from harness.evidence.observers.heartbeat import Heartbeat
 from harness.evidence.observers.job import JobStatistics
@@ -124,6 +124,7 @@ class AttemptRun:
             boots_ns = self._bring_up()
             self._interrupt.check()
             began = self._clocks()
+            host_state.sample(self._rig.hosts, self._record, "before")
             if len(self._guests) == 1:
                 boots_ns = [self._record.clock.now_ns() - began_ns]
             specs = [one.spec for one in self._guests]
@@ -142,13 +143,13 @@ class AttemptRun:
                 self._migrate(flights)
             if guarded is not None and guarded.ended:
                 # The guest was shut down, which was to be seen: only the machines are left to ask.
-                return verdict.of_output(self._restarted(began), None)
+                return verdict.of_output(self._changed(began), None)
             for one in self._guests:
                 one.require_answer()
             ended_early = next((output.ended for output in outputs if output.ended), None)
             for output in outputs:
                 output.finish()
-        return verdict.of_output([*self._restarted(began), *self._problems(outputs)], ended_early)
+        return verdict.of_output([*self._changed(began), *self._problems(outputs)], ended_early)
 
     def _problems(self, outputs: Sequence[Output]) -> list[str]:
         """What the guests' loads say went wrong; of several guests, which one."""
@@ -242,7 +243,9 @@ class AttemptRun:
             except SodbenchError as error:
                 record.failed(observer.name, error.summary)
 
-    def _restarted(self, began: Mapping[str, ClockOffset]) -> list[str]:
-        """Sample the clocks once more; why a machine is not known to have run through since `began`."""
+    def _changed(self, began: Mapping[str, ClockOffset]) -> list[str]:
+        """Sample clocks and hosts once more; why a machine is not known to have run through as it `began`."""
         ended = clocks.sample(self._rig.machines, self._record)
-        return clocks.restarted(self._rig.hosts, began, ended)
+        host_state.sample(self._rig.hosts, self._record, "after")
+        changed = host_drift.invalidating(host_drift.of_account(self._record.account))
+        return [*clocks.restarted(self._rig.hosts, began, ended), *changed]

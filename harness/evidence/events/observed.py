@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from harness.evidence.events.value import Facts, Number, OfGuest, OfMigration, Value
 
@@ -18,6 +19,17 @@ class ClockSampled(Value):
     uncertainty_ns: int
     same_kernel: bool
     boot_id: str | None = None
+
+
+class HostStateSampled(Value):
+    """What decides how fast a host runs, `when` the trial had not begun or was over; null has its reason."""
+
+    OBSERVER: ClassVar[str] = "host-state"
+    KIND: ClassVar[str] = "host.state"
+    machine: str
+    when: Literal["before", "after"]
+    facts: Facts
+    reasons: Mapping[str, str]
 
 
 class JobSampled(OfMigration):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import threading
@@ -20,8 +21,20 @@ from harness.rig.played.world import PlayedGuest, World
 
 _PLAY = "played-program"
 
+_HOST_STATE = {
+    "files": {
+        "sys/devices/system/cpu/cpufreq/policy0/scaling_governor": "performance\n",
+        "proc/sys/vm/swappiness": "60\n",
+    },
+    "unreadable": {},
+    "log": None,
+    "log_reason": "a played machine has none",
+    "irqbalance": False,
+}
+
 ANSWERS: Sequence[tuple[re.Pattern[str], str]] = (
     (re.compile(r"^dbench --help"), "4.00\n"),
+    (re.compile(rf"^{_PLAY} state_probe "), json.dumps(_HOST_STATE)),
     (re.compile(r"^tail -c \d+ "), "played guest login:\n"),
 )
 """What commands print whose output is read; every other one succeeds and prints nothing."""

@@ -125,3 +125,17 @@ def test_the_report_shows_the_measured_table(lab: Lab, smoke_run: RunFolder, tmp
     for word in ("Table V", "blackout", "lab", "emulated" if "tcg" in page.lower() else "KVM"):
         assert word.lower() in page.lower()
     assert json.loads(smoke_run.manifest.read_text())["plan_hash"][:12] in page
+
+
+def test_the_state_of_both_hosts_is_recorded_around_each_trial(smoke_run: RunFolder) -> None:
+    told = [event.data for event in journal.read(smoke_run.journal) if event.kind == "host.state"]
+    assert [(one["machine"], one["when"]) for one in told] == [
+        (machine, when) for _ in range(2) for when in ("before", "after") for machine in ("a", "b")
+    ]
+    for one in told:
+        facts, reasons = one["facts"], one["reasons"]
+        assert isinstance(facts, dict) and isinstance(reasons, dict)
+        assert isinstance(facts["swappiness"], int)
+        assert facts["tcp_no_metrics_save"] in (0, 1)
+        # A container has no log of the kernel.
+        assert facts["kernel_log_errors"] is None and reasons["kernel_log_errors"]

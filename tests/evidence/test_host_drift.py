@@ -22,7 +22,7 @@ FACTS: dict[str, Json] = {
 }
 
 
-def state(when: Literal["before", "after"], machine: str = "a", **facts: Json) -> HostStateSampled:
+def state(when: Literal["before", "after"], machine: str = "a", /, **facts: Json) -> HostStateSampled:
     own = {**FACTS, **facts}
     reasons = {name: "it is gone" for name, value in own.items() if value is None}
     return HostStateSampled(machine=machine, when=when, facts=own, reasons=reasons)
@@ -39,7 +39,8 @@ def test_a_host_that_stayed_as_it_was() -> None:
 
 @pytest.mark.parametrize("name", sorted(host_drift.SETTINGS))
 def test_each_setting_that_changes_makes_the_trial_invalid(name: str) -> None:
-    before, after = state("before", **{name: 1}), state("after", **{name: 2})
+    was, is_now = {name: 1}, {name: 2}
+    before, after = state("before", **was), state("after", **is_now)
     (found,) = host_drift.drifts(before, after)
     assert found.weight == "invalid"
     assert found.text == f"a: {host_drift.SETTINGS[name]} changed during the trial: 1 to 2"
@@ -67,7 +68,8 @@ def test_a_counter_that_did_not_rise_says_nothing(count: int | None) -> None:
 
 
 def test_a_new_error_of_the_kernel_flags_and_an_old_one_does_not() -> None:
-    errors: Json = [[40, "an old error"], *([n, f"error {n}"] for n in range(100, 105))]
+    new: list[Json] = [[n, f"error {n}"] for n in range(100, 105)]
+    errors: Json = [[40, "an old error"], *new]
     assert told(kernel_log_errors=errors) == [
         (
             "flagged",

@@ -94,6 +94,13 @@ class Post:
     def violations(self, host: str, number: int) -> None:
         self.lab.ssh(host, f"echo {number} > {COUNTER}")
 
+    def domain(self, host: str) -> str:
+        return self.lab.ssh(host, "virsh list --name --state-running").strip()
+
+    def secrets(self, host: str) -> list[str]:
+        """The usages of the secrets that a host's libvirtd has."""
+        return self.lab.ssh(host, "virsh --quiet secret-list").splitlines()
+
     def running_on(self) -> list[str]:
         return [
             role
@@ -171,6 +178,24 @@ def test_a_controller_that_is_killed_in_the_middle_of_a_move_leaves_one_guest_an
     assert started.data["recovered"] == 1
     assert len(post.running_on()) == 1
     assert post.end(after).status == 0
+
+
+def test_a_destination_whose_libvirtd_was_restarted_is_given_the_secret_again(post: Post) -> None:
+    """libvirtd holds the secret of the guest's TPM in memory alone; the response sets it before it moves."""
+    here, other, running = post.begin_well()
+    assert "<encryption secret=" in post.lab.ssh(here, f"virsh dumpxml {post.domain(here)}")
+    post.lab.ssh(other, "systemctl restart libvirtd.service")
+    assert post.secrets(other) == []
+    post.violations(here, 2)
+    post.await_event("response.closed", running)
+    closed = [one.data["state"] for one in post.events() if one.kind == "response.closed"]
+    assert closed == ["completed"]
+    assert post.running_on() == [other]
+    assert len(post.secrets(other)) == 1
+    arrived = next(one for one in post.events() if one.kind == "response.arrived")
+    assert (arrived.data["reason"], arrived.data["same_key"]) == ("accepted", True)
+    assert post.end(running).status == 0
+    post.violations(here, 1)
 
 
 def test_a_destination_that_degrades_on_the_way_has_the_move_called_off(post: Post) -> None:

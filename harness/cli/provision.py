@@ -21,6 +21,13 @@ def provision(
     inventory: Inventory = None,
     run_inventory: RunInventory = False,
     force: Annotated[bool, typer.Option("--force", help="Run the playbook even if nothing changed.")] = False,
+    rotate_certificates: Annotated[
+        bool,
+        typer.Option(
+            "--rotate-certificates",
+            help="Run the playbook, and replace the hosts' keys and certificates for migrations.",
+        ),
+    ] = False,
     artifacts: Annotated[Path | None, typer.Option(help="Keep ansible-runner's artifacts here.")] = None,
 ) -> None:
     """Install and configure what the hosts and the client need, then build the guest images that are missing.
@@ -37,7 +44,13 @@ def provision(
                 output.say(f"  {task}")
 
         with Host(pair.machines[FIRST]) as builder, lock.hold(builder, "sodbench provision"):
-            done = ready.provision(pair, force=force, artifacts=artifacts, progress=progress)
+            done = ready.provision(
+                pair,
+                force=force,
+                artifacts=artifacts,
+                progress=progress,
+                rotate_certificates=rotate_certificates,
+            )
             said = "The machines are provisioned." if done else "The machines were provisioned already."
             output.say(said)
             made = {

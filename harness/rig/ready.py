@@ -41,8 +41,22 @@ def _inventory_files(inventory: Path) -> list[Path]:
     return [inventory, *sorted(one for folder in beside for one in folder.rglob("*") if one.is_file())]
 
 
-def provision(pair: Pair, *, force: bool, artifacts: Path | None, progress: Progress) -> bool:
+def provision(
+    pair: Pair,
+    *,
+    force: bool,
+    artifacts: Path | None,
+    progress: Progress,
+    rotate_certificates: bool = False,
+) -> bool:
     """Run ``provision.yml`` unless every machine bears the mark; whether it was run.
+
+    Args:
+        pair: The rig.
+        force: Run it in any case.
+        artifacts: Folder for ansible-runner's output.
+        progress: Told of each task.
+        rotate_certificates: Run it in any case, and replace authority, keys and certificates of migrations.
 
     Raises:
         UnreachableError: A machine does not answer.
@@ -51,7 +65,7 @@ def provision(pair: Pair, *, force: bool, artifacts: Path | None, progress: Prog
     wanted = mark(pair)
     with ExitStack() as stack:
         machines = [stack.enter_context(Host(pair.machines[role])) for role in MACHINES]
-        if not force and all(_bears(machine, wanted) for machine in machines):
+        if not (force or rotate_certificates) and all(_bears(machine, wanted) for machine in machines):
             return False
         for machine in machines:  # should the playbook be cut short, none may claim to be provisioned
             machine.run(f"rm -f {MARK}")
@@ -59,6 +73,7 @@ def provision(pair: Pair, *, force: bool, artifacts: Path | None, progress: Prog
             "provision.yml",
             pair.inventory,
             artifacts=artifacts,
+            variables={"sodbench_tls_rotate": True} if rotate_certificates else None,
             progress=progress,
             programs=pair.programs,
             limit_s=pair.ansible_limit_s,

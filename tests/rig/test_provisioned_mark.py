@@ -78,6 +78,20 @@ def test_an_interrupted_run_leaves_no_mark_of_an_earlier_one(
     assert not provision(pair)
 
 
+def test_a_rotation_runs_the_playbook_on_provisioned_machines_too(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machines, asked = Machines(ready.mark(pair)), list[Any]()
+    monkeypatch.setattr(ready, "Host", machines.host)
+    monkeypatch.setattr(ready, "play", lambda *_names, **options: asked.append(options["variables"]))
+    assert not provision(pair)
+    assert ready.provision(
+        pair, force=False, artifacts=None, progress=lambda _task: None, rotate_certificates=True
+    )
+    assert asked == [{"sodbench_tls_rotate": True}]
+    assert set(machines.marks.values()) == {ready.mark(pair)}
+
+
 def test_destroying_takes_the_mark_away_first_and_from_every_machine() -> None:
     first = load(ROOT / "playbooks/destroy.yml")[0]
     assert first["hosts"] == "hosts:client"

@@ -20,7 +20,7 @@ from fabric import Config, Connection
 
 from harness.clock import Clock, MonotonicClock
 from harness.errors import UnreachableError
-from harness.rig import lines
+from harness.rig import deadline, lines
 from harness.rig.contract import CommandError, LineHandler
 from harness.rig.limits import LimitName, Limits
 from harness.rig.pair import Endpoint
@@ -31,10 +31,11 @@ from harness.rig.ssh_arguments import expand
 # Python would print it as well.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
-MAX_OUTPUT_BYTES = 64 * 2**20
-"""Of a command's output; a machine that sends more is not listened to any more."""
-
+SEND_S = 15.0
+"""How long a standing command may take to make room for a line that is sent to it."""
 _KEEPALIVE_S = 5
+_UNREAD_S = 900
+"""How long a machine may leave unread what was sent to it."""
 _GONE = "the connection to the machine is gone"
 
 
@@ -88,8 +89,12 @@ class Channel:
         Raises:
             UnreachableError: The command has ended, or its machine is gone.
         """
+        data = line.encode() + b"\n"
+        # A timer costs a thread, and a request is timed: a program that listens has room for one.
+        full = self._channel.out_window_size < len(data)
         try:
-            self._channel.sendall(line.encode() + b"\n")
+            with deadline.closing_after(SEND_S, self._channel.close) if full else contextlib.nullcontext():
+                self._channel.sendall(data)
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise UnreachableError(
                 "a standing command does not listen any more", why=str(error) or "closed", retry=True
@@ -160,6 +165,8 @@ class Host(AbstractContextManager["Host"]):
         if isinstance(link, socket.socket) and link.family != socket.AF_UNIX:
             # Small requests are timed: none may wait for the acknowledgement of another's bytes (tcp(7)).
             link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # Its receiver could otherwise keep a sender for ever by never making room.
+            link.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_S * 1000)
         return connection
 
     def _through_proxy(self, proxy: str) -> ProxyConnection:
@@ -223,14 +230,7 @@ class Host(AbstractContextManager["Host"]):
         wait_s = self.endpoint.limits.seconds(limit) if timeout_s is None else timeout_s
         try:
             channel = self._open(command, root=root)
-            channel.settimeout(wait_s)
-            with channel.makefile("rb") as out_file, channel.makefile_stderr("rb") as err_file:
-                out, err = (
-                    _bounded(file.read(MAX_OUTPUT_BYTES + 1), channel) for file in (out_file, err_file)
-                )
-            if not channel.status_event.wait(wait_s):
-                raise TimeoutError
-            status = channel.recv_exit_status()
+            status, out, err = deadline.outcome(channel, self._clock, wait_s)
         except TimeoutError as error:
             raise CommandError(
                 f"no end after {wait_s:g} s: {command[:300]}",
@@ -246,10 +246,15 @@ class Host(AbstractContextManager["Host"]):
 
     def _open(self, command: str, *, root: bool) -> paramiko.Channel:
         # Fabric's own create_session() waits an hour for a machine that has gone silent.
-        channel: paramiko.Channel = self._connected().transport.open_session(
-            timeout=self.endpoint.limits.connect_s
-        )
-        channel.exec_command(self._as_root(command) if root else command)
+        limit_s = self.endpoint.limits.connect_s
+        transport: paramiko.Transport = self._connected().transport
+        try:
+            with deadline.closing_after(2 * limit_s, transport.close):
+                channel = transport.open_session(timeout=limit_s)
+                channel.exec_command(self._as_root(command) if root else command)
+        except TimeoutError as error:
+            silent = TimeoutError(f"it does not say whether it runs this: {command[:100]}")
+            raise self._unreachable(silent) from error
         return channel
 
     def _as_root(self, command: str) -> str:
@@ -311,14 +316,6 @@ class Host(AbstractContextManager["Host"]):
 
 def _fits(size_bytes: int) -> bool:
     return size_bytes <= lines.LONGEST_LINE_BYTES
-
-
-def _bounded(output: bytes, channel: paramiko.Channel) -> str:
-    """All that a command printed; OSError where that has no end."""
-    if len(output) > MAX_OUTPUT_BYTES:
-        channel.close()
-        raise OSError(f"a command printed more than {MAX_OUTPUT_BYTES} bytes")
-    return output.decode(errors="replace")
 
 
 def _lost(channel: paramiko.Channel) -> bool:

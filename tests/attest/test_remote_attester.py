@@ -34,6 +34,8 @@ def program(tmp_path: Path) -> Path:
 class PipeChannel:
     """A program of this machine behind what the harness needs of an SSH channel."""
 
+    out_window_size = 2**21
+
     def __init__(self, command: str) -> None:
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(["sh", "-c", command], stdin=pipe, stdout=pipe, stderr=pipe)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import threading
@@ -24,12 +25,17 @@ class _Anybody(paramiko.ServerInterface):
         return paramiko.common.OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        if b"mute" in command:  # this thread is the connection's: nothing is answered any more
+            time.sleep(10)
+            return False
         threading.Thread(target=_answer, args=(channel, command.decode()), daemon=True).start()
         return True
 
 
 def _answer(channel: paramiko.Channel, command: str) -> None:
-    """``hang`` never ends, ``reset`` ends the connection as a host that restarts does; the rest is echoed.
+    """``hang`` never ends, ``drip`` sends a byte ten times a second, ``mute`` is not even taken.
+
+    ``reset`` ends the connection as a host that restarts does; the rest is echoed.
 
     Another thread says that the request was taken. A command that ended before that would close the channel
     under the client.
@@ -40,6 +46,14 @@ def _answer(channel: paramiko.Channel, command: str) -> None:
         assert isinstance(link, socket.socket)
         link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         link.close()
+    elif "drip" in command:
+        send = channel.sendall_stderr if "stderr" in command else channel.sendall
+        if "stderr" in command:
+            channel.shutdown_write()
+        with contextlib.suppress(OSError):  # the client has closed it
+            while True:
+                send(b".")
+                time.sleep(0.1)
     elif "hang" not in command:
         channel.sendall(f"{command}\n".encode())
         channel.send_exit_status(0)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.errors import UnreachableError
+from harness.rig import host as host_module
 from harness.rig.contract import CommandError
 from harness.rig.host import Host
 from harness.rig.limits import Limits
@@ -55,3 +58,50 @@ def test_a_limit_that_is_exceeded_names_its_variable(machine: Endpoint) -> None:
         host.run("hang")
     assert caught.value.what == "no end after 0.2 s: hang"
     assert "sodbench_limits.command_s" in caught.value.remedy
+
+
+@pytest.mark.parametrize("command", ["drip", "drip on stderr"])
+def test_a_byte_now_and_then_does_not_keep_the_controller(machine: Endpoint, command: str) -> None:
+    endpoint = replace(machine, limits=Limits(command_s=1.0))
+    with Host(endpoint) as host:
+        host.run("warm up", timeout_s=20)
+        began = time.monotonic()
+        with pytest.raises(CommandError, match="no end after 1 s"):
+            host.run(command)
+        assert time.monotonic() - began < 5
+
+
+def test_a_machine_that_never_says_whether_it_runs_a_command_is_given_up(machine: Endpoint) -> None:
+    with Host(machine) as host:
+        host.run("warm up", timeout_s=20)
+        host.endpoint = replace(machine, limits=Limits(connect_s=0.5))
+        began = time.monotonic()
+        with pytest.raises(UnreachableError) as caught:
+            host.run("mute")
+        assert "does not say whether it runs this: mute" in caught.value.why
+        assert time.monotonic() - began < 5
+    with Host(machine) as host:
+        host.run("warm up", timeout_s=20)
+        host.endpoint = replace(machine, limits=Limits(connect_s=0.5))
+        with pytest.raises(UnreachableError):
+            host.stream("mute", lambda _stamp_ns, _line: None)
+
+
+def test_a_standing_command_that_makes_no_room_is_given_up(
+    machine: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_module, "SEND_S", 0.5)
+    with Host(machine) as host:
+        stream = host.stream("hang", lambda _stamp_ns, _line: None)
+        stream.send("a line that fits")
+        began = time.monotonic()
+        with pytest.raises(UnreachableError, match="does not listen"):
+            stream.send("x" * 4 * 2**20)
+        assert time.monotonic() - began < 5
+
+
+def test_a_connection_that_leaves_all_unread_ends(machine: Endpoint) -> None:
+    with Host(machine) as host:
+        host.run("warm up", timeout_s=20)
+        link = host._connected().transport.sock
+        assert link.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 900_000

@@ -53,6 +53,11 @@ def anchors() -> Anchors:
     return Anchors(file=file, key=signing_key_file(), wall_ns=realtime_ns)
 
 
+def revocation_lists_file() -> Path:
+    """What is remembered of the revocation lists that were used."""
+    return data_folder() / "revocation-lists.json"
+
+
 def vtpm_key_file() -> Path:
     """The key that the secrets of guests' TPMs are made from."""
     return data_folder() / "vtpm.key"

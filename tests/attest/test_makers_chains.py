@@ -104,8 +104,9 @@ def test_a_root_that_was_made_again_under_its_name_hides_nothing(maker: Maker) -
         {"ca": False},
         {"ca": None},
         {"key_usage": made.usage(encipher=True)},
+        {"further": (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]),)},
     ],
-    ids=["expired", "not yet", "no authority", "says nothing of it", "may not sign"],
+    ids=["expired", "not yet", "no authority", "says nothing of it", "may not sign", "for servers"],
 )
 @pytest.mark.parametrize("place", ["root", "between"])
 def test_an_issuer_that_may_not_be_one(maker: Maker, weak: dict[str, object], place: str) -> None:

@@ -24,7 +24,11 @@ DAY = timedelta(days=1)
 
 
 def listed(
-    by: Authority, *revoked: x509.Certificate, begin: datetime = NOW - DAY, end: datetime = NOW + DAY
+    by: Authority,
+    *revoked: x509.Certificate,
+    begin: datetime = NOW - DAY,
+    end: datetime = NOW + DAY,
+    number: int | None = None,
 ) -> x509.CertificateRevocationList:
     builder = (
         x509.CertificateRevocationListBuilder()
@@ -35,6 +39,8 @@ def listed(
     for one in revoked:
         entry = x509.RevokedCertificateBuilder().serial_number(one.serial_number).revocation_date(begin)
         builder = builder.add_revoked_certificate(entry.build())
+    if number is not None:
+        builder = builder.add_extension(x509.CRLNumber(number), critical=False)
     return builder.sign(by.key, hashes.SHA256())
 
 

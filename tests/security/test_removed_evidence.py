@@ -7,17 +7,23 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from harness.attest.evidence import RefusedError
-from harness.attest.identity import endorsement, revocation
+from harness.attest.identity import chain, endorsement, revocation, revocation_memory
+from harness.attest.identity.authorities import Authorities, RootsFileError
 from harness.attest.played.platform import PCRS, challenge, judged, platform, policy
 from harness.attest.played.software_tpm import SoftwareTpm
 from harness.attest.reasons import Reason
 from harness.attest.verify import appraisal_step
+from tests.attest import slips
 from tests.attest.ek_certificates import NOW, TPM_NAMES, Authority, tpm_names
+from tests.attest.makers import Maker
 from tests.attest.test_appraisal import FORGED, with_fewer, without_aggregate
 from tests.attest.test_revocation import DAY, listed
 from tests.security.removed import Attack, Removed, case, require_needed
+
+_MAKER = Authority()
 
 
 def measured_as_the_aggregate(_folder: Path) -> bool:
@@ -67,8 +73,64 @@ def expired_list(_folder: Path) -> bool:
 
 
 def forged_list(_folder: Path) -> bool:
-    """Somebody else has an honest TPM revoked, by a list in its authority's name."""
+    """An attacker has an honest TPM revoked, by a list in its authority's name."""
     return not _refused(is_listed=True, days=1, forged=True)
+
+
+def issuer_for_servers(_folder: Path) -> bool:
+    """An authority that signs certificates of servers signs one of an endorsement key."""
+    tpm, root = SoftwareTpm("rsa-2048"), Authority()
+    servers: list[x509.ExtensionType] = [x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])]
+    between = Authority(name="servers", parent=root, further=servers)
+    try:
+        endorsement.check(
+            [between.certify(tpm.ek.public_key())],
+            tpm.ek_public,
+            roots=[root.trusted],
+            intermediates=[between.trusted],
+            now=NOW,
+        )
+    except RefusedError:
+        return True
+    return False
+
+
+def issuer_for_servers_not_quite_der(_folder: Path) -> bool:
+    """The same in certificates that OpenSSL verifies."""
+    root = Authority()
+    servers: list[x509.ExtensionType] = [x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])]
+    between = Authority(name="servers", parent=root, further=servers)
+    try:
+        Maker((slips.defaults,), SoftwareTpm("ecc-p256")).chained(root, between)
+    except RefusedError:
+        return True
+    return False
+
+
+def _put_back(folder: Path, *later: x509.CertificateRevocationList) -> bool:
+    maker = _MAKER
+    for lists in ((listed(maker, number=7),), later):
+        found = Authorities(roots=(maker.trusted,), intermediates=(), revocations=lists)
+        try:
+            revocation_memory.require_current(found, folder / "lists.json", where="roots")
+        except RootsFileError:
+            return True
+    return False
+
+
+def list_put_back(folder: Path) -> bool:
+    """An older list takes the place of one that was used."""
+    return _put_back(folder, listed(_MAKER, number=6))
+
+
+def list_gone(folder: Path) -> bool:
+    """The list that was used is taken away."""
+    return _put_back(folder)
+
+
+def list_put_back_with_a_forged_one(folder: Path) -> bool:
+    """The same, with a forged list of a high number next to it."""
+    return _put_back(folder, listed(_MAKER, number=6), listed(Authority(), number=99))
 
 
 REMOVED: tuple[tuple[Removed, Attack], ...] = (
@@ -107,8 +169,32 @@ REMOVED: tuple[tuple[Removed, Attack], ...] = (
         expired_list,
     ),
     (
-        Removed(function=revocation._is_by, check="one.is_signature_valid(issuer.key)", by="True"),
+        Removed(function=revocation.is_by, check="one.is_signature_valid(issuer.key)", by="True"),
         forged_list,
+    ),
+    (
+        Removed(function=chain._may_endorse, check="not PURPOSES & set(purposes)", by="False"),
+        issuer_for_servers,
+    ),
+    (
+        Removed(function=chain._check_authority, check="not PURPOSES & set(purposes)", by="False"),
+        issuer_for_servers_not_quite_der,
+    ),
+    (
+        Removed(function=revocation_memory.require_current, check="newest.is_older_than(known)", by="False"),
+        list_put_back,
+    ),
+    (
+        Removed(
+            function=revocation_memory.require_current,
+            check="(newest is None or newest.is_older_than(known))",
+            by="newest is not None and newest.is_older_than(known)",
+        ),
+        list_gone,
+    ),
+    (
+        Removed(function=revocation_memory._newest, check="is_by(one, authority)", by="True"),
+        list_put_back_with_a_forged_one,
     ),
 )
 

@@ -21,7 +21,7 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.x509.oid import ExtensionOID, SignatureAlgorithmOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, SignatureAlgorithmOID
 from cryptography.x509.verification import (
     Criticality,
     ExtensionPolicy,
@@ -43,6 +43,11 @@ MAX_CHAINS = 64
 """Beginnings of chains that are followed by name; a maker renews an authority a few times."""
 MIN_RSA_BITS = 2048
 MAX_SERIAL_BITS = 160
+
+EK_CERTIFICATE = x509.ObjectIdentifier("2.23.133.8.1")
+"""tcg-kp-EKCertificate: for what a certificate of an endorsement key, or an issuer of such, is used."""
+PURPOSES = frozenset({EK_CERTIFICATE, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
+"""One of them, where a certificate names its purposes at all; many makers name none."""
 
 _REMEDY = "name the roots of the TPM's maker: --roots"
 
@@ -158,6 +163,7 @@ def _strictly(
         ExtensionPolicy.permit_all()
         .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, None)
         .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _may_sign)
+        .may_be_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, _may_endorse)
         .may_be_present(*any_policy)
     )
     builder = (
@@ -177,6 +183,13 @@ def _strictly(
 def _may_sign(_policy: Policy, _certificate: x509.Certificate, usage: x509.KeyUsage | None) -> None:
     if usage is not None and not usage.key_cert_sign:
         raise ValueError("an issuer may not sign certificates")
+
+
+def _may_endorse(
+    _policy: Policy, _certificate: x509.Certificate, purposes: x509.ExtendedKeyUsage | None
+) -> None:
+    if purposes is not None and not PURPOSES & set(purposes):
+        raise ValueError("an issuer whose purpose is not endorsement keys")
 
 
 # -- by OpenSSL
@@ -277,6 +290,9 @@ def _check_authority(one: Certificate) -> None:
     usage = one.extension(x509.KeyUsage)
     if usage is not None and not usage.key_cert_sign:
         raise ValueError(f"{_whose(one)}: an issuer may not sign certificates")
+    purposes = one.extension(x509.ExtendedKeyUsage)
+    if purposes is not None and not PURPOSES & set(purposes):
+        raise ValueError(f"{_whose(one)}: an issuer whose purpose is not endorsement keys")
     if one.extension(x509.NameConstraints) is not None:
         raise ValueError(f"{_whose(one)}: constraints of names are not processed in such a chain")
 

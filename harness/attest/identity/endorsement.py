@@ -15,7 +15,6 @@ from hashlib import sha256
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from harness.attest.evidence import RefusedError
 from harness.attest.identity import chain, revocation
@@ -29,7 +28,6 @@ MAX_CERTIFICATE_BYTES = 16 * 1024
 MAX_CERTIFICATES = 32
 """A TPM has a dozen NV indexes for endorsement keys' certificates; their issuers are a few."""
 
-_EK_CERTIFICATE = x509.ObjectIdentifier("2.23.133.8.1")
 _MANUFACTURER = x509.ObjectIdentifier("2.23.133.2.1")
 _MODEL = x509.ObjectIdentifier("2.23.133.2.2")
 _VERSION = x509.ObjectIdentifier("2.23.133.2.3")
@@ -239,10 +237,7 @@ def _check_purpose(own: Certificate) -> None:
     if constraints is not None and constraints.ca:
         raise RefusedError(Reason.EK_CERTIFICATE, "it is an authority's")
     purposes = own.extension(x509.ExtendedKeyUsage)
-    if purposes is not None and not {
-        _EK_CERTIFICATE,
-        ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
-    } & set(purposes):
+    if purposes is not None and not chain.PURPOSES & set(purposes):
         raise RefusedError(Reason.EK_CERTIFICATE, "its purpose is not an endorsement key")
     usage = own.extension(x509.KeyUsage)
     if usage is not None and not (usage.key_encipherment or usage.key_agreement):

@@ -44,7 +44,7 @@ def check(
         RefusedError: ``ek-chain``: one was revoked, or the lists of its issuer are not valid at `now`.
     """
     for certificate, issuer in pairwise(chain):
-        own = [one for one in lists if _is_by(one, issuer)]
+        own = [one for one in lists if is_by(one, issuer)]
         serial = certificate.fields.serial_number
         if any(one.get_revoked_certificate_by_serial_number(serial) is not None for one in own):
             raise RefusedError(Reason.EK_CHAIN, f"{issuer.subject} has revoked certificate {serial:x}")
@@ -53,7 +53,8 @@ def check(
             raise RefusedError(Reason.EK_CHAIN, why, remedy="obtain its current list")
 
 
-def _is_by(one: x509.CertificateRevocationList, issuer: Certificate) -> bool:
+def is_by(one: x509.CertificateRevocationList, issuer: Certificate) -> bool:
+    """Whether `issuer` signed the list."""
     if one.issuer != issuer.fields.subject:
         return False
     try:

@@ -13,10 +13,11 @@ from tempfile import TemporaryDirectory
 
 from harness.attest.attester.channel import RemoteAttester
 from harness.attest.attester.contract import Attester
-from harness.attest.identity import authorities
+from harness.attest.identity import authorities, revocation_memory
 from harness.attest.identity.authorities import NOBODY, Authorities
 from harness.clock import Clock
 from harness.pair_name import FIRST, HOSTS, ONLY_GUEST
+from harness.registry import places
 from harness.rig.contract import CommandError
 from harness.rig.guest import image
 from harness.rig.host import Host
@@ -77,13 +78,15 @@ def vouching(machine: Reached, pair: Pair, roots: Path | None) -> tuple[Authorit
     software, its own machine's authority. A hardware TPM without configured roots has no authority.
 
     Raises:
-        InputFileError: A file of roots is wrong.
+        InputFileError: A file of roots is wrong, or a revocation list went back.
         CommandError: The machine has no authority of its own.
         UnreachableError: The machine does not answer.
     """
     named = roots or pair.attest_roots
     if named is not None:
-        return authorities.load(named), ""
+        found = authorities.load(named)
+        revocation_memory.require_current(found, places.revocation_lists_file(), where=str(named))
+        return found, ""
     if machine.name == ONLY_GUEST:
         return _of_guests(machine.vouching), FROM_THE_MACHINE
     if pair.tpm.get(machine.name) == "software":

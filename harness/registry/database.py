@@ -49,6 +49,12 @@ def sqlite_url(path: Path) -> str:
     return URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)
 
 
+def shown(url: URL) -> str:
+    """The URL as it may be shown and stored: its password hidden, passwords among its parameters left out."""
+    secret = [name for name in url.query if name.lower().endswith("password")]
+    return url.difference_update_query(secret).render_as_string(hide_password=True)
+
+
 class Database:
     """An engine, and the two kinds of transaction."""
 
@@ -65,7 +71,7 @@ class Database:
             RegistryError: The URL is invalid, or its driver is not installed.
         """
         parsed = _parsed(url)
-        self.place = parsed.render_as_string(hide_password=True)
+        self.place = shown(parsed)
         if parsed.get_backend_name() == "sqlite":
             self.place = str(parsed.database)
         self.wait_s = wait_s

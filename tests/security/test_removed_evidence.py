@@ -135,7 +135,7 @@ def list_put_back_with_a_forged_one(folder: Path) -> bool:
 
 REMOVED: tuple[tuple[Removed, Attack], ...] = (
     (
-        Removed(function=appraisal_step.ima_files, check=" and at == beginning", by=""),
+        Removed(function=appraisal_step.ima_files, check="at == beginning and ", by=""),
         measured_as_the_aggregate,
     ),
     (

@@ -51,6 +51,16 @@ def verify(
             help="An export to check instead of the registry.",
         ),
     ] = None,
+    received: Annotated[
+        Path | None,
+        typer.Option(
+            "--received",
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            help="A log of the daemon that gets the anchors; each in it must be in the file too.",
+        ),
+    ] = None,
 ) -> None:
     """Check that the log, and every row it speaks of, is as it was written; print its head.
 
@@ -59,14 +69,20 @@ def verify(
     earlier tells them apart.
     """
     noted = None if head is None else _noted(head)
+    if file is not None and received is not None:
+        raise UsageError("an export has no anchors", remedy="leave --file or --received out")
     if file is not None:
         with file.open("rb") as opened:
             found = audit_export.verify(opened, noted, str(file))
     else:
         with _opened(registry) as store:
-            anchored = places.anchors().of(store.location)
+            anchors = places.anchors()
+            anchored = anchors.of(store.location)
             found = store.audit.verify(noted, anchored)
+            copied = None if received is None else anchors.require_received(received, store.location)
         _tell_anchors(anchored, found)
+        if copied is not None:
+            _tell_received(anchored, copied, received)
     Output().say(f"whole: {found.number} {'entry' if found.number == 1 else 'entries'}, head {found}")
 
 
@@ -79,6 +95,13 @@ def _tell_anchors(anchored: Sequence[AuditHead], found: AuditHead) -> None:
         )
     elif last < found.number:
         Output(error=True).say(f"warning: entries after number {last} are not anchored in {file}")
+
+
+def _tell_received(anchored: Sequence[AuditHead], copied: Sequence[AuditHead], log: Path | None) -> None:
+    """Say how many anchors the daemon's log lacks, which may be in an older log of it."""
+    lacking = len(set(anchored) - set(copied))
+    if lacking:
+        Output(error=True).say(f"warning: {lacking} of {len(anchored)} anchors are not in {log}")
 
 
 @audit.command()

@@ -12,6 +12,7 @@ from harness import resources
 from harness.clock import realtime_ns
 from harness.errors import UsageError
 from harness.registry.audit.anchors import Anchors
+from harness.registry.audit.syslog import Syslog
 from harness.registry.database import sqlite_url
 
 REGISTRY_VARIABLE = "SODBENCH_REGISTRY"
@@ -19,6 +20,10 @@ REGISTRY_VARIABLE = "SODBENCH_REGISTRY"
 
 ANCHORS_VARIABLE = "SODBENCH_ANCHORS"
 """Environment variable with the file of the audit log's anchors."""
+
+
+SYSLOG_VARIABLE = "SODBENCH_ANCHORS_SYSLOG"
+"""Environment variable with the log daemon that gets a copy of each anchor."""
 
 
 def data_folder() -> Path:
@@ -47,10 +52,16 @@ def signing_key_file() -> Path:
 
 
 def anchors() -> Anchors:
-    """Where heads of the audit log are signed and kept: a file of the user's, or the environment's."""
-    named = os.environ.get(ANCHORS_VARIABLE)
+    """Where heads of the audit log are signed and kept: a file of the user's, or the environment's.
+
+    Raises:
+        UsageError: The environment names a log daemon that is none.
+    """
+    named, daemon = os.environ.get(ANCHORS_VARIABLE), os.environ.get(SYSLOG_VARIABLE)
     file = Path(named) if named else data_folder() / "audit-anchors.jsonl"
-    return Anchors(file=file, key=signing_key_file(), wall_ns=realtime_ns)
+    return Anchors(
+        file=file, key=signing_key_file(), wall_ns=realtime_ns, syslog=Syslog(daemon) if daemon else None
+    )
 
 
 def revocation_lists_file() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sqlite3
 import sys
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness import cli
+from harness.errors import StorageError
 from harness.registry import places
 from harness.registry.registry import open_registry, sqlite_url
 from tests.registry.subjects import condemned, enrolment, moment
@@ -65,6 +67,7 @@ class Audit:
 def audit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Audit:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.delenv("SODBENCH_ANCHORS", raising=False)
+    monkeypatch.delenv("SODBENCH_ANCHORS_SYSLOG", raising=False)
     made = Audit(monkeypatch, capsys, tmp_path / "registry.sqlite")
     with open_registry(sqlite_url(made.registry)) as registry:
         registry.enrol(enrolment("host-a"))
@@ -99,6 +102,43 @@ def test_a_head_that_was_anchored_must_be_on_the_chain(
         registry.audit.append("alarm", "vm-1", {})
     said = audit("verify")
     assert (said.code, "whose head was anchored" in said.err) == (19, True)
+
+
+def test_an_anchor_that_the_file_lacks_is_named_by_a_daemons_log(
+    audit: Audit, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file, log = tmp_path / "anchors.jsonl", tmp_path / "messages.log"
+    monkeypatch.setenv("SODBENCH_ANCHORS", str(file))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as daemon:
+        daemon.bind(str(tmp_path / "log"))
+        monkeypatch.setenv("SODBENCH_ANCHORS_SYSLOG", str(tmp_path / "log"))
+        for _ in range(2):
+            with open_registry(sqlite_url(audit.registry), anchors=places.anchors()) as registry:
+                registry.audit.append("alarm", "vm-1", {})
+        log.write_bytes(b"".join(b"host " + daemon.recv(4096) + b"\n" for _ in range(2)))
+    said = audit("verify", "--received", log)
+    assert (said.code, said.err) == (0, "")
+    whole = file.read_text().splitlines(keepends=True)
+    file.write_text(whole[0])
+    said = audit("verify", "--received", log)
+    assert (said.code, "an anchor is missing" in said.err, str(file) in said.err) == (19, True, True)
+    file.write_text("".join(whole))
+    log.write_bytes(log.read_bytes().splitlines(keepends=True)[0])
+    said = audit("verify", "--received", log)
+    assert (said.code, f"1 of 2 anchors are not in {log}" in said.err) == (0, True)
+    assert audit("verify", "--received", log, "--file", log).code == 2
+
+
+def test_a_log_daemon_that_is_not_there_is_told_and_the_registry_has_everything(
+    audit: Audit, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SODBENCH_ANCHORS_SYSLOG", str(tmp_path / "none"))
+    with (
+        pytest.raises(StorageError, match="does not take it"),
+        open_registry(sqlite_url(audit.registry), anchors=places.anchors()) as registry,
+    ):
+        registry.audit.append("alarm", "vm-1", {})
+    assert audit("verify").out.startswith("whole: 7 entries")
 
 
 def test_a_head_that_was_noted_lies_on_the_chain_later_too(audit: Audit) -> None:

@@ -1,7 +1,10 @@
-"""Checks of signed reports: each is removed once, and its attack succeeds."""
+"""Checks of signed reports and of anchors in a log: each is removed once, and its attack succeeds."""
 
 from __future__ import annotations
 
+import socket
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +13,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from harness import key_file
 from harness import report as reports
 from harness.attest.tokens import signing_key
-from harness.errors import AlteredError, PrerequisiteError
+from harness.errors import AlteredError, PrerequisiteError, StorageError
 from harness.evidence import archive, signature
+from harness.registry.audit import anchors as anchors_module
+from harness.registry.audit import syslog
+from harness.registry.audit.anchors import Anchors
+from harness.registry.audit.chain import AuditError, AuditHead
+from harness.registry.audit.syslog import Syslog
 from harness.report import signed
 from tests.security.removed import Attack, Removed, require_needed
 from tests.synthetic import evidence
@@ -85,6 +93,50 @@ def key_of_everybody(folder: Path) -> bool:
     return False
 
 
+def _cut(folder: Path, key: Path) -> bool:
+    """A log holds an anchor by `key` that is not in the file: whether it is named as missing."""
+    anchors = Anchors(file=folder / "kept", key=folder / "key.pem", wall_ns=lambda: 1)
+    anchors.add("here", AuditHead(number=1, digest="1" * 64))
+    cut = replace(anchors, file=folder / "log", key=key)
+    cut.add("here", AuditHead(number=2, digest="2" * 64))
+    try:
+        anchors.require_received(folder / "log", "here")
+    except AuditError:
+        return True
+    return False
+
+
+def cut_anchors(folder: Path) -> bool:
+    """The last anchor was cut from the file; a log daemon has it."""
+    return _cut(folder, folder / "key.pem")
+
+
+def foreign_anchor_in_a_log(folder: Path) -> bool:
+    """Another's anchor stands in the log, which must raise no alarm."""
+    return not _cut(folder, folder / "other.pem")
+
+
+def unconfirmed_anchor(_folder: Path) -> bool:
+    """What takes an anchor over TCP is no log daemon."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with listening, listening.accept()[0] as opened:
+            while opened.recv(4096):
+                pass
+            opened.sendall(b"HTTP/1.1 400 Bad Request\r\n")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        Syslog(f"tcp://127.0.0.1:{listening.getsockname()[1]}").send("an anchor")
+    except StorageError:
+        return True
+    finally:
+        thread.join()
+    return False
+
+
 REMOVED: tuple[tuple[Removed, Attack], ...] = (
     (
         Removed(
@@ -122,6 +174,19 @@ REMOVED: tuple[tuple[Removed, Attack], ...] = (
         Removed(function=key_file.content, check="path.stat().st_mode & 0o077", by="False"),
         key_of_everybody,
     ),
+    (
+        Removed(function=Anchors.require_received, check="if missing:", by="if False:"),
+        cut_anchors,
+    ),
+    (
+        Removed(
+            function=anchors_module._read,
+            check="public.verify(signature, canonical(content).encode(), _ALGORITHM)",
+            by="pass",
+        ),
+        foreign_anchor_in_a_log,
+    ),
+    (Removed(function=syslog._to_host, check="if opened.recv(1):", by="if False:"), unconfirmed_anchor),
 )
 
 

@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.resolver import VersionedResolver
+from ruamel.yaml.scanner import Scanner, ScannerError
 from ruamel.yaml.tag import Tag
 
 from harness.errors import InputFileError
@@ -29,6 +30,9 @@ Plain: TypeAlias = "bool | int | float | str | list[Plain] | dict[str, Plain] | 
 MAX_CHARS = 1_000_000
 """No campaign or inventory comes near; a disk image given by mistake does."""
 MAX_DEPTH = 50
+_MOST_OPEN = 3 * MAX_DEPTH
+"""So many brackets may be open before the rest of a file is not even looked at; up to here a refusal can name
+the key."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _MOST_DIGITS = 100
@@ -54,6 +58,20 @@ class _CoreSchema(VersionedResolver):
             found = (name for name, form in _CORE.items() if form.fullmatch(value))
             return Tag(suffix=f"{_TAG}{next(found, 'str')}")
         return super().resolve(kind, value, (False, True))
+
+
+class _ShallowScanner(Scanner):
+    """Refuses a file at the first bracket too many.
+
+    The library reads a thousand characters ahead for a colon and looks at all open brackets after each of
+    them, which takes seconds in a file that holds nothing else.
+    """
+
+    def fetch_flow_collection_start(self, TokenClass: type, to_push: str) -> None:  # noqa: N803 - the library's
+        """One more bracket."""
+        if self.flow_level >= _MOST_OPEN:
+            raise ScannerError(None, None, f"nested more than {MAX_DEPTH} deep", self.reader.get_mark())
+        super().fetch_flow_collection_start(TokenClass, to_push)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +204,7 @@ def parse(text: str, most_chars: int = MAX_CHARS) -> Source:
 def _loader() -> YAML:
     loader = YAML(typ="safe", pure=True)
     loader.Resolver = _CoreSchema
+    loader.Scanner = _ShallowScanner
     return loader
 
 

@@ -157,6 +157,8 @@ def test_all_mistakes_are_reported_together_in_the_order_of_lines() -> None:
         ("name: !!python/object:os.system x\n", 1, "tag"),
         ("? {a: b}\n: c\n", 1, "a key is not a plain word"),
         ("[" * 3000, 1, "not YAML"),
+        ("name: a\nrig:\n" + "[" * 3000, 3, "not YAML: nested more than 50 deep"),
+        ('name: {"a":' + '{"a":' * 3000, 1, "not YAML: nested more than 50 deep"),
         ("a: " + "[" * 80 + "]" * 80 + "\n", 1, "nested more than 50 deep"),
         ("seed: " + "9" * 5000 + "\n", 1, "not the number it looks like"),
     ],

@@ -116,7 +116,7 @@ def _require_readable(inventory: Path, *, programs: bool) -> None:
         )
     files = sorted(inventory.iterdir()) if inventory.is_dir() else [inventory]
     for file in files:
-        if not programs and _is_program(file):
+        if not programs and is_program(file):
             raise InventoryError(
                 "the inventory is a program, and programs are not run",
                 where=str(file),
@@ -125,7 +125,7 @@ def _require_readable(inventory: Path, *, programs: bool) -> None:
             )
 
 
-def _is_program(file: Path) -> bool:
+def is_program(file: Path) -> bool:
     """Whether the system would run `file`: an executable text without #! is a text with a wrong mode."""
     if not file.is_file() or not os.access(file, os.X_OK):
         return False

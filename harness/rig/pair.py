@@ -21,7 +21,8 @@ from harness.json_types import Json
 from harness.pair_name import CLIENT, DEFAULT_PAIR, FIRST, GUEST, HOSTS, MACHINES, ONLY_GUEST
 from harness.rig import login, uri
 from harness.rig.guest.guest import Guest
-from harness.rig.inventory import Resolved, resolve
+from harness.rig.inventory import Resolved
+from harness.rig.kept_inventory import resolve
 from harness.rig.limits import NUMBER, Limits
 
 _DOMAIN = "sodbench-guest"

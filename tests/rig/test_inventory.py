@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import InputFileError
+from harness.rig import inventory as inventories
 from harness.rig.pair import Pair, load
 
 pytestmark = pytest.mark.programs
@@ -202,3 +203,15 @@ def test_an_inventory_whose_path_is_not_utf_8_is_refused(tmp_path: Path) -> None
     folder = tmp_path / os.fsdecode(b"caf\xe9")
     folder.mkdir()
     assert "UTF-8" in failure(written(folder)).what
+
+
+def test_a_kept_answer_is_the_one_that_ansible_gave(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(
+        tmp_path, "ansible_host: 192.0.2.7", "sodbench_limits: {copy_s: 900}", "ansible_port: '2200'"
+    )
+    first = load(path)
+    monkeypatch.setattr(inventories, "resolve", None)
+    assert load(path) == first
+    assert (first.machines["a"].address, first.machines["a"].port) == ("192.0.2.7", 2200)

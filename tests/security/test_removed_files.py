@@ -361,7 +361,7 @@ REMOVED: tuple[tuple[Removed, Attack], ...] = (
         environment_in_artifacts,
     ),
     (
-        Removed(function=inventory._require_readable, check="not programs and _is_program(file)", by="False"),
+        Removed(function=inventory._require_readable, check="not programs and is_program(file)", by="False"),
         executable_inventory,
     ),
     (Removed(function=inventory.resolve, check="timeout=LIMIT_S,", by=""), endless_inventory),

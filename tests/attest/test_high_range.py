@@ -29,9 +29,10 @@ from harness.attest.tpm.keys import AttestationKey
 from harness.attest.tpm.structures import Public, Symmetric
 from harness.clock import MonotonicClock
 from harness.registry.places import policy_file
-from harness.registry.registry import Registry, open_registry, sqlite_url
+from harness.registry.registry import Registry, open_registry
 from tests.attest.ek_certificates import NOW, Authority, PrivateKey, pem
 from tests.attest.machine import Machine, machine
+from tests.registry.blank import blank
 
 pytestmark = pytest.mark.programs
 
@@ -52,7 +53,7 @@ def high(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[Registry]:
-    with open_registry(sqlite_url(tmp_path / "registry.sqlite")) as opened:
+    with open_registry(blank(tmp_path)) as opened:
         yield opened
 
 

@@ -13,13 +13,14 @@ from harness.attest.measures.transcript import host_line, linked_line
 from harness.attest.played.software_tpm import SoftwareTpm, changed
 from harness.attest.reasons import Reason, Tier
 from harness.clock import MonotonicClock
-from harness.registry.registry import Registry, open_registry, sqlite_url
+from harness.registry.registry import Registry, open_registry
 from tests.attest.attesters import GOOD, POLICY, UUID, SoftwareAttester, enrol
+from tests.registry.blank import blank
 
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[Registry]:
-    with open_registry(sqlite_url(tmp_path / "registry.sqlite")) as opened:
+    with open_registry(blank(tmp_path)) as opened:
         yield opened
 
 

@@ -29,8 +29,9 @@ from harness.clock import MonotonicClock
 from harness.errors import PrerequisiteError
 from harness.policy.known import WITHDRAWN, withdrawn_cells
 from harness.policy.request import Request, request
-from harness.registry.registry import Registry, open_registry, sqlite_url
+from harness.registry.registry import Registry, open_registry
 from harness.rig.host import Host
+from tests.registry.blank import blank
 from tests.synthetic.clocks import SteppedClock
 
 FIRST = request(["1", "2"])
@@ -58,7 +59,7 @@ class PlayedInjector:
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[Registry]:
-    with open_registry(sqlite_url(tmp_path / "registry.sqlite")) as opened:
+    with open_registry(blank(tmp_path)) as opened:
         yield opened
 
 

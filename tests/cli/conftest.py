@@ -9,7 +9,8 @@ import pytest
 
 from harness.registry.registry import open_registry
 from tests.cli.command import LIFE_S, Policy, Sodbench
-from tests.policy.stored import attested, blank, stated
+from tests.policy.stored import attested, stated
+from tests.registry.blank import blank
 from tests.registry.subjects import enrolment
 
 

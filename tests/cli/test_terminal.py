@@ -16,7 +16,8 @@ from harness.policy.request import request
 from harness.registry.registry import open_registry
 from tests.cli.processes import Ended, in_pipe, on_terminal
 from tests.cli.test_cli import finished_run
-from tests.policy.stored import attested, blank, stated
+from tests.policy.stored import attested, stated
+from tests.registry.blank import blank
 from tests.registry.subjects import enrolment
 
 HARNESS = Path(resources.__file__).parent

@@ -2,29 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
-from functools import cache
-from pathlib import Path
-
 from harness.attest.reasons import Reason, Tier
 from harness.clock import NS_PER_S
-from harness.registry.registry import Registry, open_registry, sqlite_url
+from harness.registry.registry import Registry
 from tests.registry.subjects import enrolment, key, result
-
-
-@cache
-def _blank() -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "registry.sqlite"
-        open_registry(sqlite_url(path)).close()
-        return path.read_bytes()
-
-
-def blank(folder: Path) -> str:
-    """The URL of a new registry; the first is made, the others are copies of it, which takes less time."""
-    path = folder / "registry.sqlite"
-    path.write_bytes(_blank())
-    return sqlite_url(path)
 
 
 def attested(

@@ -17,7 +17,8 @@ from harness.policy.threats import CELLS, COLUMNS
 from harness.policy.validation import deploy
 from harness.registry.registry import Registry, open_registry
 from tests.policy.servers import TABLE
-from tests.policy.stored import attested, blank, said, stated
+from tests.policy.stored import attested, said, stated
+from tests.registry.blank import blank
 from tests.registry.subjects import SteppedPresent, enrolment, moment
 
 

@@ -14,6 +14,7 @@ from harness.registry.database import Database
 from harness.registry.registry import Registry, open_registry, sqlite_url
 from tests.registry import postgres
 from tests.registry.audited import fill
+from tests.registry.blank import blank
 from tests.registry.subjects import SteppedPresent
 
 
@@ -47,8 +48,10 @@ def present() -> SteppedPresent:
 
 
 @pytest.fixture
-def registry(url: str, present: SteppedPresent) -> Iterator[Registry]:
+def registry(url: str, present: SteppedPresent, tmp_path: Path) -> Iterator[Registry]:
     """A new registry."""
+    if url == sqlite_url(tmp_path / "registry.sqlite"):
+        url = blank(tmp_path, present())
     with open_registry(url, now=present) as opened:
         yield opened
 

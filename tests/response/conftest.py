@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from harness.policy.request import request
-from harness.registry.registry import open_registry, sqlite_url
+from harness.registry.registry import open_registry
+from tests.registry.blank import blank
 from tests.registry.subjects import enrolment
 from tests.response.played_stage import VM, Stage
 
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
-    with open_registry(sqlite_url(tmp_path / "registry.sqlite")) as registry:
+    with open_registry(blank(tmp_path)) as registry:
         for name in ("a", "b"):
             registry.enrol(enrolment(name))
         registry.enrol(enrolment(VM, kind="guest"))

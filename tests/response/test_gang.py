@@ -21,7 +21,7 @@ from harness.evidence.events import Value
 from harness.json_types import Json
 from harness.policy.fleet import Fleet
 from harness.policy.request import Request, request
-from harness.registry.registry import Registry, open_registry, sqlite_url
+from harness.registry.registry import Registry, open_registry
 from harness.registry.values import Placement
 from harness.response.act import guards
 from harness.response.act.guards import Dispatch
@@ -31,6 +31,7 @@ from harness.response.decide import decide
 from harness.response.decide.assessment import Vm
 from harness.response.decide.order import Claim, Key, key
 from harness.response.policy import ResponsePolicy
+from tests.registry.blank import blank
 from tests.registry.subjects import enrolment
 from tests.response.fleets import TABLE, accused, server
 from tests.response.played_stage import CLOCK, Hands, Outlook, Prover, quick
@@ -138,7 +139,7 @@ class Gang:
 
 @pytest.fixture
 def gang(tmp_path: Path) -> Iterator[Gang]:
-    with open_registry(sqlite_url(tmp_path / "registry.sqlite")) as registry:
+    with open_registry(blank(tmp_path)) as registry:
         for name in ("a", "b"):
             registry.enrol(enrolment(name))
         for name, options in ASKED.items():

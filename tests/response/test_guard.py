@@ -15,15 +15,16 @@ from harness.evidence.events import GuardStarted
 from harness.evidence.journal import Journal
 from harness.evidence.record import Record
 from harness.interrupt import Interrupt
-from harness.registry.registry import Registry, open_registry, sqlite_url
+from harness.registry.registry import Registry, open_registry
 from harness.response.act.guard import Guard
+from tests.registry.blank import blank
 
 CLOCK = MonotonicClock()
 
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[Registry]:
-    with open_registry(sqlite_url(tmp_path / "registry.sqlite")) as opened:
+    with open_registry(blank(tmp_path)) as opened:
         yield opened
 
 

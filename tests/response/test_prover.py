@@ -20,10 +20,11 @@ from harness.attest.played.software_tpm import SoftwareTpm
 from harness.attest.reasons import Reason, Tier
 from harness.clock import MonotonicClock
 from harness.registry.errors import RegistryError
-from harness.registry.registry import Registry, open_registry, sqlite_url
+from harness.registry.registry import Registry, open_registry
 from harness.response.act.arriving import Arriving
 from harness.response.act.prover import Prover
 from tests.attest.attesters import GOOD, POLICY, UUID, SoftwareAttester, enrol
+from tests.registry.blank import blank
 
 CLOCK = MonotonicClock()
 KEY: KeyType = "ecc-p256"
@@ -61,7 +62,7 @@ class Stage:
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
-    with open_registry(sqlite_url(tmp_path / "registry.sqlite")) as registry:
+    with open_registry(blank(tmp_path)) as registry:
         attesters = {name: SoftwareAttester(SoftwareTpm(KEY), CLOCK) for name in "ab"}
         guest = Guest(SoftwareTpm(KEY), CLOCK)
         for name, attester in attesters.items():

@@ -17,11 +17,12 @@ from harness.attest.verdict import Verdict
 from harness.errors import GuestError
 from harness.evidence.events import Value
 from harness.json_types import Json
-from harness.registry.registry import Registry, open_registry, sqlite_url
+from harness.registry.registry import Registry, open_registry
 from harness.response.act.prover import Arrived
 from harness.response.act.recoverer import Recoverer
 from harness.rig.contract import DomainState, NoDomainError, PausedReason
 from harness.rig.guest.guest import Guest
+from tests.registry.blank import blank
 from tests.registry.subjects import enrolment
 from tests.synthetic.clocks import SteppedClock
 
@@ -134,7 +135,7 @@ class Left:
 
 @pytest.fixture
 def left(tmp_path: Path) -> Iterator[Left]:
-    with open_registry(sqlite_url(tmp_path / "registry.sqlite")) as registry:
+    with open_registry(blank(tmp_path)) as registry:
         for name in ("a", "b"):
             registry.enrol(enrolment(name))
         registry.enrol(enrolment(VM, kind="guest"))

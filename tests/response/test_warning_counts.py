@@ -25,7 +25,7 @@ from harness.evidence.record import Record
 from harness.interrupt import Interrupt
 from harness.policy.capability_file import load_table
 from harness.registry.places import policy_file
-from harness.registry.registry import Registry, open_registry, sqlite_url
+from harness.registry.registry import Registry, open_registry
 from harness.response.act import launching
 from harness.response.act.guard import Guard, GuardSettings
 from harness.response.act.guards import Guards
@@ -33,6 +33,7 @@ from harness.response.act.prover import Prover
 from harness.response.policy_file import load as load_response
 from harness.response.policy_file import locate
 from tests.attest.attesters import GOOD, POLICY, UUID, SoftwareAttester, enrol
+from tests.registry.blank import blank
 
 CLOCK = MonotonicClock()
 KEY: KeyType = "ecc-p256"
@@ -40,7 +41,7 @@ KEY: KeyType = "ecc-p256"
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[Registry]:
-    with open_registry(sqlite_url(tmp_path / "registry.sqlite")) as opened:
+    with open_registry(blank(tmp_path)) as opened:
         yield opened
 
 

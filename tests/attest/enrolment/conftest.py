@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.registry.registry import Registry, open_registry, sqlite_url
+from harness.registry.registry import Registry, open_registry
 from tests.attest.machine import Machine, machine
+from tests.registry.blank import blank
 
 
 @pytest.fixture(scope="module")
@@ -31,5 +32,5 @@ def other(lab: Path) -> Iterator[Machine]:
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[Registry]:
-    with open_registry(sqlite_url(tmp_path / "registry.sqlite")) as opened:
+    with open_registry(blank(tmp_path)) as opened:
         yield opened

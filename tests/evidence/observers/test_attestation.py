@@ -26,8 +26,9 @@ from harness.evidence.observers.contract import Scene
 from harness.evidence.record import Record
 from harness.migration.schedule import PlannedMigration
 from harness.registry.errors import RegistryError
-from harness.registry.registry import Registry, open_registry, sqlite_url
+from harness.registry.registry import Registry, open_registry
 from tests.attest.attesters import GOOD, POLICY, UUID, SoftwareAttester, enrol
+from tests.registry.blank import blank
 from tests.synthetic.vocabulary import said
 
 SCENE = cast("Scene", None)
@@ -92,7 +93,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     clock = MonotonicClock()
     attesters = {role: SoftwareAttester(SoftwareTpm("ecc-p256"), clock) for role in NAMES}
     with (
-        open_registry(sqlite_url(tmp_path / "registry.sqlite")) as registry,
+        open_registry(blank(tmp_path)) as registry,
         Journal(tmp_path / "journal.jsonl", clock) as journal,
     ):
         for role, name in NAMES.items():

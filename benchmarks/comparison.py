@@ -8,8 +8,6 @@ Run it with ``python -m benchmarks.comparison``.
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,15 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import provenance
 from benchmarks.coverage import DISTRIBUTIONS
+from benchmarks.simulation import Simulation
 from harness.analysis.stats import two_samples
 
 TRIALS: Sequence[int] = (3, 4, 6, 10)
 MIGRATIONS = 5
 FACTORS: Sequence[float] = (1.0, 1.1, 1.5)
 LEVEL = 0.05
-SEED = 20130101
 OUT = Path("benchmarks/measured/comparison.json")
 
 
@@ -68,26 +65,21 @@ def table(found: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Simulate, print, and write the JSON."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--rounds", type=int, default=2000, help="comparisons simulated for each row")
-    arguments.add_argument("--seed", type=int, default=SEED)
-    arguments.add_argument("--out", type=Path, default=OUT)
-    arguments.add_argument("--table", action="store_true", help="print the stored rows as Markdown, no more")
-    given = arguments.parse_args()
-    if not given.table:
-        made = provenance.here("numpy", "scipy")
-        rows = [
-            row(name, trials, factor, given.rounds, given.seed)
-            for name in DISTRIBUTIONS
-            for trials in TRIALS
-            for factor in FACTORS
-        ]
-        shape = {"schema": 1, "seed": given.seed, "rounds": given.rounds, "migrations": MIGRATIONS}
-        given.out.write_text(json.dumps({**made, **shape, "rows": rows}, indent=2) + "\n")
-    print(table(json.loads(given.out.read_text())))
+def measure(rounds: int, seed: int) -> dict[str, Any]:
+    """Every distribution with every number of trials and every factor."""
+    rows = [
+        row(name, trials, factor, rounds, seed)
+        for name in DISTRIBUTIONS
+        for trials in TRIALS
+        for factor in FACTORS
+    ]
+    return {"schema": 1, "seed": seed, "rounds": rounds, "migrations": MIGRATIONS, "rows": rows}
+
+
+SIMULATION = Simulation(
+    description=__doc__, measure=measure, table=table, rounds=2000, of="comparisons", out=OUT
+)
 
 
 if __name__ == "__main__":
-    main()
+    SIMULATION.main()

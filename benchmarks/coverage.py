@@ -2,7 +2,7 @@
 
 Trials are drawn from known distributions, several migrations each, and go through the functions that make a
 report's intervals. The truth is the median of the trials' medians, from a million trials more. What stands
-beside each interval, to compare: Student's t interval of the mean of all migrations, as if none shared a
+next to each interval, to compare: Student's t interval of the mean of all migrations, as if none shared a
 trial. No machine is needed; the same seed gives the same bytes but for machine and commit.
 
 Run it with ``python -m benchmarks.coverage``.
@@ -10,8 +10,6 @@ Run it with ``python -m benchmarks.coverage``.
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -23,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from benchmarks import provenance
+from benchmarks.simulation import Simulation
 from harness.analysis.stats import trials as inference
 
 Array = NDArray[np.float64]
@@ -35,7 +33,6 @@ MIGRATIONS: Sequence[int] = (2, 5, 10)
 TRUTH_TRIALS = 1_000_000
 FLAGGED = 1000
 """Of so many campaigns it is asked whether their trials look bimodal, which takes longer than the rest."""
-SEED = 20130101
 OUT = Path("benchmarks/measured/coverage.json")
 
 
@@ -175,29 +172,10 @@ def table(found: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Simulate, print, and write the JSON."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--rounds", type=int, default=4000, help="campaigns simulated for each row")
-    arguments.add_argument("--seed", type=int, default=SEED)
-    arguments.add_argument("--out", type=Path, default=OUT)
-    arguments.add_argument("--table", action="store_true", help="print the stored rows as Markdown, no more")
-    given = arguments.parse_args()
-    if given.table:
-        print(table(json.loads(given.out.read_text())))
-        return
-    made = provenance.here("numpy", "scipy")
-    found = measure(given.rounds, given.seed)
-    for one in found["rows"]:
-        print(
-            f"{one['distribution']:<21} {one['trials']:>2} x {one['migrations']:>2}  coverage "
-            f"{one['coverage']:.3f}, width {one['width']:.2f}, looks bimodal {one['looks_bimodal']:.3f}; "
-            f"pooled {one['pooled_coverage']:.3f}, {one['pooled_width']:.2f}"
-        )
-    document = {**made, **found}
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(document, indent=2) + "\n")
+SIMULATION = Simulation(
+    description=__doc__, measure=measure, table=table, rounds=4000, of="campaigns", out=OUT
+)
 
 
 if __name__ == "__main__":
-    main()
+    SIMULATION.main()

@@ -10,15 +10,13 @@ Run it with ``python -m benchmarks.equivalence``.
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks import provenance
+from benchmarks.simulation import Simulation
 from harness.analysis.stats import equivalence
 from harness.analysis.stats.equivalence import Outcome
 
@@ -26,7 +24,6 @@ MARGIN = 0.05
 BLOCKS: Sequence[int] = (8, 16, 32)
 NOISE: Sequence[float] = (0.02, 0.06, 0.10)
 COSTS: Sequence[float] = (0.0, 0.02, 0.05, 0.10)
-SEED = 20130101
 OUT = Path("benchmarks/measured/equivalence.json")
 
 
@@ -70,26 +67,16 @@ def table(found: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Simulate, print, and write the JSON."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--rounds", type=int, default=10_000, help="comparisons simulated for each row")
-    arguments.add_argument("--seed", type=int, default=SEED)
-    arguments.add_argument("--out", type=Path, default=OUT)
-    arguments.add_argument("--table", action="store_true", help="print the stored rows as Markdown, no more")
-    given = arguments.parse_args()
-    if not given.table:
-        made = provenance.here("numpy", "scipy")
-        rows = [
-            row(blocks, noise, cost, given.rounds, given.seed)
-            for cost in COSTS
-            for noise in NOISE
-            for blocks in BLOCKS
-        ]
-        shape = {"schema": 1, "seed": given.seed, "rounds": given.rounds, "margin": MARGIN}
-        given.out.write_text(json.dumps({**made, **shape, "rows": rows}, indent=2) + "\n")
-    print(table(json.loads(given.out.read_text())))
+def measure(rounds: int, seed: int) -> dict[str, Any]:
+    """Every cost with every noise and every number of blocks."""
+    rows = [row(blocks, noise, cost, rounds, seed) for cost in COSTS for noise in NOISE for blocks in BLOCKS]
+    return {"schema": 1, "seed": seed, "rounds": rounds, "margin": MARGIN, "rows": rows}
+
+
+SIMULATION = Simulation(
+    description=__doc__, measure=measure, table=table, rounds=10_000, of="comparisons", out=OUT
+)
 
 
 if __name__ == "__main__":
-    main()
+    SIMULATION.main()

@@ -11,6 +11,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks.canvas import save
 from harness.report.document.drawing import GRID, INK, MEASURED, QUIET, SECOND
 
 _SIZES = {
@@ -46,17 +47,9 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
         _finish(cost, "Time to re-attest all of them", "s")
         cost.set_yscale("log")
         rate.set_ylim(bottom=0)
-        handles, labels = rate.get_legend_handles_labels()
-        canvas.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
         made = found["environment"]
-        canvas.suptitle(
-            f"One verifier, one process, one thread; keys of P-256. {made['cpu']}, Python {made['python']}",
-            x=0.01,
-            ha="left",
-            fontsize=8.5,
-            color=QUIET,
-        )
-        canvas.savefig(path, dpi=160, metadata={"Software": None})
+        text = f"One verifier, one process, one thread; keys of P-256. {made['cpu']}, Python {made['python']}"
+        save(canvas, rate, text, path)
 
 
 def _lines(fleet: Mapping[str, Any], rate: Axes, cost: Axes) -> None:

@@ -11,6 +11,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks.canvas import save
 from harness.report.document.drawing import GRID, INK, MEASURED, PAPER, QUIET, SECOND
 
 LIMIT_US = 10_000.0
@@ -58,17 +59,10 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
         _slope(change, found, "update", MEASURED, 9)
         _finish(change, "Time to take in one changed server")
         change.set_ylim(1, 1_000)
-        handles, labels = whole.get_legend_handles_labels()
-        canvas.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=8.5)
         made = found["environment"]
-        canvas.suptitle(
-            f"Medians; bars: 95 % intervals. One process, one thread. {made['cpu']}, Python {made['python']}",
-            x=0.01,
-            ha="left",
-            fontsize=8.5,
-            color=QUIET,
-        )
-        canvas.savefig(path, dpi=160, metadata={"Software": None})
+        where = f"{made['cpu']}, Python {made['python']}"
+        text = f"Medians; bars: 95 % intervals. One process, one thread. {where}"
+        save(canvas, whole, text, path)
 
 
 def _line(

@@ -9,6 +9,7 @@ import pytest
 
 from harness.attest.evidence import KeyType
 from harness.attest.played.local_tpm import LocalTpm, running
+from harness.attest.played.platform import Platform, platform
 from harness.attest.played.software_tpm import SoftwareTpm
 
 
@@ -31,3 +32,9 @@ def swtpm(tmp_path: Path) -> Iterator[LocalTpm]:
 def tpms() -> dict[KeyType, SoftwareTpm]:
     """A quoting TPM in software keys of each key type, made once."""
     return {"ecc-p256": SoftwareTpm("ecc-p256"), "rsa-2048": SoftwareTpm("rsa-2048")}
+
+
+@pytest.fixture
+def machine(tpms: dict[KeyType, SoftwareTpm]) -> Platform:
+    """A machine that quotes with a P-256 key."""
+    return platform(tpms["ecc-p256"])

@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from harness.attest.played.authority import usage
+
 if TYPE_CHECKING:
     from harness.attest.identity.certificate import Certificate
 
@@ -42,21 +44,6 @@ def tpm_names(names: Mapping[str, str] = TPM_NAMES) -> x509.SubjectAlternativeNa
     """The alternative name of a TPM."""
     attributes = [x509.NameAttribute(x509.ObjectIdentifier(oid), text) for oid, text in names.items()]
     return x509.SubjectAlternativeName([x509.DirectoryName(x509.Name(attributes))])
-
-
-def usage(*, sign: bool = False, encipher: bool = False) -> x509.KeyUsage:
-    """A key usage with at most these two of its bits."""
-    return x509.KeyUsage(
-        digital_signature=False,
-        content_commitment=False,
-        key_encipherment=encipher,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=sign,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
 
 
 @dataclass(kw_only=True)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from harness.attest.played.logs import Line
 from harness.attest.reasons import Reason, Tier
 from harness.attest.result import worst
 from harness.attest.verify.verifier import Verification
+
+NEW_FILE = Line(path=b"/usr/bin/new", content=b"new")
+"""A file that no reference value knows."""
 
 
 def refused(verification: Verification, reason: Reason, step: str) -> None:

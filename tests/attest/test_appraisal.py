@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.attest.evidence import Evidence, KeyType, RefusedError
+from harness.attest.evidence import Evidence, RefusedError
 from harness.attest.played import logs
 from harness.attest.played.logs import Line, Measured
 from harness.attest.played.platform import (
@@ -20,7 +20,7 @@ from harness.attest.played.platform import (
     policy,
     require,
 )
-from harness.attest.played.software_tpm import SoftwareTpm, changed
+from harness.attest.played.software_tpm import changed
 from harness.attest.reasons import Reason, Tier
 from harness.attest.reference import files as appraisal_file
 from harness.attest.reference.policy import ImaReference, ReferenceValues, ima_basis
@@ -28,11 +28,6 @@ from harness.attest.reference.values import merge, record, to_yaml
 
 ZEROS = "0" * 64
 STRANGE = Line(path=b"/usr/bin/strange", content=b"strange")
-
-
-@pytest.fixture
-def machine(tpms: dict[KeyType, SoftwareTpm]) -> Platform:
-    return platform(tpms["ecc-p256"])
 
 
 def reference_of(machine: Platform, **changes: object) -> ReferenceValues:

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.attest.evidence import KeyType
-from harness.attest.played.platform import PCRS, Platform, platform, policy, require
-from harness.attest.played.software_tpm import SoftwareTpm
+from harness.attest.played.platform import PCRS, Platform, policy, require
 from harness.attest.reference import files as appraisal_file
 from harness.attest.reference.files import AppraisalFileError
 from harness.attest.reference.policy import AppraisalPolicy, ImaReference, ReferenceValues, contradictions
@@ -27,11 +25,6 @@ require:
   ima: check
 """
 ZEROS = "0" * 64
-
-
-@pytest.fixture
-def machine(tpms: dict[KeyType, SoftwareTpm]) -> Platform:
-    return platform(tpms["ecc-p256"])
 
 
 def reference_of(machine: Platform, **changes: object) -> ReferenceValues:

@@ -19,6 +19,7 @@ from harness.attest.identity.certificate import read
 from harness.attest.identity.chain import MAX_CHAIN_DEPTH
 from harness.attest.identity.endorsement import Endorsement, authorities, check, split
 from harness.attest.played import marshal
+from harness.attest.played.authority import usage
 from harness.attest.played.software_tpm import SoftwareTpm, public_area
 from harness.attest.reasons import Reason
 from harness.attest.tpm import structures
@@ -208,7 +209,7 @@ def test_an_expired_certificate_is_not_believed(case: Case) -> None:
         {"begin": NOW + timedelta(days=1)},
         {"ca": False},
         {"ca": None},
-        {"key_usage": made.usage(encipher=True)},
+        {"key_usage": usage(encipher=True)},
     ],
     ids=["expired", "not yet", "no authority", "says nothing of it", "may not sign"],
 )
@@ -341,7 +342,7 @@ def test_a_certificate_that_names_no_tpm_is_not_an_endorsement(case: Case, names
     [
         {"purpose": ExtendedKeyUsageOID.SERVER_AUTH},
         {"ca": True},
-        {"key_usage": made.usage(sign=True)},
+        {"key_usage": usage(sign=True)},
     ],
     ids=["a server's", "an authority's", "for signing"],
 )

@@ -17,6 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from harness.attest.evidence import RefusedError
 from harness.attest.identity import authorities, chain
 from harness.attest.identity.endorsement import MAX_CERTIFICATES, check
+from harness.attest.played.authority import usage
 from harness.attest.played.software_tpm import SoftwareTpm
 from harness.attest.reasons import Reason
 from tests.attest import ek_certificates as made
@@ -103,7 +104,7 @@ def test_a_root_that_was_made_again_under_its_name_hides_nothing(maker: Maker) -
         {"begin": NOW + timedelta(days=1)},
         {"ca": False},
         {"ca": None},
-        {"key_usage": made.usage(encipher=True)},
+        {"key_usage": usage(encipher=True)},
         {"further": (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]),)},
     ],
     ids=["expired", "not yet", "no authority", "says nothing of it", "may not sign", "for servers"],
@@ -301,7 +302,7 @@ def test_a_signature_by_sha_1(maker: Maker, place: str) -> None:
         {"purpose": ExtendedKeyUsageOID.SERVER_AUTH},
         {"purpose": x509.ObjectIdentifier("2.23.133.8.3")},
         {"ca": True},
-        {"key_usage": made.usage(sign=True)},
+        {"key_usage": usage(sign=True)},
         {"names": made.tpm_names({"2.23.133.2.1": "id:4E544300"})},
     ],
     ids=["a server's", "an attestation key's", "an authority's", "for signing", "names no TPM"],

@@ -34,11 +34,6 @@ from tests.attest.questions import refused
 NEW_FILE = Line(path=b"/usr/bin/new", content=b"new")
 
 
-@pytest.fixture
-def machine(tpms: dict[KeyType, SoftwareTpm]) -> Platform:
-    return platform(tpms["ecc-p256"])
-
-
 def quoted(machine: Platform, **overrides: object) -> Evidence:
     """The machine's evidence with a quote that its own key signed, of which some fields are not honest."""
     nonce = overrides.pop("nonce", NONCE)

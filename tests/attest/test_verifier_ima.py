@@ -7,7 +7,7 @@ from hashlib import sha256
 
 import pytest
 
-from harness.attest.evidence import Evidence, ImaExcerpt, KeyType
+from harness.attest.evidence import Evidence, ImaExcerpt
 from harness.attest.logs.ima import ImaState
 from harness.attest.played import logs
 from harness.attest.played.logs import Line
@@ -16,12 +16,11 @@ from harness.attest.played.platform import (
     challenge,
     judged,
     later,
-    platform,
     policy,
     remembered,
     require,
 )
-from harness.attest.played.software_tpm import CLOCK, SoftwareTpm, changed
+from harness.attest.played.software_tpm import CLOCK, changed
 from harness.attest.reasons import Reason, Tier
 from harness.attest.reference.policy import ImaReference, ReferenceValues
 from harness.attest.reference.values import record
@@ -29,14 +28,7 @@ from harness.attest.verify.memory import AppraisalWarning, Memory
 from harness.attest.verify.question import ima_from
 from harness.attest.verify.verifier import Verification
 from tests.attest.ima_entries import Entry, digest, name, value
-from tests.attest.questions import refused, said
-
-NEW_FILE = Line(path=b"/usr/bin/new", content=b"new")
-
-
-@pytest.fixture
-def machine(tpms: dict[KeyType, SoftwareTpm]) -> Platform:
-    return platform(tpms["ecc-p256"])
+from tests.attest.questions import NEW_FILE, refused, said
 
 
 def test_no_ima_list(machine: Platform) -> None:

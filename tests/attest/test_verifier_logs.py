@@ -6,20 +6,19 @@ from dataclasses import replace
 
 import pytest
 
-from harness.attest.evidence import Evidence, KeyType
+from harness.attest.evidence import Evidence
 from harness.attest.played import logs
-from harness.attest.played.logs import Line, Measured
+from harness.attest.played.logs import Measured
 from harness.attest.played.platform import (
     Platform,
     challenge,
     judged,
     later,
-    platform,
     policy,
     remembered,
     require,
 )
-from harness.attest.played.software_tpm import CLOCK, FIRMWARE, SoftwareTpm, changed
+from harness.attest.played.software_tpm import CLOCK, FIRMWARE, changed
 from harness.attest.reasons import Reason, Tier
 from harness.attest.reference.policy import ReferenceValues
 from harness.attest.reference.values import record
@@ -28,15 +27,7 @@ from harness.attest.verify.memory import Memory
 from harness.attest.verify.verifier import Verification
 from harness.errors import RecordError
 from harness.json_types import Json
-from tests.attest.questions import refused, said
-
-NEW_FILE = Line(path=b"/usr/bin/new", content=b"new")
-
-
-@pytest.fixture
-def machine(tpms: dict[KeyType, SoftwareTpm]) -> Platform:
-    return platform(tpms["ecc-p256"])
-
+from tests.attest.questions import NEW_FILE, refused, said
 
 # 9 clock
 

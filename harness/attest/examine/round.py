@@ -23,6 +23,7 @@ from harness.attest.verify.memory import Memory
 from harness.attest.verify.question import Challenge, Question, challenge
 from harness.attest.verify.verifier import Verification, verify
 from harness.clock import Clock
+from harness.instant import Instant
 from harness.json_types import Json
 
 _OUTRUN = "another verifier, or a change of the enrolment, was first"
@@ -40,7 +41,7 @@ class _Known:
 
 
 class Examiner:
-    """Attests whoever is enrolled in `registry`.
+    """Attests the machines enrolled in `registry`.
 
     Args:
         registry: Who is enrolled, what was accepted last, and where results go.
@@ -117,7 +118,7 @@ class Examiner:
     def judge(self, name: str, asked: Challenge, evidence: Evidence) -> Round:
         """The verdict on evidence that was asked for earlier, maybe by another process.
 
-        Only what is accepted is stored. Whoever had the evidence on its way can have altered it, or answered
+        Only what is accepted is stored. A carrier of the evidence can have altered it, or answered
         first, so that a refusal says nothing of the machine: it is held by what it answers itself.
 
         Raises:
@@ -134,7 +135,7 @@ class Examiner:
         done, generated_ns = self._verified(name, asked, evidence, known)
         if not done.accepted or known.key is None:
             raise _no_verdict(name, done.result.reason, done.result.detail)
-        if not self._accepted(name, done, known, known.key):
+        if not self._accepted(name, done, known, known.key, self._registry.now()):
             raise _no_verdict(name, Reason.STATE_CONFLICT, _OUTRUN)
         return self._round_of(
             name, asked, evidence, known, done, (asked.issued_ns, now_ns, generated_ns, self._clock.now_ns())
@@ -232,15 +233,17 @@ class Examiner:
             self._registry.record(_row(result, name), generated=self._registry.now(), judged_by=judged_by)
             return verification
         generated = self._registry.now()
-        if self._accepted(name, verification, known, known.key):
+        if self._accepted(name, verification, known, known.key, generated):
             return verification
         conflict = self._unknown(name, result.key, Reason.STATE_CONFLICT, f"{_OUTRUN}: ask again")
         self._registry.record(_row(conflict, name), generated=generated)
         return replace(verification, result=conflict, memory=None)
 
-    def _accepted(self, name: str, verification: Verification, known: _Known, key: EnrolledKey) -> bool:
+    def _accepted(
+        self, name: str, verification: Verification, known: _Known, key: EnrolledKey, generated: Instant
+    ) -> bool:
         """Store a result with the memory it leaves; False where something changed since it was asked."""
-        result, memory, generated = verification.result, verification.memory, self._registry.now()
+        result, memory = verification.result, verification.memory
         return memory is not None and self._registry.accept(
             _row(result, name),
             key_name=key.name,

@@ -16,7 +16,8 @@ _TPM = {"2.23.133.2.1": "id:00001014", "2.23.133.2.2": "swtpm", "2.23.133.2.3": 
 """Maker, model and version: a software TPM's, so that a played TPM never passes for hardware."""
 
 
-def _usage(*, sign: bool = False, encipher: bool = False) -> x509.KeyUsage:
+def usage(*, sign: bool = False, encipher: bool = False) -> x509.KeyUsage:
+    """A key usage with at most these two of its bits."""
     return x509.KeyUsage(
         digital_signature=False,
         content_commitment=False,
@@ -38,7 +39,7 @@ class PlayedAuthority:
         self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "played authority")])
         root = self._begun(self._name, self._key.public_key())
         root = root.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        root = root.add_extension(_usage(sign=True), critical=True)
+        root = root.add_extension(usage(sign=True), critical=True)
         self._root = root.sign(self._key, hashes.SHA256())
 
     @property
@@ -56,7 +57,7 @@ class PlayedAuthority:
         certificate = certificate.add_extension(
             x509.BasicConstraints(ca=False, path_length=None), critical=True
         )
-        certificate = certificate.add_extension(_usage(encipher=True), critical=True)
+        certificate = certificate.add_extension(usage(encipher=True), critical=True)
         certificate = certificate.add_extension(x509.ExtendedKeyUsage([_EK_PURPOSE]), critical=False)
         return certificate.sign(self._key, hashes.SHA256()).public_bytes(Encoding.DER)
 

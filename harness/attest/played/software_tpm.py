@@ -11,7 +11,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TypeAlias
+from typing import TypeAlias, TypedDict, Unpack
 
 from cryptography.hazmat.decrepit.ciphers.modes import CFB
 from cryptography.hazmat.primitives import hashes
@@ -88,6 +88,20 @@ def public_area(
         return replace(area, key_bits=key.key_size, exponent=0, modulus=modulus)
     point = key.public_key().public_numbers()
     return replace(area, curve=NIST_P256, x=marshal.number(point.x, 32), y=marshal.number(point.y, 32))
+
+
+class QuoteFields(TypedDict, total=False):
+    """What a quote says otherwise than an honest TPM would; :meth:`SoftwareTpm.attested` has defaults."""
+
+    bank: Bank
+    clock: ClockInfo | None
+    firmware_version: int | None
+    magic: int
+    type: int
+    qualified_signer: bytes | None
+    selections: Sequence[Selection] | None
+    pcr_digest: bytes | None
+    body: bytes | None
 
 
 class SoftwareTpm:
@@ -183,31 +197,11 @@ class SoftwareTpm:
         nonce: bytes,
         pcrs: Mapping[int, bytes],
         *,
-        bank: Bank = "sha256",
-        clock: ClockInfo | None = None,
-        firmware_version: int | None = None,
-        magic: int = structures.GENERATED,
-        type: int = structures.QUOTE,
-        qualified_signer: bytes | None = None,
-        selections: Sequence[Selection] | None = None,
-        pcr_digest: bytes | None = None,
-        body: bytes | None = None,
         signed_by: SoftwareTpm | None = None,
+        **fields: Unpack[QuoteFields],
     ) -> tuple[bytes, bytes]:
-        """TPMS_ATTEST over `pcrs` and `nonce`, and its TPMT_SIGNATURE; `signed_by` another TPM's key."""
-        attest = self.attested(
-            nonce,
-            pcrs,
-            bank=bank,
-            clock=clock,
-            firmware_version=firmware_version,
-            magic=magic,
-            type=type,
-            qualified_signer=qualified_signer,
-            selections=selections,
-            pcr_digest=pcr_digest,
-            body=body,
-        )
+        """:meth:`attested` and its TPMT_SIGNATURE; `signed_by` another TPM's key."""
+        attest = self.attested(nonce, pcrs, **fields)
         return attest, (signed_by or self).sign(attest)
 
     def sign(self, data: bytes, *, scheme: int | None = None, hash_alg: int = Alg.SHA256) -> bytes:

@@ -1,43 +1,39 @@
-"""How long the pure parts take: parsing, metrics, figures' series and plan of the demo, report of a campaign.
+"""How long the pure parts take on recorded evidence: parsing, metrics, gaps, reports, and planning.
 
-Run with ``python -m pytest benchmarks --benchmark-only``. Figures of one machine compare with figures of the
-same machine alone; what is to be faster than something else is measured next to it, in one run.
+Run with ``python -m pytest benchmarks --benchmark-only``. Compare figures only with those of the same machine
+and data set; what is to be faster than something else is measured next to it, in one run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from harness import report, resources
+from harness.analysis import series
 from harness.analysis import table as results
 from harness.campaign import file as campaign_file
 from harness.campaign import plan as plans
-from harness.evidence import journal
+from harness.evidence import archive, journal
 from harness.evidence.folder import RunFolder
-from harness.workloads.contract import Line
+from harness.evidence.reading import parse_log
 from harness.workloads.file import File, FileOptions
-from tests.synthetic import evidence, load, seven
 
-GOLDEN = Path(__file__).parent.parent / "tests/workloads/golden/dbench-4.00.txt"
+REFERENCE = Path(__file__).parent.parent / "results/reference/lab"
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """Ten migrations with all their evidence."""
-    return evidence.build(tmp_path_factory.mktemp("evidence") / "run")
+    """The data set paper-lab: seven trials of 120 s with five migrations each."""
+    return archive.unpack(REFERENCE / "paper-lab/run", tmp_path_factory.mktemp("evidence") / "run")
 
 
 @pytest.fixture(scope="module")
-def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunFolder]:
-    """Seven workloads four times for 60 s, five migrations each, and a control trial of each: 35 trials."""
-    with pytest.MonkeyPatch.context() as patch:
-        load.readable(patch)
-        folder = tmp_path_factory.mktemp("campaign") / "run"
-        yield evidence.build(folder, seven.seven(repetitions=4, window_s=60.0))
+def campaign(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """The data set paper-short: seven workloads, three times with migrations and once without, 28 trials."""
+    return archive.unpack(REFERENCE / "paper-short/run", tmp_path_factory.mktemp("campaign") / "run")
 
 
 def test_all_metrics_of_a_campaign(benchmark: BenchmarkFixture, campaign: RunFolder) -> None:
@@ -61,14 +57,15 @@ def test_all_metrics_of_a_run(benchmark: BenchmarkFixture, run: RunFolder) -> No
 
 
 def test_heartbeat_gaps(benchmark: BenchmarkFixture, run: RunFolder) -> None:
-    gaps = benchmark(results.gaps, run)
+    gaps = benchmark(lambda: series.gaps(results.read_attempts(run)))
     assert len(gaps) >= 10
 
 
-def test_parse_dbench(benchmark: BenchmarkFixture) -> None:
-    lines = [Line(t_ns=n * 10**9, text=text) for n, text in enumerate(GOLDEN.read_text().splitlines())]
+def test_parse_dbench(benchmark: BenchmarkFixture, run: RunFolder) -> None:
+    log = next(run.root.glob("trials/*-file/attempt-1/workload.log"))
+    lines = parse_log(log.read_text())
     timeline = benchmark(File(FileOptions()).parse, lines)
-    assert len(timeline.samples) > 5
+    assert len(timeline.samples) > 100
 
 
 def test_load_and_expand_a_campaign(benchmark: BenchmarkFixture) -> None:

@@ -23,9 +23,9 @@ from tests import skips
 
 SODBENCH = Path(sys.executable).with_name("sodbench")
 
-# With the lab beside it, an example that takes long says what else the machine had to do, not what is wrong.
-settings.register_profile("beside the lab", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("beside the lab")
+# While the lab runs, a slow example shows what else the machine had to do, not a fault.
+settings.register_profile("while the lab runs", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("while the lab runs")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

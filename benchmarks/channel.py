@@ -1,7 +1,7 @@
 """What the way to a TPM costs next to the TPM: round trips over the standing channel and the quotes in them.
 
 Every round is timed twice in the same moment: by the controller from the nonce to the evidence (NS to ER)
-and by the attester around TPM2_Quote alone. So the ratio is of one run, whatever else the machine was doing.
+and by the attester around TPM2_Quote alone. The ratio is therefore of one run and one load of the machine.
 Both key types and two questions take turns: a bare quote, and what an attestation asks for (event log, and
 IMA's list from its end on). Run it with ``python -m benchmarks.channel`` while the lab is up and its hosts
 are enrolled. ``--local`` needs no lab: a software TPM and the attester run as processes of this machine,

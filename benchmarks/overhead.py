@@ -47,7 +47,7 @@ from harness.rig.rig import Rig
 from harness.rig.session import open_rig
 
 REST_S = 4.0
-"""Between migrations, so that none meets the last one's ARP, page cache or statistics."""
+"""Between migrations, so that the next one does not meet the last one's ARP, page cache or statistics."""
 
 _OTHER = {"a": "b", "b": "a"}
 

@@ -4,7 +4,7 @@ A guest works without a pause; its work is cut into blocks. In each block both h
 attested every so often, as a response loop attests them, or not at all. Whether the cost is small enough is
 judged against a margin that is stated, with its reason, before the run. A load that comes at a stated rate is
 served at that rate, attested or not: what it may lose is time. So where a workload reports latencies, what a
-user would get who waits for each answer as long as the report says is shown beside the work. The rates go
+user would get who waits for each answer as long as the report says is shown next to the work. The rates go
 into a file that ``sodbench report --periodic`` shows.
 
 Run it with ``python -m benchmarks.periodic`` while the lab is up, its hosts enrolled and reference values

@@ -40,7 +40,7 @@ FIXED = ("mode", "overlap", "heartbeat", "respond", "guests", "gate")
 DRAWN = "plan.seed"
 """What a comparison leaves free, and a run and its baseline have in common: the order of the trials."""
 OF_TRIAL = ("start", "baseline_s", "window_s", "migrations", "reference_points_s")
-"""What the trials of a plan are made of, besides their load."""
+"""What the trials of a plan consist of, apart from their load."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,7 @@ def require(one: Side, other: Side, accepted: Collection[str], *, same_plan: boo
 
     Raises:
         IncomparableError: Something differs that was not accepted.
-        UsageError: An accepted key is none.
+        UsageError: An accepted key is unknown.
     """
     known = list(facts(one))
     unknown = [key for key in accepted if key not in known]

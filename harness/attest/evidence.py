@@ -123,7 +123,7 @@ class Evidence(Strict):
         pcrs: PCR index to value as read with the quote; not signed, the quote's pcrDigest is.
         event_log: The TCG event log, whole; None where the attester keeps none or was not asked for it.
         ima: The IMA list from the asked entry on; None likewise.
-        versions: What the attester says of itself: program, TPM, firmware, kernel. Not signed.
+        versions: What the attester states about itself: program, TPM, firmware, kernel. Not signed.
         moments: When it did what.
         retries: How often quote and values had to be read again because a PCR changed between them.
     """

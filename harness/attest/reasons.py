@@ -170,7 +170,7 @@ SILENT = frozenset(
 def tier_of(reason: Reason) -> Tier:
     """The tier of a result that ends with `reason`, where no policy says otherwise.
 
-    Whatever was checked and found wrong is contraindicated; where nothing was learnt the tier is none.
+    A failed check is contraindicated; where nothing was learnt the tier is ``none``.
     """
     if reason is Reason.ACCEPTED:
         return Tier.AFFIRMING

@@ -21,7 +21,7 @@ from harness.rig.guest.guest import MOST
 from harness.strict import Strict
 
 OVERHEAD_MIB = 64
-"""What a guest's QEMU takes besides the guest's memory, in MiB: an allowance, not a measurement."""
+"""What a guest's QEMU takes on top of the guest's memory, in MiB: an allowance, not a measurement."""
 
 
 SCENARIOS = ("violation",)
@@ -123,7 +123,7 @@ def clashes(
     controls: bool = False,
     common_request: bool = False,
 ) -> Iterator[tuple[tuple[str, ...], str]]:
-    """What a campaign with several guests cannot ask for besides: (key path, sentence).
+    """What a campaign cannot combine with several guests: (key path, sentence).
 
     Args:
         attested: Whether machines are attested.
@@ -165,7 +165,7 @@ def clashes(
 def memory_problem(sizes_mib: Sequence[int], host_bytes: int) -> str | None:
     """Why guests of these sizes do not fit into a host's memory; None where they do.
 
-    QEMU needs memory besides the guest's own: :data:`OVERHEAD_MIB` for each is allowed for.
+    QEMU needs memory on top of the guest's own: :data:`OVERHEAD_MIB` for each is allowed for.
     """
     need = sum(sizes_mib) + OVERHEAD_MIB * len(sizes_mib)
     have = host_bytes // 2**20

@@ -121,8 +121,8 @@ def _named(plan: Plan, link_bit_s: float | None) -> str:
     stated = _stated(plan)
     longest_s = max(found.longest_s(memory_mib, one) for one in (None, *stated.values()))
     unstated = sorted({trial.workload for trial in plan.trials} - set(stated) - {"idle"})
-    besides = f"; {', '.join(unstated)} does not state what it dirties" if unstated else ""
-    return f"{begin}: {found.rate_mib_s:.1f} MiB/s each, a move takes at most {longest_s:.0f} s{besides}."
+    unknown = f"; {', '.join(unstated)} does not state what it dirties" if unstated else ""
+    return f"{begin}: {found.rate_mib_s:.1f} MiB/s each, a move takes at most {longest_s:.0f} s{unknown}."
 
 
 def _stated(plan: Plan) -> dict[str, Dirtying]:

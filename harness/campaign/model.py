@@ -241,7 +241,7 @@ class Campaign(Strict):
     repetitions: int = Field(default=1, ge=1, le=1000, description="how often each trial is repeated")
     start: Start = Field(
         default="boot",
-        description="boot: every trial boots the guest afresh; snapshot: all start from one saved state",
+        description="boot: every trial boots the guest; snapshot: all start from one saved state",
     )
     control: int = Field(
         default=0, ge=0, le=1000, description="control trials (no migrations) for each workload"

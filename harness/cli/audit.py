@@ -65,7 +65,7 @@ def verify(
     """Check that the log, and every row it speaks of, is as it was written; print its head.
 
     Heads of the log that were signed and kept outside the registry (docs/registry.md) must be on it. A
-    missing anchor is told: whoever can write the registry can write a whole new log, and only a head from
+    missing anchor is told: a writer of the registry can write a whole new log, and only a head from
     earlier tells them apart.
     """
     noted = None if head is None else _noted(head)

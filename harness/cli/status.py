@@ -45,7 +45,7 @@ def status(
     output.table(("trial", "kind", "attempts", "verdict", "why"), rows)
     for one in standing.trials:
         if one.counted and len(one.counted.reasons) > 1:
-            output.say(f"{one.trial.id}, besides:", *(f"  {reason}" for reason in one.counted.reasons[1:]))
+            output.say(f"{one.trial.id}, also:", *(f"  {reason}" for reason in one.counted.reasons[1:]))
     if standing.current is not None:
         output.say(f"Last heard of: {standing.current.trial}, {standing.current.phase}.")
     for line in _evidence(folder, standing.status, sealed=sealed):

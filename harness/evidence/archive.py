@@ -92,7 +92,7 @@ def pack(run: RunFolder, out: Path, *, key: ec.EllipticCurvePrivateKey | None = 
 def unpack(archive: Path, out: Path, *, key: ec.EllipticCurvePublicKey | None = None) -> RunFolder:
     """Make the run of `archive` again in the folder `out`, which must not be there yet.
 
-    With `key` only an archive that its owner signed; without, whoever made it.
+    With `key` only an archive that its owner signed; without it any archive.
 
     Raises:
         AlteredError: A file of the archive was changed, removed or added, or `key` did not sign it.

@@ -1,6 +1,6 @@
 """The journal: append-only evidence, one JSON object a line, flushed as it happens.
 
-The journal is the only thing written while a trial runs besides the raw files it names. Nothing here judges
+Apart from the raw files it names, only the journal is written while a trial runs. Nothing here judges
 what it records. A reader tolerates a torn last line, because a killed controller leaves one; damage anywhere
 else is an error. The vocabulary of kinds is in ``docs/journal.md``.
 """

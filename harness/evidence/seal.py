@@ -3,7 +3,7 @@
 A run that is under way, or whose controller was killed, has no sums yet. When it ends, be it finished, failed
 or interrupted, ``SHA256SUMS`` is written over every file of it that nothing computed. A resume checks and
 then removes that list, because from then on the evidence grows, and the run's next end writes another.
-Nothing else makes it: whoever computes something from the evidence checks it first, and keeps sums of what
+Nothing else makes it: a command that computes from the evidence checks it first, and keeps sums of what
 was computed in ``SHA256SUMS.derived``, which may be written as often as the tables are.
 
 Older runs have one list of everything. There a line counts by its name: of a derived file until that is

@@ -1,8 +1,8 @@
 """One migration under way: started in a thread of its own, journalled at both ends, given up when told.
 
-Whoever decides that a guest moves, a schedule or a response, moves it through this, so that a migration is
-the same whatever asked for it: the same driver, the same statistics, the same two events. Where the guest is,
-is asked of the hypervisors right before.
+A schedule and a response both move a guest through this module, so that a migration is the same whatever
+asked for it: the same driver, the same statistics, the same two events. The hypervisors are asked where the
+guest is right before it moves.
 """
 
 from __future__ import annotations

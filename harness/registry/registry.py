@@ -253,7 +253,7 @@ class Registry(AbstractContextManager["Registry"]):
             raise RefusedError(Reason.NONCE_REUSED, "this nonce was issued before", where=attester) from error
 
     def consume(self, nonce: bytes) -> bool:
-        """Use a nonce up: True once and never again, whoever asks; False also for one that was never issued.
+        """Use a nonce up: True once and never again; False also for one that was never issued.
 
         Whether it has expired is the verifier's to judge.
         """

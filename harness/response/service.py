@@ -123,7 +123,7 @@ class Service:
         return str(connections[next(iter(found))].domain(self._rig.subject.domain).uuid())
 
     def _settle_in(self, prover: Prover) -> VmHistory:
-        """The guest is where the registry has it, or its place is put right; and it is what it should be.
+        """The guest is where the registry has it, or its place is corrected; and it is what it should be.
 
         What is remembered of it: that a response had suspended it, so that it is not what a person stopped.
         """

@@ -180,7 +180,7 @@ class _Completions:
     def _event(
         self, _connection: object, domain: libvirt.virDomain, stats: Mapping[str, Json], _opaque: object
     ) -> None:
-        # Without the lock: whoever holds it may wait for the event loop, which calls this.
+        # Without the lock: its holder may wait for the event loop, which calls this.
         for told in self._told.values():
             told(domain.name(), dict(stats))
 

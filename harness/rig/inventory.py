@@ -2,7 +2,8 @@
 
 Ansible itself is asked, by a play on the controller that only prints: ``ansible-inventory`` does not
 template. What it may read is a text file (YAML or INI): a program is an inventory only if the caller says
-so, lest one is run by mistake. A text may run commands as well, by lookups: it is trusted as a playbook is.
+so, which keeps one from being run by mistake. A text may run commands as well, by lookups: it is trusted as a
+playbook is.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class LineCutter:
 
 
 class Answers:
-    """Lines that wait for whoever asked, with their stamps; OSError for more lines than were asked for."""
+    """Lines that wait to be read, with their stamps; OSError for more lines than were asked for."""
 
     def __init__(self) -> None:
         self._waiting: queue.Queue[tuple[int, str]] = queue.Queue(_MOST_WAITING)

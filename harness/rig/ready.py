@@ -37,8 +37,8 @@ def _inventory_files(inventory: Path) -> list[Path]:
     """The inventory's own files: it, or all in it, and the variables of groups and hosts next to it."""
     if inventory.is_dir():
         return sorted(one for one in inventory.rglob("*") if one.is_file())
-    beside = [inventory.parent / name for name in ("group_vars", "host_vars")]
-    return [inventory, *sorted(one for folder in beside for one in folder.rglob("*") if one.is_file())]
+    neighbours = [inventory.parent / name for name in ("group_vars", "host_vars")]
+    return [inventory, *sorted(one for folder in neighbours for one in folder.rglob("*") if one.is_file())]
 
 
 def provision(

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from harness.attest.monitor.kinds.contract import Observation
-from harness.attest.monitor.monitor import Settings, TrustMonitor, beside
+from harness.attest.monitor.monitor import Settings, TrustMonitor, in_thread
 from harness.attest.monitor.outbox import Outbox
 from harness.attest.monitor.standing import Change, Listener
 from harness.attest.monitor.watch import Watch
@@ -183,7 +183,7 @@ def test_a_thread_that_died_is_reported_by_the_other(dead: str) -> None:
 
     def without(name: str, call: Callable[[], None]) -> None:
         if name != f"trust-{dead}":
-            beside(name, call)
+            in_thread(name, call)
 
     settings = Settings(workers=1, hang_s=0.1, check_s=0.05, close_s=0.1)
     look = watch(lambda: seen(CLOCK.now_ns()), lifetime_s=0.2)

@@ -1,14 +1,17 @@
-"""Documents are in plain English: a few words that make a sentence vague or literary are rejected."""
+"""Documents and what sources say are in plain English: a few vague or literary words are rejected."""
 
 from __future__ import annotations
 
+import io
 import re
+import tokenize
 from pathlib import Path
 
 import pytest
 
 from tests.docs.test_guide import PAGES, ROOT
 
+SOURCES = ("harness", "benchmarks", "playbooks")
 DOCUMENTS = [*PAGES, *sorted((ROOT / "docs/decisions").glob("*.md"))]
 REJECTED = (
     r"nobody",
@@ -47,3 +50,26 @@ def test_a_page_has_no_rejected_word(page: Path) -> None:
 def test_a_rejected_word_is_found_in_prose_and_not_in_code() -> None:
     assert _found("The host that\nnobody asked. `nobody` is a user.\n\n```\nsu nobody\n```\n") == ["nobody"]
     assert _found("It is never 0 where there is none.") == []
+
+
+def _said(source: str) -> str:
+    """The comments, docstrings and texts of Python source, without code in them and the value None."""
+    kept = {tokenize.COMMENT, tokenize.STRING}
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    text = "\n\n".join(one.string for one in tokens if one.type in kept)
+    return re.sub(r"``[^`]*``|\bNone\b", "", text)
+
+
+@pytest.mark.parametrize("room", SOURCES)
+def test_comments_docstrings_and_texts_have_no_rejected_word(room: str) -> None:
+    found = {
+        str(path.relative_to(ROOT)): words
+        for path in sorted((ROOT / room).rglob("*.py"))
+        if (words := _found(_said(path.read_text())))
+    }
+    assert found == {}
+
+
+def test_a_rejected_word_is_found_in_what_source_says_and_not_in_its_code() -> None:
+    source = 'def beside() -> None:\n    """None when nobody asks."""\n    return anew is none  # `nobody`\n'
+    assert _found(_said(source)) == ["nobody"]

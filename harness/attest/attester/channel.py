@@ -122,7 +122,7 @@ class Conversation(ABC):
         where: The attester, for messages.
         started: How often its program was started.
 
-    Whoever is to know of it is told of each start after the first, from the thread that asks.
+    `on_restart` is called for each start after the first, on the thread that asks.
     """
 
     def __init__(

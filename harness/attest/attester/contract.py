@@ -1,6 +1,6 @@
 """What can be asked of an attester, and what it says: the values of both sides of a conversation.
 
-Nothing an attester says is believed here; only its form is looked at. Whoever holds an :class:`Attester`
+Nothing an attester says is believed here; only its form is looked at. The holder of an :class:`Attester`
 needs to know neither where it runs nor how it is reached.
 """
 
@@ -82,7 +82,7 @@ class Identity(Strict):
         tpm_spec: Family and revision of the specification that it follows.
         tpm_firmware: Firmware version, 64 bit as in quotes.
         tpm_properties: Fixed properties by number, such as ``0x105`` (Part 2, 6.13).
-        software: Whether it says of itself that it is a software TPM. A false one need not say so.
+        software: Whether it states that it is a software TPM. A false one need not say so.
         banks: PCR banks with PCRs allocated.
         ek_certificates: Certificates (DER) by their place in NV, e.g. ``0x01c00002``.
         ek_chain: What is kept in NV from 0x01C00100 on; together one stream of DER certificates.
@@ -133,7 +133,7 @@ class CreatedKey(Strict):
 
 
 class Properties(Strict):
-    """What a machine tells a trust monitor of itself, unproved.
+    """What a machine tells a trust monitor about itself, unproved.
 
     Attributes:
         architecture: Its security architecture: ``tpm``, or the one that it pretends to have.
@@ -210,7 +210,7 @@ class Limits:
 
 
 class Attester(Protocol):
-    """A machine that gives evidence of itself. Every method raises AttesterError where there is no answer."""
+    """A machine that gives evidence about itself. Every method raises AttesterError if no answer comes."""
 
     def identify(self) -> Identity:
         """Who it says it is."""

@@ -26,7 +26,7 @@ class Stamps:
         er: ER, the evidence had arrived here; None where none came.
         rg: RG, the result was generated.
         rr: RR, the result was relayed: the registry has it.
-        ra: RA, the result was appraised: whoever asked holds the verdict.
+        ra: RA, the result was appraised: the caller holds the verdict.
     """
 
     ns: int

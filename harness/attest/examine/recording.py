@@ -1,8 +1,8 @@
 """Evidence good enough to learn reference values from: genuine and fresh, though nothing is known of it yet.
 
-Whoever records vouches for the platform; what is made sure here is only that the values are this platform's
-own, now. Nothing is stored in the registry: a platform that differs from older reference values is no offence
-while new ones are taken.
+The operator who records vouches for the platform. Here only one thing is checked: the values are this
+platform's own, now. Nothing is stored in the registry: while new reference values are taken, a platform that
+differs from older ones is not at fault.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A guest's quote and its host's quote as one statement: this guest, on this host, in this epoch.
 
 A vTPM says nothing of where it runs. So the host quotes over a nonce that is made of the guest's own quote,
-and whoever verifies both knows that they belong together. Nothing here verifies a quote: both must have
+and a verifier of both knows that they belong together. Nothing here verifies a quote: both must have
 passed :func:`harness.attest.verify.verifier.verify`, and a result that has not is never made better by its
 binding.
 
@@ -202,7 +202,7 @@ def _accepted(one: Proved, who: str) -> Attest:
 def _named(one: Proved, name: str, who: str) -> bytes:
     """The name of the key by which `one` proved to be `name`."""
     if one.key is None or not name or {one.key.attester, one.verification.result.attester} != {name}:
-        found = one.verification.result.attester or "nobody"
+        found = one.verification.result.attester or "no enrolled machine"
         raise RefusedError(Reason.BINDING, f"the {who} is {name!r}, its quote is of {found!r}")
     return one.key.name
 

@@ -1,7 +1,7 @@
 """Is it the same guest, still running, now on the host that was chosen for it?
 
 A live migration keeps the guest's vTPM: the same key answers, its counters have not moved, its clock went on,
-from a new host in a new epoch. Whatever else is seen is not that guest. The host it goes to was quoted before
+from a new host in a new epoch. Anything else is not that guest. The host it goes to was quoted before
 it was used; what may have happened to it in between is a window that is measured here, bounded by the policy
 and closed by a second quote after the arrival. Everything here is a function of what was seen; nothing reads
 a clock, and where clocks cannot tell the order of two moments the answer is no.

@@ -1,7 +1,7 @@
 """The authorities that vouch for TPMs: from files that a user names, or from a machine of the user's own.
 
 A software TPM is certified by an authority on its own machine. Taking that authority from there, over the
-authenticated SSH channel, proves the protocol, not the platform: whoever has the machine has the authority.
+authenticated SSH channel, proves the protocol, not the platform: the machine's owner also owns the authority.
 It is done for machines that are declared to have a software TPM, and never for others.
 """
 

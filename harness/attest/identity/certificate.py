@@ -82,7 +82,7 @@ class Certificate:
     @property
     def issuer(self) -> str:
         """Who is said to have signed it (RFC 4514)."""
-        return self.fields.issuer.rfc4514_string() or "nobody"
+        return self.fields.issuer.rfc4514_string() or "an unnamed issuer"
 
     @property
     def subject(self) -> str:

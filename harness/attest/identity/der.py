@@ -104,7 +104,7 @@ def _extension(part: bytes, slips: list[str]) -> bytes:
         del fields[1]
     if fields and fields[-1][0] == _OCTETS:
         change = _constraints if fields[0] == _BASIC_CONSTRAINTS else _sorted
-        with contextlib.suppress(ValueError):  # no DER in it: for whoever knows the extension
+        with contextlib.suppress(ValueError):  # no DER in it: left to a reader that knows the extension
             fields[-1] = _each(fields[-1], slips, change)
     return _wrapped(_SEQUENCE, b"".join(fields))
 

@@ -1,6 +1,6 @@
 """Whose TPM it is: an endorsement key's certificate, followed up to an authority that the user configured.
 
-What a TPM says of itself is worth nothing before its maker has vouched for the key it says it with. Nothing
+What a TPM states about itself counts only after its maker has vouched for the key that signs it. Nothing
 here trusts a certificate because it came with the machine or was seen before: an issuer counts only when a
 configured root vouches for it, directly or through others (:mod:`harness.attest.identity.chain`). Pure:
 certificates, roots, the moment are given.
@@ -120,7 +120,7 @@ def pinned(ek_public: bytes, fingerprint: str) -> bool:
     it: SHA-256, or SHA-384 of the keys of high range. SHA-256 will do for those too.
 
     Raises:
-        RefusedError: ``ek-key``: the key is no endorsement key, whoever vouches for it.
+        RefusedError: ``ek-key``: the key is not an endorsement key; who vouches for it does not matter.
     """
     _endorsement_key(ek_public)
     return fingerprint.lower() in {sha256(ek_public).hexdigest(), name_of(ek_public)[2:].hex()}

@@ -257,7 +257,7 @@ def check_place(evidence: Evidence, key: EnrolledKey, nonce: bytes) -> None:
 def facts(identity: Identity, endorsement: Endorsement | None, authorities: Authorities) -> TpmFacts:
     """What is known of the TPM. One that only its own machine vouches for, or no one, counts as software.
 
-    Whoever has the machine has its authority too, and can certify any maker and model with it.
+    An owner of the machine also has its authority and can certify any maker and model with it.
     """
     own_word = endorsement is None or authorities.from_machine
     return TpmFacts(

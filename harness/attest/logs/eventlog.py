@@ -2,7 +2,7 @@
 
 A log is an untrusted list of explanations. What a quote vouches for are the digests, and those only once
 :func:`replay` has led to the quoted values; an event's type and data are in no digest and may be relabelled
-by whoever hands the log over. This module must never judge what was measured, and never read beyond its
+by the sender of the log. This module must never judge what was measured, and never read beyond its
 bounds.
 
 Source: TCG PC Client Platform Firmware Profile (PFP) 1.05 revision 23, sections 10.2 (structures of the
@@ -64,7 +64,7 @@ _DRTM_PCRS: Final = range(17, 23)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
-    """What the log says of itself in its first event (TCG_EfiSpecIDEvent).
+    """What the log's first event says about the log (TCG_EfiSpecIDEvent).
 
     Attributes:
         platform_class: 0 is a client, 1 a server.

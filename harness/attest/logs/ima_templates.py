@@ -1,6 +1,6 @@
 r"""What the data of an IMA entry say: which fields they have, and which path and digest are in them.
 
-A template's name is in no digest and may be relabelled by whoever hands the list over; its data are in the
+A template's name is in no digest and may be relabelled by the sender of the list; its data are in the
 template digest. A builtin template's data are therefore read strictly by its fields, and data under any other
 name by what leads them: a digest and a name, as every builtin template but the oldest has them. So another
 label cannot hide which file was measured. This module must never believe more of a label than that.

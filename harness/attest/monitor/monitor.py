@@ -3,7 +3,7 @@
 Three kinds of threads that do not wait for each other: one keeps the schedule, a bounded number look, one
 watches the clock and them. A look that never returns, a monitor that raises, a registry that is gone or a
 listener that hangs stops no other, and each is a change of its own. Silence is never trust: what was not
-confirmed in time is tier ``none`` from that moment on, for whoever asks, even if all of these threads were
+confirmed in time is tier ``none`` from then on, for every caller, even if all of these threads were
 dead.
 
 No lock is held while anything of others is called. Time is the controller's CLOCK_MONOTONIC alone, so that no
@@ -78,7 +78,7 @@ class _Line:
     hung: bool = False
 
 
-def beside(name: str, call: Callable[[], None]) -> None:
+def in_thread(name: str, call: Callable[[], None]) -> None:
     """Run `call` in a thread that ends with the process."""
     threading.Thread(target=call, name=name, daemon=True).start()
 
@@ -103,7 +103,7 @@ class TrustMonitor(AbstractContextManager["TrustMonitor"]):
         listeners: Sequence[Listener],
         store: PropertyStore | None = None,
         settings: Settings | None = None,
-        spawn: Spawn = beside,
+        spawn: Spawn = in_thread,
     ) -> None:
         self._clock = clock
         self._settings = settings or Settings()
@@ -185,7 +185,7 @@ class TrustMonitor(AbstractContextManager["TrustMonitor"]):
             busy |= {turn.slot.subject for turn in turns}
             wait_ns = schedule.wait_ns(slots, now_ns, busy=busy) if self._free() else None
         for turn in turns:
-            self._look_beside(self._lines[turn.slot.key])
+            self._look_in_thread(self._lines[turn.slot.key])
         limit_s = self._settings.check_s
         return limit_s if wait_ns is None else min(limit_s, wait_ns / NS_PER_S)
 
@@ -199,7 +199,7 @@ class TrustMonitor(AbstractContextManager["TrustMonitor"]):
         line.since_ns = now_ns
         line.standing = self._tell(gave_up(line.standing, turn.missed, now_ns))
 
-    def _look_beside(self, line: _Line) -> None:
+    def _look_in_thread(self, line: _Line) -> None:
         try:
             self._spawn(f"trust-look-{line.watch.key}", lambda: self._look(line))
         except RuntimeError as error:  # the system has no more threads

@@ -18,7 +18,7 @@ LIFE_IN_INTERVALS: Final = 3.0
 """How many intervals a result lives unless the caller says otherwise: one look may be missed and the
 next late.
 
-The one value for whoever watches: `sodbench attest monitor`, a guard, and a trial that responds.
+The one value for all that watch: `sodbench attest monitor`, a guard, and a trial that responds.
 """
 
 

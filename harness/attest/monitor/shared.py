@@ -1,7 +1,7 @@
 """The standing channels to machines, shared by all who attest them: one question to a machine at a time.
 
 Two questions to one TPM at once would undo each other. A trial's observer, the monitors of a response loop
-and whoever proves an arrival therefore ask through one value. It keeps the stamps of each machine's last
+and the prover of an arrival therefore ask through one value. It keeps the stamps of each machine's last
 look, because a response is timed from them.
 """
 

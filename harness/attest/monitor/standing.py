@@ -25,7 +25,7 @@ belongs to it could not be taken; a server's property; moments of the schedule w
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """Something that whoever relies on the monitor has to know.
+    """Something that a caller who relies on the monitor must know.
 
     Attributes:
         subject: The attester; empty where it is the trust monitor itself.

@@ -304,7 +304,7 @@ def _scheme(cursor: Cursor, schemes: frozenset[int]) -> tuple[int | None, int | 
     if scheme == Alg.NULL:
         return None, None
     if scheme not in schemes:
-        raise cursor.refuse(f"scheme {scheme:#06x} is none of this type of key")
+        raise cursor.refuse(f"scheme {scheme:#06x} does not belong to this type of key")
     return scheme, cursor.number(2, "scheme's hash")
 
 

@@ -208,7 +208,7 @@ def _beginning(work: GenuineQuote) -> int | None:
     """Where the list's own beginning is among the entries, which alone is the boot aggregate for certain.
 
     The kernel gives a file that it cannot find a path for (one of a detached mount) its bare name, so that
-    whoever makes such a mount can have a file measured by this name.
+    a user who makes such a mount can have a file measured by this name.
     """
     if work.evidence.ima is None or work.evidence.ima.first != 0:
         return None

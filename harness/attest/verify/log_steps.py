@@ -1,6 +1,6 @@
 """Steps 10 and 11 of a verification: do the logs that came with a quote lead to the PCR values it signs?
 
-A log is an explanation by whoever sends it; only what leads to the signed values is ever looked at
+A log is an explanation by its sender; only what leads to the signed values is ever looked at
 afterwards. These steps must never use a PCR outside the signed selection, nor take an entry for measured that
 the quote does not cover.
 

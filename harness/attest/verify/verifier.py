@@ -4,7 +4,7 @@ Twelve steps run in a fixed order and the first error ends it (fail closed). Eve
 question, so that the same evidence and the same question give the same result; no clock is read but `tick`,
 which times the steps. No caller gets to know a platform's state before all evidence was found genuine.
 
-An exception that is no refusal is a mistake of this program: it is raised as it is, and whoever calls has no
+An exception that is no refusal is a mistake of this program: it is raised as it is, and the caller has no
 result then, which is not a good one.
 """
 

@@ -1,7 +1,7 @@
 """Attestation during a trial: every machine at its interval, destinations before, the guest after each move.
 
 Attests while the workload runs and the migrations fire, and changes neither: a verdict is evidence like any
-other here, and what follows from it is for whoever relies on it. The trust monitor keeps the schedule, as it
+other here, and acting on it is left to its readers. The trust monitor keeps the schedule, as it
 does for a guard; what is seen goes to one file, line by line.
 """
 

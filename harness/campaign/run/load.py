@@ -60,7 +60,7 @@ class TrialLoad:
     interrupt: Interrupt
 
     def prepare(self) -> None:
-        """Start the workload's servers, and whatever else must be there before its load.
+        """Start the workload's servers and everything that its load needs.
 
         Raises:
             InterruptedRunError: The user asked to stop.

@@ -58,7 +58,7 @@ Listener = Callable[[Event], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """What the manifest records besides the plan: who ran what, from which file, with which registry.
+    """What the manifest records next to the plan: who ran what, from which file, with which registry.
 
     `references` is the folder of the machines' reference values, by default the user's own.
     """

@@ -279,7 +279,7 @@ def of_scenario(scenario: Scenario, first: Request) -> Provocation | None:
 
 
 def check_playable(tpm: Mapping[str, str], servers: tuple[str, ...]) -> None:
-    """Refuse to play on machines that cannot be put right again from here.
+    """Refuse to play on machines that cannot be restored from here.
 
     Raises:
         PrerequisiteError: A server's TPM is of hardware: what extends its PCRs is undone by a reboot only.

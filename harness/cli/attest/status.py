@@ -83,7 +83,7 @@ def _why(who: EnrolledIdentity, latest: StoredResult | None, verdict: Verdict) -
     if who.revoked:
         return "revoked"
     if who.held:
-        return "held: enrol it again once it is put right"
+        return "held: enrol it again once it is repaired"
     if latest is None:
         return "never attested"
     if verdict.tier is not latest.tier:

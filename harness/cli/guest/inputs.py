@@ -127,5 +127,5 @@ def guarding(verb: Callable[..., None]) -> Callable[..., None]:
 
 
 def _with_tpm(named: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-    """Whatever else watches a host, its TPM is asked too: a simulated monitor proves nothing."""
+    """The TPM of a host is always asked too: a simulated monitor proves nothing."""
     return {name: (*kinds, *([] if "tpm" in kinds else ["tpm"])) for name, kinds in named.items()}

@@ -71,7 +71,7 @@ class Evacuation:
 def evacuations(attempt: Attempt) -> tuple[Evacuation, ...]:
     """The evacuations of an attempt by their points; none where it had one guest.
 
-    A migration whose point cannot be read may belong to any of them, so that none has a total.
+    A migration whose point cannot be read may belong to any of them: no evacuation has a total.
     """
     if len(attempt.guests) < 2:
         return ()

@@ -1,6 +1,6 @@
 """Anchors: heads of an audit log, signed with the verifier's key and kept outside its database.
 
-Whoever can write the database can write a whole new log. They cannot sign its heads, and a log without a head
+A writer of the database can write a whole new log, but cannot sign its heads, and a log without a head
 that was signed once is another log. Each line of the file is one anchor in canonical JSON. The file is only
 appended to; keep it where the database's administrator cannot write. A log daemon gets a copy of each line
 where one is named: a file that was cut lacks what that daemon received.

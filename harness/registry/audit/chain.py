@@ -192,6 +192,6 @@ def wrong(entry: int, what: str, why: str) -> AuditError:
         what,
         entry=entry,
         why=why,
-        remedy="keep this registry as it is, for whoever looks into it, and compare it with a copy or an "
+        remedy="keep this registry unchanged for the investigation, and compare it with a copy or an "
         "earlier export: `sodbench audit verify --file` says whether those are whole",
     )

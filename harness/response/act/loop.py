@@ -98,7 +98,7 @@ class Loop:
 
     Args:
         settings: How it decides.
-        servers: What it decides upon.
+        servers: What its decisions are based on.
         guarded: About whom.
         responder: Carries decisions out.
         recall: What can call the move of the VM of that name off.
@@ -178,7 +178,7 @@ class Loop:
             while not self._stopping.is_set():
                 self.wake.clear()
                 self._clock.wait(self._turn(), self.wake)
-        except BaseException as error:  # noqa: BLE001 - raised by whoever asks `check`
+        except BaseException as error:  # noqa: BLE001 - raised again by `check`
             self._failure = error
 
     # -- a turn
@@ -326,7 +326,7 @@ class Loop:
     def _respond(self, decided: Decided) -> None:
         try:
             self._ended.append((decided, self._responder.respond(decided)))
-        except BaseException as error:  # noqa: BLE001 - raised by whoever asks `check`
+        except BaseException as error:  # noqa: BLE001 - raised again by `check`
             self._failure = error
             self._stopping.set()
         self.wake.set()

@@ -1,7 +1,7 @@
 """One response, from the decision to its end: recorded before it is acted on, proved after.
 
 The destination is asked once more, the decision is stored, the guest is moved, and what arrived is proved to
-be what left. The registry learns of every step before the next one is taken, so that whoever comes after a
+be what left. The registry learns of every step before the next one is taken, so that a successor after a
 killed controller finds out how far it got; it refuses a second response of a VM that has one. Nothing is
 tried twice here: a response that fails has failed, and what follows is another decision.
 """
@@ -289,7 +289,7 @@ class Responder:
             owner=self._owner,
             trigger=decided.detected.to_json(),
             decision=about,
-            # Whoever finds this later must take it that the migration was asked for.
+            # After a crash this entry must mean that the migration was asked for.
             migrating=None if destination is None else {"destination": destination},
         )
         said = {"n": decided.n, "response": stored.number, "vm": decided.vm, **about}

@@ -124,8 +124,8 @@ def decide(state: State, now_ns: int) -> tuple[Action, ...]:
 def next_look_ns(state: State, actions: Iterable[Action], now_ns: int) -> int | None:
     """When to decide again at the latest though nothing changes: a limit ends, or a moving target is due.
 
-    What is known of a server ends by itself too; whoever keeps the fleet knows when. None where only a change
-    can alter anything.
+    What is known of a server also expires without an event; the caller keeps the fleet and knows when.
+    None where only a change can alter anything.
     """
     ends = [one.until_ns for one in actions if not isinstance(one, Relocate) and one.until_ns is not None]
     dues = [due for vm in state.vms.values() if (due := due_ns(state, vm)) is not None and due > now_ns]

@@ -3,7 +3,7 @@
 Three things keep a VM from being moved although its place is bad, each for a time that the policy states: a
 server that was bad settles before it receives anything, a VM does not go back to a server that it fled, and
 a VM is moved only so often. None of them ever makes a bad place count as good. They end by themselves, so
-that whoever asks is also told when.
+that the caller also learns when.
 
 What is remembered is small and can be told again from the registry after a crash: it is about servers that
 were bad and VMs that were moved, and about no others.

@@ -38,7 +38,7 @@ class UnderWay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """What there is to decide upon.
+    """What a decision is based on.
 
     Attributes:
         policy: The provider's.

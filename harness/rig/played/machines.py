@@ -42,7 +42,7 @@ ANSWERS: Sequence[tuple[re.Pattern[str], str]] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
-    """What machines have besides what every run needs of them.
+    """What machines have on top of what every run needs of them.
 
     Attributes:
         programs: Standing programs, by what their command has in it.

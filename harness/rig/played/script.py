@@ -1,4 +1,4 @@
-"""What a played rig plays besides good weather: a small file of events."""
+"""What disturbs a played rig: a small file of events."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def pair() -> Pair:
 
 
 def open_rig(script: Script, clock: PlayedClock, installed: Installed = NOTHING) -> Rig:
-    """A rig that plays `script`, by `clock`; `installed` is what its machines have besides."""
+    """A rig that plays `script`, by `clock`; `installed` is what its machines have in addition."""
     described = pair()
     only = described.only_guest
     world = World(clock, script, only.domain, only.address)

@@ -1,4 +1,4 @@
-"""What a workload says of itself where a generator, the paper's or locust in its place, makes its load."""
+"""What a workload states where a generator, the paper's or locust in its place, makes its load."""
 
 from __future__ import annotations
 

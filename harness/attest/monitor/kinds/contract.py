@@ -77,7 +77,7 @@ class Means:
 
 
 class Monitor(Protocol):
-    """Watches one attester. It may take its time and may raise: whoever calls it is prepared for both.
+    """Watches one attester. It may take long and may raise: the caller handles both.
 
     Attributes:
         name: Its word in configuration and changes.

@@ -47,11 +47,11 @@ def document(material: Material, *, pdf: bool = False) -> Document:
             *evacuation.sections(material.evacuations, material.link_bit_s),
             *_responses(material, those_of_responses),
             Section(
-                key="table", title="Table V beside the paper's", blocks=[answers.table_v(material), *chart]
+                key="table", title="Table V next to the paper's", blocks=[answers.table_v(material), *chart]
             ),
             Section(
                 key="costs",
-                title="What it costs those who use the service",
+                title="What it costs the users of the service",
                 blocks=_costs(material, those_of_costs),
             ),
             *_attestation(material, those_of_attestation),
@@ -112,7 +112,7 @@ def _enclosed(material: Material) -> list[Section]:
 
 def _moves(material: Material) -> list[Block]:
     if any(attempt.moves for attempt in material.attempts):
-        return [moves.table(material), moves.beside(material)]
+        return [moves.table(material), moves.circumstances(material)]
     return [Paragraph(text="No migration was begun in this run.")]
 
 
@@ -201,7 +201,9 @@ def _lost(material: Material, workload: str, with_s: float) -> str:
     seen, control = shown.with_unit(with_s), shown.with_unit(float(slots.median()))
     more = "as much" if seen == control else "more" if with_s > float(slots.median()) else "less"
     than = "as" if seen == control else "than"
-    return f"{more} work lost with a migration {than} in as long without: {seen} against {control} (medians)"
+    return (
+        f"{more} work lost with a migration {than} in equal time without: {seen} against {control} (medians)"
+    )
 
 
 def _figures(figures: Sequence[Figure]) -> list[Block]:

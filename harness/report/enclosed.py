@@ -1,7 +1,7 @@
 """Files that a report shows with its run: benchmarks, attacks tried, the cost of attesting at intervals.
 
 They were made elsewhere and perhaps on another machine, which the report names with their date. What a file
-does not say of itself stays unknown.
+does not state stays unknown.
 """
 
 from __future__ import annotations

@@ -238,11 +238,11 @@ def definitions(material: Material) -> Table:
     labels = ("Metric", "Unit", "Better", "Observer", "Resolution", "Uncertainty", "Definition", "Source")
     return Table(
         key="metric-definitions",
-        title="What each metric is",
+        title="Definition of each metric",
         columns=[Column(label=label, numeric=label in {"Resolution", "Uncertainty"}) for label in labels],
         rows=[_definition(one, material.metrics) for one in material.definitions if one.name in present],
-        caption="Resolution and uncertainty are the largest of this run's values; a dash is far below what "
-        "matters, or unknown.",
+        caption="Resolution and uncertainty are the largest of this run's values; a dash: negligible or "
+        "unknown.",
         dense=True,
     )
 

@@ -17,8 +17,8 @@ UNIT = (
 )
 """What the captions say of intervals."""
 TWO_KINDS = (
-    "the trials look as if they were of two kinds: the interval holds the median of such trials less often "
-    "than that of others, and no single number stands for both kinds"
+    "the trials seem to be of two kinds: the interval holds the median of such trials less often than that "
+    "of others, and no single number describes both kinds"
 )
 
 
@@ -53,7 +53,7 @@ def doubts(found: Replicated, write: Callable[[float], str]) -> list[str]:
     said = []
     if found.without_one is not None:
         said.append(
-            f"the mean stands on one value: without that value it is {write(found.without_one)}, and the "
+            f"one value dominates the mean: without that value it is {write(found.without_one)}, and the "
             f"median of all is {write(found.median)}"
         )
     if found.two_modes:

@@ -116,7 +116,7 @@ def _conditions(material: Material) -> Table:
     }
     return Table(
         key="conditions",
-        title="What the trials' numbers stand on",
+        title="Conditions of the trials",
         columns=[
             Column(label="Trial", numeric=False),
             *(Column(label=shown.label, unit=shown.unit) for _, shown in heads),
@@ -131,8 +131,8 @@ def _conditions(material: Material) -> Table:
         caption=with_note(
             "Steady: 1 when the load was steady before the window opened. Baseline gap: the heartbeat's "
             "longest before any migration, the noise floor of the network outage. Clocks: how well the "
-            "machines' stamps map to the controller's. Paused otherwise: standing still that is no "
-            "migration's.",
+            "machines' stamps map to the controller's. Paused otherwise: pauses that are "
+            "not part of a migration.",
             material.names.note(material.workloads),
         ),
         dense=True,
@@ -177,7 +177,8 @@ def _observers(material: Material) -> list[Block]:
         return [Paragraph(text="No observer failed.")]
     return [
         Callout(
-            tone="warning", text="Observers failed. Their metrics are missing from then on; the trials stand."
+            tone="warning",
+            text="Observers failed. Their metrics are missing from then on; the trials remain valid.",
         ),
         Table(
             key="observers",

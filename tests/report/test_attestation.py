@@ -175,9 +175,9 @@ def test_the_parts_are_there_and_sum_to_the_whole(seen: Material, section: Secti
     heads = [at for at, row in enumerate(found) if row["Attestation"]]
     host, linked = found[: heads[1]], found[heads[4] : heads[5]]
     assert [row["Part"] for row in host[1:]] == [
-        "the way there and back", "the attester's own work", "TPM2_Quote", "verification",
-        "all of it: RG − NS",
-        "then: handing on the result", "then: its appraisal",
+        "transport both ways", "the attester's own work", "TPM2_Quote", "verification",
+        "total: RG − NS",
+        "then: delivery of the result", "then: its appraisal",
     ]  # fmt: skip
     assert len(linked) == len(host) + 4
     group = "idle, no migration, ms: median"
@@ -276,7 +276,7 @@ def test_attesters_that_were_started_again_are_said_and_none_where_none_was(seen
 
 def test_those_that_were_passed_over_are_said(seen: Material) -> None:
     found = attestation.section(replace(seen, attestations_missed=4), [])
-    assert any(text.startswith("4 more were due and passed over") for _, text in said(found))
+    assert any(text.startswith("4 more were due and skipped") for _, text in said(found))
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_benchmarks_are_shown_with_their_machine_and_date(empty: RunFolder, tmp_
     table = table_of(found, "verification-benchmarks")
     shown = {row["Step"]: row for row in rows(table)}
     assert shown["verify signature, rsa-2048"]["Median, µs"] == "92.0"
-    assert shown["verify signature, rsa-2048"]["A second, one after the other"] == "10\u202f870"
+    assert shown["verify signature, rsa-2048"]["Per second, in sequence"] == "10\u202f870"
     assert shown["parse attest"]["Quartiles, µs"] == MISSING
     assert shown["parse attest"]["n"] == "2000"
     assert "A CPU, 2 CPUs, x86_64, Linux 6.1.0, CPython 3.11.2" in table.caption
@@ -101,7 +101,7 @@ def test_attacks_are_shown_with_expected_and_verdict(empty: RunFolder, tmp_path:
     assert (replay["time, ms: P-256"], replay["time, ms: RSA-2048"]) == ("0.31", "0.20")
     assert shown["no nonce"]["time, ms: RSA-2048"] == MISSING
     assert shown["freshness"]["Verdict"] == "3 of 3"
-    assert rows(table_of(found, "attacks-sweeps"))[0]["Time for one, µs"] == "100"
+    assert rows(table_of(found, "attacks-sweeps"))[0]["Time each, µs"] == "100"
     assert "x86_64, Linux 6.1.0" in table_of(found, "attacks-tried").caption
 
 
@@ -133,7 +133,7 @@ def test_what_a_file_does_not_say_stays_unknown(empty: RunFolder, tmp_path: Path
     bare = benchmarks(tmp_path / "b.json", machine_info={}, datetime=None)
     document = compose.document(material.read(empty, adversary=path, benchmarks=bare))
     assert render.text(document, "md").count(enclosed.UNKNOWN) >= 4
-    assert any("was not tried" in text for _, text in said(named(document, "attacks")))
+    assert any("was not tested" in text for _, text in said(named(document, "attacks")))
 
 
 @pytest.mark.parametrize("schema", ["2", "true", '"1"', "null", "1.0"])

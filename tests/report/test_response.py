@@ -210,7 +210,7 @@ def test_kinds_of_response_are_told_as_cloudmonatt_does(section: Section) -> Non
 
 def test_the_launch_is_shown_stage_by_stage(section: Section) -> None:
     found = rows(table_of(section, "response-launch"))
-    assert [row["Stage"] for row in found] == ["validate", "start", "enrol", "attest", "place", "all of it"]
+    assert [row["Stage"] for row in found] == ["validate", "start", "enrol", "attest", "place", "total"]
     assert {row["n"] for row in found} == {"5"}
     assert sum(float(row["Share, %"]) for row in found[:-1]) == pytest.approx(100, abs=0.3)
     assert float(found[1]["Median, s"]) == pytest.approx(31.2 * 1.04, rel=0.05)
@@ -327,9 +327,7 @@ def test_trials_are_named_with_their_scenario(whole: Document, seen: Material) -
     ]
     assert "003-file*·violation" in [row[0].text for row in moves.table(seen).rows]
     text = render.text(whole, "md")
-    assert (
-        "those of one workload are taken together, whatever made them necessary (violation, request," in text
-    )
+    assert "those of one workload are counted together, whatever triggered them (violation, request," in text
     assert "4 of them valid and with migrations" in text
 
 

@@ -148,7 +148,7 @@ def test_an_invalid_trial_is_listed_with_its_cause_and_the_rest_on_lines_of_its_
 
 
 def test_work_is_shown_in_the_workloads_own_unit(demo: Material) -> None:
-    table = moves.beside(demo)
+    table = moves.circumstances(demo)
     units = {row[3].text for row in table.rows}
     assert units == {MISSING, "operations"}
 
@@ -181,7 +181,7 @@ def test_what_the_numbers_stand_on_is_told_for_each_trial(demo: Material) -> Non
 
 
 def test_a_run_that_did_not_end_is_said_to(demo: Material) -> None:
-    assert "did not come to its end" in said(answers.headline(replace(demo, finished=False)))
+    assert "run did not end" in said(answers.headline(replace(demo, finished=False)))
 
 
 def test_every_table_has_as_many_cells_as_columns(shown: Document) -> None:
@@ -255,14 +255,14 @@ def test_other_gaps_have_columns_of_their_own(demo: Material) -> None:
         (
             1.0,
             0.2,
-            "more work lost with a migration than in as long without: 1.00\u00a0s against 0.20\u00a0s",
+            "more work lost with a migration than in equal time without: 1.00\u00a0s against 0.20\u00a0s",
         ),
         (
             -0.6,
             2.0,
-            "less work lost with a migration than in as long without: −0.60\u00a0s against 2.00\u00a0s",
+            "less work lost with a migration than in equal time without: −0.60\u00a0s against 2.00\u00a0s",
         ),
-        (0.001, 0.002, "as much work lost with a migration as in as long without"),
+        (0.001, 0.002, "as much work lost with a migration as in equal time without"),
     ],
 )
 def test_a_timeline_says_what_was_lost_against_trials_without_a_migration(

@@ -80,7 +80,7 @@ def test_what_does_not_stand_out_is_grey_and_said(seven: Material) -> None:
 def test_without_a_control_trial_the_floor_is_said_to_be_unknown(demo: Material, shown: Document) -> None:
     said = [block.text for block in service.blocks(demo) if isinstance(block, Callout)]
     assert said == [
-        "No control trial was run: how much of this the workloads show without any migration is not known."
+        "No control trial was run: how much of this the workloads show without a migration is not known."
     ]
     assert {row[1].text for row in tables(shown)["service"].rows} == {"with migrations"}
 

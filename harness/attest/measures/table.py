@@ -65,7 +65,7 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
     "second_EG_uncertainty_ns": ("Int64", "That is certain within ± this."),
     "second_ER": ("Int64", "Its evidence had arrived."),
     "latency_s": ("float64", "Attestation latency, RG - NS: the sum of the parts up to `verification_s`."),
-    "transport_s": ("float64", "The way there and back: (ER - NS) - (answered - received). For a guest that "
+    "transport_s": ("float64", "Transport both ways: (ER - NS) - (answered - received). For a guest that "
                                "is migrated meanwhile the switch-over counts here."),
     "attester_s": ("float64", "What the attester did but quote: answered - received, without `quote_s`."),
     "quote_s": ("float64", "TPM2_Quote: EG - quoting, in the attester's own clock."),

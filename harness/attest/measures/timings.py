@@ -47,7 +47,7 @@ class Exchange:
     Attributes:
         quote_ns: TPM2_Quote: EG - quoting.
         attester_ns: What else the attester did: answered - received, without the quote.
-        transport_ns: The way there and back: (ER - NS) - (answered - received). For a guest that is migrated
+        transport_ns: Transport both ways: (ER - NS) - (answered - received). For a guest that is migrated
             meanwhile the switch-over counts here, for its own clock stands still in it.
         generated: When the evidence was generated.
     """
@@ -126,7 +126,7 @@ def _absent(record: Attestation) -> Iterable[str]:
     if stamps.RG is None:
         yield f"no result: {record.reason}"
     elif stamps.RR is None or stamps.RA is None:
-        yield "nobody was handed the result"
+        yield "the result was not handed on"
     if stamps.OP is None:
         yield "no operation relied on it"
 

@@ -20,7 +20,7 @@ class Interval(Protocol):
     """From a migration's start to the next one's, or the window's end; or a control trial's slot.
 
     Work that is lost and latencies that rise are of the whole of it. A gap is a migration's own only where it
-    overlaps the call: the rest of the interval holds whatever else happens.
+    overlaps the call: the rest of the interval holds all other outages.
     """
 
     @property
@@ -64,7 +64,7 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Beside:
+class OtherGap:
     """The interval of `migration` as it is for gaps that no migration of its attempt has a part in."""
 
     migration: Migration

@@ -1,7 +1,7 @@
 """The metrics of one migration: an explicit tuple of declarations, each with its pure function.
 
-What is measured is written here, in words that reports and ``results/README.md`` repeat; how, in the modules
-beside; what is measured over an interval, of a control trial too, stands in ``interval_metrics.py``. A
+This module states what is measured, in words that reports and ``results/README.md`` repeat; the other modules
+of this room state how. Measures of an interval, also of a control trial, are in ``interval_metrics.py``. A
 migration that failed or was skipped has no metrics, and an observer that failed says nothing: both
 give nulls with the reason, never a zero and never a number from half of the evidence.
 """
@@ -15,7 +15,7 @@ from harness.evidence.attempt import Attempt, Migration, seconds
 from harness.evidence.events import MigrationReturned
 from harness.evidence.metric import Metric, NotMeasured, Value
 from harness.migration.measures import brownout, outage, service, transfer
-from harness.migration.measures.intervals import Beside
+from harness.migration.measures.intervals import OtherGap
 from harness.migration.measures.load import cores
 from harness.migration.measures.switchover import resume_of, switchover, told_apart
 
@@ -124,12 +124,12 @@ def _after(migration: Migration) -> Value:
 
 def other_network_gap(migration: Migration) -> Value:
     """The longest heartbeat gap of its interval in which no migration has a part; s."""
-    return outage.own_gap(Beside(migration=migration))
+    return outage.own_gap(OtherGap(migration=migration))
 
 
 def other_application_gap(migration: Migration) -> Value:
     """The same of the workload's stalls; s."""
-    return service.application_outage(Beside(migration=migration))
+    return service.application_outage(OtherGap(migration=migration))
 
 
 # A formatter would make a page of each.

@@ -18,10 +18,10 @@ def section(found: Adversary) -> Section:
     keys = ", ".join(proofs.KEYS.get(key, key) for key in found.key_types)
     blocks: list[Block] = [
         Paragraph(
-            text="Each attack is evidence that a verifier must not believe, or, where it says accepted, "
-            "odd evidence that it must. Expected is the reason code of the one check that has to say so; "
-            f"the same refusal from another check does not count. Keys: {keys}. Not of this run; machine: "
-            f"{found.machine or UNKNOWN}; date: {found.date or UNKNOWN}."
+            text="Each attack is evidence that the verifier must refuse or, where the table says accepted, "
+            "unusual evidence that it must accept. Expected is the reason code of the one check that must "
+            f"decide; a refusal by another check does not count. Keys: {keys}. Not measured in this run; "
+            f"machine: {found.machine or UNKNOWN}; date: {found.date or UNKNOWN}."
         ),
         *_verdict(found),
         _cases(found),
@@ -35,16 +35,16 @@ def _verdict(found: Adversary) -> list[Block]:
     tried = sum(sweep.tried for sweep in found.sweeps)
     wrong = sum(sweep.false_accepts for sweep in found.sweeps)
     attacks = len({case.id for case in found.cases})
-    said = f"{held} of {len(found.cases)} cases ({attacks} attacks) were answered by the check that must"
+    said = f"{held} of {len(found.cases)} cases ({attacks} attacks) were decided by the check that must"
     if found.sweeps:
         said += f"; of {_many(tried)} variants in sweeps {_many(wrong)} were wrongly accepted"
     well = held == len(found.cases) and not wrong
     blocks: list[Block] = [Callout(tone="good" if well else "warning", text=f"{said}.")]
     if found.mutants is None:
-        text = "Whether these attacks would notice a check that is taken out was not tried with them."
+        text = "Whether these attacks notice a removed check was not tested."
         return [*blocks, Callout(tone="note", text=text)]
     caught, of = found.mutants.caught, found.mutants.tried
-    text = f"Of {of} verifiers with one check taken out the attacks caught {caught}."
+    text = f"Of {of} verifiers with one check removed, the attacks caught {caught}."
     return [*blocks, Callout(tone="good" if caught == of else "warning", text=text)]
 
 
@@ -69,11 +69,11 @@ def _cases(found: Adversary) -> Table:
         ]
     return Table(
         key="attacks-tried",
-        title="Each attack and the check that answered",
+        title="Each attack and the check that decided it",
         columns=columns,
         rows=rows,
-        caption="Verdict: what the verifier answered, where that is not what was expected it is set in "
-        "red. Time: what it took to say so. n: how often each was tried, all keys together. Machine: "
+        caption="Verdict: what the verifier answered, in red where it differs from what was expected. "
+        "Time: how long the verifier took. n: how often each was tried, with all keys. Machine: "
         f"{found.machine or UNKNOWN}; date: {found.date or UNKNOWN}.",
     )
 
@@ -108,10 +108,11 @@ def _sweeps(found: Adversary) -> Table:
             Column(label="Key", numeric=False),
             Column(label="Tried"),
             Column(label="Wrongly accepted"),
-            Column(label="Time for one", unit="µs"),
+            Column(label="Time each", unit="µs"),
         ],
         rows=[_sweep(sweep) for sweep in found.sweeps],
-        caption="Such as every bit of the signed structure turned over, one at a time. None may be accepted.",
+        caption="For example, every bit of the signed structure flipped, one at a time. "
+        "None may be accepted.",
     )
 
 

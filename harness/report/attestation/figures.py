@@ -37,7 +37,7 @@ MARKS: Mapping[str, tuple[str, str]] = {
 LOG_FROM = 12.0
 """Ratio of the longest to the shortest latency from which the axis is logarithmic."""
 STACK: Sequence[tuple[str, tuple[str, ...], str]] = (
-    ("way there and back", ("transport_s", "second_transport_s"), QUIET),
+    ("transport both ways", ("transport_s", "second_transport_s"), QUIET),
     ("attester's own work", ("attester_s", "second_attester_s"), "#2b9fd9"),
     ("TPM2_Quote", ("quote_s", "second_quote_s"), MEASURED),
     ("verification", ("linking_s", "verification_s"), SECOND),
@@ -68,10 +68,10 @@ def over_time(trials: Trials, counts: Mapping[str, int], names: Names) -> Sketch
     return Sketch(
         "attestation-time",
         "Attestation over time: " + _slower(counted),
-        "Each mark is one accepted attestation at the time its question was sent, as high as it took from "
-        "question to verdict. Filled: signed with P-256; hollow: with RSA-2048. A cross on the lower edge "
-        "was refused or not answered. Shaded and numbered: migrations; a guest that is asked across a "
-        "switch-over answers after it. "
+        "Each mark is one accepted attestation at the time its challenge was sent; its height is the latency "
+        "from challenge to verdict. Filled: signed with P-256; hollow: with RSA-2048. A cross on the lower "
+        "edge was refused or not answered. Shaded and numbered: migrations; a guest that is challenged "
+        "during a switch-over answers after it. "
         f"Trial{'s' if len(shown) > 1 else ''}: {which}.",
         0.55 + (1.75 if len(shown) <= MANY else 1.25) * len(shown),
         partial(_paint_times, trials=shown, names=names),
@@ -177,9 +177,9 @@ def stacked(table: pd.DataFrame) -> Sketch | None:
         return None
     return Sketch(
         "attestation-parts-chart",
-        "What an attestation is made of: " + _largest(table),
-        "Each bar is laid end to end from the medians of its parts, in ms; the number behind it is the "
-        "median of the whole, which need not be their sum. For a guest linked to its host the parts of both "
+        "Parts of an attestation: " + _largest(table),
+        "Each bar stacks the medians of its parts, in ms; the number at its end is the median of the "
+        "total, which need not be their sum. For a guest linked to its host the parts of both "
         "quotes are added. Each panel has a scale of its own.",
         1.25 + 0.42 * len(bars),
         partial(_paint_stacks, table=table, panels=panels, bars=bars),

@@ -90,8 +90,8 @@ def sentence(found: Sequence[Passage]) -> str:
 
 def _of(found: Sequence[Passage]) -> str:
     unchecked = sum(1 for one in found if not len(one.checks))
-    beside = f", {unchecked} of them never asked" if unchecked else ""
-    return f"{sum(1 for one in found if one.kept)} of {len(found)}{beside}"
+    asked_not = f", {unchecked} of them never asked" if unchecked else ""
+    return f"{sum(1 for one in found if one.kept)} of {len(found)}{asked_not}"
 
 
 def continuity(found: Sequence[Passage], names: Names) -> Table:
@@ -175,7 +175,7 @@ def _counts(lost: pd.DataFrame, table: pd.DataFrame) -> Table:
     tally = Counter(zip(lost["kind"], lost["reason"], lost["tier"], strict=True))
     return Table(
         key="attestation-refusals",
-        title="What was refused or not answered, by reason",
+        title="Refused and unanswered attestations, by reason",
         columns=[
             *(Column(label=label, numeric=False) for label in ("Attestation", "Reason", "Tier")),
             Column(label="Times"),
@@ -191,8 +191,8 @@ def _counts(lost: pd.DataFrame, table: pd.DataFrame) -> Table:
             ]
             for (kind, reason, tier), times in sorted(tally.items(), key=lambda item: (-item[1], item[0]))
         ],
-        caption="Contraindicated: something was checked and found wrong. None: nothing was learnt, which is "
-        "never taken for good. Of: all attestations of that kind.",
+        caption="Contraindicated: a check failed. None: nothing was learnt, which never "
+        "counts as good. Of: all attestations of that kind.",
     )
 
 
@@ -213,11 +213,11 @@ def _each(lost: pd.DataFrame, names: Names) -> Table:
     rows = [_refusal(*row, names=names) for row in zip(*(lost[column] for column in columns), strict=True)]
     return Table(
         key="attestation-refused",
-        title="Each of them",
+        title="Each refused or unanswered attestation",
         columns=[Column(label=label, numeric=label == "At, s") for label in labels],
         rows=rows,
         caption=with_note(
-            "Seconds are from the trial's t = 0. None of these is in any number of time above.",
+            "Seconds are from the trial's t = 0. None of these counts in a time above.",
             names.note(map(str, lost["workload"])),
         ),
         dense=True,

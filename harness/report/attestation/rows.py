@@ -137,7 +137,7 @@ def _cell(label: str, found: Quantile, write: Callable[[float], str]) -> Cell:
         return Cell(
             text=MISSING,
             tone="quiet",
-            reason=f"{label} takes {needed} values or more: of fewer it would be the largest by another name",
+            reason=f"{label} takes {needed} values or more: with fewer it would be the largest value",
         )
     return Cell(text=write(found.value))
 

@@ -171,6 +171,6 @@ def _refused(table: pd.DataFrame, missed: int | None) -> list[Block]:
         text = f"{wrong} were refused, and of {len(lost) - wrong} nothing was learnt."
         blocks.append(Callout(tone="warning", text=f"Of {len(table)} attestations {text}"))
     if missed:
-        text = f"{missed} more were due and passed over, because the ones before were still under way."
+        text = f"{missed} more were due and skipped, because earlier ones were still under way."
         blocks.append(Callout(tone="warning", text=text))
     return blocks

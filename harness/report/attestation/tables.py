@@ -16,16 +16,16 @@ from harness.report.document.model import MISSING, Cell, Column, Table
 from harness.report.naming import Names, with_note
 
 PARTS: Sequence[tuple[str, str]] = (
-    ("transport_s", "the way there and back"),
+    ("transport_s", "transport both ways"),
     ("attester_s", "the attester's own work"),
     ("quote_s", "TPM2_Quote"),
     ("linking_s", "the guest's verification, until its host is asked"),
-    ("second_transport_s", "the way to its host and back"),
+    ("second_transport_s", "transport to its host and back"),
     ("second_attester_s", "the host's attester's own work"),
     ("second_quote_s", "the host's TPM2_Quote"),
     ("verification_s", "verification"),
-    ("latency_s", "all of it: RG − NS"),
-    ("relay_s", "then: handing on the result"),
+    ("latency_s", "total: RG − NS"),
+    ("relay_s", "then: delivery of the result"),
     ("appraisal_s", "then: its appraisal"),
 )
 """The parts of an attestation in their order, by column."""
@@ -74,7 +74,7 @@ def latency(table: pd.DataFrame, order: Sequence[str], names: Names) -> Table:
                 )
     return Table(
         key="attestation-latency",
-        title="From question to verdict: attestation latency",
+        title="From challenge to verdict: attestation latency",
         columns=columns,
         rows=rows,
         caption=with_note(
@@ -131,9 +131,9 @@ def parts(table: pd.DataFrame) -> Table:
         title="Where the time goes",
         columns=columns,
         rows=rows,
-        caption="The way: (ER − NS) − (answered − received), so that the two machines' clocks need not "
+        caption="Transport: (ER − NS) − (answered − received), so that the two machines' clocks need not "
         "agree; for a guest that is migrated meanwhile the switch-over counts here. The attester's own work "
-        "is reading PCRs and logs and opening the TPM. Verification ends the attestation; handing on (RR − "
+        "is reading PCRs and logs and opening the TPM. Verification ends the attestation; delivery (RR − "
         "RG) and appraisal (RA − RR) come after it. To compare: creating a quote took 725\u00a0ms on a "
         "hardware TPM 1.2 and 68.5\u00a0ms on a virtual TPM (Schear et al., Keylime, ACSAC 2016).",
         dense=True,
@@ -211,7 +211,7 @@ def use(table: pd.DataFrame, order: Sequence[str], names: Names) -> Table | None
     columns = [Column(label="Workload", numeric=False), Column(label="Trials"), Column(label="n")]
     for group in ("age of the evidence, ms", "after the verdict, ms"):
         columns += [Column(group=group, label=label) for label in ("median", "p95", "largest")]
-    columns.append(Column(label="Age certain within ±", unit="ms"))
+    columns.append(Column(label="Uncertainty of the age, ±", unit="ms"))
     return Table(
         key="attestation-use",
         title="From evidence to use",

@@ -14,8 +14,8 @@ def section(found: Benchmarks) -> Section:
     """The section on these benchmarks."""
     when = found.datetime or UNKNOWN
     text = (
-        "The verifier's steps by themselves, on evidence that lay ready: what they would cost if nothing "
-        f"else did. Not of this run; machine: {found.machine}; date: {when}."
+        "The verifier's steps alone, on evidence that was prepared beforehand. "
+        f"Not measured in this run; machine: {found.machine}; date: {when}."
     )
     blocks: list[Block] = [Paragraph(text=text), _table(found)]
     return Section(key="verification-cost", title="What each step of the verification costs", blocks=blocks)
@@ -27,7 +27,7 @@ def _table(found: Benchmarks) -> Table:
         Column(label="Median", unit="µs"),
         Column(label="Quartiles", unit="µs"),
         Column(label="Fastest", unit="µs"),
-        Column(label="A second, one after the other"),
+        Column(label="Per second, in sequence"),
         Column(label="n"),
     ]
     ordered = sorted(found.benchmarks, key=lambda one: (one.group or "", one.name))
@@ -40,11 +40,11 @@ def _table(found: Benchmarks) -> Table:
         rows.append(_row(one))
     return Table(
         key="verification-benchmarks",
-        title="Steps of the verification, timed by themselves",
+        title="Steps of the verification, each timed alone",
         columns=columns,
         rows=rows,
         caption="Medians over n rounds; a round repeats a short step many times and divides. Fastest: the "
-        f"least any round took. Machine: {found.machine}; date: {found.datetime or UNKNOWN}.",
+        f"shortest round. Machine: {found.machine}; date: {found.datetime or UNKNOWN}.",
     )
 
 

@@ -45,8 +45,8 @@ def banner(material: Material) -> str:
     seen = {name for attempt in material.attempts if (name := attempt.guest and attempt.guest.accelerator)}
     names = sorted(seen) or [str(material.manifest.get("accelerator") or "unknown accelerator")]
     if "tcg" in (name.lower() for name in names):
-        beside = "" if len(names) == 1 else " in part"
-        return f"{rig}, TCG (emulated CPU){beside}: not comparable in absolute terms with hardware"
+        partly = "" if len(names) == 1 else " in part"
+        return f"{rig}, TCG (emulated CPU){partly}: not comparable in absolute terms with hardware"
     name = " and ".join(name.upper() if name.lower() == "kvm" else name for name in names)
     said = [f"{rig}, {name}", *(["both hosts share one machine"] if rig == "lab" else []), *_below(material)]
     return ": ".join(said[:2]) + "".join(f"; {one}" for one in said[2:])
@@ -84,7 +84,7 @@ def headline(material: Material) -> list[Block]:
     ]
     if not material.finished:
         blocks.append(
-            Callout(tone="warning", text="The run did not come to its end: this report shows what there is.")
+            Callout(tone="warning", text="The run did not end: this report shows what was recorded.")
         )
     if material.unsealed:
         blocks.append(
@@ -124,8 +124,8 @@ def together(material: Material) -> str:
     if not scenarios:
         return ""
     return (
-        "The migrations of this run are responses. Here those of one workload are taken together, whatever "
-        f"made them necessary ({', '.join(scenarios)}); the section on responses keeps them apart."
+        "The migrations of this run are responses. Here those of one workload are counted together, whatever "
+        f"triggered them ({', '.join(scenarios)}); the section on responses separates them."
     )
 
 
@@ -183,14 +183,14 @@ def _published(metric: str, value: float) -> str:
 
 
 def _said(metric: str, found: Mapping[str, Replicated | None]) -> str:
-    """The mean; with the median where the mean stands on one value."""
+    """The mean; with the median where one value dominates the mean."""
     one, shown = found[metric], quantity.of_metric(metric)
     if one is None:
         return "an unknown time or amount"
     mean = shown.with_unit(one.mean)
     if one.without_one is None:
         return mean
-    return f"{mean} (median {shown.with_unit(one.median)}: the mean stands on one value)"
+    return f"{mean} (median {shown.with_unit(one.median)}: one value dominates the mean)"
 
 
 def values_of(material: Material, workload: str, metric: str) -> Replicated | None:
@@ -231,9 +231,9 @@ def _how(material: Material) -> str:
     text = (
         "Means over the n valid migrations, as in the paper; below each mean the median and, in brackets, "
         "the standard deviation, and below these the interval of the trials. "
-        f"{replicates.UNIT}. Interval: {_method(material)}. The paper's downtime is set beside the blackout, "
-        "the time from STOP on the source to RESUME on the destination; the outages are what client and "
-        "workload noticed. MB are 10^6 bytes."
+        f"{replicates.UNIT}. Interval: {_method(material)}. The paper's downtime is compared with "
+        "the blackout, the time from STOP on the source to RESUME on the destination; the outages are what "
+        "client and workload observed. MB are 10^6 bytes."
     )
     return text + (f" Observed: {'; '.join(said)}." if said else "")
 

@@ -45,8 +45,8 @@ def comparison(
         return None
     return Sketch(
         "table-v",
-        "Measured (blue) beside the paper's (orange): " + _against(shown, paper, workloads, names),
-        "Large dots are means over the migrations, small dots the single migrations; bars, from three trials "
+        "Measured (blue) next to the paper's (orange): " + _against(shown, paper, workloads, names),
+        "Large dots are means of the migrations, small dots are single migrations; bars, from three trials "
         "on, are intervals of the trials' medians; diamonds are the paper's Table V, whose downtime is "
         "compared with the blackout. An axis is logarithmic where the values span a factor of 25 or more.",
         0.9 + (0.85 if len(workloads) <= MANY else 0.72) * len(workloads),

@@ -43,9 +43,9 @@ def precopy(trials: Trials, counts: Mapping[str, int], names: Names) -> Sketch |
     return Sketch(
         "precopy",
         "Copying took " + _copied(shown, names),
-        "Pre-copy: the guest's memory that was left to send, as the hypervisor said while it copied; each "
-        "line is one migration, from its own start on. It falls steeply where pages hold only zeros, which "
-        f"are not sent. {_shown(shown, counts, names)}",
+        "Pre-copy: the guest's memory that was left to send, as the hypervisor reported while it copied; "
+        "each line is one migration, from its own start on. It falls steeply where pages hold only zeros, "
+        f"which are not sent. {_shown(shown, counts, names)}",
         0.4 + 1.9 * rows,
         partial(_paint_precopy, trials=shown, names=names, rows=rows),
         names.note(attempt.workload for attempt, _ in shown),

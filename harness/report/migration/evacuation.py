@@ -23,8 +23,8 @@ def _blocks(found: Sequence[Evacuation], link_bit_s: float | None) -> list[Block
 
 
 _TEXT = (
-    "All guests are due to leave at one moment and move in the order of the response policy, as many at "
-    "once as the campaign says. The total runs from that moment to the RESUME of the last guest at its "
+    "All guests are due to leave at the same time and move in the order of the response policy, as many "
+    "at once as the campaign says. The total runs from that time to the RESUME of the last guest at its "
     "destination; where a violation makes them leave, it runs from the detection of that violation."
 )
 
@@ -32,7 +32,7 @@ _TEXT = (
 def _of_all(found: Sequence[Evacuation], link_bit_s: float | None) -> Table:
     return Table(
         key="evacuations",
-        title="One row an evacuation",
+        title="One row for each evacuation",
         columns=[
             Column(label="Trial", numeric=False),
             Column(label="Total", unit="s"),
@@ -62,7 +62,7 @@ def _of_all(found: Sequence[Evacuation], link_bit_s: float | None) -> Table:
 def _of_each(found: Sequence[Evacuation]) -> Table:
     return Table(
         key="evacuated-guests",
-        title="One row a guest, as they left",
+        title="One row for each guest, in the order of leaving",
         columns=[
             Column(label="Guest", numeric=False),
             Column(label="Blackout", unit="ms"),

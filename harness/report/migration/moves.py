@@ -33,7 +33,7 @@ MAIN: tuple[_Head, ...] = (
     ("wire_ratio", "", "Wire / sent"),
     ("iterations", "", "Passes"),
 )
-BESIDE: tuple[_Head, ...] = (
+CIRCUMSTANCES: tuple[_Head, ...] = (
     ("throughput_before", "Work a second", "before"),
     ("throughput_during", "Work a second", "during"),
     ("throughput_after", "Work a second", "after"),
@@ -65,8 +65,8 @@ def table(material: Material) -> Table:
             for attempt, move, cells in _rows(material, MAIN)
         ],
         caption=with_note(
-            "Starts are seconds from the trial's t = 0. Downtimes are four definitions of one thing "
-            "and are not to be merged: blackout from QEMU's STOP and RESUME events, the others as QEMU and "
+            "Starts are seconds from the trial's t = 0. The downtimes follow four definitions "
+            "and must not be merged: blackout from QEMU's STOP and RESUME events, the others as QEMU and "
             "libvirt report them. Rows of attempts that are not valid are grey and in no mean. A dash is a "
             "value that was not measured; its note says why.",
             note,
@@ -75,17 +75,17 @@ def table(material: Material) -> Table:
     )
 
 
-def beside(material: Material) -> Table:
+def circumstances(material: Material) -> Table:
     """What each migration did to the guest's work, its memory and the machines."""
     units = _work_units(material)
     note = material.names.note(material.workloads)
     return Table(
-        key="beside-migrations",
+        key="migration-circumstances",
         title="The guest's work, its memory and the machines",
-        columns=[*_identity(), Column(label="Work in", numeric=False), *_heads(BESIDE)],
+        columns=[*_identity(), Column(label="Work in", numeric=False), *_heads(CIRCUMSTANCES)],
         rows=[
             [*_which(attempt, move, material.names), units[attempt.trial, attempt.attempt], *cells]
-            for attempt, move, cells in _rows(material, BESIDE)
+            for attempt, move, cells in _rows(material, CIRCUMSTANCES)
         ],
         caption=with_note(
             "Brownout is measured against the work before the migration. CPU is of whole machines; in "

@@ -114,8 +114,8 @@ def dirtying(values: pd.DataFrame, order: Sequence[str], names: Names) -> Sketch
     return Sketch(
         "data-dirty-rate",
         _extremes(pairs, workloads, names),
-        "Each mark is one migration: its mean dirty rate as the hypervisor said while it ran, and the bytes "
-        f"it says were sent.{left_out}",
+        "Each mark is one migration: its mean dirty rate as the hypervisor reported while it ran, and the "
+        f"bytes it reports as sent.{left_out}",
         4.0,
         partial(_paint_dirtying, pairs=pairs, workloads=workloads, names=names),
         names.note(workloads),

@@ -92,8 +92,8 @@ def blocks(material: Material) -> list[Block]:
     if not len(material.valid):
         return []
     return [
-        _costs(material, "service", "What stopped, and what was lost by it", INTERRUPTED, _how(material)),
-        _costs(material, "slowness", "What went on, and how slowly", SLOWED, _how_slowly(material)),
+        _costs(material, "service", "Outages and lost work", INTERRUPTED, _how(material)),
+        _costs(material, "slowness", "Throughput and latency", SLOWED, _how_slowly(material)),
         *_noise(material),
     ]
 
@@ -137,8 +137,8 @@ def _how(material: Material) -> str:
     if len(material.floor):
         text += (
             " Control: the median over the n equally long slots of control trials, in which nothing was "
-            "migrated; below, the largest. Above it: how many migrations exceed every control slot; at no "
-            "more than half of them a value does not stand out, and is grey."
+            "migrated; below, the largest. Above it: how many migrations exceed every control slot; where no "
+            "more than half of them do, the value does not stand out and is grey."
         )
     return text
 
@@ -239,7 +239,7 @@ def _noise(material: Material) -> list[Block]:
         return [
             Callout(
                 tone="note",
-                text="No control trial was run: how much of this the workloads show without any migration is "
+                text="No control trial was run: how much of this the workloads show without a migration is "
                 "not known.",
             )
         ]
@@ -249,12 +249,12 @@ def _noise(material: Material) -> list[Block]:
         if (hidden := _hidden(material, workload))
     ]
     if not lost:
-        return [Callout(tone="good", text="Every measure that was compared stands out of the noise floor.")]
+        return [Callout(tone="good", text="Every compared measure rises above the noise floor.")]
     return [
         Callout(
             tone="warning",
-            text="These do not stand out of the noise floor, and are no cost of a migration that could be "
-            f"told from the workload's own swings: {'; '.join(lost)}.",
+            text="These do not rise above the noise floor, so no cost of a migration can be told from "
+            f"the workload's own variation: {'; '.join(lost)}.",
         )
     ]
 

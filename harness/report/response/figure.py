@@ -63,13 +63,13 @@ def waterfall(groups: Sequence[Group], names: Names) -> Sketch | None:
         "number is the median reaction time, from the provocation to the guest in safety. Moving-target "
         "defence has none: nothing provokes it. Orange: where the paper's migrations began, 2.33\u00a0s "
         "after their trigger. Right: what the loop itself did, in milliseconds, without detection and "
-        "migration; the number is the median trigger delay, decide and trigger together, to be set beside "
+        "migration; the number is the median trigger delay, decide and trigger together, to compare with "
         f"the paper's 2330\u00a0ms.{simulated}",
         1.5 + ROW_IN * (rows[-1] + 1),
         partial(_paint, groups=groups, names=names, rows=rows),
         with_note(
             names.note(group.workload for group in groups),
-            "† told by simulated hardware." if any(group.simulated for group in groups) else "",
+            "† reported by simulated hardware." if any(group.simulated for group in groups) else "",
         ),
     )
 

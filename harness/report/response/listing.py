@@ -75,7 +75,7 @@ def _list(material: Material) -> Table:
 
 def _simulated(table: pd.DataFrame) -> str:
     return (
-        f" † Told by simulated hardware. {response_rows.SIMULATED}"
+        f" † Reported by simulated hardware. {response_rows.SIMULATED}"
         if table["simulated"].fillna(False).any()
         else ""
     )

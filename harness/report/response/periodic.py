@@ -144,8 +144,8 @@ def _table(periodic: Periodic) -> Table:
         rows=[row for load in found for row in _rows(load)],
         caption="Cost: how much less work a second than the median control trial, as a median; below, the "
         f"{INTERVALS} of the cost. {_margin(periodic)} The swing, how far a control trial lies from its "
-        f"median, decides nothing. Attested: {periodic.attested or UNKNOWN}. Machine: {where or UNKNOWN}; "
-        f"date: {periodic.date or UNKNOWN}.",
+        f"median, does not affect the finding. Attested: {periodic.attested or UNKNOWN}. Machine: "
+        f"{where or UNKNOWN}; date: {periodic.date or UNKNOWN}.",
     )
 
 
@@ -194,7 +194,7 @@ def figure(periodic: Periodic) -> Sketch | None:
         f"Periodic attestation: {_counted(found, periodic.margin_percent)}",
         "Work lost to attestation at each interval, in per cent of the median control trial. Large dots: "
         f"medians; bars: the {INTERVALS} of the cost; small dots: single trials, grey those of the control."
-        f"{band} To the right of 0 attestation cost work; to the left more was done with it than without.",
+        f"{band} To the right of 0 attestation cost work; to the left more was done than without.",
         0.75 + sum(0.32 + ROW_IN * (1 + len(load.costs)) for load in found),
         partial(_paint, found=found, margin=periodic.margin_percent),
         f"Attested: {periodic.attested or UNKNOWN}.",

@@ -54,7 +54,7 @@ PAPER_TRIGGER_S = 2.33
 """The average delay of a migration's triggering inside OpenStack (the paper's section VI), s."""
 SIMULATED = (
     "HyperWall and DataSafe are simulated hardware here, as they are in the paper (section IV): what their "
-    "monitors count is made up, and all that follows is real."
+    "monitors count is made up, and everything that follows is real."
 )
 
 

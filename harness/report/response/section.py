@@ -23,10 +23,10 @@ from harness.response.measures.evidence import MOVE, MOVING_TARGET
 
 TITLE = "What it costs to respond"
 WHAT = (
-    "A guest was deployed with a request for protection. Then something happened by which its server no "
-    "longer satisfied that request, and the loop answered: it detected it, appraised it, decided where the "
-    "guest may go, migrated it, and verified on arrival that it is the same guest. Every span begins where "
-    "the one before it ends."
+    "A guest was deployed with a request for protection. Then an event made its server unfit for that "
+    "request, and the loop responded: it detected the event, appraised it, decided where the guest may go, "
+    "migrated the guest, and verified on arrival that it is the same guest. Every span begins where the one "
+    "before it ends."
 )
 
 

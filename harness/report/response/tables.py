@@ -154,7 +154,7 @@ def reactions(groups: Sequence[Group], names: Names, workloads: Sequence[str]) -
             Column(label="Reaction", unit="s"),
         ],
         rows=rows,
-        caption="As CloudMonatt (Zhang and Lee, ISCA 2015) tells its responses: terminate, which is "
+        caption="Responses by the kinds of CloudMonatt (Zhang and Lee, ISCA 2015): terminate, which is "
         "shut-down here, suspend and migrate. Carry out: from the decision to the guest shut down, "
         "suspended, held, or running at its destination. Scenarios of one kind of response are taken "
         "together and named; moving-target defence has no reaction time. Medians; below, from three trials "
@@ -208,7 +208,7 @@ def launch(metrics: pd.DataFrame) -> Table | None:
     for name in (*STAGES, "time"):
         cell = response_rows.cell(found[name], _launched, of=max(map(len, values.values())), why=why)
         share = "" if name == "time" else f"{sum(values[name]) / whole * 100:.1f}" if whole else MISSING
-        label = "all of it" if name == "time" else name
+        label = "total" if name == "time" else name
         rows.append([
             Cell(text=label), Cell(text=told.get(name, ""), tone="quiet"), Cell(text=str(len(values[name]))),
             cell, Cell(text=share),
@@ -221,7 +221,7 @@ def launch(metrics: pd.DataFrame) -> Table | None:
             Column(label="Median", unit="s"), Column(label="Share", unit="%"),
         ],
         rows=rows,
-        caption="As CloudMonatt tells the launch of a VM, stage by stage. Over the guests of valid trials of "
+        caption="By the stages of CloudMonatt's launch of a VM. Over the guests of valid trials of "
         "all scenarios and workloads, one a trial; the workload starts only afterwards. Medians; below, from "
         f"three trials on, their interval: {_launches(found)}. Share: of the sum of all launches.",
     )  # fmt: skip

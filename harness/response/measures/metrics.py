@@ -196,7 +196,7 @@ STAGE_WORDS: Sequence[tuple[str, str]] = (
     ("start", "the guest's start"),
     ("enrol", "enrolment of its virtual TPM"),
     ("attest", "its first attestation"),
-    ("place", "the entry of where it is"),
+    ("place", "the record of its host"),
 )
 LAUNCH: tuple[Metric[Attempt], ...] = (
     *(

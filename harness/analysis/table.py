@@ -71,6 +71,11 @@ VARIANT: Mapping[str, tuple[str, str]] = {
 }
 """The last column of every table of a run with variants."""
 
+GUEST: Mapping[str, tuple[str, str]] = {
+    "guest": ("string", "Which of several guests; the column is there where it names any."),
+}
+"""The column of every table of a run with several guests; that of the variant is behind it."""
+
 METRICS: tuple[Metric[Any], ...] = (
     *metrics.METRICS,
     *interval_metrics.METRICS,
@@ -173,7 +178,8 @@ def compute(run: RunFolder, read: Iterable[Attempt] | None = None) -> pd.DataFra
 
 def _frame(rows: Sequence[Mapping[str, object]], columns: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
     """The rows under these columns, and that of the variant where there is any."""
-    whole = {**columns, **VARIANT} if any(row.get("variant") for row in rows) else columns
+    extra = {name: kind for name, kind in {**GUEST, **VARIANT}.items() if any(row.get(name) for row in rows)}
+    whole = {**columns, **{name: kind for name, kind in extra.items() if name not in columns}}
     frame = pd.DataFrame(rows, columns=list(whole))
     return frame.astype({name: kind for name, (kind, _) in whole.items()})
 
@@ -184,8 +190,10 @@ def _rows(
     common = _common(run, manifest, attempt)
     responds = attempt.scenario is not None
     of_migrations = (*known.of_migrations, *known.response) if responds else known.of_migrations
+    several = len(attempt.guests) > 1
     for migration in attempt.migrations:
         which = {
+            "guest": migration.attempt.guests[0] if several else None,
             "migration": migration.n,
             "direction": migration.direction,
             "planned_s": migration.planned_s,
@@ -198,8 +206,18 @@ def _rows(
         for interval_metric in known.interval:
             value = interval_metrics.measure(interval_metric, slot)
             yield {**common, **which, **_reading(interval_metric, value)}
-    for trial_metric in (*known.trial, *known.launch) if responds else known.trial:
+    for trial_metric in known.trial:
         yield {**common, **_reading(trial_metric, trial_metrics.measure(trial_metric, attempt))}
+    for of_guest, view in _views(attempt) if responds else ():
+        for launch_metric in known.launch:
+            value = trial_metrics.measure(launch_metric, view)
+            yield {**common, **of_guest, **_reading(launch_metric, value)}
+
+
+def _views(attempt: Attempt) -> list[tuple[dict[str, str], Attempt]]:
+    """The attempt as each of its guests saw it, and which that is; the only guest is not named."""
+    several = attempt.guests if len(attempt.guests) > 1 else ()
+    return [({"guest": name}, attempt.of(name)) for name in several] or [({}, attempt)]
 
 
 def _common(run: RunFolder, manifest: dict[str, Json], attempt: Attempt) -> dict[str, object]:

@@ -105,15 +105,13 @@ def _gang_problems(source: Source, schedule: Schedule | None) -> Iterator[Proble
     """What several guests do not go together with."""
     if source.data.get("guests") is None:
         return
-    attested, start = source.data.get("attest") is not None, str(source.data.get("start", "boot"))
+    start = str(source.data.get("start", "boot"))
     overlap = "delay" if schedule is None else schedule.overlap
     respond = None if source.data.get("respond") is None else _part(Respond, source.data["respond"])
     found = gang.clashes(
-        attested=attested,
         start=start,
         overlap=overlap,
         scenarios=() if respond is None else respond.scenarios,
-        controls=source.data.get("control", 0) != 0,
         common_request="request" in _mapping(source.data.get("respond")),
     )
     for path, text in found:

@@ -116,29 +116,19 @@ def _claim(one: GuestChoice, number: int) -> Claim:
 
 def clashes(
     *,
-    attested: bool,
     start: str,
     overlap: str,
     scenarios: Sequence[str] = (),
-    controls: bool = False,
     common_request: bool = False,
 ) -> Iterator[tuple[tuple[str, ...], str]]:
     """What a campaign cannot combine with several guests: (key path, sentence).
 
     Args:
-        attested: Whether machines are attested.
         start: How a trial starts its guests.
         overlap: What happens at a point while migrations run.
         scenarios: What happens to guarded guests; empty where they follow a schedule.
-        controls: Whether there are trials without migrations.
         common_request: Whether the campaign states one request for guarded guests.
     """
-    if attested and not scenarios:
-        yield (
-            ("attest",),
-            "attest with guests and without respond: several guests are not attested "
-            "while they follow a schedule; add respond, or leave one of the two out",
-        )
     for one in scenarios:
         if one not in SCENARIOS:
             yield (
@@ -150,8 +140,6 @@ def clashes(
             ("respond", "request"),
             "respond.request with guests: each guest has a request of its own; write guests.each[].request",
         )
-    if scenarios and controls:
-        yield ("control",), "control with guests and respond: several guests are not attested in a control"
     if start != "boot":
         yield ("start",), f"start: {start} with guests: several guests are booted; write start: boot"
     if overlap != "delay":

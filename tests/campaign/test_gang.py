@@ -102,14 +102,9 @@ def test_one_at_a_time_leaves_the_plan_as_it_was_and_more_are_in_it() -> None:
         ("guests: {count: 2, concurrency: 3}", "concurrency: 3 with 2 guests"),
         ("guests: {count: 2, concurrency: 0}", "guests.concurrency"),
         ("guests: {count: 2}\nstart: snapshot", "several guests are booted"),
-        ("guests: {count: 2}\nattest: {}", "several guests are not attested"),
         (
             "guests: {count: 2}\nattest: {}\nrespond: {scenarios: [violation, suspend]}",
             "the scenario suspend with guests",
-        ),
-        (
-            "guests: {count: 2}\nattest: {}\ncontrol: 1\nrespond: {scenarios: [violation]}",
-            "not attested in a control",
         ),
         (
             'guests: {count: 2}\nattest: {}\nrespond: {scenarios: [violation], request: ["1"]}',

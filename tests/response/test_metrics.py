@@ -254,6 +254,27 @@ def test_the_launch_is_told_stage_by_stage(tmp_path: Path) -> None:
     assert value(table, "launch_time", migration=None) == pytest.approx(sum(STAGES_MS.values()) / 1e3)
 
 
+def test_each_of_several_guests_has_its_own_launch(tmp_path: Path) -> None:
+    run = made(tmp_path)
+    events = []
+    for event in journal(truths(ONE), responded(PLAIN)):
+        if event.kind not in {"guest.started", "response.launched"}:
+            events.append(event)
+            continue
+        for guest, start_ns in {"first": 5, "second": 7}.items():
+            told = {**event.data, "guest": guest}
+            events.append(
+                replace(event, data={**told, "stages_ns": {"start": start_ns}} if "vm" in told else told)
+            )
+    write_journal(run, [replace(event, seq=number) for number, event in enumerate(events, start=1)])
+    table = results.compute(run)
+    starts = table[table["metric"].eq("launch_start")]
+    assert dict(zip(starts["guest"], starts["value"], strict=True)) == pytest.approx(
+        {"first": 5e-9, "second": 7e-9}
+    )
+    assert "guest" not in results.compute(made(tmp_path / "one")).columns
+
+
 def test_a_launch_that_nobody_timed_is_null(tmp_path: Path) -> None:
     table = results.compute(build(tmp_path, truths(ONE), responded(PLAIN, launched=False)))
     assert "no response.launched" in reason(table, "launch_time", migration=None)

@@ -129,6 +129,7 @@ class Attestation(_Value):
         retries: How often a quote had to be taken again because a PCR changed meanwhile.
         boot: What the TPM's counters say since the last accepted quote; None where they were not reached.
         continuity: The continuity check of a migration; None where none was made.
+        guest: Which of several guests was asked; None for a host, and for the only guest.
     """
 
     n: int = Field(ge=1)
@@ -149,10 +150,15 @@ class Attestation(_Value):
     retries: int = Field(default=0, ge=0)
     boot: Boot | None = None
     continuity: Continuity | None = None
+    guest: str | None = None
 
     def to_line(self) -> str:
-        """The attestation as one line of the file, with its end; every field is there, null where unknown."""
-        return self.model_dump_json(by_alias=True) + "\n"
+        """The attestation as one line of the file, with its end.
+
+        Every field is there, null where unknown; `guest` is there only where there are several.
+        """
+        without = {"guest"} if self.guest is None else set()
+        return self.model_dump_json(by_alias=True, exclude=without) + "\n"
 
 
 def read(path: Path) -> tuple[Attestation, ...]:

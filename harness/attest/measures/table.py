@@ -116,7 +116,7 @@ def rows(
     """One row an attestation of `attempt`, under what is `common` to all of the attempt."""
     spans = migrations(attempt)
     zero_ns = _zero(attempt)
-    states = {said.subject: said for _, said in attempt.told(AttestationStarted)}
+    states = {(said.subject, said.guest): said for _, said in attempt.told(AttestationStarted)}
     for record in records:
         timing = timings.of(record, attempt.clocks)
         yield {
@@ -161,7 +161,8 @@ def _identity(record: Attestation) -> dict[str, object]:
         "n", "subject", "kind", "host", "key", "purpose", "migration", "epoch", "tier", "reason", "retries",
         "boot",
     )  # fmt: skip
-    return {**{name: getattr(record, name) for name in names}, "detail": record.detail or None}
+    of = {} if record.guest is None else {"guest": record.guest}
+    return {**{name: getattr(record, name) for name in names}, **of, "detail": record.detail or None}
 
 
 def _stamps(record: Attestation, timing: Timing) -> dict[str, object]:
@@ -215,12 +216,14 @@ def _continuity(record: Attestation) -> dict[str, object]:
     }
 
 
-def _state(record: Attestation, states: Mapping[str, AttestationStarted]) -> dict[str, object]:
+def _state(
+    record: Attestation, states: Mapping[tuple[str, str | None], AttestationStarted]
+) -> dict[str, object]:
     """What the journal says of the TPMs that quoted."""
-    own = states.get(record.subject)
+    own = states.get((record.subject, record.guest))
     return {
         "tpm": _tpm(own),
-        "host_tpm": _tpm(states.get(record.host or "")),
+        "host_tpm": _tpm(states.get((record.host or "", None))),
         "tpm_manufacturer": own and own.manufacturer,
         "tpm_firmware": own and own.firmware,
         "access": own and own.access,

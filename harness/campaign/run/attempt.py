@@ -210,11 +210,11 @@ class AttemptRun:
         return took_ns
 
     def _attesting(self, stack: ExitStack) -> Sequence[Observer]:
-        """The observer that attests, where the campaign asks for one; the guest is enrolled here."""
+        """The observer that attests, where the campaign asks for one; the guests are enrolled here."""
         if self._run_attestation is None or self._trial.scenario is not None:
             return ()
-        spec = self._guests[0].spec
-        opened = attestation.observer(self._run_attestation, self._rig, self._trial, self._record, spec)
+        guests = [(one.rig, one.spec) for one in self._guests]
+        opened = attestation.observer(self._run_attestation, self._rig, self._trial, self._record, guests)
         return (stack.enter_context(opened),)
 
     # -- the observers

@@ -7,7 +7,7 @@ before the run, by the operator.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -61,33 +61,51 @@ class RunAttestation:
 
 @contextmanager
 def observer(
-    run_attestation: RunAttestation, rig: Rig, trial: Trial, record: Record, spec: GuestSpec
+    run_attestation: RunAttestation,
+    rig: Rig,
+    trial: Trial,
+    record: Record,
+    guests: Sequence[tuple[Rig, GuestSpec]],
 ) -> Iterator[Attestation]:
-    """The observer of an attempt whose guest is up; channels and guest's identity last as long as the block.
+    """The observer of an attempt whose guests are up; channels and identities last as long as the block.
+
+    Args:
+        run_attestation: What all attempts of the run share.
+        rig: The machines.
+        trial: The trial.
+        record: Where events go.
+        guests: The machines seen from each guest, and how it was started.
 
     Raises:
         AttesterError: A machine's attester does not answer.
-        RefusedError: The guest cannot be enrolled.
+        RefusedError: A guest cannot be enrolled.
         RegistryError: The registry does not answer.
     """
     with ExitStack() as stack:
-        channels = {
-            role: channel(host, record, stack) for role, host in {**rig.hosts, GUEST: rig.guest}.items()
+        hosts = {
+            role: _subject(run_attestation, role, role, channel(rig.hosts[role], record, stack))
+            for role in HOSTS
         }
-        name = guest_name(run_attestation, record)
-        guest = stack.enter_context(enrolled(run_attestation, rig, channels[GUEST], name, record))
-        names = {role: role for role in rig.hosts} | {GUEST: name}
-        yield Attestation(
-            TrialAttestation(
-                attest=run_attestation.attest,
-                examiner=examiner(run_attestation, names, record),
-                registry=run_attestation.registry,
-                subjects=_subjects(run_attestation, names, channels, {GUEST: guest}),
-                vm_uuid=spec.uuid,
-                migrations=trial.migrations,
-                bounds=bounds(run_attestation.appraisal.policies[FIRST]),
+        names = [view.subject.name if len(guests) > 1 else None for view, _ in guests]
+        registered = [guest_name(run_attestation, record, name) for name in names]
+        shared = examiner(run_attestation, registered, record)
+        trials = []
+        for (view, spec), guest, name in zip(guests, names, registered, strict=True):
+            attester = channel(view.guest, record.of(guest), stack)
+            identity = stack.enter_context(enrolled(run_attestation, view, attester, name, record))
+            trials.append(
+                TrialAttestation(
+                    attest=run_attestation.attest,
+                    examiner=shared,
+                    registry=run_attestation.registry,
+                    subjects={**hosts, GUEST: _subject(run_attestation, GUEST, name, attester, identity)},
+                    vm_uuid=spec.uuid,
+                    migrations=tuple(one for one in trial.migrations if one.guest == guest),
+                    bounds=bounds(run_attestation.appraisal.policies[FIRST]),
+                    guest=guest,
+                )
             )
-        )
+        yield Attestation(*trials)
 
 
 def guest_name(run_attestation: RunAttestation, record: Record, guest: str | None = None) -> str:
@@ -128,9 +146,9 @@ def enrolled(
         _release(run_attestation.registry, name, record.of(rig.subject.name))
 
 
-def examiner(run_attestation: RunAttestation, names: Mapping[str, str], record: Record) -> Examiner:
-    """Who attests the machines of an attempt; `names` are theirs in the registry, by role."""
-    roles = {name: role for role, name in names.items()}
+def examiner(run_attestation: RunAttestation, guests: Sequence[str], record: Record) -> Examiner:
+    """Who attests the hosts and the `guests` of an attempt, which are named as in the registry."""
+    roles = {**{role: role for role in HOSTS}, **dict.fromkeys(guests, GUEST)}
 
     def policy_for(name: str) -> AppraisalPolicy:
         return run_attestation.appraisal.policies[roles[name]]
@@ -141,27 +159,24 @@ def examiner(run_attestation: RunAttestation, names: Mapping[str, str], record: 
     return Examiner(run_attestation.registry, policy_for, reference_for, record.clock)
 
 
-def _subjects(
+def _subject(
     run_attestation: RunAttestation,
-    names: Mapping[str, str],
-    channels: Mapping[str, Attester],
-    known: Mapping[str, EnrolledIdentity],
-) -> dict[str, Subject]:
-    subjects: dict[str, Subject] = {}
-    roles: tuple[lines.Machine, ...] = (*HOSTS, GUEST)
-    for role in roles:
-        name = names[role]
-        identity = known.get(role) or run_attestation.registry.attester(name)
-        subjects[role] = Subject(
-            machine=role,
-            name=name,
-            attester=channels[role],
-            software=None if identity is None else identity.tpm.software,
-            manufacturer=None if identity is None else identity.tpm.manufacturer,
-            firmware=None if identity is None else identity.tpm.firmware,
-            policy=run_attestation.appraisal.policies[role].name,
-        )
-    return subjects
+    role: lines.Machine,
+    name: str,
+    attester: Attester,
+    identity: EnrolledIdentity | None = None,
+) -> Subject:
+    """A machine to attest; its identity is looked up unless the caller has it."""
+    known = identity or run_attestation.registry.attester(name)
+    return Subject(
+        machine=role,
+        name=name,
+        attester=attester,
+        software=None if known is None else known.tpm.software,
+        manufacturer=None if known is None else known.tpm.manufacturer,
+        firmware=None if known is None else known.tpm.firmware,
+        policy=run_attestation.appraisal.policies[role].name,
+    )
 
 
 def _enrol(

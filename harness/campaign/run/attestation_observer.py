@@ -26,7 +26,13 @@ from harness.attest.monitor.standing import Change
 from harness.attest.monitor.watch import Watch
 from harness.attest.options import Attest
 from harness.attest.verdict import Verdict
-from harness.campaign.run.attestation_rounds import AttestationFile, Rounds, Subject, TrialAttestation
+from harness.campaign.run.attestation_rounds import (
+    AttestationFile,
+    Machines,
+    Rounds,
+    Subject,
+    TrialAttestation,
+)
 from harness.clock import NS_PER_S
 from harness.evidence.events import (
     AttestationContradicted,
@@ -55,28 +61,55 @@ _LONGEST_LOOK_S = 180.0
 
 
 class Attestation:
-    """The observer. One value serves one attempt."""
+    """The observer. One value serves one attempt.
+
+    Args:
+        trials: One for each guest of the attempt; the hosts are attested at their interval once.
+    """
 
     name = "attestation"
 
-    def __init__(self, trial: TrialAttestation) -> None:
-        self._trial = trial
-        self._running: _Running | None = None
+    def __init__(self, *trials: TrialAttestation) -> None:
+        self._trials = trials
+        self._file: AttestationFile | None = None
+        self._running: list[_Running] = []
+        self._record: Record | None = None
 
     def start(self, scene: Scene, record: Record) -> None:
         """Begin to attest; `scene` is not needed, the channels are open already.
 
         Raises:
-            RegistryError: The guest cannot be placed.
+            RegistryError: A guest cannot be placed; then no file is opened and no event is written.
             StorageError: The evidence cannot be written.
         """
         del scene
-        self._running = _Running.begun(self._trial, record)
+        for trial in self._trials:
+            _place(trial)
+        described = {
+            (one.machine, one.name): (one, trial) for trial in self._trials for one in trial.subjects.values()
+        }
+        for subject, trial in described.values():
+            of = trial.guest if subject.machine == GUEST else None
+            record.of(of).add(_described(subject, trial.attest))
+        self._record = record
+        self._file = AttestationFile(record)
+        machines = Machines(self._trials, record.clock)
+        for number, trial in enumerate(self._trials):
+            running = _Running(trial, record.of(trial.guest), self._file, machines, hosts=number == 0)
+            self._running.append(running)
+            running.begin()
 
     def stop(self) -> None:
         """End: what is under way is finished first, a question to a TPM has a time limit of its own."""
-        if self._running is not None:
-            self._running.stop()
+        if self._file is None or self._record is None:
+            return
+        for running in self._running:
+            running.ending()
+        missed = sum(running.stop() for running in self._running)
+        self._file.close()
+        for running in self._running:
+            running.review()
+        self._record.add(AttestationStopped(rows=self._file.rows, missed=missed))
 
 
 class _Interval:
@@ -104,56 +137,55 @@ class _Interval:
 
 
 class _Running:
-    """A trial's attestation from its beginning to its end."""
+    """The attestation of one guest of a trial, and with `hosts` also of the hosts."""
 
-    def __init__(self, trial: TrialAttestation, record: Record, file: AttestationFile) -> None:
+    def __init__(
+        self,
+        trial: TrialAttestation,
+        record: Record,
+        file: AttestationFile,
+        machines: Machines,
+        *,
+        hosts: bool,
+    ) -> None:
         self._trial = trial
         self._record = record
         self._file = file
-        self.rounds = Rounds(trial, record)
+        self._rounds = Rounds(trial, machines)
         self._stopping = threading.Event()
         self._moved = threading.Event()
+        watches = [
+            self._watch(FIRST, 0.0, lambda turn: self._host(FIRST, trial.key(turn))),
+            self._watch(SECOND, 1 / 3, lambda turn: self._host(SECOND, trial.key(turn))),
+        ]
         self._monitor = TrustMonitor(
-            [
-                self._watch(FIRST, 0.0, lambda turn: self._host(FIRST, trial.key(turn))),
-                self._watch(SECOND, 1 / 3, lambda turn: self._host(SECOND, trial.key(turn))),
-                self._watch(GUEST, 2 / 3, self._guest),
-            ],
+            [*(watches if hosts else ()), self._watch(GUEST, 2 / 3, self._guest)],
             clock=record.clock,
             listeners=[self._told],
             settings=Settings(workers=len(trial.subjects), hang_s=_LONGEST_LOOK_S, close_s=_LONGEST_LOOK_S),
         )
+        self._end_ns = 0
 
-    @classmethod
-    def begun(cls, trial: TrialAttestation, record: Record) -> _Running:
-        """Place the guest, then begin; where it cannot be placed, no file is opened and no event is written.
+    def begin(self) -> None:
+        """Attest from here on."""
+        self._monitor.start()
+        threading.Thread(target=self._guarded, name="attestation", daemon=True).start()
 
-        Raises:
-            RegistryError: The guest cannot be placed.
-            StorageError: The evidence cannot be written.
-        """
-        guest = trial.subjects[GUEST].name
-        # A TPM that came with a saved state has had epochs before.
-        last = trial.registry.placement(guest)
-        trial.registry.place(guest, trial.subjects[START].name, 1 if last is None else last.epoch + 1)
-        for subject in trial.subjects.values():
-            record.add(_described(subject, trial.attest))
-        running = cls(trial, record, AttestationFile(record))
-        running._monitor.start()
-        threading.Thread(target=running._guarded, name="attestation", daemon=True).start()
-        return running
-
-    def stop(self) -> None:
-        """End, after what is under way."""
+    def ending(self) -> None:
+        """Nothing more is begun."""
         self._stopping.set()
-        end_ns = self._record.clock.now_ns()
+        self._end_ns = self._record.clock.now_ns()
+
+    def stop(self) -> int:
+        """End, after what is under way; how many looks were due and not begun."""
         self._monitor.close()
         self._record.clock.wait(_LONGEST_LOOK_S, self._moved)
-        missed = self._monitor.missed(end_ns)
-        self._file.close()
-        for found in history.review(sighting for _, sighting in self.rounds.seen.guest):
+        return self._monitor.missed(self._end_ns)
+
+    def review(self) -> None:
+        """Record the sightings that contradict each other."""
+        for found in history.review(self._rounds.sightings):
             self._record.add(_contradiction(found))
-        self._record.add(AttestationStopped(rows=self._file.rows, missed=missed))
 
     # -- at intervals
 
@@ -174,7 +206,7 @@ class _Running:
             self._record.failed(Attestation.name, f"{change.subject or 'the monitor'}: {change.detail}")
 
     def _host(self, machine: lines.Machine, key: KeyType) -> Verdict:
-        done = self.rounds.alone(machine, key)
+        done = self._rounds.alone(machine, key)
         self._file.write(transcript.host_line(machine, "host", "interval", done))
         return done.result.verdict
 
@@ -182,11 +214,11 @@ class _Running:
         """The guest alone and the guest with its host, in turns."""
         key = self._trial.key(turn // 2)
         if turn % 2 == 0:
-            done = self.rounds.alone(GUEST, key)
-            self._file.write(transcript.host_line(GUEST, "guest", "interval", done))
+            done = self._rounds.alone(GUEST, key)
+            self._write(transcript.host_line(GUEST, "guest", "interval", done))
             return done.result.verdict
-        linked, host, epoch = self.rounds.linked(key)
-        self._file.write(transcript.linked_line("interval", linked, host, epoch))
+        linked, host, epoch = self._rounds.linked(key)
+        self._write(transcript.linked_line("interval", linked, host, epoch))
         return linked.verdict
 
     # -- moves
@@ -203,31 +235,33 @@ class _Running:
         """Before each planned migration the guest and the destination; after it the guest where it is now."""
         clock, trial = self._record.clock, self._trial
         opened = self._await(WindowOpened, lambda _: True) if trial.migrations else None
+        before = 0
         for planned in trial.migrations:
             if opened is None:
                 return
             due_ns = opened[0].t_ns + int((planned.at_s - trial.attest.lead_s) * NS_PER_S)
             clock.wait((due_ns - clock.now_ns()) / NS_PER_S, self._stopping)
-            self._settled(planned.n - 1)
+            self._settled(before)
             if self._stopping.is_set():
                 return
             self._move(planned.n)
+            before = planned.n
 
     def _move(self, n: int) -> None:
         key, registry = self._trial.key(n - 1), self._trial.registry
-        before, source, epoch = self.rounds.linked(key)
+        before, source, epoch = self._rounds.linked(key)
         other = next(one for one in self._trial.subjects.values() if one.machine not in (GUEST, source))
-        gate = self.rounds.alone(other.machine, key)
+        gate = self._rounds.alone(other.machine, key)
         started = self._await(MigrationStarted, lambda said: said.n == n, n)
         op_ns = None if started is None else started[0].t_ns
-        self._file.write(transcript.linked_line("gate", before, source, epoch, migration=n, op_ns=op_ns))
+        self._write(transcript.linked_line("gate", before, source, epoch, migration=n, op_ns=op_ns))
         self._file.write(transcript.host_line(other.machine, "host", "gate", gate, migration=n, op_ns=op_ns))
         returned = None if started is None else self._settled(n)
         if started is None or returned is None or not returned[1].ok:
             return
         destination = self._trial.subjects[started[1].destination]
         placed = registry.place(self._trial.subjects[GUEST].name, destination.name, epoch + 1)
-        after, host, arrived_in = self.rounds.linked(key)
+        after, host, arrived_in = self._rounds.linked(key)
         move = GuestMove(
             source=started[1].source,
             destination=started[1].destination,
@@ -236,11 +270,15 @@ class _Running:
         )
         found = self._continuity(after, move, placed.epoch)
         line = transcript.linked_line("arrival", after, host, arrived_in, migration=n)
-        self._file.write(line.model_copy(update={"continuity": found}))
+        self._write(line.model_copy(update={"continuity": found}))
+
+    def _write(self, line: lines.Attestation) -> None:
+        """Append a line about the guest; of several it is named."""
+        self._file.write(line.model_copy(update={"guest": self._trial.guest}))
 
     def _continuity(self, after: LinkedRound, move: GuestMove, epoch: int) -> lines.Continuity | None:
         """The verdict on a move; None where guest or destination were never seen to compare with."""
-        before, chosen = self.rounds.before(after.guest.key, move.destination, move.began_ns)
+        before, chosen = self._rounds.before(after.guest.key, move.destination, move.began_ns)
         done = arrival.judged(before, chosen, move, after, epoch, self._trial.bounds)
         if done is None:
             return None
@@ -288,6 +326,18 @@ def _contradiction(found: history.Contradiction) -> AttestationContradicted:
         hosts=[found.first.host, found.second.host],
         epochs=[found.first.epoch, found.second.epoch],
     )
+
+
+def _place(trial: TrialAttestation) -> None:
+    """Say in the registry that the guest is where it was started.
+
+    Raises:
+        RegistryError: It cannot be stored.
+    """
+    guest = trial.subjects[GUEST].name
+    # A TPM that came with a saved state has had epochs before.
+    last = trial.registry.placement(guest)
+    trial.registry.place(guest, trial.subjects[START].name, 1 if last is None else last.epoch + 1)
 
 
 def _described(subject: Subject, attest: Attest) -> AttestationStarted:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from harness.attest.attester.contract import Attester
 from harness.attest.evidence import KeyType
@@ -15,6 +15,7 @@ from harness.attest.guest.continuity import ContinuityPolicy, Quoted, Sighting
 from harness.attest.measures import line as lines
 from harness.attest.monitor.shared import SharedAttesters
 from harness.attest.options import Attest
+from harness.clock import Clock
 from harness.evidence.record import Record, Series
 from harness.migration.schedule import PlannedMigration
 from harness.pair_name import GUEST, HOSTS
@@ -48,7 +49,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialAttestation:
-    """What one trial's attestation needs to know.
+    """What the attestation of one guest of a trial, and of the hosts, needs to know.
 
     Attributes:
         attest: What the campaign asks for.
@@ -56,8 +57,9 @@ class TrialAttestation:
         registry: Keeps where the guest is.
         subjects: The machines by role, the guest among them.
         vm_uuid: The guest's UUID.
-        migrations: The trial's planned migrations.
+        migrations: The guest's planned migrations.
         bounds: How old a destination's evidence may be when it is used.
+        guest: Which of several guests it is; None for the only one.
     """
 
     attest: Attest
@@ -67,32 +69,58 @@ class TrialAttestation:
     vm_uuid: str
     migrations: tuple[PlannedMigration, ...]
     bounds: ContinuityPolicy
+    guest: str | None = None
 
     def key(self, turn: int) -> KeyType:
         """The key that signs at that turn; the keys take turns."""
         return self.attest.keys[turn % len(self.attest.keys)]
 
 
-@dataclass(slots=True)
-class Seen:
-    """What the moves are judged by; written by all threads, under their lock."""
+class Machines:
+    """The machines of a trial: one caller at a time asks each, and the hosts' quotes are kept for all guests.
 
-    guest: list[tuple[KeyType, Sighting]] = field(default_factory=list)
-    hosts: dict[str, list[Quoted]] = field(default_factory=lambda: {role: [] for role in HOSTS})
+    Args:
+        trials: One for each guest; all name the same hosts.
+        clock: The controller's.
+    """
+
+    def __init__(self, trials: Sequence[TrialAttestation], clock: Clock) -> None:
+        subjects = [subject for trial in trials for subject in trial.subjects.values()]
+        self.shared = SharedAttesters(trials[0].examiner, {one.name: one.attester for one in subjects}, clock)
+        self._quotes: dict[str, list[Quoted]] = {role: [] for role in HOSTS}
+        self._lock = threading.Lock()
+
+    def note(self, host: str, done: Round) -> None:
+        """Keep what a host quoted."""
+        with self._lock:
+            self._quotes[host].append(arrival.quoted(host, done))
+
+    def last(self, host: str, before_ns: int) -> Quoted | None:
+        """The host's last quote before that moment; None without one."""
+        with self._lock:
+            found = [
+                one
+                for one in self._quotes[host]
+                if one.generated_ns is not None and one.generated_ns < before_ns
+            ]
+        return found[-1] if found else None
 
 
 class Rounds:
-    """Asks the machines of a trial, and keeps what a move is judged by."""
+    """Asks one guest of a trial and the hosts, and keeps what a move of the guest is judged by."""
 
-    def __init__(self, trial: TrialAttestation, record: Record) -> None:
-        subjects = trial.subjects.values()
+    def __init__(self, trial: TrialAttestation, machines: Machines) -> None:
         self._trial = trial
-        self._shared = SharedAttesters(
-            trial.examiner, {one.name: one.attester for one in subjects}, record.clock
-        )
-        self._by_name = {one.name: one for one in subjects}
+        self._machines = machines
+        self._by_name = {one.name: one for one in trial.subjects.values()}
         self._lock = threading.Lock()
-        self.seen = Seen()
+        self._sightings: list[tuple[KeyType, Sighting]] = []
+
+    @property
+    def sightings(self) -> tuple[Sighting, ...]:
+        """Where the guest was seen, in order."""
+        with self._lock:
+            return tuple(one for _, one in self._sightings)
 
     def place(self) -> Placement:
         """Where the guest is: the one answer, which is written when it starts and after each move.
@@ -113,41 +141,32 @@ class Rounds:
 
     def alone(self, machine: str, key: KeyType) -> Round:
         """One machine's own round."""
-        done = self._shared.examine(self._trial.subjects[machine].name, key)
+        done = self._machines.shared.examine(self._trial.subjects[machine].name, key)
         if machine != GUEST:
-            self._note(machine, done)
+            self._machines.note(machine, done)
         return done
 
     def linked(self, key: KeyType) -> tuple[LinkedRound, lines.Machine, int]:
         """The guest with the host that it is on, that host, and the epoch of its stay there."""
         place = self.place()
         guest, host = self._trial.subjects[GUEST], self._by_name[place.host]
-        done = self._shared.linked(
+        done = self._machines.shared.linked(
             guest.name, host.name, key=key, vm_uuid=self._trial.vm_uuid, epoch=place.epoch
         )
         if done.host is not None:
-            self._note(host.machine, done.host)
+            self._machines.note(host.machine, done.host)
         sighting = arrival.sighting(done, host.machine, place.epoch)
         if sighting is not None:
             with self._lock:
-                self.seen.guest.append((key, sighting))
+                self._sightings.append((key, sighting))
         return done, host.machine, place.epoch
-
-    def _note(self, machine: str, done: Round) -> None:
-        with self._lock:
-            self.seen.hosts[machine].append(arrival.quoted(machine, done))
 
     def before(self, key: KeyType, destination: str, began_ns: int) -> tuple[Sighting | None, Quoted | None]:
         """The guest's last sighting by that key, and its destination's last quote, before a move began."""
         with self._lock:
             # The guest has a key of each type, which take turns: like is compared with like.
-            guest = [one for kind, one in self.seen.guest if kind == key and one.latest_ns < began_ns]
-            hosts = [
-                one
-                for one in self.seen.hosts[destination]
-                if one.generated_ns is not None and one.generated_ns < began_ns
-            ]
-        return (guest[-1] if guest else None), (hosts[-1] if hosts else None)
+            guest = [one for kind, one in self._sightings if kind == key and one.latest_ns < began_ns]
+        return (guest[-1] if guest else None), self._machines.last(destination, began_ns)
 
 
 class AttestationFile:

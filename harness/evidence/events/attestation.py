@@ -47,7 +47,7 @@ class AttesterRestarted(_OfGuest):
     why: str
 
 
-class AttestationStarted(_Attestation):
+class AttestationStarted(_OfGuest):
     """One machine is attested from here on, and what is known of its TPM."""
 
     KIND: ClassVar[str] = "attestation.started"
@@ -61,7 +61,7 @@ class AttestationStarted(_Attestation):
     access: str
 
 
-class AttestationContradicted(_Attestation):
+class AttestationContradicted(_OfGuest):
     """Two sightings of the guest cannot be of one guest that simply ran on."""
 
     KIND: ClassVar[str] = "attestation.contradicted"

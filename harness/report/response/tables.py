@@ -204,6 +204,7 @@ def launch(metrics: pd.DataFrame) -> Table | None:
     why = "; ".join(dict.fromkeys(map(str, missing["reason"].dropna()))) or "not recorded"
     whole = sum(sum(values[name]) for name in STAGES)
     told = dict(STAGE_WORDS)
+    one = "" if "guest" in metrics else ", one a trial"
     rows = []
     for name in (*STAGES, "time"):
         cell = response_rows.cell(found[name], _launched, of=max(map(len, values.values())), why=why)
@@ -222,7 +223,7 @@ def launch(metrics: pd.DataFrame) -> Table | None:
         ],
         rows=rows,
         caption="By the stages of CloudMonatt's launch of a VM. Over the guests of valid trials of "
-        "all scenarios and workloads, one a trial; the workload starts only afterwards. Medians; below, from "
+        f"all scenarios and workloads{one}; the workload starts only afterwards. Medians; below, from "
         f"three trials on, their interval: {_launches(found)}. Share: of the sum of all launches.",
     )  # fmt: skip
 

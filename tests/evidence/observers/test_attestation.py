@@ -18,7 +18,7 @@ from harness.attest.played.software_tpm import SoftwareTpm
 from harness.attest.reasons import Reason
 from harness.attest.tpm.structures import ClockInfo
 from harness.campaign.run.attestation_observer import Attestation
-from harness.campaign.run.attestation_rounds import Rounds, Subject, TrialAttestation
+from harness.campaign.run.attestation_rounds import Machines, Rounds, Subject, TrialAttestation
 from harness.clock import NS_PER_S, MonotonicClock
 from harness.evidence.events import MigrationReturned, WindowOpened
 from harness.evidence.journal import Event, Journal, read
@@ -282,7 +282,8 @@ def test_a_look_that_does_not_return_is_told(stage: Stage) -> None:
 
 def test_a_guest_that_is_not_placed_is_refused_by_name(stage: Stage) -> None:
     with pytest.raises(RegistryError, match="the registry does not say where the guest is"):
-        Rounds(stage.observer()._trial, stage.record).place()
+        trial = stage.observer()._trials[0]
+        Rounds(trial, Machines((trial,), stage.record.clock)).place()
 
 
 def silences(stage: Stage) -> list[str]:
@@ -323,8 +324,8 @@ def test_sightings_that_contradict_each_other_are_said_at_the_end(stage: Stage) 
         generated_ns=NS_PER_S,
     )
     there = replace(here, host="b", clock=replace(here.clock, clock_ms=3000), generated_ns=3 * NS_PER_S)
-    assert observer._running is not None
-    observer._running.rounds.seen.guest += [("ecc-p256", here), ("ecc-p256", there)]
+    (running,) = observer._running
+    running._rounds._sightings += [("ecc-p256", here), ("ecc-p256", there)]
     observer.stop()
     (said,) = [one for one in stage.events() if one.kind == "attestation.contradicted"]
     assert (said.data["reason"], said.data["hosts"]) == ("guest-cloned", ["a", "b"])

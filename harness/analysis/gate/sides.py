@@ -41,11 +41,11 @@ def pair(baseline: RunFolder, run: RunFolder, accept: Collection[str]) -> Pairin
         CampaignError: The run's campaign declares no gate, or a metric that is measured nowhere.
         IncomparableError: The two differ in something that was not accepted.
         RecordError: Either has not finished, or is damaged.
-        UsageError: They are one and the same, or an accepted key is none.
+        UsageError: They are the same run, or an accepted key is unknown.
     """
     if baseline.root.resolve() == run.root.resolve():
         raise UsageError(
-            "a run is no baseline of itself",
+            "a run cannot be its own baseline",
             where=legible(str(run.root)),
             remedy="name another run; `sodbench selftest aa` puts the trials of one run against each other",
         )

@@ -1,1 +1,1 @@
-"""Moving the guest: when (schedule), how (options), by libvirt (driver), and what it cost (metrics)."""
+"""Moving the guest: when (schedule), how (options), by libvirt (driver), and what it cost (measures)."""

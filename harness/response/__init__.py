@@ -1,1 +1,5 @@
-"""The response: a change endangers a running VM; it is decided purely what to do, and done once."""
+"""The response to a change that endangers a running guest.
+
+``decide/`` decides, as pure functions, that a guest must move and where it may go. ``act/`` watches, carries out
+each decision once and proves the arrival. ``measures/`` computes what a response took.
+"""

@@ -1,4 +1,4 @@
-"""Which STOP and which RESUME make the switch-over of a migration, and which are pauses of another kind.
+"""The blackout, which is the paper's downtime: from STOP on the source to RESUME on the destination.
 
 A guest may be stopped and resumed without moving (an injected fault, a migration that failed at the very
 end), and after post-copy it runs on at the destination while the source stays stopped. Only a STOP on the

@@ -9,8 +9,6 @@ Run it with ``python -m benchmarks.gate``.
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import provenance
 from benchmarks.coverage import DISTRIBUTIONS
+from benchmarks.simulation import Simulation
 from harness.analysis.gate import judgement
 
 TRIALS: Sequence[int] = (3, 4, 6, 10, 20)
@@ -27,7 +25,6 @@ METRICS = 4
 MIGRATIONS = 5
 SMALLEST = 0.10
 MULTIPLES: Sequence[float] = (0.0, 1.0, 1.2, 2.0, 5.0)
-SEED = 20130101
 OUT = Path("benchmarks/measured/gate.json")
 
 
@@ -69,27 +66,27 @@ def table(found: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Simulate, print, and write the JSON."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--rounds", type=int, default=10_000, help="gates simulated for each row")
-    arguments.add_argument("--seed", type=int, default=SEED)
-    arguments.add_argument("--out", type=Path, default=OUT)
-    arguments.add_argument("--table", action="store_true", help="print the stored rows as Markdown, no more")
-    given = arguments.parse_args()
-    if not given.table:
-        made = provenance.here("numpy", "scipy")
-        rows = [
-            row(name, trials, multiple, given.rounds, given.seed)
-            for name in DISTRIBUTIONS
-            for trials in TRIALS
-            for multiple in MULTIPLES
-        ]
-        shape = {"schema": 1, "seed": given.seed, "rounds": given.rounds, "migrations": MIGRATIONS}
-        shape |= {"metrics": METRICS, "smallest_effect": SMALLEST}
-        given.out.write_text(json.dumps({**made, **shape, "rows": rows}, indent=2) + "\n")
-    print(table(json.loads(given.out.read_text())))
+def measure(rounds: int, seed: int) -> dict[str, Any]:
+    """Every distribution with every number of trials and every multiple of the smallest effect."""
+    rows = [
+        row(name, trials, multiple, rounds, seed)
+        for name in DISTRIBUTIONS
+        for trials in TRIALS
+        for multiple in MULTIPLES
+    ]
+    return {
+        "schema": 1,
+        "seed": seed,
+        "rounds": rounds,
+        "migrations": MIGRATIONS,
+        "metrics": METRICS,
+        "smallest_effect": SMALLEST,
+        "rows": rows,
+    }
+
+
+SIMULATION = Simulation(description=__doc__, measure=measure, table=table, rounds=10_000, of="gates", out=OUT)
 
 
 if __name__ == "__main__":
-    main()
+    SIMULATION.main()

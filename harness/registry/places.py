@@ -55,7 +55,7 @@ def anchors() -> Anchors:
     """Where heads of the audit log are signed and kept: a file of the user's, or the environment's.
 
     Raises:
-        UsageError: The environment names a log daemon that is none.
+        UsageError: The environment names an address that is no log daemon.
     """
     named, daemon = os.environ.get(ANCHORS_VARIABLE), os.environ.get(SYSLOG_VARIABLE)
     file = Path(named) if named else data_folder() / "audit-anchors.jsonl"

@@ -55,6 +55,11 @@ def test_a_decision_is_short_and_numbered(decision: Path) -> None:
     assert len(text.splitlines()) <= 15
 
 
+def test_no_two_decisions_have_one_number() -> None:
+    numbers = [decision.stem[:4] for decision in DECISIONS]
+    assert sorted(set(numbers)) == numbers
+
+
 def test_what_a_decision_names_is_there() -> None:
     named = {
         (decision.stem, path)

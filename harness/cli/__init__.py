@@ -135,6 +135,12 @@ class _Verbs(lazy.Root):
             "Results",
         ),
         Verb(
+            "selftest",
+            "harness.cli.selftest:selftest",
+            "Put sodbench's own judgements to the test on a run of yours.",
+            "Results",
+        ),
+        Verb(
             "metrics",
             "harness.cli.metrics:metrics",
             "Compute the metrics of RUN again from its evidence, for instance with a newer sodbench.",

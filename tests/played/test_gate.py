@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from harness.campaign.run import runner
 from harness.cli import rigs
 from harness.cli.gate import gate as command
+from harness.cli.selftest import selftest
 from harness.errors import (
     AlteredError,
     CampaignError,
@@ -238,3 +239,19 @@ def test_variants_are_judged_each_against_its_own(tmp_path: Path) -> None:
     }  # fmt: skip
     other = made(tmp_path / "other", text.replace("narrow: {migration", "slender: {migration"))
     assert "no variant 'slender'" in refused(UsageError, *of(other, pair[0])).what
+
+
+def test_a_run_against_itself_bounds_the_rate_of_false_alarms(tmp_path: Path) -> None:
+    run = made(tmp_path / "six", TEXT.replace("repetitions: 3", "repetitions: 6"))
+    done = CliRunner().invoke(selftest, ["aa", str(run.root), "--json"])
+    found = json.loads(done.output)
+    assert (found["trials_a_side"], found["outcomes"], found["rate_at_most"]) == (3, ["passed"], 0.95)
+    text = CliRunner().invoke(selftest, ["aa", str(run.root)]).output
+    assert "1 gate of disjoint sets of trials" in text and "95 %" in text and "PLAYED" in text
+
+
+def test_a_run_of_few_trials_is_not_put_against_itself(runs: dict[str, RunFolder]) -> None:
+    done = CliRunner().invoke(selftest, ["aa", str(runs["base"].root)])
+    assert isinstance(done.exception, InconclusiveError)
+    done = CliRunner().invoke(selftest, ["aa", str(runs["none"].root)])
+    assert isinstance(done.exception, CampaignError)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import comparison, equivalence
+from benchmarks import comparison, equivalence, gate
 from benchmarks import coverage as benchmark
 from harness.analysis.stats.coverage import COVERAGE
 
@@ -39,6 +39,7 @@ def test_from_six_trials_on_the_coverage_is_what_is_promised() -> None:
         (benchmark.OUT, benchmark.table),
         (equivalence.OUT, equivalence.table),
         (comparison.OUT, comparison.table),
+        (gate.OUT, gate.table),
     ],
 )
 def test_the_document_has_the_stored_tables(path: Path, table: Any) -> None:
@@ -46,7 +47,7 @@ def test_the_document_has_the_stored_tables(path: Path, table: Any) -> None:
     assert table(stored(path)) in text
 
 
-@pytest.mark.parametrize("path", [benchmark.OUT, equivalence.OUT, comparison.OUT])
+@pytest.mark.parametrize("path", [benchmark.OUT, equivalence.OUT, comparison.OUT, gate.OUT])
 def test_the_evidence_names_its_machine_and_an_unchanged_commit(path: Path) -> None:
     document = stored(path)
     assert document["cpu"] and document["kernel"] and len(document["commit"]) == 40
@@ -63,6 +64,16 @@ def test_a_false_difference_is_shown_as_rarely_as_promised() -> None:
     rows = [row for row in stored(comparison.OUT)["rows"] if row["factor"] == 1.0]
     assert rows and max(row["shown"] for row in rows) <= 0.06
     assert comparison.row("clustered", 4, 1.5, 40, 7) == comparison.row("clustered", 4, 1.5, 40, 7)
+
+
+def test_false_alarms_and_misses_of_a_gate_are_as_rare_as_documented() -> None:
+    rows = stored(gate.OUT)["rows"]
+    even = "bimodal trials, 60/40"
+    alarms = [(row["regressed"], row["distribution"]) for row in rows if row["multiple"] == 0]
+    assert max(rate for rate, _ in alarms) <= 0.062
+    assert max(rate for rate, name in alarms if name != even) <= 0.05
+    assert max(row["passed"] for row in rows if row["multiple"] >= 1) <= 0.0445
+    assert gate.row("normal", 6, 1.2, 50, 7) == gate.row("normal", 6, 1.2, 50, 7)
 
 
 def test_trials_of_two_kinds_are_mostly_seen_to_be(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,18 +14,12 @@ import pytest
 
 from conftest import Lab
 from harness.analysis import table as results
-from harness.campaign import file as campaign_file
-from harness.campaign import plan as plans
-from harness.campaign.run import runner
-from harness.clock import NS_PER_S, MonotonicClock
+from harness.attest.measures import line as attestations
+from harness.clock import NS_PER_S
 from harness.evidence import folder as store
 from harness.evidence import journal
 from harness.evidence.journal import Event
-from harness.interrupt import Interrupt
 from harness.migration.measures.evacuation import Evacuation, evacuations
-from harness.rig import pair as pairs
-from harness.rig.guest.kind import kind_of
-from harness.rig.session import open_rig
 from tests.lab.conftest import Trust
 
 pytestmark = pytest.mark.lab
@@ -36,7 +30,8 @@ name: gang
 rig: lab
 guest: {image: small}
 workloads: [idle]
-schedule: {points_s: [0], window_s: 20, baseline_s: 3}
+schedule: {points_s: [2], window_s: 25, baseline_s: 3}
+attest: {interval_s: 2, keys: [ecc-p256], policy: lab, guest_policy: guest}
 guests:
   each:
     - {name: plain, request: ["1"]}
@@ -45,18 +40,22 @@ guests:
 """
 
 
-def test_three_guests_leave_at_a_point_of_the_schedule(lab: Lab, tmp_path: Path) -> None:
-    plan = plans.expand(campaign_file.loads(CAMPAIGN, "gang.yml"))
-    pair, clock = pairs.load(lab.inventory), MonotonicClock()
-    with open_rig(pair, "the gang test", clock, kind_of(plan.guest.image)) as rig:
-        provenance = runner.Provenance(
-            campaign_text=CAMPAIGN.encode(), command_line=["pytest"], commit=None, inventory=pair.inventory
-        )
-        run = runner.begin(tmp_path, plan, rig, provenance)
-        runner.carry_out(run, rig, clock, Interrupt())
+def test_three_guests_leave_at_a_point_of_the_schedule_and_each_arrival_is_proved(
+    trust: Trust, lab: Lab, tmp_path: Path
+) -> None:
+    run = carried_out(trust, lab, tmp_path, CAMPAIGN)
     events = journal.read(run.journal)
     assert left(events) == ["strict", "middle", "plain"]
     measured(run, events)
+    (folder,) = run.root.glob("trials/*/attempt-1")
+    found = attestations.read(folder / attestations.FILE)
+    assert {one.tier for one in found} == {"affirming"}, [one for one in found if one.tier != "affirming"]
+    assert {one.guest for one in found if one.subject == "guest"} == NAMES
+    arrived = {one.guest: one for one in found if one.purpose == "arrival"}
+    assert set(arrived) == NAMES
+    for one in arrived.values():
+        assert (one.host, one.epoch) == ("b", 2)
+        assert one.continuity is not None and one.continuity.same_key
 
 
 VIOLATED = """
@@ -114,10 +113,17 @@ def measured(run: store.RunFolder, events: list[Event]) -> Evacuation:
 
 def evacuated(trust: Trust, lab: Lab, tmp_path: Path, *, order: str, at_once: int) -> store.RunFolder:
     """The run of three guests that leave a violated host in that order, so many at once."""
+    return carried_out(
+        trust, lab, tmp_path, VIOLATED.replace("AT_ONCE", str(at_once)).replace("ORDER", order)
+    )
+
+
+def carried_out(trust: Trust, lab: Lab, tmp_path: Path, text: str) -> store.RunFolder:
+    """The run of a campaign whose small guests are attested."""
     done = trust.say("reference", "guest", "--image", "small", timeout_s=300)
     assert done.status == 0, done
-    campaign = tmp_path / "violated.yml"
-    campaign.write_text(VIOLATED.replace("AT_ONCE", str(at_once)).replace("ORDER", order))
+    campaign = tmp_path / "gang.yml"
+    campaign.write_text(text)
     done = lab.sodbench("run", campaign, "--results", tmp_path / "r", timeout_s=900)
     assert done.status == 0, done
     return store.find(tmp_path / "r")

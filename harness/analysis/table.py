@@ -263,10 +263,12 @@ def attestations(run: RunFolder, read: Iterable[Attempt] | None = None) -> pd.Da
     Raises:
         RecordError: The manifest, the journal or a file of attestations is damaged.
     """
+    return _frame(_attestations(run, read_attempts(run) if read is None else read), attestation_table.COLUMNS)
+
+
+def _attestations(run: RunFolder, read: Iterable[Attempt]) -> list[dict[str, object]]:
     manifest = read_manifest(run)
-    evidence = read_attempts(run) if read is None else read
-    rows = [_encodable(row) for attempt in evidence for row in _attested(run, manifest, attempt)]
-    return _frame(rows, attestation_table.COLUMNS)
+    return [_encodable(row) for attempt in read for row in _attested(run, manifest, attempt)]
 
 
 def _attested(run: RunFolder, manifest: dict[str, Json], attempt: Attempt) -> Iterator[dict[str, object]]:
@@ -286,15 +288,21 @@ def responses(run: RunFolder, read: Iterable[Attempt] | None = None) -> pd.DataF
     Raises:
         RecordError: The manifest or the journal is damaged or missing.
     """
-    manifest = read_manifest(run)
     evidence = list(read_attempts(run) if read is None else read)
-    rows = [
+    return _frame(_responses(run, evidence), _response_columns(evidence))
+
+
+def _responses(run: RunFolder, read: Iterable[Attempt]) -> list[dict[str, object]]:
+    manifest = read_manifest(run)
+    return [
         _encodable(row)
-        for attempt in evidence
+        for attempt in read
         for row in response_table.rows(attempt, _common(run, manifest, attempt))
     ]
-    columns = response_table.columns(several=any(len(attempt.guests) > 1 for attempt in evidence))
-    return _frame(rows, columns)
+
+
+def _response_columns(read: Iterable[Attempt]) -> dict[str, tuple[str, str]]:
+    return response_table.columns(several=any(len(attempt.guests) > 1 for attempt in read))
 
 
 def write(run: RunFolder) -> pd.DataFrame:
@@ -310,12 +318,12 @@ def write(run: RunFolder) -> pd.DataFrame:
     evidence = list(read_attempts(run))
     frame = compute(run, evidence)
     _store(frame, run.metrics_parquet, run.metrics_csv)
-    attested = attestations(run, evidence)
-    if len(attested):
-        _store(attested, run.root / "attestations.parquet", run.root / "attestations.csv")
-    responded = responses(run, evidence)
-    if len(responded):
-        _store(responded, run.root / "responses.parquet", run.root / "responses.csv")
+    if attested := _attestations(run, evidence):
+        rows = _frame(attested, attestation_table.COLUMNS)
+        _store(rows, run.root / "attestations.parquet", run.root / "attestations.csv")
+    if responded := _responses(run, evidence):
+        rows = _frame(responded, _response_columns(evidence))
+        _store(rows, run.root / "responses.parquet", run.root / "responses.csv")
     return frame
 
 

@@ -23,6 +23,7 @@ from harness.errors import GuestError
 from harness.evidence.journal import Journal
 from harness.evidence.record import Record
 from harness.interrupt import Interrupt
+from harness.pair_name import ONLY_GUEST
 from harness.policy.capability_file import load_table
 from harness.registry.places import policy_file
 from harness.registry.registry import Registry, open_registry
@@ -65,7 +66,8 @@ def servers_count(registry: Registry, folder: Path, hosts: AppraisalPolicy) -> b
             owner="this",
         )
         nowhere = SimpleNamespace(role="guest", endpoint=SimpleNamespace(address="192.0.2.1"))
-        rig: Any = SimpleNamespace(hosts={}, guest=nowhere)
+        subject = SimpleNamespace(name=ONLY_GUEST)
+        rig: Any = SimpleNamespace(hosts={}, guest=nowhere, subject=subject)
         guards = Guards([Guard(rig, registry, settings, record, Interrupt())])
         with guards.watch() as watched_rig:
             return watched_rig.servers.fleet({}).warning_counts

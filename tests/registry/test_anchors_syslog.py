@@ -77,6 +77,7 @@ def test_an_anchor_that_was_cut_from_the_file_is_named(anchors: Anchors, daemon:
         anchors.require_received(daemon.written(), "here")
     assert wrong.value.where == str(anchors.file)
     assert str(TWO) in wrong.value.why
+    assert "append the lines" in wrong.value.remedy
     anchors.file.unlink()
     with pytest.raises(AuditError, match="an anchor is missing"):
         anchors.require_received(daemon.log, "here")
@@ -113,6 +114,10 @@ def test_a_file_that_cannot_be_written_is_told_and_the_daemon_has_the_anchor(
         anchors.add("here", ONE)
     assert wrong.value.where == str(anchors.file)
     assert anchors.received(daemon.written(), "here") == (ONE,)
+    anchors.file.rmdir()
+    line = daemon.log.read_text().partition("sodbench: ")[2]
+    anchors.file.write_text(line)
+    assert anchors.require_received(daemon.log, "here") == (ONE,), "the line of the log mends the file"
 
 
 def test_a_daemon_that_fails_is_asked_again_after_as_many_transactions(

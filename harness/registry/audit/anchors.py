@@ -136,6 +136,10 @@ class Anchors:
                 f"{legible(str(log))} holds {len(missing)} that the file lacks, first {missing[0]}",
             )
             error.where = str(self.file)
+            error.remedy = (
+                "if the file could not be written then (a verb ended with 11), append the lines of the log; "
+                "otherwise the file was cut: keep file, log and registry as they are"
+            )
             raise error
         return received
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.inputs import Inventory, RunInventory, inventory_file
+from harness.cli.rigs import images
 from harness.cli.terminal import Output
 from harness.pair_name import FIRST
 from harness.rig import lock, ready
@@ -54,7 +55,9 @@ def provision(
             said = "The machines are provisioned." if done else "The machines were provisioned already."
             output.say(said)
             made = {
-                kind.name: image.ensure(pair, builder, artifacts=artifacts, progress=progress, kind=kind)
+                kind.name: image.ensure(
+                    pair, builder, images(), artifacts=artifacts, progress=progress, kind=kind
+                )
                 for kind in KINDS
             }
         for name, (key, built) in made.items():

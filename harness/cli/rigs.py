@@ -18,6 +18,7 @@ from harness.evidence.folder import RunFolder
 from harness.registry import places
 from harness.rig import pair as pairs
 from harness.rig.guest import vtpm
+from harness.rig.guest.digest import Kept
 from harness.rig.guest.kind import Kind
 from harness.rig.played import script as scripts
 from harness.rig.played import session
@@ -68,11 +69,16 @@ def vtpm_key() -> bytes:
     return vtpm.key(places.vtpm_key_file())
 
 
+def images() -> Kept:
+    """The digests of guests' images that this user keeps."""
+    return Kept(places.image_digests())
+
+
 @contextmanager
 def real(inventory: Path, purpose: str, *, programs: bool, kind: Kind) -> Iterator[tuple[Rig, Clock]]:
     """The rig of an inventory, whose guests boot that `kind` of image, and the clock that its runs go by."""
     pair, clock = pairs.load(inventory, programs=programs), MonotonicClock()
-    with open_rig(pair, purpose, clock, kind, vtpm_key=vtpm_key()) as rig:
+    with open_rig(pair, purpose, clock, kind, vtpm_key=vtpm_key(), images=images()) as rig:
         yield rig, clock
 
 

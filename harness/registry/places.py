@@ -74,6 +74,11 @@ def vtpm_key_file() -> Path:
     return data_folder() / "vtpm.key"
 
 
+def image_digests() -> Path:
+    """The folder with the digests of guests' images."""
+    return data_folder() / "images"
+
+
 def policy_file(asked: str) -> Path:
     """The policy that a person names: a file, or a shipped one by its name.
 

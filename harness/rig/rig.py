@@ -41,6 +41,7 @@ class Rig:
         kind: What that image is.
         played: Whether nothing of it is real, so that nothing it yields is a measurement.
         vtpm_key: What the secrets of its guests' TPMs are made from; empty where there is no key.
+        digests: Those of the image's files, by name; empty where they are not checked.
     """
 
     pair: Pair
@@ -57,6 +58,7 @@ class Rig:
     played: bool = False
     reach: Callable[[Guest], Machine] = _one_guest
     vtpm_key: bytes = field(default=b"", repr=False)
+    digests: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def machines(self) -> dict[str, Machine]:
@@ -79,6 +81,7 @@ class Rig:
             tpm=tpm,
             kind=self.kind,
             vtpm_key=self.vtpm_key,
+            digests=self.digests,
         )
 
     def check(self) -> None:

@@ -17,7 +17,8 @@ from harness.errors import GuestError
 from harness.pair_name import CLIENT, FIRST, HOSTS
 from harness.rig import acceleration, lock, verify
 from harness.rig.acceleration import Accelerator
-from harness.rig.guest import image
+from harness.rig.guest import digest, image
+from harness.rig.guest.digest import Kept
 from harness.rig.guest.guest import Guest
 from harness.rig.guest.kind import STANDARD, Kind
 from harness.rig.host import Host
@@ -29,17 +30,24 @@ from harness.rig.rig import Rig
 
 @contextmanager
 def open_rig(
-    pair: Pair, purpose: str, clock: Clock, kind: Kind = STANDARD, *, vtpm_key: bytes = b""
+    pair: Pair,
+    purpose: str,
+    clock: Clock,
+    kind: Kind = STANDARD,
+    *,
+    vtpm_key: bytes = b"",
+    images: Kept | None = None,
 ) -> Iterator[Rig]:
     """Connect to every machine of `pair` and hold its lock for the length of the block.
 
     Guests of the rig boot the image of that `kind`. The state of their TPMs is encrypted where there is a
-    `vtpm_key`.
+    `vtpm_key`. Where the digests of `images` are kept, each guest boots an image that they describe; those of
+    an image that is not among them are taken.
 
     Raises:
         UnreachableError: A machine does not answer.
         RigLockedError: Another controller is using the rig.
-        GuestError: The image is missing.
+        GuestError: The image is missing, or not the one that was built.
     """
     with ExitStack() as stack:
         hosts = {role: stack.enter_context(Host(pair.machines[role], clock)) for role in HOSTS}
@@ -50,6 +58,7 @@ def open_rig(
         hypervisors.connect()
         key = image.image_key(pair, kind)
         described = image.describe(pair, hosts[FIRST], key)
+        digests = {} if images is None else _digests(images, hosts[FIRST], pair, key)
         known = Path(stack.enter_context(TemporaryDirectory(prefix="sodbench-guest-"))) / "known_hosts"
         image.write_known_hosts(pair, hosts[FIRST], key, known)
 
@@ -71,7 +80,19 @@ def open_rig(
             kind=kind,
             facts=partial(verify.facts, pair),
             vtpm_key=vtpm_key,
+            digests=digests,
         )
+
+
+def _digests(images: Kept, host: Host, pair: Pair, key: str) -> dict[str, str]:
+    """Those of the rig's image; the key that its guests are recognised by is checked right away."""
+    folder = f"{pair.storage_path}/images/{key}"
+    found = images.of(key)
+    if not found:
+        found = digest.taken(host, folder)
+        images.keep(key, found)
+    digest.require(host, folder, found, [digest.HOST_KEY])
+    return found
 
 
 def _accelerator(pair: Pair, hosts: Mapping[str, Host], key: str) -> Accelerator:

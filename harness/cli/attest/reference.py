@@ -25,7 +25,7 @@ from harness.cli.attest import inputs as attest_inputs
 from harness.cli.attest import machines
 from harness.cli.attest.inputs import GuestPolicy, Key, Machines, Policy, RegistryUrl
 from harness.cli.inputs import Inventory, RunInventory, inventory_file
-from harness.cli.rigs import vtpm_key
+from harness.cli.rigs import images, vtpm_key
 from harness.cli.terminal import Output
 from harness.clock import Clock, MonotonicClock
 from harness.errors import StorageError, UsageError
@@ -121,7 +121,9 @@ def _of_guest(
 ) -> ReferenceValues:
     """A new guest is a new TPM: it is enrolled for as long as it takes, under a name of its own."""
     with (
-        session.open_rig(rig, "sodbench attest reference", clock, booted, vtpm_key=vtpm_key()) as opened,
+        session.open_rig(
+            rig, "sodbench attest reference", clock, booted, vtpm_key=vtpm_key(), images=images()
+        ) as opened,
         _booted(opened, clock) as authority,
     ):
         attester = channel.RemoteAttester(opened.guest, clock)

@@ -10,7 +10,7 @@ from harness.cli.attest import inputs as attest_inputs
 from harness.cli.attest.inputs import RegistryUrl
 from harness.cli.guest.inputs import GuardOptions, Interval, guarding
 from harness.cli.inputs import Inventory, RunInventory, inventory_file
-from harness.cli.rigs import vtpm_key
+from harness.cli.rigs import images, vtpm_key
 from harness.cli.terminal import Output
 from harness.clock import NS_PER_S, MonotonicClock
 from harness.errors import PrerequisiteError
@@ -55,7 +55,7 @@ def launch(
     asked = request(options or (), packages or (), accept_removed or (), table=given.table)
     with (
         attest_inputs.registry(guard.registry, pair.name) as kept,
-        open_rig(pair, "sodbench guest launch", clock, vtpm_key=vtpm_key()) as rig,
+        open_rig(pair, "sodbench guest launch", clock, vtpm_key=vtpm_key(), images=images()) as rig,
     ):
         _require_none(rig)
         kept.protection.set(given.vm, asked.to_json(), by="sodbench guest launch", why="deployment")

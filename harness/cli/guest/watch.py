@@ -13,7 +13,7 @@ from harness.cli.attest import inputs as attest_inputs
 from harness.cli.guest.inputs import GuardOptions, Interval, ResponsePolicyName, guarding
 from harness.cli.inputs import Results
 from harness.cli.progress import of_response
-from harness.cli.rigs import vtpm_key
+from harness.cli.rigs import images, vtpm_key
 from harness.cli.terminal import Output
 from harness.clock import NS_PER_S, MonotonicClock
 from harness.evidence import folder as store
@@ -55,7 +55,7 @@ def watch(
     with (
         on_signals(Interrupt()) as interrupt,
         attest_inputs.registry(guard.registry, pair.name) as kept,
-        open_rig(pair, "sodbench watch", clock, vtpm_key=vtpm_key()) as rig,
+        open_rig(pair, "sodbench watch", clock, vtpm_key=vtpm_key(), images=images()) as rig,
     ):
         folder = store.create(results, "watch")
         output.say(f"Journal: {folder.journal}")

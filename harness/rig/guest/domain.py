@@ -12,6 +12,7 @@ import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 from xml.etree import ElementTree as Xml
 
@@ -26,7 +27,7 @@ from harness.rig.contract import (
     NoDomainError,
     WrongStateError,
 )
-from harness.rig.guest import vtpm
+from harness.rig.guest import digest, vtpm
 from harness.rig.guest.guest import Guest
 from harness.rig.guest.kind import STANDARD, Kind
 from harness.rig.pair import Pair, is_of_harness
@@ -58,6 +59,7 @@ class GuestSpec:
         tpm: Whether the guest has a virtual TPM, and with it a kernel that measures what it executes.
         kind: What its image is.
         vtpm_key: What the secret of its TPM is made from; without one the TPM's state is not encrypted.
+        digests: Those of the image's files, by name; empty where they are not known and not checked.
     """
 
     guest: Guest
@@ -72,6 +74,7 @@ class GuestSpec:
     tpm: bool = False
     kind: Kind = STANDARD
     vtpm_key: bytes = field(default=b"", repr=False)
+    digests: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def encrypted(self) -> bool:
@@ -87,6 +90,12 @@ class GuestSpec:
     def golden(self) -> str:
         """The golden image's disk."""
         return f"{self.image}/guest.qcow2"
+
+    @property
+    def image_files(self) -> tuple[str, ...]:
+        """The image's files that it starts from."""
+        disk = ("guest.qcow2",) if self.kind.has_disk else ()
+        return (self.kind.kernel(tpm=self.tpm), self.kind.initrd(tpm=self.tpm), *disk)
 
     @property
     def console(self) -> str:
@@ -110,6 +119,7 @@ def specify(
     tpm: bool = False,
     kind: Kind = STANDARD,
     vtpm_key: bytes = b"",
+    digests: Mapping[str, str] = MappingProxyType({}),
 ) -> GuestSpec:
     """`guest` as a trial on `pair` starts it, with a new UUID."""
     network = pair.guest_network
@@ -128,6 +138,7 @@ def specify(
         tpm=tpm,
         kind=kind,
         vtpm_key=vtpm_key,
+        digests=digests,
     )
 
 
@@ -304,8 +315,9 @@ def boot(connection: Hypervisor, host: Machine, spec: GuestSpec) -> None:
     """Start the guest; where its image has a disk, on a fresh layer over it.
 
     Raises:
-        GuestError: libvirt or QEMU refuses.
+        GuestError: The image is not the one that was built, or libvirt or QEMU refuses.
     """
+    digest.require(host, spec.image, spec.digests, spec.image_files)
     prepare = f"mkdir -p {shlex.quote(spec.folder)}"
     if spec.kind.has_disk:
         layers = f"-b {shlex.quote(spec.golden)} {shlex.quote(spec.disk)}"

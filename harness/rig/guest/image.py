@@ -19,6 +19,8 @@ from harness import resources
 from harness.errors import GuestError, PrerequisiteError
 from harness.json_types import Json
 from harness.pair_name import CLIENT
+from harness.rig.guest import digest
+from harness.rig.guest.digest import Kept
 from harness.rig.guest.guest import MOST
 from harness.rig.guest.kind import KINDS, STANDARD, Kind
 from harness.rig.host import Host
@@ -79,9 +81,15 @@ def exists(pair: Pair, builder: Host, key: str) -> bool:
 
 
 def ensure(
-    pair: Pair, builder: Host, *, artifacts: Path | None, progress: Progress, kind: Kind = STANDARD
+    pair: Pair,
+    builder: Host,
+    digests: Kept,
+    *,
+    artifacts: Path | None,
+    progress: Progress,
+    kind: Kind = STANDARD,
 ) -> tuple[str, bool]:
-    """The image's key, and whether it had to be built.
+    """The image's key, and whether it had to be built; `digests` has those of its files then.
 
     Raises:
         ProvisionError: The playbook failed; nothing half-built is left under the image's name.
@@ -99,6 +107,7 @@ def ensure(
         programs=pair.programs,
         limit_s=pair.ansible_limit_s,
     )
+    digests.keep(key, digest.taken(builder, f"{pair.storage_path}/images/{key}"))
     _prune(pair, builder, [image_key(pair, one) for one in KINDS])
     return key, True
 

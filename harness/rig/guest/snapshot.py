@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from harness.errors import GuestError
 from harness.rig.contract import Hypervisor, HypervisorError, Machine
-from harness.rig.guest import vtpm
+from harness.rig.guest import digest, vtpm
 from harness.rig.guest.domain import GuestSpec
 
 _FIXED_UUID = "5d0be4c0-0000-4000-8000-000000000001"
@@ -66,8 +66,9 @@ def restore(connection: Hypervisor, host: Machine, spec: GuestSpec, folder: str)
     """Bring the saved guest to life on `host`, on a copy of its disk; the saved state stays as it is.
 
     Raises:
-        GuestError: libvirt or the storage refuses.
+        GuestError: The image is not the one that was built, or libvirt or the storage refuses.
     """
+    digest.require(host, spec.image, spec.digests, spec.image_files)
     copy = f" && cp --sparse=always {shlex.quote(folder)}/disk.qcow2 {shlex.quote(spec.disk)}"
     host.run(
         f"mkdir -p {shlex.quote(spec.folder)}{copy if spec.kind.has_disk else ''}",

@@ -86,7 +86,7 @@ def guests(attest: Attest, monkeypatch: pytest.MonkeyPatch, machines: dict[str, 
         assert (host.role, folder) == ("a", authorities.GUEST_AUTHORITY)
         return machines["b"].authorities
 
-    monkeypatch.setattr(session, "open_rig", lambda *_given: nullcontext(rig))
+    monkeypatch.setattr(session, "open_rig", lambda *_given, **_named: nullcontext(rig))
     monkeypatch.setattr(domain, "boot", rig.boot)
     monkeypatch.setattr(domain, "await_login", rig.await_login)
     monkeypatch.setattr(image, "image_key", lambda *_arguments: rig.image_key)

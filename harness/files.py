@@ -15,7 +15,8 @@ from harness.legible import legible
 
 RESTORE = "restore the file from a copy; `sha256sum -c SHA256SUMS` shows what changed"
 """What to do about a damaged file of a run."""
-
+MAX_JSON_BYTES = 16 * 2**20
+"""A longer object is refused: in memory it may take twenty times what it takes in its file."""
 
 _PARTIAL = ".partial"
 
@@ -67,9 +68,9 @@ def read_json(path: Path) -> dict[str, Json]:
     """The object stored at `path`.
 
     Raises:
-        RecordError: It is missing or not a JSON object.
+        RecordError: It is missing, not a JSON object, or longer than :data:`MAX_JSON_BYTES`.
     """
-    return json_object(sums.content(path, limit=sums.MAX_BYTES), path)
+    return json_object(sums.content(path, limit=MAX_JSON_BYTES), path)
 
 
 def json_object(raw: bytes, place: Path) -> dict[str, Json]:

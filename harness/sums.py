@@ -12,6 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path, PurePosixPath
 
@@ -121,6 +122,21 @@ def content(path: Path, *, limit: int | None = None) -> bytes:
     if limit is not None and (long or len(raw) > limit):
         raise RecordError("far too long", where=legible(str(path)), why=f"more than {limit} bytes")
     return raw
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BufferedReader]:
+    """The regular file at `path`, to be read a part at a time.
+
+    Raises:
+        RecordError: It cannot be opened, or is not a regular file.
+    """
+    try:
+        file = _opened(path)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    with file:
+        yield file
 
 
 def _opened(path: Path) -> BufferedReader:

@@ -12,24 +12,26 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import os
 import re
+import secrets
+import shutil
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from harness import sums
+from harness import disk, sums
 from harness.errors import AlteredError, RecordError, UsageError
-from harness.evidence import played, seal, signature
+from harness.evidence import inflate, played, seal, signature
 from harness.evidence.folder import PACKED_SUFFIXES, RunFolder, require_schema
-from harness.files import json_object, write_atomic
+from harness.evidence.inflate import SERIES, ZIPPED
+from harness.files import MAX_JSON_BYTES, json_object, sync_folder, write_atomic
 from harness.legible import legible
 
-SERIES, ZIPPED = PACKED_SUFFIXES
-"""Suffix of a series whose CSV can be made again from its columns, and of what is compressed."""
 ALREADY_SMALL = (".parquet", ".gz", ".png")
 SMALL_BYTES = 4096
 """A text below this is kept readable: a block of the disk is not worth saving."""
@@ -39,8 +41,6 @@ KIND = signature.Kind("archive", f"{signature.TRUSTED}; --unsigned reads without
 MAX_BYTES = 2**31
 """What a run may take that is packed, and what an archive may become: a few kilobytes could fill a disk."""
 
-_BATCH_ROWS = 4096
-_BATCH_BYTES = 2**20
 _INTEGER = re.compile(r"(?:0|-?[1-9][0-9]{0,17})?", re.ASCII)
 
 
@@ -112,10 +112,18 @@ def unpack(archive: Path, out: Path, *, key: ec.EllipticCurvePublicKey | None = 
     if key is not None:
         # First: nothing that a stranger packed is inflated.
         signature.verify(archive, [name for name, _ in _kept_lists(archive)], key, kind=KIND)
-    whole = _contents(archive)
-    _require_schema(archive, whole)
-    for name, data in (*whole.items(), *_kept_lists(archive)):
-        _write(out / name, data)
+    partial = out.with_name(f".{out.name}.{secrets.token_hex(4)}.partial")
+    try:
+        _make_whole(archive, partial)
+        _require_schema(archive, partial)
+        for name, data in _kept_lists(archive):
+            _write(partial / name, data)
+        partial.rename(out)
+        sync_folder(out.parent)
+    except OSError as error:
+        raise disk.failure("cannot write", out, error) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     return RunFolder(out)
 
 
@@ -137,15 +145,15 @@ def _write(path: Path, data: bytes) -> int:
     return len(data)
 
 
-def _require_schema(archive: Path, whole: Mapping[str, bytes]) -> None:
-    manifest = json_object(whole.get("manifest.json", b""), archive / "manifest.json")
-    require_schema(manifest, archive / "manifest.json")
+def _require_schema(archive: Path, made: Path) -> None:
+    manifest = made / "manifest.json"
+    raw = sums.content(manifest, limit=MAX_JSON_BYTES) if manifest.exists() else b""
+    require_schema(json_object(raw, archive / manifest.name), archive / manifest.name)
 
 
-def _contents(archive: Path) -> dict[str, bytes]:
-    """Every file of the run as it was; each has the sum it had, and the archive holds nothing else."""
+def _make_whole(archive: Path, out: Path) -> None:
+    """Make every file of the run in `out`; each has the sum it had, and the archive holds nothing else."""
     wanted, there = _listed(archive), dict(sums.walk(archive))
-    found: dict[str, bytes] = {}
     used = {seal.EVIDENCE_SUMS, seal.DERIVED_SUMS, signature.FILE}
     changed, missing, left = [], [], MAX_BYTES
     for name, digest in wanted.items():
@@ -154,12 +162,10 @@ def _contents(archive: Path) -> dict[str, bytes]:
             missing.append(name)
             continue
         used.add(name + suffix)
-        data = _unpacked(archive / (name + suffix), suffix, left)
-        if data is None or hashlib.sha256(data).hexdigest() != digest:
+        if _made(inflate.pieces(archive / (name + suffix), suffix, left), out / name) != digest:
             changed.append(name + suffix)
         else:
-            found[name] = data
-            left -= len(data)
+            left -= (out / name).stat().st_size
     added = sorted(there.keys() - used)
     if changed or missing or added:
         differs = seal.Differences(changed=tuple(changed), missing=tuple(missing), added=tuple(added))
@@ -169,28 +175,26 @@ def _contents(archive: Path) -> dict[str, bytes]:
             why=str(differs),
             remedy="restore these files from a copy, such as the repository that keeps the archive",
         )
-    return found
 
 
-def _unpacked(path: Path, suffix: str, most: int) -> bytes | None:
-    """What the file at `path` was made from; None where it is damaged or that has more than `most` bytes."""
-    raw = sums.content(path)
-    try:
-        if suffix == SERIES:
-            return _csv(raw, most)
-        return _unzipped(raw, most) if suffix == ZIPPED else raw
-    except (OSError, EOFError, ValueError, zlib.error, pa.ArrowException):
-        return None
-
-
-def _unzipped(raw: bytes, most: int) -> bytes:
-    data = io.BytesIO()
-    with gzip.GzipFile(fileobj=io.BytesIO(raw)) as file:
-        while some := file.read(_BATCH_BYTES):
-            data.write(some)
-            if data.tell() > most:
-                raise ValueError("far too long")
-    return data.getvalue()
+def _made(pieces: Iterator[bytes], path: Path) -> str | None:
+    """The SHA-256 of what was written to `path`, in hexadecimal; None where it comes from a damaged file."""
+    digest, sound = hashlib.sha256(), True
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("xb") as file:
+        while True:
+            try:
+                some = next(pieces, b"")
+            except (OSError, EOFError, ValueError, zlib.error, pa.ArrowException, MemoryError):
+                sound = False
+                break
+            if not some:
+                break
+            digest.update(some)
+            file.write(some)
+        file.flush()
+        os.fsync(file.fileno())
+    return digest.hexdigest() if sound else None
 
 
 def _matching(data: bytes, wanted: str, path: Path) -> bytes:
@@ -205,9 +209,17 @@ def _packed(name: str, data: bytes) -> tuple[str, bytes]:
     if name.endswith(ALREADY_SMALL) or len(data) < SMALL_BYTES:
         return name, data
     columns = _columns(data) if name.endswith(".csv") else None
-    if columns is not None and _csv(columns) == data:
+    if columns is not None and _come_back(columns, data):
         return name + SERIES, columns
     return name + ZIPPED, gzip.compress(data, compresslevel=9, mtime=0)
+
+
+def _come_back(columns: bytes, data: bytes) -> bool:
+    """Whether the columns are small enough to be unpacked, and give the CSV in `data` again."""
+    try:
+        return b"".join(inflate.csv(io.BytesIO(columns))) == data
+    except ValueError:
+        return False
 
 
 def _columns(data: bytes) -> bytes | None:
@@ -244,28 +256,3 @@ def _array(column: list[str]) -> pa.Array:
 
 def _whole(array: pa.Array) -> bool:
     return bool(pa.types.is_integer(array.type))
-
-
-def _csv(columns: bytes, most: int = MAX_BYTES) -> bytes:
-    """The CSV that columns were made from.
-
-    Raises:
-        ValueError: It would have more than `most` bytes, or is not CSV.
-        pyarrow.ArrowException: They are no columns.
-    """
-    text = io.BytesIO()
-    for lines in _lines(pq.ParquetFile(io.BytesIO(columns))):
-        text.write(lines.encode("ascii"))
-        if text.tell() > most:
-            raise ValueError("far too long")
-    return text.getvalue()
-
-
-def _lines(file: pq.ParquetFile) -> Iterator[str]:
-    """The heading, then some rows at a time: some bytes of columns may be many millions of rows."""
-    yield ",".join(file.schema_arrow.names) + "\n"
-    for batch in file.iter_batches(batch_size=_BATCH_ROWS):
-        columns = [
-            ["" if value is None else str(value) for value in column.to_pylist()] for column in batch.columns
-        ]
-        yield "".join(f"{','.join(row)}\n" for row in zip(*columns, strict=True))

@@ -1,0 +1,120 @@
+"""Packed files made whole again, some at a time: a few hundred bytes may become gigabytes.
+
+Whatever comes of a file is handed over in pieces of a few MiB, and no more than was asked for. Columns say in
+their heading what they take, which is looked at before any is read; the fields of a row may all be one long
+text that is stored once, so their length is added up before they are written out.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from harness import sums
+from harness.evidence.folder import PACKED_SUFFIXES
+
+SERIES, ZIPPED = PACKED_SUFFIXES
+"""Suffix of a series whose CSV can be made again from its columns, and of what is compressed."""
+
+_PIECE_BYTES = 2**20
+_BATCH_ROWS = 4096
+_BATCH_BYTES = 8 * 2**20
+"""Of text, what is made of columns at once."""
+_COLUMN_BYTES = 64 * 2**20
+"""What one column of a group of rows may take; a million numbers take an eighth of it."""
+_HEADING_BYTES = 4 * 2**20
+"""What Parquet's own description of a file may take."""
+
+
+def pieces(path: Path, suffix: str, most: int) -> Iterator[bytes]:
+    """What the file at `path` was made from, by the suffix that it was packed under; empty for none.
+
+    Raises:
+        RecordError: The file cannot be opened.
+        OSError, EOFError, ValueError, zlib.error, pyarrow.ArrowException: It is damaged, or becomes more than
+            `most` bytes.
+    """
+    with sums.opened(path) as file:
+        if suffix == SERIES:
+            yield from _bounded(csv(file), most)
+        elif suffix == ZIPPED:
+            with gzip.GzipFile(fileobj=file) as unzipped:
+                yield from _bounded(_read(unzipped), most)
+        else:
+            yield from _bounded(_read(file), most)
+
+
+def _read(file: io.BufferedIOBase | BinaryIO) -> Iterator[bytes]:
+    while some := file.read(_PIECE_BYTES):
+        yield some
+
+
+def _bounded(source: Iterator[bytes], most: int) -> Iterator[bytes]:
+    size = 0
+    for some in source:
+        size += len(some)
+        if size > most:
+            raise ValueError("far too long")
+        yield some
+
+
+def csv(columns: BinaryIO) -> Iterator[bytes]:
+    """The CSV that columns were made from.
+
+    Raises:
+        ValueError: They take more than columns of a series do, or are not of ASCII.
+        pyarrow.ArrowException: They are no columns.
+    """
+    file = pq.ParquetFile(columns, thrift_string_size_limit=_HEADING_BYTES)
+    heading = file.metadata
+    for group in map(heading.row_group, range(heading.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            if column.total_uncompressed_size > _COLUMN_BYTES:
+                raise ValueError("a column is far too long")
+    names = file.schema_arrow.names
+    texts = [one.name for one in file.schema_arrow if pa.types.is_string(one.type)]
+    # A text that is stored once stays one text, however many rows have it.
+    columns.seek(0)
+    dictionaries = pq.ParquetFile(columns, read_dictionary=texts, thrift_string_size_limit=_HEADING_BYTES)
+    yield (",".join(names) + "\n").encode("ascii")
+    for batch in dictionaries.iter_batches(batch_size=_BATCH_ROWS):
+        for some in _small(batch):
+            yield _rows(some).encode("ascii")
+
+
+def _small(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """The batch in parts whose text can be made at once; ValueError where that is too much for one row."""
+    rows = batch.num_rows
+    if sum(map(_text_bytes, batch.columns)) <= _BATCH_BYTES:
+        yield batch
+    elif rows > 1:
+        yield from _small(batch.slice(0, rows // 2))
+        yield from _small(batch.slice(rows // 2))
+    else:
+        raise ValueError("a row is far too long")
+
+
+def _text_bytes(column: pa.Array) -> int:
+    """How much text a column has, each field for itself; of numbers the most that they can have."""
+    if pa.types.is_dictionary(column.type):
+        if not pa.types.is_string(column.type.value_type):
+            raise ValueError("a dictionary of something else than text")
+        lengths = pc.binary_length(column.dictionary).take(column.indices)
+        return pc.sum(lengths).as_py() or 0
+    if pa.types.is_string(column.type):
+        return pc.sum(pc.binary_length(column)).as_py() or 0
+    if not pa.types.is_primitive(column.type):
+        raise ValueError("a column of something else than text and numbers")
+    return 20 * len(column)
+
+
+def _rows(batch: pa.RecordBatch) -> str:
+    columns = [["" if value is None else str(value) for value in one.to_pylist()] for one in batch.columns]
+    return "".join(f"{','.join(row)}\n" for row in zip(*columns, strict=True))

@@ -15,7 +15,7 @@ from harness.legible import legible
 
 RESTORE = "restore the file from a copy; `sha256sum -c SHA256SUMS` shows what changed"
 """What to do about a damaged file of a run."""
-MAX_JSON_BYTES = 16 * 2**20
+MAX_JSON_BYTES = 8 * 2**20
 """A longer object is refused: in memory it may take twenty times what it takes in its file."""
 
 _PARTIAL = ".partial"

@@ -14,7 +14,7 @@ import paramiko
 
 from harness.clock import NS_PER_S, Clock
 
-MAX_OUTPUT_BYTES = 64 * 2**20
+MAX_OUTPUT_BYTES = 16 * 2**20
 """Of a command's output; a machine that sends more is not listened to any more."""
 _PIECE_BYTES = 2**16
 

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.security import flood_files
 from tests.security.flood import FLOODS
 
 MOST_MIB = 500
@@ -29,3 +30,12 @@ def test_the_controller_keeps_its_memory(what: str) -> None:
         "quote-not-ascii": {"attester-failed"},
     }
     assert reason in expected.get(what, {"malformed-evidence"})
+
+
+@pytest.mark.parametrize("what", flood_files.FLOODS)
+def test_no_file_and_no_command_takes_the_controllers_memory(what: str) -> None:
+    command = [sys.executable, "-m", "tests.security.flood_files", what]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    ended, most_mib = done.stdout.split()
+    assert int(most_mib) < MOST_MIB
+    assert (ended == "read") == (what in {"sums-many", "command-longest", "yaml-laughs"})

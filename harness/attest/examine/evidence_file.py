@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
+from harness.attest.attester import bounds
 from harness.attest.evidence import MAX_LINE_BYTES, Bank, Base64, Evidence, RefusedError
 from harness.attest.examine.outcome import Asked
 from harness.attest.identity.enrolled import Issued
@@ -110,6 +111,7 @@ def read(path: Path) -> EvidenceFile:
         if path.stat().st_size > MAX_LINE_BYTES:
             raise RecordError("far too large for evidence", where=str(path))
         raw = path.read_bytes()
+        _require_form(raw, path)
         store.require_version(raw, "version", 1, "a file of evidence", path)
         return EvidenceFile.model_validate_json(raw, strict=None)
     except ValidationError as error:
@@ -121,3 +123,11 @@ def read(path: Path) -> EvidenceFile:
             why=error.strerror or str(error),
             remedy="check the path, and whether you may read it",
         ) from error
+
+
+def _require_form(raw: bytes, path: Path) -> None:
+    """Bound the parts of a file before it is read as JSON, as those of an attester's answer are."""
+    try:
+        bounds.check(raw.decode("ascii"))
+    except ValueError as error:
+        raise RecordError("not a file of evidence", where=str(path), why=str(error)) from error

@@ -57,9 +57,16 @@ def test_production_profile_is_clean() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_four_playbooks_are_there() -> None:
+def test_the_playbooks_are_there() -> None:
     names = {path.name for path in PLAYBOOKS}
-    assert {"provision.yml", "guest_image.yml", "verify.yml", "destroy.yml"} <= names
+    assert {
+        "provision.yml",
+        "guest_image.yml",
+        "verify.yml",
+        "destroy.yml",
+        "tune.yml",
+        "restore.yml",
+    } <= names
 
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS, ids=lambda path: path.name)
@@ -72,7 +79,7 @@ def test_syntax_holds_for_the_example_inventory(playbook: Path) -> None:
 def test_role_describes_each_entry_point_and_option(role: Path) -> None:
     specs = load(role / "meta/argument_specs.yml")["argument_specs"]
     entries = {
-        path.stem for path in (role / "tasks").glob("*.yml") if path.stem in {"main", "remove"}
+        path.stem for path in (role / "tasks").glob("*.yml") if path.stem in {"main", "remove", "restore"}
     }  # the other files are parts of these
     assert set(specs) == entries
     for spec in specs.values():

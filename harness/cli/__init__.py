@@ -54,6 +54,12 @@ class _Verbs(lazy.Root):
             "Machines",
         ),
         Verb(
+            "rig",
+            "harness.cli.rig:rig",
+            "How the hosts of a rig are set: show it, tune them, restore them (docs/provisioning.md).",
+            "Machines",
+        ),
+        Verb(
             "attest",
             "harness.cli.attest:attest",
             "Whether machines are what they should be: enrolment, quotes, verification "

@@ -43,7 +43,7 @@ def dying(killed_after: int) -> None:
 
     for name in ("write", "fsync", "replace", "unlink"):
         setattr(os, name, counted(getattr(os, name)))
-    subprocess.run = counted(subprocess.run)  # type: ignore[assignment]
+    subprocess.run = counted(subprocess.run)
 
 
 def act(action: str, root: Path, settings: str, killed_after: int | None = None) -> int | None:

@@ -44,13 +44,11 @@ def make(name: str, root: Path) -> Path:
     return root
 
 
-def run(root: Path, action: str, settings: Any = None, *arguments: str) -> tuple[int, dict[str, Any]]:
+def run(root: Path, action: str, settings: Any = None) -> tuple[int, dict[str, Any]]:
     """The program's exit status on that machine, and what it said."""
+    places = f"--root {root} --keep {root}/keep --systemctl {root}/systemctl".split()
     done = subprocess.run(
-        [
-            *(sys.executable, "-BEs", PROGRAM / "sodbench_tune.py", action),
-            *("--root", root, "--keep", root / "keep", "--systemctl", root / "systemctl", *arguments),
-        ],
+        [sys.executable, "-BEs", str(PROGRAM / "sodbench_tune.py"), action, *places],
         input=json.dumps(settings),
         capture_output=True,
         text=True,

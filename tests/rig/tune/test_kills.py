@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 
 def killed(mode: str, tree: Path, work: Path) -> int:
     """How many operations the program had in that mode."""
-    program = [sys.executable, HERE / "killer.py", machines.PROGRAM, mode, tree, work]
+    program = [sys.executable, *map(str, (HERE / "killer.py", machines.PROGRAM)), mode, str(tree), str(work)]
     done = subprocess.run(
         [*program, json.dumps(machines.SETTINGS)], capture_output=True, text=True, check=False
     )
@@ -25,7 +25,7 @@ def killed(mode: str, tree: Path, work: Path) -> int:
 
 
 def compared(snapshot: Path, *found: Path) -> subprocess.CompletedProcess[str]:
-    program = [sys.executable, HERE / "compare.py", snapshot, *found]
+    program = [sys.executable, *map(str, (HERE / "compare.py", snapshot, *found))]
     return subprocess.run(program, capture_output=True, text=True, check=False)
 
 

@@ -110,7 +110,7 @@ def test_role_uses_builtin_modules_only(role: Path) -> None:
         "vars",
     }
     keywords |= {"block", "rescue", "always", "check_mode", "become", "until", "retries", "delay", "no_log"}
-    keywords |= {"delegate_to"}
+    keywords |= {"delegate_to", "run_once"}
     for path in [*role.glob("tasks/*.yml"), *role.glob("handlers/*.yml")]:
         for task in tasks_in(load(path)):
             modules = set(task) - keywords

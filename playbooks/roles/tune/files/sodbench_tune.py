@@ -37,7 +37,7 @@ def load(path: Path) -> list[Value]:
     """The values of a restore file.
 
     Raises:
-        TuneError: It is none.
+        TuneError: The file is not a restore file of this version.
     """
     try:
         said = json.loads(path.read_text(encoding="utf-8"))

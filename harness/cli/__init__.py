@@ -141,6 +141,12 @@ class _Verbs(lazy.Root):
             "Results",
         ),
         Verb(
+            "pilot",
+            "harness.cli.pilot:run_pilot",
+            "Say how many trials find an effect, from how trials and migrations of RUN vary.",
+            "Results",
+        ),
+        Verb(
             "selftest",
             "harness.cli.selftest:selftest",
             "Put sodbench's own judgements to the test on a run of yours.",

@@ -1,7 +1,7 @@
 """What it costs to bound an answer before it is read, next to reading and verifying it.
 
 Each round does the same answer twice, in an order that alternates: with the look at its form
-(``attester/bounds.py``) and without it. So the ratio is of one run, whatever else the machine was doing. The
+(``attester/bounds.py``) and without it. So the ratio is of one run, and load is in both. The
 answer has an event log and an IMA list; a software TPM in this process signed it. The way to a machine is not
 in it, so that the ratio is larger than that of an attestation. Run it with ``python -m benchmarks.bounds``.
 """

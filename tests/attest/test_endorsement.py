@@ -219,39 +219,6 @@ def test_every_issuer_must_be_a_valid_authority(case: Case, weak: dict[str, obje
     assert refusal(case, data, intermediates=(between,))[0] is Reason.EK_CHAIN
 
 
-def purposes(*named: x509.ObjectIdentifier) -> list[x509.ExtensionType]:
-    return [x509.ExtendedKeyUsage(named)]
-
-
-SERVERS, ATTESTING = ExtendedKeyUsageOID.SERVER_AUTH, x509.ObjectIdentifier("2.23.133.8.3")
-ENDORSING, ANY = x509.ObjectIdentifier("2.23.133.8.1"), ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
-
-
-@pytest.mark.parametrize("place", ["root", "between"])
-@pytest.mark.parametrize("named", [[SERVERS], [ATTESTING], [SERVERS, ATTESTING]])
-def test_an_issuer_for_something_else_is_not_believed(
-    case: Case, place: str, named: list[x509.ObjectIdentifier]
-) -> None:
-    further = {place: purposes(*named)}
-    root = Authority(name="root", further=further.get("root", ()))
-    between = Authority(name="between", parent=root, further=further.get("between", ()))
-    reason, why = refusal(
-        case, between.certify(case.tpm.ek.public_key()), roots=(root,), intermediates=(between,)
-    )
-    assert reason is Reason.EK_CHAIN
-    assert "purpose" in why
-
-
-@pytest.mark.parametrize("named", [[ENDORSING], [SERVERS, ENDORSING], [ANY]])
-def test_an_issuer_of_endorsement_keys_is_believed(case: Case, named: list[x509.ObjectIdentifier]) -> None:
-    between = Authority(name="between", parent=case.root, further=purposes(*named))
-    own = between.certify(case.tpm.ek.public_key())
-    found = check(
-        [own], case.tpm.ek_public, roots=[case.root.trusted], intermediates=[between.trusted], now=NOW
-    )
-    assert found.issuer == "CN=between"
-
-
 @pytest.mark.parametrize("weak", [{"end": NOW - timedelta(days=1)}, {"path_length": 0}, {"ca": False}])
 def test_a_configured_root_must_be_a_valid_authority_too(case: Case, weak: dict[str, object]) -> None:
     root = Authority(name="root", **weak)  # type: ignore[arg-type]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
 import io
 import json
 import os
@@ -16,8 +15,6 @@ from typing import Any, cast
 import ansible_runner
 import click
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import typer
 from pydantic import ValidationError
@@ -33,7 +30,7 @@ from harness.cli.attest import reference as reference_verb
 from harness.cli.policy import request as request_verb
 from harness.errors import AlteredError, InputFileError, RecordError, SodbenchError, StorageError
 from harness.evidence import folder as folders
-from harness.evidence import inflate, seal
+from harness.evidence import seal
 from harness.evidence.folder import RunFolder
 from harness.policy import capability_file
 from harness.policy.request import request
@@ -47,43 +44,6 @@ from harness.workloads.file import FileOptions
 from tests.security.removed import Attack, Removed, require_needed
 
 STORAGE = "/srv/a b; touch /tmp/x"
-
-
-def zipped_bomb(folder: Path) -> bool:
-    """Some bytes of gzip become many."""
-    (folder / "log.gz").write_bytes(gzip.compress(bytes(4_000_000)))
-    return _too_long(folder / "log.gz", inflate.ZIPPED, 1_000_000)
-
-
-def _too_long(path: Path, suffix: str, most: int) -> bool:
-    try:
-        list(inflate.pieces(path, suffix, most))
-    except ValueError:
-        return True
-    return False
-
-
-def one_long_text(folder: Path) -> bool:
-    """One text is stored once, and every row has it."""
-    path = folder / f"a.csv{inflate.SERIES}"
-    rows = pa.DictionaryArray.from_arrays(pa.array([0] * 64, pa.int32()), pa.array(["x" * 2**20]))
-    pq.write_table(pa.table({"a": rows}), path, compression="zstd")
-    return max(map(len, inflate.pieces(path, inflate.SERIES, 2**30))) < 16 * 2**20
-
-
-def one_long_column(folder: Path) -> bool:
-    """A column says of itself that it takes more than any honest one."""
-    path = folder / f"a.csv{inflate.SERIES}"
-    rows = pa.table({"a": pa.array(["x" * 2**20] * 65)})
-    pq.write_table(rows, path, compression="zstd", use_dictionary=False)
-    return _too_long(path, inflate.SERIES, 2**30)
-
-
-def columns_bomb(folder: Path) -> bool:
-    """Some bytes of columns become many."""
-    rows = pa.table({"a": pa.array([0] * 300_000)})
-    pq.write_table(rows, folder / f"a.csv{inflate.SERIES}", compression="zstd")
-    return _too_long(folder / f"a.csv{inflate.SERIES}", inflate.SERIES, 100_000)
 
 
 def _altered(folder: Path) -> RunFolder:
@@ -331,10 +291,6 @@ def option_as_a_path(_folder: Path) -> bool:
 
 
 REMOVED: tuple[tuple[Removed, Attack], ...] = (
-    (Removed(function=inflate._bounded, check="size > most", by="False"), zipped_bomb),
-    (Removed(function=inflate._bounded, check="size > most", by="False"), columns_bomb),
-    (Removed(function=inflate._small, check="<= _BATCH_BYTES", by=">= 0"), one_long_text),
-    (Removed(function=inflate.csv, check="> _COLUMN_BYTES", by="< 0"), one_long_column),
     (Removed(function=seal.require, check="if found:", by="if False:"), forged_run),
     (Removed(function=material.read, check="seal.require(run)", by="True"), forged_report),
     (Removed(function=metrics_verb.metrics, check="not seal.require(folder)", by="False"), forged_metrics),

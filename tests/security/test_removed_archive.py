@@ -1,0 +1,65 @@
+"""Checks of what an archive becomes: each is removed once, and its attack succeeds."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from harness.evidence import inflate
+from tests.security.removed import Attack, Removed, require_needed
+
+
+def zipped_bomb(folder: Path) -> bool:
+    """Some bytes of gzip become many."""
+    (folder / "log.gz").write_bytes(gzip.compress(bytes(4_000_000)))
+    return _too_long(folder / "log.gz", inflate.ZIPPED, 1_000_000)
+
+
+def _too_long(path: Path, suffix: str, most: int) -> bool:
+    try:
+        list(inflate.pieces(path, suffix, most))
+    except ValueError:
+        return True
+    return False
+
+
+def one_long_text(folder: Path) -> bool:
+    """One text is stored once, and every row has it."""
+    path = folder / f"a.csv{inflate.SERIES}"
+    rows = pa.DictionaryArray.from_arrays(pa.array([0] * 64, pa.int32()), pa.array(["x" * 2**20]))
+    pq.write_table(pa.table({"a": rows}), path, compression="zstd")
+    return max(map(len, inflate.pieces(path, inflate.SERIES, 2**30))) < 16 * 2**20
+
+
+def one_long_column(folder: Path) -> bool:
+    """A column says of itself that it takes more than any honest one."""
+    path = folder / f"a.csv{inflate.SERIES}"
+    rows = pa.table({"a": pa.array(["x" * 2**20] * 65)})
+    pq.write_table(rows, path, compression="zstd", use_dictionary=False)
+    return _too_long(path, inflate.SERIES, 2**30)
+
+
+def columns_bomb(folder: Path) -> bool:
+    """Some bytes of columns become many."""
+    rows = pa.table({"a": pa.array([0] * 300_000)})
+    pq.write_table(rows, folder / f"a.csv{inflate.SERIES}", compression="zstd")
+    return _too_long(folder / f"a.csv{inflate.SERIES}", inflate.SERIES, 100_000)
+
+
+REMOVED: tuple[tuple[Removed, Attack], ...] = (
+    (Removed(function=inflate._bounded, check="size > most", by="False"), zipped_bomb),
+    (Removed(function=inflate._bounded, check="size > most", by="False"), columns_bomb),
+    (Removed(function=inflate._small, check="<= _BATCH_BYTES", by=">= 0"), one_long_text),
+    (Removed(function=inflate.csv, check="> _COLUMN_BYTES", by="< 0"), one_long_column),
+)
+
+
+@pytest.mark.parametrize(("removed", "attack"), REMOVED, ids=lambda one: getattr(one, "id", ""))
+def test_an_attack_notices_that_its_check_is_missing(
+    removed: Removed, attack: Attack, tmp_path: Path
+) -> None:
+    require_needed(removed, attack, tmp_path)

@@ -14,7 +14,7 @@ from harness.campaign.run import attempt
 from harness.campaign.run.load import TrialLoad
 from harness.clock import ClockOffset
 from harness.evidence.journal import Journal
-from harness.evidence.observers import clocks
+from harness.evidence.observers import clocks, host_state
 from harness.evidence.record import Record
 from harness.interrupt import Interrupt
 from harness.rig.guest import domain
@@ -43,6 +43,7 @@ def judged(
     samples = [{name: offset(name) for name in MACHINES}, after]
     monkeypatch.setattr(clocks, "sample", lambda *_arguments: samples.pop(0))
     nothing = lambda *_args, **_named: None  # noqa: E731 - stands in for what needs machines
+    monkeypatch.setattr(host_state, "sample", nothing)
     for step in ("_bring_up", "_start_observers", "_migrate"):
         monkeypatch.setattr(attempt.AttemptRun, step, nothing)
     for step in ("await_steady", "baseline"):

@@ -25,6 +25,8 @@ pytestmark = pytest.mark.lab
 
 _FOLDER = "/etc/pki/qemu/sodbench"
 _KEPT = "/run/sodbench-kept-certificates"
+_SOCKET_BYTES = 4 << 20
+"""What a socket holds at most before it was acknowledged: the kernel's default (``net.ipv4.tcp_wmem``)."""
 _SIGNING = Path(__file__).parents[2] / "playbooks/roles/tls/filter_plugins/sodbench_certificates.py"
 
 
@@ -117,15 +119,19 @@ def install(lab: Lab, hosts: str, addresses: Mapping[str, str], *, days: int = 1
         write(lab, host, ca_cert=made["authority"], server_cert=made["certificates"][host])
 
 
-def refused(lab: Lab, rig: Rig) -> driver.Outcome:
-    """The guest cannot leave a: no memory was sent, and it runs on."""
+def refused(lab: Lab, rig: Rig, *, limit_bytes: int = 100_000) -> driver.Outcome:
+    """The guest cannot leave a: no memory was sent, or no more than the limit, and it runs on."""
     before = counted(lab, "a", "out")[1]
     outcome, _ = move(rig)
     assert not outcome.ok
-    assert counted(lab, "a", "out")[1] - before < 100_000
+    assert counted(lab, "a", "out")[1] - before < limit_bytes
     assert guest.active_on(rig.hypervisors.connect(), rig.subject) == "a"
     assert rig.guest.run("echo alive", root=False).strip() == "alive"
-    print(outcome.error)
+    return outcome
+
+
+def named(outcome: driver.Outcome) -> driver.Outcome:
+    """A refusal of which the journal says that it was a matter of certificates."""
     assert outcome.obstacle == "certificate", outcome.error
     return outcome
 
@@ -156,7 +162,7 @@ def test_a_destination_with_a_foreign_certificate_gets_no_guest(lab: Lab, rig: R
     to_a(rig)
     with other_certificates(lab):
         install(lab, "b", rig.pair.migration_address)
-        refused(lab, rig)
+        named(refused(lab, rig))
     outcome, _ = move(rig)
     assert outcome.ok, outcome.error
 
@@ -165,25 +171,31 @@ def test_a_destination_with_another_name_gets_no_guest(lab: Lab, rig: Rig) -> No
     to_a(rig)
     with other_certificates(lab):
         install(lab, "ab", {"a": rig.pair.migration_address["a"], "b": "198.18.0.99"})
-        refused(lab, rig)
+        named(refused(lab, rig))
 
 
 def test_no_guest_moves_when_the_certificates_have_expired(lab: Lab, rig: Rig) -> None:
     to_a(rig)
     with other_certificates(lab):
         install(lab, "ab", rig.pair.migration_address, days=0)
-        assert "expired" in str(refused(lab, rig).error).lower()
+        assert "expired" in str(named(refused(lab, rig)).error).lower()
 
 
 def test_a_source_with_a_foreign_certificate_is_turned_away(lab: Lab, rig: Rig) -> None:
-    """The source trusts itself and the destination: it is the destination that demands a certificate."""
+    """The source trusts itself and the destination: it is the destination that demands a certificate.
+
+    In TLS 1.3 a client has done its part of the handshake before its certificate is judged (RFC 8446, 2):
+    what fits into a socket's buffer may be under way, encrypted, to a destination that has proved who it is,
+    and the source may hear no more than that the connection is gone.
+    """
     to_a(rig)
     with other_certificates(lab):
         own = lab.ssh("a", f"cat {_FOLDER}/ca-cert.pem")
         asked = {"request": request_of(lab, "a"), "address": rig.pair.migration_address["a"]}
         made = certificates({"a": asked})
         write(lab, "a", ca_cert=own + made["authority"], client_cert=made["certificates"]["a"])
-        refused(lab, rig)
+        outcome = refused(lab, rig, limit_bytes=_SOCKET_BYTES)
+    assert outcome.obstacle == "certificate" or "Input/output error" in str(outcome.error), outcome.error
 
 
 def test_only_the_peer_can_open_a_migration_port(lab: Lab) -> None:

@@ -82,29 +82,31 @@ def observer(
         RegistryError: The registry does not answer.
     """
     with ExitStack() as stack:
-        hosts = {
-            role: _subject(run_attestation, role, role, channel(rig.hosts[role], record, stack))
-            for role in HOSTS
-        }
+        channels = {role: channel(rig.hosts[role], record, stack) for role in HOSTS}
         names = [view.subject.name if len(guests) > 1 else None for view, _ in guests]
         registered = [guest_name(run_attestation, record, name) for name in names]
         shared = examiner(run_attestation, registered, record)
-        trials = []
+        attested = []
         for (view, spec), guest, name in zip(guests, names, registered, strict=True):
             attester = channel(view.guest, record.of(guest), stack)
             identity = stack.enter_context(enrolled(run_attestation, view, attester, name, record))
-            trials.append(
-                TrialAttestation(
-                    attest=run_attestation.attest,
-                    examiner=shared,
-                    registry=run_attestation.registry,
-                    subjects={**hosts, GUEST: _subject(run_attestation, GUEST, name, attester, identity)},
-                    vm_uuid=spec.uuid,
-                    migrations=tuple(one for one in trial.migrations if one.guest == guest),
-                    bounds=bounds(run_attestation.appraisal.policies[FIRST]),
-                    guest=guest,
-                )
+            subject = _subject(run_attestation, GUEST, name, attester, identity)
+            attested.append((guest, spec.uuid, subject))
+        # After the guests: where the registry went while they were enrolled, the attempt cannot attest.
+        hosts = {role: _subject(run_attestation, role, role, channels[role]) for role in HOSTS}
+        trials = [
+            TrialAttestation(
+                attest=run_attestation.attest,
+                examiner=shared,
+                registry=run_attestation.registry,
+                subjects={**hosts, GUEST: subject},
+                vm_uuid=vm_uuid,
+                migrations=tuple(one for one in trial.migrations if one.guest == guest),
+                bounds=bounds(run_attestation.appraisal.policies[FIRST]),
+                guest=guest,
             )
+            for guest, vm_uuid, subject in attested
+        ]
         yield Attestation(*trials)
 
 

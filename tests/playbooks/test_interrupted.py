@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -131,15 +132,20 @@ def test_chrony_reads_the_source_that_an_interrupted_run_wrote(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("role", "tasks", "unit", "file"),
+    ("role", "tasks", "unit", "files"),
     [
-        ("kvm_host", "main", "libvirtd.service", "/etc/libvirt/qemu.conf"),
-        ("wire", "main", "sodbench-wire.service", "/etc/sodbench/wire.nft"),
-        ("tpm", "software", "sodbench-swtpm.service", "/etc/systemd/system/sodbench-swtpm.service"),
+        ("kvm_host", "main", "libvirtd.service", ["/etc/libvirt/qemu.conf"]),
+        ("wire", "main", "sodbench-wire.service", ["/etc/sodbench/wire.nft"]),
+        (
+            "tpm",
+            "software",
+            "sodbench-swtpm.service",
+            ["/etc/systemd/system/sodbench-swtpm.service", "/opt/sodbench/tpm/sodbench_measure.py"],
+        ),
     ],
 )
 def test_a_unit_that_started_before_its_file_was_written_is_started_again(
-    role: str, tasks: str, unit: str, file: str, tmp_path: Path
+    role: str, tasks: str, unit: str, files: list[str], tmp_path: Path
 ) -> None:
     """The role asks the machine, not only what it changed itself; file and systemctl are made up here."""
     (task,) = (
@@ -147,23 +153,24 @@ def test_a_unit_that_started_before_its_file_was_written_is_started_again(
         for task in load(local_plays.PLAYBOOKS / f"roles/{role}/tasks/{tasks}.yml")
         if unit in (task.get("ansible.builtin.command") or {}).get("argv", [])
     )
-    assert file in task["ansible.builtin.command"]["argv"]
+    text = json.dumps(task)
+    assert all(file in text for file in files)
     assert task["notify"]
     written = tmp_path / "file"
     written.write_text("")
     (tmp_path / "programs").mkdir()
     systemctl = tmp_path / "programs/systemctl"
-    argv = [
-        {unit: "made-up.service", file: str(written)}.get(one, one)
-        for one in task["ansible.builtin.command"]["argv"]
-    ]
+    # Of what the software TPM measures at its start, this machine has nothing.
+    nothing_measured: dict[str, object] = {"tpm_measured_pcrs": {}}
+    for real, made_up in {**dict.fromkeys(files, str(written)), unit: "made-up.service"}.items():
+        text = text.replace(real, made_up)
+    asked = json.loads(text)
+    asked.pop("notify")
 
     def says_stale(entered: str) -> bool:
         systemctl.write_text(f"#!/bin/sh\ncase $1 in show) echo '{entered}' ;; esac\n")
         systemctl.chmod(0o755)
-        asked = {**task, "ansible.builtin.command": {"argv": argv}}
-        asked.pop("notify")
-        done = local_plays.local(tmp_path, [asked], {}, path=tmp_path / "programs")
+        done = local_plays.local(tmp_path, [asked], nothing_measured, path=tmp_path / "programs")
         assert done.returncode == 0, done.stdout
         return local_plays.changed(done) == 1
 

@@ -20,11 +20,16 @@ def table(run: RunFolder) -> pd.DataFrame:
     Raises:
         RecordError: The manifest or the journal is damaged or missing.
     """
-    found = _stored(run)
+    found = kept(run)
     return results.compute(run) if found is None else found
 
 
-def _stored(run: RunFolder) -> pd.DataFrame | None:
+def kept(run: RunFolder) -> pd.DataFrame | None:
+    """The run's metrics from ``metrics.parquet``; None where that is not what this program would compute.
+
+    Raises:
+        RecordError: A list of sums cannot be read.
+    """
     wanted = seal.lists(run.root).derived.get(run.metrics_parquet.name)
     if wanted is None or not seal.is_sealed(run) or not run.metrics_parquet.is_file():
         return None

@@ -120,6 +120,24 @@ def require(run: RunFolder) -> bool:
     return True
 
 
+def require_named(run: RunFolder, names: Iterable[str]) -> bool:
+    """As :func:`require`, of the files of the evidence with these names alone: for who reads no others.
+
+    Raises:
+        AlteredError: One of them is not as its sum says, or has none.
+        RecordError: A file cannot be read.
+    """
+    recorded = lists(run.root).evidence
+    if recorded is None:
+        return False
+    wanted = set(names)
+    there = {name: (run.root / name).is_file() for name in wanted if os.path.lexists(run.root / name)}
+    found = _differences(run.root, {name: recorded[name] for name in wanted & recorded.keys()}, there)
+    if found:
+        raise altered(run.root, found)
+    return True
+
+
 def altered(root: Path, found: Differences) -> AlteredError:
     """The error for evidence in `root` that differs."""
     return AlteredError(

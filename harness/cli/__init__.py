@@ -141,6 +141,12 @@ class _Verbs(lazy.Root):
             "Results",
         ),
         Verb(
+            "trend",
+            "harness.cli.trend:trend",
+            "Show all runs of a campaign over time on one page: where levels change, and what changed there.",
+            "Results",
+        ),
+        Verb(
             "pilot",
             "harness.cli.pilot:run_pilot",
             "Say how many trials find an effect, from how trials and migrations of RUN vary.",

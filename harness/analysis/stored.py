@@ -6,6 +6,7 @@ import pandas as pd
 
 from harness import sums
 from harness.analysis import table as results
+from harness.analysis.table import MetricSet
 from harness.errors import RecordError
 from harness.evidence import seal
 from harness.evidence.folder import RunFolder
@@ -24,8 +25,12 @@ def table(run: RunFolder) -> pd.DataFrame:
     return results.compute(run) if found is None else found
 
 
-def kept(run: RunFolder) -> pd.DataFrame | None:
+def kept(run: RunFolder, known: MetricSet | None = None) -> pd.DataFrame | None:
     """The run's metrics from ``metrics.parquet``; None where that is not what this program would compute.
+
+    Args:
+        run: The run.
+        known: The metrics that this program has, for who reads many runs: to look for them takes a while.
 
     Raises:
         RecordError: A list of sums cannot be read.
@@ -42,14 +47,13 @@ def kept(run: RunFolder) -> pd.DataFrame | None:
         found = pd.read_parquet(file)
     columns = {**results.COLUMNS, **results.VARIANT}
     here = [name for name in columns if name in results.COLUMNS or name in found.columns]
-    if list(found.columns) != here or not _metrics_are_known(found):
+    if list(found.columns) != here or not _metrics_are_known(found, known or results.metric_set()):
         return None
     return found.astype({name: columns[name][0] for name in here})
 
 
-def _metrics_are_known(found: pd.DataFrame) -> bool:
+def _metrics_are_known(found: pd.DataFrame, known: MetricSet) -> bool:
     """Whether it has exactly the metrics that this program has of migrations and trials."""
-    known = results.metric_set()
     every = {metric.name for metric in known.all}
     least = {metric.name for metric in known.of_migrations} if found["migration"].notna().any() else set()
     return least <= set(found["metric"]) <= every

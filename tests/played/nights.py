@@ -1,4 +1,4 @@
-"""Many nights made of one played run: copies with another date, scaled values and, where asked for, other facts."""
+"""Many nights made of one played run: copies with another date, scaled values and other facts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def night(
     facts: Mapping[str, str] | None = None,
     metrics: tuple[str, ...] = ("total_time",),
 ) -> RunFolder:
-    """The night after so many days: `run` again, the values of `metrics` times `factor`, `facts` of host a."""
+    """The night after so many days: `run` again, `metrics` times `factor`, with `facts` of host a."""
     started = FIRST + timedelta(days=day)
     name = f"{started:%Y%m%dT%H%M%SZ}-{day:06x}"
     copy = RunFolder(results / name)

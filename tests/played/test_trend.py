@@ -64,7 +64,7 @@ def test_a_change_is_found_with_its_night_size_and_environment(results: Path) ->
 
 def test_the_page_is_whole_and_each_point_leads_to_its_run(results: Path, tmp_path: Path) -> None:
     out, reports = tmp_path / "page", tmp_path / "reports"
-    newest = sorted(results.iterdir())[-1]
+    newest = max(results.iterdir())
     (reports / newest.name).mkdir(parents=True)
     (reports / newest.name / "report.html").write_text("a report")
     text, error = told(results, "--out", out, "--reports", reports)

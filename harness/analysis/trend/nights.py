@@ -20,6 +20,7 @@ from harness.analysis import comparability, comparison, stored
 from harness.analysis import table as results
 from harness.analysis.comparability import Side
 from harness.analysis.gate.declared import of_plan
+from harness.analysis.table import MetricSet
 from harness.errors import RecordError, SodbenchError, UsageError
 from harness.evidence import folder as store
 from harness.evidence import played, seal
@@ -31,6 +32,8 @@ from harness.legible import legible
 _MANIFEST = "manifest.json"
 _LAST_BYTES = 65_536
 """An event is shorter; the journal's last one lies within so many bytes of its end."""
+_JUDGED = ("verdict", "kind", "migration")
+"""The columns that say whether a row counts."""
 _COLUMNS = ("trial", "workload", "variant", "metric", "value", "unit", "better", "reason")
 
 
@@ -93,9 +96,10 @@ def read(folder: Path, metrics: Collection[str] | None = None) -> Nights:
     found: list[Night] = []
     skipped: list[Skipped] = []
     campaigns: set[str] = set()
+    known = results.metric_set()
     for root in _roots(folder):
         try:
-            campaign, night = _night(RunFolder(root))
+            campaign, night = _night(RunFolder(root), known)
         except SodbenchError as error:
             skipped.append(Skipped(run=legible(root.name), reason=legible(error.summary)))
             continue
@@ -139,7 +143,7 @@ def _nothing(folder: Path, skipped: list[Skipped]) -> RecordError:
     )
 
 
-def _night(run: RunFolder) -> tuple[str, Night]:
+def _night(run: RunFolder, known: MetricSet) -> tuple[str, Night]:
     """The campaign's name, and the night.
 
     Raises:
@@ -157,10 +161,11 @@ def _night(run: RunFolder) -> tuple[str, Night]:
     if not isinstance(trials, list):
         raise RecordError("its plan has no trials")
     declared = of_plan(plan, str(run.plan))
-    rows = stored.kept(run)
+    rows = stored.kept(run, known)
     if rows is None:
         seal.require(run)
         rows = results.compute(run)
+    rows = rows[[name for name in (*_JUDGED, *_COLUMNS) if name in rows]]
     valid = results.valid(rows)
     return str(manifest.get("campaign")), Night(
         run=run.root.name,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pandas as pd
+import pyarrow
+from pyarrow import parquet
 
 from harness import sums
 from harness.analysis import table as results
@@ -22,10 +24,14 @@ def table(run: RunFolder) -> pd.DataFrame:
         RecordError: The manifest or the journal is damaged or missing.
     """
     found = kept(run)
-    return results.compute(run) if found is None else found
+    if found is None:
+        return results.compute(run)
+    every = {**results.COLUMNS, **results.GUEST, **results.VARIANT}
+    frame: pd.DataFrame = found.to_pandas()
+    return frame.astype({name: every[name][0] for name in found.column_names})
 
 
-def kept(run: RunFolder, known: MetricSet | None = None) -> pd.DataFrame | None:
+def kept(run: RunFolder, known: MetricSet | None = None) -> pyarrow.Table | None:
     """The run's metrics from ``metrics.parquet``; None where that is not what this program would compute.
 
     Args:
@@ -44,16 +50,16 @@ def kept(run: RunFolder, known: MetricSet | None = None) -> pd.DataFrame | None:
     except RecordError:
         return None
     with run.metrics_parquet.open("rb") as file:  # pyarrow opens no name that is not UTF-8
-        found = pd.read_parquet(file)
-    columns = {**results.COLUMNS, **results.VARIANT}
-    here = [name for name in columns if name in results.COLUMNS or name in found.columns]
-    if list(found.columns) != here or not _metrics_are_known(found, known or results.metric_set()):
-        return None
-    return found.astype({name: columns[name][0] for name in here})
+        found = parquet.read_table(file)
+    every = (*results.COLUMNS, *results.GUEST, *results.VARIANT)
+    here = [name for name in every if name in results.COLUMNS or name in found.column_names]
+    alike = found.column_names == here and _metrics_are_known(found, known or results.metric_set())
+    return found if alike else None
 
 
-def _metrics_are_known(found: pd.DataFrame, known: MetricSet) -> bool:
+def _metrics_are_known(found: pyarrow.Table, known: MetricSet) -> bool:
     """Whether it has exactly the metrics that this program has of migrations and trials."""
     every = {metric.name for metric in known.all}
-    least = {metric.name for metric in known.of_migrations} if found["migration"].notna().any() else set()
-    return least <= set(found["metric"]) <= every
+    of_migrations = found["migration"].null_count < found.num_rows
+    least = {metric.name for metric in known.of_migrations} if of_migrations else set()
+    return least <= set(found["metric"].unique().to_pylist()) <= every

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
+import pyarrow
 
 from harness.analysis.stats.two_samples import Difference, difference
 from harness.analysis.trend import changes
@@ -167,7 +168,11 @@ def _cut(text: str) -> str:
 
 def _points(nights: Sequence[Night]) -> dict[Key, tuple[dict[int, Point], str, str]]:
     """Series to its points by night, its unit and its direction; only series with a value anywhere."""
-    whole = pd.concat([night.rows.assign(night=at) for at, night in enumerate(nights)], ignore_index=True)
+    each = [
+        night.rows.append_column("night", pyarrow.array([at] * len(night.rows), pyarrow.int64()))
+        for at, night in enumerate(nights)
+    ]
+    whole = pyarrow.concat_tables(each, promote_options="permissive").to_pandas()
     if "variant" not in whole:
         whole["variant"] = ""
     whole["variant"] = whole["variant"].astype("string").fillna("")

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import pyarrow
+from pyarrow import compute
 
 from harness.analysis import comparability, comparison, stored
 from harness.analysis import table as results
@@ -32,8 +33,6 @@ from harness.legible import legible
 _MANIFEST = "manifest.json"
 _LAST_BYTES = 65_536
 """An event is shorter; the journal's last one lies within so many bytes of its end."""
-_JUDGED = ("verdict", "kind", "migration")
-"""The columns that say whether a row counts."""
 _COLUMNS = ("trial", "workload", "variant", "metric", "value", "unit", "better", "reason")
 
 
@@ -61,7 +60,7 @@ class Night:
     planned: int
     valid: int
     primary: tuple[str, ...]
-    rows: pd.DataFrame
+    rows: pyarrow.Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,9 +163,9 @@ def _night(run: RunFolder, known: MetricSet) -> tuple[str, Night]:
     rows = stored.kept(run, known)
     if rows is None:
         seal.require(run)
-        rows = results.compute(run)
-    rows = rows[[name for name in (*_JUDGED, *_COLUMNS) if name in rows]]
-    valid = results.valid(rows)
+        rows = pyarrow.Table.from_pandas(results.compute(run), preserve_index=False)
+    valid = rows.filter(compute.equal(rows["verdict"], "valid"))
+    moved = compute.and_(compute.not_equal(valid["kind"], "control"), compute.is_valid(valid["migration"]))
     return str(manifest.get("campaign")), Night(
         run=run.root.name,
         root=run.root,
@@ -174,14 +173,15 @@ def _night(run: RunFolder, known: MetricSet) -> tuple[str, Night]:
         played=played.by_manifest(manifest),
         facts=_facts(run, plan),
         planned=len(trials),
-        valid=int(rows.loc[rows["verdict"].eq("valid"), "trial"].nunique()),
+        valid=len(valid["trial"].unique()),
         primary=() if declared is None else declared.names,
-        rows=valid.loc[valid["migration"].notna(), [name for name in _COLUMNS if name in valid]],
+        rows=valid.filter(moved).select([name for name in _COLUMNS if name in valid.column_names]),
     )
 
 
 def _only(night: Night, metrics: Collection[str]) -> Night:
-    return replace(night, rows=night.rows[night.rows["metric"].isin(list(metrics))])
+    wanted = pyarrow.array(list(metrics), pyarrow.string())
+    return replace(night, rows=night.rows.filter(compute.is_in(night.rows["metric"], wanted)))
 
 
 def _instant(value: object) -> datetime:

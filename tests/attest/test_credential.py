@@ -14,8 +14,9 @@ from harness.attest.played.software_tpm import SoftwareTpm
 from harness.attest.reasons import Reason
 from harness.attest.tpm import keys
 from harness.attest.tpm.algorithms import Alg
-from harness.attest.tpm.credential import kdfa, kdfe, make_credential
+from harness.attest.tpm.credential import make_credential
 from harness.attest.tpm.structures import Public, Symmetric, name_of, parse_public
+from harness.attest.tpm.wrapping import kdfa, kdfe
 
 KINDS: tuple[KeyType, ...] = ("ecc-p256", "rsa-2048")
 TOOL_HEADER = bytes.fromhex("badcc0de00000001")

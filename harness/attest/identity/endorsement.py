@@ -20,7 +20,7 @@ from harness.attest.evidence import RefusedError
 from harness.attest.identity import chain, revocation
 from harness.attest.identity.certificate import Certificate, read, type_of
 from harness.attest.reasons import Reason
-from harness.attest.tpm import credential, keys
+from harness.attest.tpm import keys, wrapping
 from harness.attest.tpm.structures import name_of, parse_public
 
 MAX_CERTIFICATE_BYTES = 16 * 1024
@@ -144,7 +144,7 @@ def _endorsement_key(ek_public: bytes) -> rsa.RSAPublicKey | ec.EllipticCurvePub
         _, loaded = keys.load_endorsement(area)
     except RefusedError as refused:
         raise RefusedError(Reason.EK_KEY, f"its public area: {refused.why}") from refused
-    if area.attributes & credential.REQUIRED != credential.REQUIRED or area.attributes & keys.SIGN:
+    if area.attributes & wrapping.REQUIRED != wrapping.REQUIRED or area.attributes & keys.SIGN:
         raise RefusedError(Reason.EK_KEY, f"attributes {area.attributes:#010x} are no endorsement key's")
     return loaded
 

@@ -24,8 +24,8 @@ from harness.attest.evidence import Bank, Evidence, ImaExcerpt, KeyType, Moments
 from harness.attest.played import marshal
 from harness.attest.tpm import structures
 from harness.attest.tpm.algorithms import BANK_ALG, NIST_P256, Alg
-from harness.attest.tpm.credential import kdfa, kdfe
 from harness.attest.tpm.structures import Attest, ClockInfo, Public, Selection, Signature, Symmetric
+from harness.attest.tpm.wrapping import kdfa, kdfe
 
 AK_ATTRIBUTES = 0x00050072
 """fixedTPM, fixedParent, sensitiveDataOrigin, userWithAuth, restricted, sign."""

@@ -18,7 +18,7 @@ from harness import disk
 from harness.attest.evidence import EkType, KeyType
 from harness.attest.reference.files import load_policy, load_reference, matched
 from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues
-from harness.attest.tpm.credential import TEMPLATES
+from harness.attest.tpm.wrapping import TEMPLATES
 from harness.cli.terminal import Output
 from harness.errors import PrerequisiteError, UsageError
 from harness.pair_name import DEFAULT_PAIR, HOSTS, ONLY_GUEST

@@ -12,7 +12,7 @@ from harness.attest.evidence import KeyType
 from harness.attest.guest import history
 from harness.attest.identity import endorsement
 from harness.attest.reasons import Reason
-from harness.attest.tpm import credential
+from harness.attest.tpm import credential, wrapping
 from tests.attest.adversary import mutants, table
 from tests.attest.adversary.case import KINDS, Case
 from tests.attest.adversary.conftest import Ledger
@@ -38,7 +38,7 @@ def test_ids_are_unique() -> None:
 
 def test_every_reason_of_a_check_has_an_attack() -> None:
     """Each reason that a module of the verifier names is expected of a case."""
-    modules = (*mutants.MODULES, history, credential, endorsement)
+    modules = (*mutants.MODULES, history, credential, wrapping, endorsement)
     named = {
         Reason[name]
         for module in modules

@@ -1,4 +1,4 @@
-"""A sealed secret: one TPM gives it back, in the state, boot and time that it was sealed for, and no other."""
+"""A sealed secret: one TPM gives it back in the state, boot and time it was sealed for, and no other does."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.attest.attester.channel import PYTHON
 from harness.attest.evidence import RefusedError
 from harness.attest.played import marshal
 from harness.attest.played.local_tpm import LocalTpm, running
@@ -136,6 +137,28 @@ def test_each_term_makes_another_policy() -> None:
     )
     policies = {replace(TERMS, **one).policy() for one in changed}
     assert len(policies | {TERMS.policy()}) == 1 + len(changed)
+
+
+TRIAL = """
+import sys
+from tpm2_pytss import ESAPI, ESYS_TR, TPM2_ALG, TPM2_SE, TPMT_SYM_DEF
+with ESAPI(sys.argv[1]) as tpm:
+    session = tpm.start_auth_session(
+        ESYS_TR.NONE, ESYS_TR.NONE, TPM2_SE.TRIAL, TPMT_SYM_DEF(algorithm=TPM2_ALG.NULL), TPM2_ALG.SHA256
+    )
+    tpm.policy_pcr(session, b"", sys.argv[2])
+    print(bytes(tpm.policy_get_digest(session)).hex())
+    tpm.flush_context(session)
+"""
+"""PolicyPCR in a trial session: tpm2-tools take eight PCRs at most."""
+
+
+def test_the_digest_of_many_pcrs_is_the_tpms(swtpm: LocalTpm) -> None:
+    many = range(12)
+    swtpm.run("tpm2_pcrextend", "9:sha256=" + "5a" * 32)
+    pcrs = pcrs_of(swtpm, many[:8]) | pcrs_of(swtpm, many[8:])
+    said = swtpm.run(PYTHON, "-c", TRIAL, swtpm.tcti, "sha256:" + ",".join(map(str, many))).stdout
+    assert replace(TERMS, pcrs=pcrs).pcr_policy().hex() == said.strip()
 
 
 def test_terms_begin_at_the_quote() -> None:

@@ -94,11 +94,14 @@ class Terms:
             + bits.to_bytes(PCR_COUNT // 8, "little")
         )
 
-    def policy(self) -> bytes:
-        """The digest of the policy, by SHA-256: what a session has after the four assertions below."""
+    def pcr_policy(self) -> bytes:
+        """The digest of PolicyPCR alone, by SHA-256."""
         values = hashlib.sha256(b"".join(self.pcrs[pcr] for pcr in sorted(self.pcrs))).digest()
-        digest = _extended(bytes(32), _POLICY_PCR, self.selection() + values)
-        digest = _compared(digest, self.reset_count.to_bytes(4, "big"), _RESETS_AT, _EQUAL)
+        return _extended(bytes(32), _POLICY_PCR, self.selection() + values)
+
+    def policy(self) -> bytes:
+        """The digest of the policy, by SHA-256: what a session has after PolicyPCR and three comparisons."""
+        digest = _compared(self.pcr_policy(), self.reset_count.to_bytes(4, "big"), _RESETS_AT, _EQUAL)
         digest = _compared(digest, self.restart_count.to_bytes(4, "big"), _RESTARTS_AT, _EQUAL)
         return _compared(digest, self.until_ms.to_bytes(8, "big"), _CLOCK_AT, _AT_MOST)
 

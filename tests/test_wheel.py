@@ -83,6 +83,7 @@ def test_the_programs_that_are_sent_to_machines_are_there(installed: Path) -> No
     for name in ("heartbeat_probe", "wire_probe", "sampler_probe", "clocks_probe"):
         assert (installed / "harness/evidence/observers" / f"{name}.py").is_file()
     assert (installed / "harness/rig/lock_holder.py").is_file()
+    assert (installed / "harness/pvi/wipe_probe.py").is_file()
 
 
 def test_a_shipped_policy_is_found_by_name(installed: Path, tmp_path: Path) -> None:

@@ -166,6 +166,20 @@ class InconclusiveError(SodbenchError):
     kind = "inconclusive"
 
 
+class UnreconciledError(SodbenchError):
+    """The logs of a private virtual infrastructure do not agree: one side has what the other has not."""
+
+    exit_code = 25
+    kind = "unreconciled"
+
+
+class RemainsError(SodbenchError):
+    """A certificate does not show that nothing of a guest is left on its host."""
+
+    exit_code = 26
+    kind = "remains"
+
+
 class IncompleteRunError(SodbenchError):
     """The run ended, but some trials are not valid; the report says which and why."""
 

@@ -25,7 +25,8 @@ Exit codes: 0 done · 1 unexpected · 2 wrong usage · 3 error in a campaign, in
 17 a request for protection was refused · 18 another response of the VM is under way ·
 19 the audit log is not as it was written · 20 no server satisfies a request ·
 21 the evidence of a run, an archive or a report was altered · 22 two runs cannot be compared ·
-23 a run is worse than its baseline · 24 whether it is worse was not shown · 130 interrupted
+23 a run is worse than its baseline · 24 whether it is worse was not shown ·
+25 two logs do not agree · 26 something of a guest may be left · 130 interrupted
 
 First steps: sodbench doctor · sodbench lab up · sodbench provision · sodbench run demo ·
 sodbench report results/demo
@@ -89,6 +90,13 @@ class _Verbs(lazy.Root):
             "respond",
             "harness.cli.respond:respond",
             "Demonstrate responses on a busy guest: what happens, what is decided, what it costs.",
+            "Security on demand",
+        ),
+        Verb(
+            "pvi",
+            "harness.cli.pvi:pvi",
+            "A private virtual infrastructure: what became of its guests, and whether both sides' logs agree "
+            "(docs/pvi.md).",
             "Security on demand",
         ),
         Verb(

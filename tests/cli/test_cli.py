@@ -28,7 +28,7 @@ from tests.synthetic.evidence import build
 
 VERBS = [
     *("doctor", "lab", "provision", "attest"),
-    *("policy", "guest", "watch", "respond", "audit"),
+    *("policy", "guest", "watch", "respond", "pvi", "audit"),
     *("plan", "run", "resume", "status", "report", "compare", "schema"),
 ]
 

@@ -116,6 +116,14 @@ def test_what_is_no_package_is_refused(raw: bytes, factory: ec.EllipticCurvePriv
     assert "\x1b" not in str(refused.value)
 
 
+def test_a_package_that_is_too_long_is_refused(made: Package, factory: ec.EllipticCurvePrivateKey) -> None:
+    raw = made.to_bytes()
+    fits = raw + b" " * (MAX_BYTES - len(raw))
+    assert packages.read(fits, factory.public_key(), where="a file") == made
+    with pytest.raises(AlteredError, match="at most are read"):
+        packages.read(fits + b" ", factory.public_key(), where="a file")
+
+
 def test_a_field_that_is_not_known_is_refused(made: Package, factory: ec.EllipticCurvePrivateKey) -> None:
     raw = json.dumps({**json.loads(made.to_bytes()), "more": 1}).encode()
     with pytest.raises(AlteredError, match="no package"):

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from harness.attest.evidence import RefusedError
+from harness.attest.examine.outcome import Round
 from harness.attest.played.platform import ISSUED_NS, NONCE, challenge, platform, policy, require
 from harness.attest.played.software_tpm import CLOCK, SoftwareTpm
 from harness.attest.reasons import Reason, Tier
@@ -48,6 +49,11 @@ def test_the_owner_says_for_how_long(host: Probed) -> None:
     assert short.release().terms.until_ms == CLOCK.clock_ms + 2_500
 
 
+def _without_key(attested: Round) -> Round:
+    assert attested.proof is not None
+    return replace(attested, proof=replace(attested.proof, key=None))
+
+
 SPOILT: Mapping[str, tuple[Callable[[Probed], Probed], Reason]] = {
     "not enrolled": (lambda host: replace(host, identity=None), Reason.NOT_ENROLLED),
     "a guest": (lambda host: enrolled_as(host, kind="guest"), Reason.NOT_ENROLLED),
@@ -61,6 +67,7 @@ SPOILT: Mapping[str, tuple[Callable[[Probed], Probed], Reason]] = {
         Reason.EK_KEY,
     ),
     "another key enrolled": (lambda host: enrolled_as(host, keys=()), Reason.KEY_UNKNOWN),
+    "no key": (lambda host: replace(host, round=_without_key(host.round)), Reason.KEY_UNKNOWN),
     "too old": (lambda host: replace(host, now_ns=ISSUED_NS + 30 * S + 1), Reason.RESULT_EXPIRED),
     "from the future": (lambda host: replace(host, now_ns=ISSUED_NS - 1), Reason.RESULT_EXPIRED),
     "no evidence": (

@@ -131,6 +131,12 @@ def test_memory_without_its_canaries_shows_nothing(planted: dict[str, int], memo
     assert destruction.memory(planted, before, done, _looked(memory)).fate is Fate.UNKNOWN
 
 
+def test_no_canary_at_all_shows_nothing(memory: int) -> None:
+    none = Looked(counted={}, **wipe_probe.state(memory))
+    done = Overwritten.model_validate({**wipe_probe.overwrite(memory), **wipe_probe.state(memory)})
+    assert destruction.memory({}, none, done, none).fate is Fate.UNKNOWN
+
+
 def test_other_canaries_looked_for_show_nothing(memory: int) -> None:
     before = _looked(memory)
     done = Overwritten.model_validate({**wipe_probe.overwrite(memory), **wipe_probe.state(memory)})

@@ -29,7 +29,7 @@ name: cut
 rig: lab
 guest: {image: small}
 workloads: [idle, memory]
-schedule: {window_s: 16, points_s: [0, 8], baseline_s: 3}
+schedule: {window_s: 10, points_s: [0, 5], baseline_s: 3}
 """
 """With a guest that is up within seconds: what is interrupted is the same, and it is started four times."""
 

@@ -27,7 +27,7 @@ workloads:
   - idle
   - name: memory
     options: {{rate_mib_s: {RATE_MIB_S}, size_mib: 64}}
-schedule: {{window_s: 14, points_s: [2], baseline_s: 3}}
+schedule: {{window_s: 9, points_s: [2], baseline_s: 3}}
 attest: {{interval_s: 1, keys: [ecc-p256], policy: lab, guest_policy: guest}}
 """
 

@@ -35,24 +35,33 @@ class Aboard:
     trial: Trial
     boot_timeout_s: float
 
-    def start(self) -> None:
-        """Start it and wait until it lets us in.
+    def start(self) -> int:
+        """Start it, without waiting until it is up; when that began, ns.
 
         Raises:
-            GuestError: It does not start, or does not answer in time.
+            GuestError: It does not start.
         """
-        host, connection = self.rig.hosts[domain.START], self.rig.hypervisors.connect()[domain.START]
-        begin, spec = self.record.clock.now_ns(), self.spec
+        begin_ns = self.record.clock.now_ns()
         if self.trial.start == "snapshot":
             self._restore()
         else:
-            domain.boot(connection, host, spec)
+            connection = self.rig.hypervisors.connect()[domain.START]
+            domain.boot(connection, self.rig.hosts[domain.START], self.spec)
+        return begin_ns
+
+    def await_up(self, begin_ns: int) -> int:
+        """Wait until the guest lets us in; how long that took from `begin_ns`, ns.
+
+        Raises:
+            GuestError: It does not answer in time.
+        """
         self._await_login()
+        spec, took_ns = self.spec, self.record.clock.now_ns() - begin_ns
         self.record.add(
             GuestStarted(
                 host=domain.START,
                 start=self.trial.start,
-                boot_s=(self.record.clock.now_ns() - begin) / NS_PER_S,
+                boot_s=took_ns / NS_PER_S,
                 address=self.rig.guest.endpoint.address,
                 uuid=spec.uuid,
                 memory_bytes=spec.memory_mib * 1024 * 1024,
@@ -62,6 +71,7 @@ class Aboard:
                 image=self.rig.image_key,
             )
         )
+        return took_ns
 
     def _await_login(self) -> None:
         host, clock = self.rig.hosts[domain.START], self.record.clock

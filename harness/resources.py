@@ -77,3 +77,8 @@ def templates() -> Path:
 def reference() -> Path:
     """The papers' tables as CSV."""
     return locate("results/reference")
+
+
+def claims() -> Path:
+    """The papers' claims."""
+    return locate("reports/claims")

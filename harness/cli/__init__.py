@@ -155,6 +155,12 @@ class _Verbs(lazy.Root):
             "Results",
         ),
         Verb(
+            "reproduce",
+            "harness.cli.reproduce:reproduce",
+            "Judge the papers' claims by stored runs, and write a page with one row a claim.",
+            "Results",
+        ),
+        Verb(
             "pilot",
             "harness.cli.pilot:run_pilot",
             "Say how many trials find an effect, from how trials and migrations of RUN vary.",

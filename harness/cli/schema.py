@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from harness.analysis.claims import files as claims_files
 from harness.analysis.gate import known_bad
 from harness.attest.reference import files as reference_files
 from harness.campaign import file as campaign_file
@@ -25,6 +26,7 @@ KINDS: Mapping[str, Callable[[], dict[str, Any]]] = MappingProxyType(
         "response": policy_file.schema,
         "capabilities": capability_file.schema,
         "known-bad": known_bad.schema,
+        "claims": claims_files.schema,
     }
 )
 
@@ -35,7 +37,7 @@ def schema(
         typer.Argument(
             metavar="KIND",
             help=f"{', '.join(KINDS)}: a campaign, an appraisal policy, reference values, a response policy, "
-            "a provider's capabilities, known-bad entries of a gate.",
+            "a provider's capabilities, known-bad entries of a gate, a paper's claims.",
         ),
     ] = "campaign",
 ) -> None:

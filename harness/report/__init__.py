@@ -18,7 +18,7 @@ from harness.report.document import render
 from harness.report.document.model import Document
 from harness.report.document.render import FORMATS
 
-__all__ = ["FORMATS", "Report", "build"]
+__all__ = ["FORMATS", "Report", "build", "write"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,15 +64,30 @@ def build(
         RecordError: The run's folder, or one of the files, is damaged.
         StorageError: A file cannot be written.
     """
+    _require_known(formats)
+    document = compose.document(
+        material.read(run, benchmarks=benchmarks, adversary=adversary, periodic=periodic),
+        pdf="tex" in formats,
+    )
+    return write(document, out, formats)
+
+
+def _require_known(formats: Sequence[str]) -> None:
     unknown = [form for form in formats if form not in FORMATS]
     if unknown:
         raise UsageError(
             f"no report can be written as {', '.join(unknown)}", remedy=f"choose among {', '.join(FORMATS)}"
         )
-    document = compose.document(
-        material.read(run, benchmarks=benchmarks, adversary=adversary, periodic=periodic),
-        pdf="tex" in formats,
-    )
+
+
+def write(document: Document, out: Path, formats: Sequence[str] = FORMATS) -> Report:
+    """Write `document` into the folder `out`, made when missing; an older signature there is removed.
+
+    Raises:
+        UsageError: A format is not known.
+        StorageError: A file cannot be written.
+    """
+    _require_known(formats)
     signed.forget(out)
     figures = _figures(document, out / "figures", formats)
     documents = []

@@ -72,6 +72,7 @@ def test_a_ready_made_campaign_is_found_by_name(installed: Path, tmp_path: Path)
         "playbooks/ansible.cfg",
         "campaigns/paper.yml",
         "reports/templates/report.html.j2",
+        "reports/claims/security-on-demand.yml",
         "results/reference/table5_migration.csv",
     ],
 )

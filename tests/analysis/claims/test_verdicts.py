@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pandas as pd
@@ -19,19 +20,26 @@ VALUE_S = 10.0
 
 
 def claim(**changes: object) -> Claim:
-    stated = {
+    stated: dict[str, object] = {
         "campaigns": ("paper", "paper-short"),
         "metric": "total_time",
         "workloads": ("app",),
         "expected": Expected(value=VALUE_S, tolerance=0.15),
     }
     return Claim(
-        id="app", says="It takes 10 s.", place="Table V", experiment=Experiment(**{**stated, **changes})
+        id="app",
+        says="It takes 10 s.",
+        place="Table V",
+        experiment=Experiment.model_validate({**stated, **changes}),
     )
 
 
 def run(
-    value_s: float = VALUE_S, *, trials: int = 6, name: str = "20260101T000000Z-aaaaaa", **columns: object
+    value_s: float = VALUE_S,
+    *,
+    trials: int = 6,
+    name: str = "20260101T000000Z-aaaaaa",
+    columns: Mapping[str, object] | None = None,
 ) -> Run:
     rows = [
         {
@@ -43,7 +51,7 @@ def run(
             "value": value_s * (1 + 0.002 * at),
             "generator": "locust 2.47.0",
             "substitutes": "Faban",
-            **columns,
+            **(columns or {}),
         }
         for at in range(trials)
     ]
@@ -100,12 +108,12 @@ def test_the_first_campaign_with_a_run_counts_and_of_it_the_newest() -> None:
     "columns", [{"verdict": "invalid"}, {"kind": "control"}, {"metric": "blackout"}, {"value": None}]
 )
 def test_rows_that_do_not_count_are_no_evidence(columns: dict[str, object]) -> None:
-    found = judged(claim(), run(**columns))
+    found = judged(claim(), run(columns=columns))
     assert (found.verdict, found.why) == (Verdict.NOT_TESTED, "no value of total_time for app")
 
 
 def test_a_run_with_variants_counts_for_the_variant_that_is_named() -> None:
-    varied = run(variant="post-copy")
+    varied = run(columns={"variant": "post-copy"})
     assert judged(claim(), varied).verdict is Verdict.NOT_TESTED
     assert judged(claim(variant="post-copy"), varied).verdict is Verdict.REPRODUCED
     assert judged(claim(variant="post-copy"), run()).verdict is Verdict.NOT_TESTED

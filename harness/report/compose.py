@@ -9,7 +9,7 @@ from functools import partial
 import pandas as pd
 
 from harness.evidence.account import Account
-from harness.report import provenance, validity
+from harness.report import comparison, front, provenance, validity
 from harness.report.attestation import attacks, verification_cost
 from harness.report.attestation import figures as attestation_figures
 from harness.report.attestation import rows as proofs
@@ -43,26 +43,53 @@ def document(material: Material, *, pdf: bool = False) -> Document:
         subtitle=f"run {material.run}",
         banner=answers.banner(material),
         sections=[
-            Section(key="answer", title="The answer", blocks=answers.headline(material)),
+            *front.sections(material),
+            *comparison.sections(material.comparisons),
             *evacuation.sections(material.evacuations, material.link_bit_s),
             *_responses(material, those_of_responses),
+            *_attestation(material, those_of_attestation),
             Section(
-                key="table", title="Table V next to the paper's", blocks=[answers.table_v(material), *chart]
+                key="figures",
+                title="What the migrations did",
+                blocks=_figures(those_of_moves),
+                label="Figures",
+            ),
+            Section(
+                key="table",
+                title="Table V next to the paper's",
+                blocks=[answers.table_v(material), *chart],
+                label="Table V",
             ),
             Section(
                 key="costs",
                 title="What it costs the users of the service",
                 blocks=_costs(material, those_of_costs),
+                label="Users",
             ),
-            *_attestation(material, those_of_attestation),
-            Section(key="figures", title="What the migrations did", blocks=_figures(those_of_moves)),
-            Section(key="moves", title="Every migration", blocks=_moves(material)),
             *_enclosed(material),
-            Section(key="validity", title="Validity and exclusions", blocks=validity.blocks(material)),
-            Section(key="provenance", title="Provenance", blocks=provenance.blocks(material)),
-            Section(key="definitions", title="Definitions", blocks=[provenance.definitions(material)]),
+            Section(
+                key="validity",
+                title="Validity and exclusions",
+                blocks=validity.blocks(material),
+                label="Validity",
+            ),
+            *_appendix(material),
         ],
     )
+
+
+def _appendix(material: Material) -> list[Section]:
+    """What the numbers are made of and where they come from."""
+    return [
+        Section(key="moves", title="Every migration", blocks=_moves(material), folded=True),
+        Section(key="provenance", title="Provenance", blocks=provenance.blocks(material), folded=True),
+        Section(
+            key="definitions",
+            title="Definitions",
+            blocks=[provenance.definitions(material)],
+            folded=True,
+        ),
+    ]
 
 
 def _responses(material: Material, figures: Sequence[Figure]) -> list[Section]:

@@ -41,6 +41,7 @@ from harness.migration.measures.evacuation import Evacuation
 from harness.report import enclosed, naming, variants
 from harness.report.enclosed import Adversary, Benchmarks, Periodic
 from harness.report.naming import Names
+from harness.report.variants import Compared
 
 PAPER_COLUMNS: Mapping[str, tuple[str, float]] = {
     "total_time_s": ("total_time", 1.0),
@@ -108,6 +109,7 @@ class Material:
         unchecked: Whether the run went on after an end that had left no sums, or whose sums were gone.
         evacuations: How several guests left their host; empty where there was one guest.
         played: Whether no machine of the run exists, so that nothing in it was measured.
+        comparisons: Each further variant against the campaign's first; empty without variants.
     """
 
     run: str
@@ -136,6 +138,7 @@ class Material:
     unchecked: bool = False
     played: bool = False
     evacuations: Sequence[Evacuation] = ()
+    comparisons: Sequence[Compared] = ()
 
     @property
     def campaign(self) -> str:
@@ -211,6 +214,7 @@ def read(
     evidence = list(results.read_attempts(run))
     manifest = store.read_manifest(run)
     told = accounts(events)
+    measured = results.compute(run, evidence)
     under = partial(variants.relabelled, of_trial=variants.names(told))
     return Material(
         run=str(manifest.get("run") or run.root.resolve().name),
@@ -222,7 +226,7 @@ def read(
         played=played.by_manifest(manifest) or played.by_journal(events),
         finished=any(event.kind == RunFinished.KIND for event in events),
         wall_time=wall_time.of(events),
-        metrics=under(results.compute(run, evidence)),
+        metrics=under(measured),
         gaps=under(series.gaps(evidence)),
         precopy=under(series.precopy(evidence)),
         timelines=under(_known(series.timelines(evidence))),
@@ -238,6 +242,7 @@ def read(
         adversary=None if adversary is None else enclosed.adversary(adversary),
         responses=under(results.responses(run, evidence)),
         periodic=None if periodic is None else enclosed.periodic(periodic),
+        comparisons=variants.compared(run, measured),
         evacuations=[found for one in evidence for found in evacuation.evacuations(one)],
     )
 

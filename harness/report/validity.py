@@ -69,6 +69,7 @@ def _trials(material: Material) -> Table:
     return Table(
         key="trials",
         title="Trials and verdicts",
+        detail=True,
         columns=[Column(label=label, numeric=label == "Attempt") for label in labels],
         rows=[_trial(attempt, material.names) for attempt in material.attempts],
         caption=with_note(
@@ -117,6 +118,7 @@ def _conditions(material: Material) -> Table:
     return Table(
         key="conditions",
         title="Conditions of the trials",
+        detail=True,
         columns=[
             Column(label="Trial", numeric=False),
             *(Column(label=shown.label, unit=shown.unit) for _, shown in heads),
@@ -164,6 +166,7 @@ def _remarks(material: Material) -> list[Block]:
         Table(
             key="remarks",
             title="Remarks",
+            detail=True,
             columns=[Column(label="Trial", numeric=False), Column(label="What happened", numeric=False)],
             rows=[[Cell(text=material.names.trial(one)), Cell(text=text)] for one, text in found],
             caption=material.names.note(one.workload for one, _ in found),

@@ -7,13 +7,34 @@ No number is of two variants. The row's name is that of the workload and of the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from harness.analysis import comparison
+from harness.analysis.comparability import Side
+from harness.analysis.comparison import Row
+from harness.analysis.gate.declared import of_plan
 from harness.evidence.account import Account
 from harness.evidence.events import AttemptStarted
+from harness.evidence.folder import RunFolder
 from harness.evidence.journal import Event
+from harness.files import read_json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """One variant against the campaign's first, as ``sodbench compare RUN:FIRST RUN:SECOND`` has it.
+
+    Attributes:
+        first: The first variant's name.
+        second: That of the other.
+        rows: Every metric of every workload that both have, the primary ones first.
+    """
+
+    first: str
+    second: str
+    rows: Sequence[Row]
 
 
 def label(workload: str, variant: str) -> str:
@@ -47,3 +68,32 @@ def relabelled(table: pd.DataFrame, of_trial: Mapping[str, str]) -> pd.DataFrame
     if not of_trial or "workload" not in table:
         return table
     return table.assign(workload=table["trial"].map(of_trial).fillna(table["workload"]).astype("string"))
+
+
+def compared(run: RunFolder, table: pd.DataFrame) -> list[Compared]:
+    """Every further variant of the plan against its first; nothing for a run without variants.
+
+    Args:
+        run: The run's folder.
+        table: Its metrics with the bare names of the workloads.
+
+    Raises:
+        RecordError: The plan cannot be read.
+    """
+    if "variant" not in table or not run.plan.is_file():
+        return []
+    plan = read_json(run.plan)
+    if not isinstance(plan, Mapping) or not isinstance(listed := plan.get("variants"), Sequence):
+        return []
+    declared = of_plan(plan, str(run.plan))
+    primary = comparison.PRIMARY if declared is None else declared.names
+    first, *others = [str(one["name"]) for one in listed if isinstance(one, Mapping)]
+    base = comparison.values(Side(run=run, variant=first), table)
+    return [
+        Compared(
+            first=first,
+            second=name,
+            rows=comparison.rows(base, comparison.values(Side(run=run, variant=name), table), primary),
+        )
+        for name in others
+    ]

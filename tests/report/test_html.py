@@ -30,7 +30,7 @@ def test_ids_are_unique_and_every_link_has_its_target(html: Element) -> None:
 
 def test_every_section_says_rig_and_accelerator(html: Element) -> None:
     sections = html.all("section")
-    assert len(sections) == 8
+    assert len(sections) == 9
     assert all(BANNER in section.text for section in sections)
 
 
@@ -38,11 +38,12 @@ def test_the_sections_come_in_the_order_a_reader_wants(html: Element) -> None:
     keys = [section.attributes["id"] for section in html.all("section")]
     assert keys == [
         "answer",
+        "figures",
         "table",
         "costs",
-        "figures",
-        "moves",
         "validity",
+        "validity-detail",
+        "moves",
         "provenance",
         "definitions",
     ]

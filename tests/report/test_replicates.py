@@ -34,7 +34,7 @@ def test_a_mean_that_stands_on_one_migration_is_flagged_with_its_median(demo: Ma
         "1000\u00a0ms"
     )
     (said,) = [
-        one.text for one in answers.headline(material) if isinstance(one, Answer) and one.subject == "file"
+        one.text for one in answers.sentences(material) if isinstance(one, Answer) and one.subject == "file"
     ]
     assert "the work stalled for 2079\u00a0ms (median 1000\u00a0ms: one value dominates the mean)" in said
 

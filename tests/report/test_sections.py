@@ -53,7 +53,7 @@ def test_the_banner_warns_when_only_some_guests_were_emulated(demo: Material) ->
 
 
 def test_each_workload_has_its_answer_in_the_papers_order(demo: Material) -> None:
-    found = [block for block in answers.headline(demo) if isinstance(block, Answer)]
+    found = [block for block in answers.sentences(demo) if isinstance(block, Answer)]
     assert [one.subject for one in found] == ["file", "idle"]
     assert "took 3.20\u00a0s (mean of 5 migrations in 1 trial)" in found[0].text
     assert "stood still for 240\u00a0ms" in found[0].text
@@ -181,7 +181,7 @@ def test_what_the_numbers_stand_on_is_told_for_each_trial(demo: Material) -> Non
 
 
 def test_a_run_that_did_not_end_is_said_to(demo: Material) -> None:
-    assert "run did not end" in said(answers.headline(replace(demo, finished=False)))
+    assert "run did not end" in said(answers.about(replace(demo, finished=False)))
 
 
 def test_every_table_has_as_many_cells_as_columns(shown: Document) -> None:

@@ -27,7 +27,7 @@ def section(found: Adversary) -> Section:
         _cases(found),
     ]
     blocks += [_sweeps(found)] if found.sweeps else []
-    return Section(key="attacks", title="Attacks tried", blocks=blocks)
+    return Section(key="attacks", title="Attacks tried", blocks=blocks, label="Attacks")
 
 
 def _verdict(found: Adversary) -> list[Block]:
@@ -69,6 +69,7 @@ def _cases(found: Adversary) -> Table:
         ]
     return Table(
         key="attacks-tried",
+        detail=True,
         title="Each attack and the check that decided it",
         columns=columns,
         rows=rows,
@@ -102,6 +103,7 @@ def _time(ms: float | None) -> Cell:
 def _sweeps(found: Adversary) -> Table:
     return Table(
         key="attacks-sweeps",
+        detail=True,
         title="Sweeps: every variant of an attack",
         columns=[
             Column(label="Sweep", numeric=False),

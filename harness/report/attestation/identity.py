@@ -109,6 +109,7 @@ def continuity(found: Sequence[Passage], names: Names) -> Table:
     return Table(
         key="attestation-continuity",
         title="The guest's identity across each migration",
+        detail=True,
         columns=columns,
         rows=[_row(one, names) for one in found],
         caption=with_note(
@@ -214,6 +215,7 @@ def _each(lost: pd.DataFrame, names: Names) -> Table:
     return Table(
         key="attestation-refused",
         title="Each refused or unanswered attestation",
+        detail=True,
         columns=[Column(label=label, numeric=label == "At, s") for label in labels],
         rows=rows,
         caption=with_note(

@@ -46,6 +46,7 @@ def section(material: Material, figures: Sequence[Figure]) -> Section:
     return Section(
         key="attestation",
         title="What attestation costs",
+        label="Attestation",
         blocks=[
             *blocks,
             *_contradictions(material),

@@ -75,6 +75,7 @@ def latency(table: pd.DataFrame, order: Sequence[str], names: Names) -> Table:
     return Table(
         key="attestation-latency",
         title="From challenge to verdict: attestation latency",
+        detail=True,
         columns=columns,
         rows=rows,
         caption=with_note(
@@ -129,6 +130,7 @@ def parts(table: pd.DataFrame) -> Table:
     return Table(
         key="attestation-parts",
         title="Where the time goes",
+        detail=True,
         columns=columns,
         rows=rows,
         caption="Transport: (ER − NS) − (answered − received), so that the two machines' clocks need not "
@@ -181,6 +183,7 @@ def steps(table: pd.DataFrame) -> Table:
     return Table(
         key="attestation-steps",
         title="The verification, step by step, µs",
+        detail=True,
         columns=columns,
         rows=[[Cell(text=""), *head], *rows] if names else [],
         caption="Accepted attestations, in which every step ran, of all workloads; linked: the steps of both "
@@ -215,6 +218,7 @@ def use(table: pd.DataFrame, order: Sequence[str], names: Names) -> Table | None
     return Table(
         key="attestation-use",
         title="From evidence to use",
+        detail=True,
         columns=columns,
         rows=[_use(proofs.some(used, workload=name), names.of(name)) for name in shown],
         caption=with_note(

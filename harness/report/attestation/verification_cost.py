@@ -18,7 +18,12 @@ def section(found: Benchmarks) -> Section:
         f"Not measured in this run; machine: {found.machine}; date: {when}."
     )
     blocks: list[Block] = [Paragraph(text=text), _table(found)]
-    return Section(key="verification-cost", title="What each step of the verification costs", blocks=blocks)
+    return Section(
+        key="verification-cost",
+        title="What each step of the verification costs",
+        blocks=blocks,
+        label="Verification",
+    )
 
 
 def _table(found: Benchmarks) -> Table:

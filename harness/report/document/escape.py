@@ -50,6 +50,11 @@ _TEX = {
 }
 
 
+_UNBROKEN = 16
+"""A longer word may be broken in LaTeX: a hash, a version or a path; a word of letters from twice as long."""
+_BREAK_EVERY = 6
+
+
 def plain(text: str) -> str:
     """`text` without characters that no document may hold, in one line: white space is one blank.
 
@@ -70,7 +75,16 @@ def _seen(text: str) -> str:
 
 def tex(text: str) -> str:
     """`text` as LaTeX that typesets exactly it; a character no common font has shows its code."""
-    return "".join(_tex_sign(sign) for sign in plain(text))
+    return " ".join(_tex_word(word) for word in plain(text).split(" "))
+
+
+def _tex_word(word: str) -> str:
+    """A word; one without a place to break that could be longer than a column may break every few signs."""
+    plain_word = word.replace("_", "").isalpha() and len(word) <= 2 * _UNBROKEN
+    if len(word) <= _UNBROKEN or plain_word:
+        return "".join(map(_tex_sign, word))
+    parts = [word[at : at + _BREAK_EVERY] for at in range(0, len(word), _BREAK_EVERY)]
+    return r"\allowbreak{}".join("".join(map(_tex_sign, part)) for part in parts)
 
 
 def _tex_sign(sign: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from typing import ClassVar, TypeAlias
@@ -82,7 +82,18 @@ def marker(position: int) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table; its footnotes are the cells' reasons in order of appearance."""
+    """A table; its footnotes are the cells' reasons in order of appearance.
+
+    Attributes:
+        key: Its anchor.
+        title: What it shows.
+        columns: Their heads, in order.
+        rows: One cell a column each.
+        caption: How to read it.
+        dense: Whether it is set smaller, for many columns.
+        detail: Whether it belongs in the appendix (:func:`apart`): single values, of which another table
+            has the summary.
+    """
 
     shape: ClassVar[str] = "table"
     key: str
@@ -91,6 +102,7 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     caption: str = ""
     dense: bool = False
+    detail: bool = False
 
     @cached_property
     def notes(self) -> list[Note]:
@@ -187,11 +199,36 @@ Block: TypeAlias = Table | Figure | Paragraph | Answer | Callout | Code
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A titled sequence of blocks."""
+    """A titled sequence of blocks.
+
+    Attributes:
+        key: Its anchor.
+        title: Its head.
+        blocks: What it holds, in order.
+        label: What the list of sections calls it; empty for its title.
+        folded: Whether it is of the appendix: closed on a page until it is asked for, last in print.
+    """
 
     key: str
     title: str
     blocks: Sequence[Block]
+    label: str = ""
+    folded: bool = False
+
+
+def apart(sections: Sequence[Section]) -> list[Section]:
+    """The sections without the tables of single values, and behind each a folded one with these."""
+    found = []
+    for section in sections:
+        details = [block for block in section.blocks if isinstance(block, Table) and block.detail]
+        if section.folded or not details:
+            found.append(section)
+            continue
+        rest = [block for block in section.blocks if not (isinstance(block, Table) and block.detail)]
+        title = f"{section.label or section.title}: in detail"
+        found.append(replace(section, blocks=rest))
+        found.append(Section(key=f"{section.key}-detail", title=title, blocks=details, folded=True))
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,13 +239,23 @@ class Document:
         title: Its name.
         subtitle: Which run it is of.
         banner: Rig and accelerator, and what they forbid; repeated at every section.
-        sections: In the order a reader wants them.
+        sections: In the order a reader wants them. What of them is folded is shown behind all others.
     """
 
     title: str
     subtitle: str
     banner: str
     sections: Sequence[Section]
+
+    @property
+    def body(self) -> list[Section]:
+        """The sections that everyone reads."""
+        return [section for section in apart(self.sections) if not section.folded]
+
+    @property
+    def appendix(self) -> list[Section]:
+        """The folded sections: what the numbers are made of, for those who check them."""
+        return [section for section in apart(self.sections) if section.folded]
 
     @property
     def figures(self) -> list[Figure]:

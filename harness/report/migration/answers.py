@@ -1,4 +1,4 @@
-"""The head of the report: what was run on what, one sentence per workload, and Table V next to the paper's.
+"""What was run on what, one sentence for each workload, and Table V next to the paper's.
 
 A mean is over the valid migrations and never leaves without its n, its trials and its median. An interval is
 of the trials, from three of them on.
@@ -68,17 +68,17 @@ def _below(material: Material) -> list[str]:
     return found
 
 
-def headline(material: Material) -> list[Block]:
-    """What was run, and the answer for each workload."""
+def about(material: Material) -> list[Block]:
+    """What was run, and what must be known before a number is read."""
     counted = [attempt for attempt in material.attempts if attempt.counts]
     moving = [attempt for attempt in counted if attempt.moves or not attempt.scenario]
     moves = [move for attempt in counted for move in attempt.moves if move.outcome == "completed"]
+    trials = len({attempt.trial for attempt in material.attempts})
     blocks: list[Block] = [
         Paragraph(
-            text="What does it cost to move a running virtual machine to safety? Campaign "
-            f"{material.campaign} on the rig {material.manifest.get('rig')}, {_guests(material)}: "
-            f"{len(material.attempts)} attempts at {len({attempt.trial for attempt in material.attempts})} "
-            f"trials, {len(moving)} of them valid and with migrations; {len(moves)} completed migrations "
+            text=f"Campaign {material.campaign} on the rig {material.manifest.get('rig')}, "
+            f"{_guests(material)}: {len(material.attempts)} attempts at {trials} trials, {len(moving)} of "
+            f"them valid and with migrations; {len(moves)} completed migrations "
             "are counted below."
         )
     ]
@@ -108,10 +108,15 @@ def headline(material: Material) -> list[Block]:
                 tone="warning", text="There is no valid measurement of a migration in this run: see Validity."
             )
         )
-    if taken := together(material):
-        blocks.append(Callout(tone="note", text=taken))
+    return blocks
+
+
+def sentences(material: Material) -> list[Block]:
+    """The answer for each workload in a sentence."""
     names = material.names
-    blocks.extend(Answer(subject=names.of(name), text=_answer(material, name)) for name in material.workloads)
+    blocks: list[Block] = [
+        Answer(subject=names.of(name), text=_answer(material, name)) for name in material.workloads
+    ]
     if note := names.note(material.workloads):
         blocks.append(Paragraph(text=note))
     return blocks
@@ -273,19 +278,20 @@ def mean_cell(material: Material, workload: str, metric: str, n: int) -> Cell:
     """
     found = values_of(material, workload, metric)
     if found is None:
-        return Cell(text=MISSING, tone="quiet", reason=_reasons(material, workload, metric))
+        return Cell(text=MISSING, tone="quiet", reason=reasons(material, workload, metric))
     shown = quantity.of_metric(metric)
     below = f"median {shown.text(found.median)} ({shown.text(found.std)})"
     if span := replicates.interval(found, shown.text):
         below = f"{below}\n{span}"
     if found.std == 0:
         below = "all alike"
-    said = [] if found.n == n else [f"n = {found.n}: {_reasons(material, workload, metric)}"]
+    said = [] if found.n == n else [f"n = {found.n}: {reasons(material, workload, metric)}"]
     said += replicates.doubts(found, shown.with_unit)
     return Cell(text=shown.text(found.mean), below=below if found.n > 1 else "n = 1", reason="; ".join(said))
 
 
-def _reasons(material: Material, workload: str, metric: str) -> str:
+def reasons(material: Material, workload: str, metric: str) -> str:
+    """Why migrations of a workload have no value of a metric, each reason once."""
     table = material.metrics
     mine = table[(table["workload"] == workload) & (table["metric"] == metric) & table["value"].isna()]
     mine = mine[mine["verdict"].eq("valid") & mine["kind"].ne("control") & mine["migration"].notna()]

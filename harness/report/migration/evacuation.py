@@ -14,7 +14,12 @@ def sections(found: Sequence[Evacuation], link_bit_s: float | None) -> list[Sect
     if not found:
         return []
     return [
-        Section(key="evacuations", title="Several guests leave a host", blocks=_blocks(found, link_bit_s))
+        Section(
+            key="evacuations",
+            title="Several guests leave a host",
+            blocks=_blocks(found, link_bit_s),
+            label="Evacuations",
+        )
     ]
 
 

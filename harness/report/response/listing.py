@@ -56,6 +56,7 @@ def _list(material: Material) -> Table:
     return Table(
         key="every-response",
         title="Every response",
+        detail=True,
         columns=[
             *(Column(label=label, numeric=label == "No.") for label in labels),
             *(Column(group="Spans", label=label) for _, label, _ in here),

@@ -100,7 +100,9 @@ def _costs(row: Rated, rate: float) -> list[float]:
 
 def section(periodic: Periodic, figures: Sequence[Figure]) -> Section:
     """A section of its own, for a run without responses."""
-    return Section(key="periodic", title=TITLE, blocks=blocks(periodic, figures))
+    return Section(
+        key="periodic", title=TITLE, blocks=blocks(periodic, figures), label="Periodic attestation"
+    )
 
 
 def blocks(periodic: Periodic, figures: Sequence[Figure]) -> list[Block]:

@@ -45,7 +45,9 @@ def section(material: Material, figures: Sequence[Figure]) -> Section:
     if material.periodic is not None:
         chart = [one for one in figures if one.key == periodic.KEY]
         blocks += periodic.blocks(material.periodic, chart)
-    return Section(key="response", title=TITLE, blocks=[*blocks, *listing.blocks(material)])
+    return Section(
+        key="response", title=TITLE, blocks=[*blocks, *listing.blocks(material)], label="Responses"
+    )
 
 
 def figure(material: Material) -> Sketch | None:

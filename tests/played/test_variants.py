@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from harness.analysis import comparison, stored
+from harness.analysis.comparability import Side
 from harness.evidence import journal
 from harness.evidence.account import accounts
 from harness.evidence.events import MigrationStarted
 from harness.evidence.folder import RunFolder, read_manifest
 from harness.report import compose, material
-from harness.report.document.model import Answer
+from harness.report.document.model import Answer, Table
 from harness.report.material import Material
 from tests import tables
 from tests.played import campaigns
@@ -88,3 +90,20 @@ def test_a_run_that_was_interrupted_goes_on_under_its_variants(tmp_path: Path) -
     assert campaigns.carry_out(run, TEXT) is not None
     found = {one.trial: one.variant for one in accounts(journal.read(run.journal))}
     assert sorted(str(one) for one in found.values()) == ["narrow"] * 3 + ["plain"] * 3
+
+
+def test_the_report_answers_first_what_the_variants_change(seen: Material) -> None:
+    first = compose.document(seen).body[0]
+    (table,) = [block for block in first.blocks if isinstance(block, Table)]
+    assert first.title == "What do the variants change?"
+    assert [row[1].text for row in table.rows] == ["plain", "narrow"]
+    assert [row[2].text for row in table.rows] == ["3", "3"]
+
+
+def test_its_rows_are_those_of_compare(run: RunFolder, seen: Material) -> None:
+    (compared,) = seen.comparisons
+    sides = [Side(run=run, variant=name) for name in ("plain", "narrow")]
+    table = stored.table(run)
+    assert (compared.first, compared.second) == ("plain", "narrow")
+    assert list(compared.rows) == comparison.rows(*(comparison.values(side, table) for side in sides))
+    assert any(row.primary for row in compared.rows)

@@ -52,7 +52,9 @@ def test_every_figure_named_is_there(made: Report) -> None:
 def test_it_compiles_by_itself_and_within_another_document(made: Report, tmp_path: Path) -> None:
     folder = tmp_path / "paper"
     shutil.copytree(made.documents[2].parent, folder)
-    assert "Output written on report.pdf" in compiled(folder, "report.tex")
+    log = compiled(folder, "report.tex")
+    assert "Output written on report.pdf" in log
+    assert re.findall(r"^Overfull.*", log, re.MULTILINE) == []
     (folder / "host.tex").write_text(
         r"\documentclass{article}\usepackage[utf8]{inputenc}\usepackage[T1]{fontenc}\usepackage{textcomp}"
         r"\usepackage{array,booktabs,longtable,graphicx,xcolor}\begin{document}Before."

@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure as Canvas
 
 from harness import resources
+from harness.report.attestation import figures
+from harness.report.document.drawing import GROUND, INK
 
 TEXT = [
     *((name, ground) for name in ("ink", "quiet", "measured") for ground in ("ground", "page")),
@@ -51,3 +55,13 @@ def test_text_has_a_contrast_of_4_5_and_marks_of_3(theme: int) -> None:
     faint = [pair for pair in TEXT if contrast(colours[pair[0]], colours[pair[1]]) < 4.5]
     faint += [pair for pair in MARKS if contrast(colours[pair[0]], colours[pair[1]]) < 3]
     assert faint == []
+
+
+def test_a_legends_text_does_not_take_the_colour_of_its_mark() -> None:
+    canvas = Canvas(figsize=(4, 2))
+    figures._key(canvas, [(name, colour, "s") for name, _, colour in figures.STACK])
+    (legend,) = canvas.legends
+    texts = legend.get_texts()
+    assert [text.get_text() for text in texts] == [name for name, _, _ in figures.STACK]
+    assert {to_hex(text.get_color()) for text in texts} == {INK}
+    assert contrast(INK, GROUND) >= 4.5

@@ -163,7 +163,7 @@ def _key(canvas: Canvas, entries: Sequence[tuple[str, str, str]]) -> None:
         handles=handles,
         loc="outside upper left",
         ncols=len(handles),
-        labelcolor="linecolor",
+        labelcolor=INK,
         handletextpad=0.1,
         columnspacing=1.4,
     )

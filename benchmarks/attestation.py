@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import platform as system
 import random
 import statistics
 import struct
@@ -21,7 +20,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +27,7 @@ import numpy as np
 import psutil
 from cryptography.hazmat.backends.openssl import backend as openssl
 
-from benchmarks import fleet_figure
+from benchmarks import fleet_figure, provenance
 from harness.analysis.stats import ratio_of_medians
 from harness.attest.evidence import Evidence, KeyType
 from harness.attest.logs import eventlog, ima
@@ -330,23 +328,15 @@ def _spread(values: Sequence[float]) -> dict[str, float | int]:
 
 def environment() -> Mapping[str, Any]:
     """What the figures were made with."""
-    cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    model = next(
-        (line.partition(":")[2].strip() for line in cpuinfo.splitlines() if "model name" in line), None
-    )
     tools = subprocess.run(
         ["tpm2_checkquote", "--version"], capture_output=True, text=True, check=False
     ).stdout
-    packages = ("cryptography", "pydantic", "pyjwt", "numpy")
     return {
         "made_realtime_ns": realtime_ns(),
-        "cpu": model,
+        **provenance.here("cryptography", "pydantic", "pyjwt", "numpy"),
         "cores": psutil.cpu_count(),
         "load_1min_before": psutil.getloadavg()[0],
-        "kernel": system.release(),
-        "python": system.python_version(),
         "openssl": openssl.openssl_version_text(),
-        "packages": {name: metadata.version(name) for name in packages},
         "tpm2_tools": tools.strip() or None,
         "path": "evidence by keys in software; no TPM, no network; one process, one thread",
     }

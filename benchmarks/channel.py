@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import secrets
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks import provenance
 from harness.analysis.stats import median_interval, ratio_of_medians
 from harness.attest.attester.channel import RemoteAttester
 from harness.attest.attester.contract import Ask, Attester
@@ -157,10 +157,9 @@ def main() -> None:
     if arguments.local:
         return
     environment = {
-        "machine": platform.machine(),
+        **provenance.here("cryptography"),
         "cpus": psutil.cpu_count(),
-        "load_before": list(psutil.getloadavg()),
-        "python": platform.python_version(),
+        "load_after": list(psutil.getloadavg()),
     }
     arguments.out.parent.mkdir(exist_ok=True)
     arguments.out.write_text(

@@ -24,6 +24,7 @@ from typing import Any
 import libvirt
 import psutil
 
+from benchmarks import provenance
 from harness.analysis.stats import ratio_of_medians
 from harness.campaign.model import Heartbeat as HeartbeatChoice
 from harness.clock import MonotonicClock, sleep
@@ -214,6 +215,9 @@ def summarise(timed: list[Timed], rig: Rig) -> Mapping[str, Any]:
     return {
         "rig": rig.pair.rig,
         "accelerator": rig.accelerator,
+        "cpus": psutil.cpu_count(),
+        **provenance.here("libvirt-python"),
+        "load_1min_after": psutil.getloadavg()[0],
         "heartbeat_hz": HeartbeatChoice().rate_on(rig.accelerator),
         "pairs": len(bare),
         "ratio_of_medians_observed_to_bare": asdict(ratio_of_medians(observed, bare)),

@@ -25,6 +25,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import psutil
+
+from benchmarks import provenance
 from harness.analysis.stats import median_interval
 from harness.attest.attester.channel import channel
 from harness.attest.monitor.shared import SharedAttesters
@@ -259,6 +262,14 @@ def show(one: Measured) -> None:
         )
 
 
+def _machine() -> str:
+    """CPU, cores, kernel and commit, in the one line that a report shows."""
+    made = provenance.here()
+    changed = ", with local changes" if made["changed"] else ""
+    what = f"{made['cpu']}, {psutil.cpu_count()} cores, kernel {made['kernel']}"
+    return f"{what}, commit {made['commit']}{changed}"
+
+
 def main() -> None:
     """Measure, print, and write the JSON."""
     arguments = argparse.ArgumentParser(description=__doc__)
@@ -290,7 +301,7 @@ def main() -> None:
         accelerator = rig.accelerator
     document = {
         "schema": 1,
-        "machine": "shared machine, 2 cores",
+        "machine": _machine(),
         "margin_percent": given.margin,
         "margin_reason": given.reason,
         "date": datetime.fromtimestamp(realtime_ns() / NS_PER_S, tz=UTC).date().isoformat(),

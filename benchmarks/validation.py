@@ -14,12 +14,10 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import platform as system
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib import metadata
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -27,7 +25,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from benchmarks import filter_loop, validation_figure
+from benchmarks import filter_loop, provenance, validation_figure
 from benchmarks.filter_loop import HostState, Spec
 from harness.analysis.stats import median_interval, ratio_of_medians
 from harness.attest.reasons import Reason, Tier
@@ -303,18 +301,11 @@ def _spread(values: Sequence[float]) -> dict[str, float | int | str | None]:
 
 def environment() -> Mapping[str, Any]:
     """What the figures were made with."""
-    cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    model = next(
-        (line.partition(":")[2].strip() for line in cpuinfo.splitlines() if "model name" in line), None
-    )
     return {
         "made_realtime_ns": realtime_ns(),
-        "cpu": model,
+        **provenance.here("sortedcontainers", "numpy"),
         "cores": psutil.cpu_count(),
         "load_1min_before": psutil.getloadavg()[0],
-        "kernel": system.release(),
-        "python": system.python_version(),
-        "packages": {name: metadata.version(name) for name in ("sortedcontainers", "numpy")},
         "path": "one process, one thread; no registry and no machine",
     }
 

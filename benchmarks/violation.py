@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform as system
 import queue
 import random
 import threading
@@ -28,6 +27,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks import provenance
 from benchmarks.violation_sites import KEY, LabSite, LocalSite, Site, Violation
 from harness.analysis.stats import median_interval
 from harness.attest.examine.outcome import Round
@@ -167,8 +167,7 @@ def environment(site: Site) -> Mapping[str, Any]:
     """What it was measured on."""
     identity = site.attester.identify()
     return {
-        "kernel": system.release(),
-        "python": system.python_version(),
+        **provenance.here(),
         "cpus": psutil.cpu_count(),
         "load_1min": os.getloadavg()[0],
         "tpm": {

@@ -102,8 +102,9 @@ def test_the_report_answers_first_what_the_variants_change(seen: Material) -> No
 
 def test_its_rows_are_those_of_compare(run: RunFolder, seen: Material) -> None:
     (compared,) = seen.comparisons
-    sides = [Side(run=run, variant=name) for name in ("plain", "narrow")]
+    plain, narrow = (Side(run=run, variant=name) for name in ("plain", "narrow"))
     table = stored.table(run)
     assert (compared.first, compared.second) == ("plain", "narrow")
-    assert list(compared.rows) == comparison.rows(*(comparison.values(side, table) for side in sides))
+    expected = comparison.rows(comparison.values(plain, table), comparison.values(narrow, table))
+    assert list(compared.rows) == expected
     assert any(row.primary for row in compared.rows)

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
 
 import pytest
 
+from conftest import Finished, Lab
 from harness.rig.provision import play
+from tests.lab.test_bad_weather import altered
 
 pytestmark = pytest.mark.lab
 
-
-class Lab(Protocol):
-    """What the root conftest's fixture gives."""
-
-    @property
-    def inventory(self) -> Path: ...
-
-    def ssh(self, machine: str, command: str) -> str: ...
-
-
+ARCHIVE = "mstone-0.tar.gz"
+SUM = "0" * 64
 UNITS = {
     "libvirtd.service": "/etc/libvirt/qemu.conf",
     "sodbench-wire.service": "/etc/sodbench/wire.nft",
@@ -35,28 +27,49 @@ class Story:
     """How many tasks changed something, by machine, in the run after an interrupted one and in the next.
 
     Attributes:
-        entered: When each unit was started last, before these runs and after them.
+        refused: How provisioning with a wrong archive ended, before that.
+        restored: How the next provisioning ended, with the right inventory.
+        entered: When each unit was started last, before the last two runs and after them.
     """
 
+    refused: Finished
+    restored: Finished
     first: Mapping[str, int]
     second: Mapping[str, int]
     entered: tuple[dict[str, str], dict[str, str]]
 
 
 @pytest.fixture(scope="module")
-def story(lab: Lab) -> Story:
-    """Provisioning is cut after files were written and before daemons read them; then it runs twice."""
+def story(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """Provisioning is cut after files were written and before daemons read them; then it runs twice.
+
+    Before that it is refused an archive, which leaves the machines as not provisioned, and made good.
+    """
+    folder = tmp_path_factory.mktemp("archive")
+    archive = folder / ARCHIVE
+    archive.write_bytes(b"not what the sum was made of")
+    wrong = {"source": str(archive), "checksum": f"sha256:{SUM}"}
+    inventory = altered(lab, folder, "client", sodbench_mstone_archive=wrong)
+    refused = lab.sodbench("provision", "--inventory", inventory)
+    # What was cut short counts as not provisioned, and a machine like that is rebuilt when it dies.
+    restored = lab.sodbench("provision")
 
     def entered() -> dict[str, str]:
         ask = "systemctl show --value --property=ActiveEnterTimestampMonotonic "
         return {unit: lab.ssh("a", ask + unit) for unit in UNITS}
 
-    play("provision.yml", lab.inventory)
     lab.ssh("a", "virsh version")  # libvirtd ends when nobody uses it, and reads its file when it comes back
     before = entered()
     lab.ssh("a", f"touch {' '.join(UNITS.values())}")
     first, second = (play("provision.yml", lab.inventory).changed for _ in range(2))
-    return Story(first, second, (before, entered()))
+    return Story(refused, restored, first, second, (before, entered()))
+
+
+def test_an_archive_with_a_wrong_checksum_is_refused(story: Story) -> None:
+    assert story.refused.status == 6, story.refused
+    assert ARCHIVE in story.refused.output
+    assert SUM in story.refused.output
+    assert story.restored.status == 0, story.restored
 
 
 def test_provisioning_again_changes_nothing(story: Story) -> None:

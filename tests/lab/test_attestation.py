@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import jwt
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from conftest import Lab
 from harness.evidence import folder as store
+from harness.evidence import journal
 from harness.evidence.folder import RunFolder
 from tests.lab.conftest import Trust
 from tests.lab.test_interruptions import count, wait_for
@@ -120,13 +122,32 @@ def test_a_simulated_monitor_is_marked_wherever_it_speaks(trust: Trust) -> None:
     assert all(one["simulated"] is True for one in spoken)
 
 
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A run of campaigns/attest-smoke.yml that was killed and resumed, and what was enrolled after both."""
+
+    run: RunFolder
+    known_after_kill: str
+    known_after_end: str
+
+
 @pytest.fixture(scope="module")
-def run(lab: Lab, trust: Trust, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A run of campaigns/attest-smoke.yml."""
+def story(lab: Lab, trust: Trust, tmp_path_factory: pytest.TempPathFactory) -> Story:
     results = tmp_path_factory.mktemp("attest")
-    done = lab.sodbench("run", "attest-smoke", "--results", results)
+    running = lab.start("run", "attest-smoke", "--results", results)
+    wait_for(lambda: count(results, "window.opened") > 0, running, timeout_s=240.0)
+    running.kill()
+    running.wait()
+    known_after_kill = trust.say("status").output
+    done = lab.sodbench("resume", results)
     assert done.status == 0, done
-    return store.find(results)
+    return Story(store.find(results), known_after_kill, trust.say("status").output)
+
+
+@pytest.fixture(scope="module")
+def run(story: Story) -> RunFolder:
+    """The run, which attested hosts and guest from its beginning to its end once it was resumed."""
+    return story.run
 
 
 @pytest.fixture(scope="module")
@@ -175,8 +196,8 @@ def test_its_report_says_what_attestation_cost(lab: Lab, run: RunFolder, tmp_pat
     assert "2 of 2" in text
 
 
-def test_the_guests_identity_ends_with_the_trial(trust: Trust, run: RunFolder) -> None:
-    assert "guest:" not in trust.say("status").output
+def test_the_guests_identity_ends_with_the_trial(story: Story) -> None:
+    assert "guest:" not in story.known_after_end
 
 
 def test_a_host_that_is_not_enrolled_is_found_before_anything_is_touched(
@@ -190,18 +211,11 @@ def test_a_host_that_is_not_enrolled_is_found_before_anything_is_touched(
 
 
 def test_a_run_that_was_killed_goes_on_though_its_guests_tpm_is_taken(
-    lab: Lab, trust: Trust, tmp_path: Path
+    story: Story, table: pd.DataFrame
 ) -> None:
     """The killed controller released nothing, and the saved guest comes back with the very same TPM."""
-    running = lab.start("run", "attest-smoke", "--results", tmp_path)
-    wait_for(lambda: count(tmp_path, "window.opened") > 0, running, timeout_s=240.0)
-    running.kill()
-    running.wait()
-    assert "guest:" in trust.say("status").output
-    done = lab.sodbench("resume", tmp_path)
-    assert done.status == 0, done
-    assert count(tmp_path, "guest.released") == 1
-    stored = pd.read_parquet(store.find(tmp_path).root / "attestations.parquet")
-    assert set(stored["attempt"]) == {2}
-    assert set(stored["tier"]) == {"affirming"}
-    assert "guest:" not in trust.say("status").output
+    assert "guest:" in story.known_after_kill
+    assert sum(one.kind == "guest.released" for one in journal.read(story.run.journal)) == 1
+    assert set(table["attempt"]) == {2}
+    assert set(table["tier"]) == {"affirming"}
+    assert "guest:" not in story.known_after_end

@@ -17,6 +17,7 @@ from harness.attest.verdict import NOTHING_KNOWN, Verdict
 from harness.clock import NS_PER_S
 from harness.policy.capability_file import load_table
 from harness.policy.request import request
+from harness.policy.validated import NoServerError
 from harness.response.act import launching
 from harness.response.act.servers import Servers, Watched
 from tests.synthetic.clocks import SteppedClock
@@ -98,6 +99,17 @@ def test_a_result_that_expires_while_the_registry_is_read_is_waited_for() -> Non
 @pytest.mark.parametrize("lost", [UNSEEN, SILENT])
 def test_a_server_that_stays_unknown_is_not_waited_for_forever(lost: Standing) -> None:
     assert chosen([lost, B]) == "b"
+
+
+def test_where_every_server_is_known_to_be_bad_the_answer_is_given_at_once() -> None:
+    bad = [ACCUSED, replace(ACCUSED, subject="b")]
+    with pytest.raises(NoServerError):
+        chosen(bad, bad, bad, [A, B])
+
+
+def test_a_server_that_stays_unknown_may_still_be_the_one() -> None:
+    late = [ACCUSED, replace(UNSEEN, subject="b")]
+    assert chosen(*[late] * 6, [ACCUSED, B]) == "b"
 
 
 @pytest.mark.parametrize("bad", [ACCUSED, WITHOUT])

@@ -37,8 +37,10 @@ def choose(
         verdict = deploy(request, fleet, begin_ns)
         took_ns = clock.now_ns() - begin_ns
         # All of them are waited for: the first that is known need not be the best. This fleet must know them,
-        # because a look may end right after it was made.
-        if (verdict.count and servers.known(fleet)) or clock.now_ns() >= end_ns:
+        # because a look may end right after it was made. Where none satisfies the request, every monitor must
+        # have spoken as well; nothing better will come then.
+        known = servers.known(fleet) and (verdict.count > 0 or servers.all_known())
+        if known or clock.now_ns() >= end_ns:
             return verdict.best(), took_ns
         pause(_LOOK_UP_S)
 

@@ -12,6 +12,7 @@ import json
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -292,14 +293,20 @@ class LibvirtHosts(AbstractContextManager["LibvirtHosts"]):
             command.chmod(0o700)
 
     def connect(self) -> Mapping[str, Hypervisor]:
-        """Live connections by host, opening those that are not.
+        """Live connections by host, opening those that are not, side by side.
 
         Raises:
             UnreachableError: A host's libvirt does not answer.
         """
-        for role in HOSTS:
-            if not _alive(self._hosts.get(role)):
-                self._hosts[role] = LibvirtHost(self._open(role))
+        lost = [role for role in HOSTS if not _alive(self._hosts.get(role))]
+        if lost:
+            with ThreadPoolExecutor(len(lost)) as pool:
+                opening = {role: pool.submit(self._open, role) for role in lost}
+            for role, one in opening.items():
+                if one.exception() is None:
+                    self._hosts[role] = LibvirtHost(one.result())
+            for one in opening.values():
+                one.result()
         return dict(self._hosts)
 
     def _open(self, role: str) -> libvirt.virConnect:

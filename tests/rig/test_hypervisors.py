@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import libvirt
 import pytest
 
+from harness.errors import UnreachableError
+from harness.rig import hypervisors
 from harness.rig.contract import DomainState, HypervisorError, NoDomainError, PausedReason, WrongStateError
-from harness.rig.hypervisors import LibvirtHost
+from harness.rig.hypervisors import LibvirtHost, LibvirtHosts
 
 
 @pytest.fixture
@@ -122,3 +127,28 @@ def test_each_that_asks_is_told_until_it_ends(host: LibvirtHost) -> None:
     assert connection.removed == [1]
     asked.on_completed(lambda _name, _stats: None)
     assert len(connection.events) == 2
+
+
+def test_both_hosts_are_asked_at_once_and_the_one_that_answered_is_not_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    together, asked, down = threading.Barrier(2), list[str](), {"b"}
+
+    def opened(_hosts: LibvirtHosts, role: str) -> libvirt.virConnect:
+        asked.append(role)
+        if len(down) == 1:
+            together.wait(20)
+        if role in down:
+            raise UnreachableError("libvirt does not answer", where=f"host {role}")
+        return libvirt.open("test:///default")
+
+    monkeypatch.setattr(hypervisors, "ssh_command_text", lambda _machine: "")
+    monkeypatch.setattr(LibvirtHosts, "_open", opened)
+    pair: Any = SimpleNamespace(machines={"a": None, "b": None})
+    with LibvirtHosts(pair) as hosts:
+        with pytest.raises(UnreachableError, match="host b"):
+            hosts.connect()
+        assert sorted(asked) == ["a", "b"]
+        down.clear()
+        assert set(hosts.connect()) == {"a", "b"}
+        assert sorted(asked) == ["a", "b", "b"]

@@ -33,7 +33,7 @@ _SETTINGS = (
     *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL"),
     *("UV_SYSTEM_CERTS", "UV_NATIVE_TLS"),
 )
-_BUILD_LIMIT_S = 1200.0
+_BUILD_LIMIT_S = 2400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

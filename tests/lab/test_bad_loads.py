@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,56 +24,84 @@ CAMPAIGN = """
 name: loads
 rig: lab
 start: snapshot
-workloads: [{workload}]
-schedule: {{points_s: [0], window_s: 10, baseline_s: 2, settle_timeout_s: {settle_s}}}
+workloads: [{workloads}]
+schedule: {{points_s: [0], window_s: 6, baseline_s: 1, settle_timeout_s: {settle_s}}}
 """
 
 
-def campaign(folder: Path, workload: str, *, settle_s: int = 120) -> Path:
+def campaign(folder: Path, workloads: str, *, settle_s: int = 120) -> Path:
     path = folder / "loads.yml"
-    path.write_text(CAMPAIGN.format(workload=workload, settle_s=settle_s))
+    path.write_text(CAMPAIGN.format(workloads=workloads, settle_s=settle_s))
     return path
 
 
-def run_and_break(lab: Lab, folder: Path, workload: str, machine: str, command: str) -> RunFolder:
-    """Run `workload` and, once its window is open, `command` on `machine`; the run must end as incomplete.
+def reached(results: Path, kind: str, number: int) -> bool:
+    return count(results, kind) == number
 
-    Logging in to a loaded, emulated guest may take as long as the window: it is done before it opens.
+
+def run_and_break(lab: Lab, folder: Path, breaks: Mapping[str, tuple[str, str]]) -> RunFolder:
+    """Run a trial of each workload in `breaks` and, once its window is open, the command on that machine.
+
+    The run must end as incomplete. Logging in to a loaded, emulated guest may take as long as the window: it
+    is done before it opens.
     """
-    process = lab.start("run", campaign(folder, workload), "--results", folder / "r")
-    wait_for(lambda: count(folder / "r", "workload.started") == 1, process, timeout_s=240.0)
-    argv = [*labs.ssh_argv(lab.places, machine), f"read go && {command}"]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, text=True) as shell:
-        wait_for(lambda: count(folder / "r", "window.opened") == 1, process, timeout_s=240.0)
-        shell.communicate("go\n", timeout=60)
-    assert shell.returncode == 0
+    results = folder / "r"
+    process = lab.start("run", campaign(folder, ", ".join(breaks)), "--results", results)
+    for trials in range(1, len(breaks) + 1):
+        wait_for(partial(reached, results, "workload.started", trials), process, timeout_s=240.0)
+        begun = [one for one in journal.read(store.find(results).journal) if one.kind == "workload.started"]
+        machine, command = breaks[str(begun[-1].data["workload"])]
+        argv = [*labs.ssh_argv(lab.places, machine), f"read go && {command}"]
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, text=True) as shell:
+            wait_for(partial(reached, results, "window.opened", trials), process, timeout_s=240.0)
+            shell.communicate("go\n", timeout=60)
+        assert shell.returncode == 0
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 13, output
-    return store.find(folder / "r")
+    return store.find(results)
 
 
-def test_a_generator_that_dies_makes_the_trial_invalid(lab: Lab, tmp_path: Path) -> None:
-    # Its program is on the command line; the brackets keep the shell that looks for it from finding itself.
-    run = run_and_break(lab, tmp_path, "web", "client", "pkill -9 -f '[o]pt/sodbench/locust/bin/python'")
-    verdict, reasons = outcome(run)
+def ended(run: RunFolder, workload: str) -> tuple[str, str]:
+    """Verdict and reasons of the trial of `workload`."""
+    (last,) = (
+        one
+        for one in journal.read(run.journal)
+        if one.kind == "attempt.finished" and str(one.trial).endswith(f"-{workload}")
+    )
+    return str(last.data["verdict"]), str(last.data["reasons"])
+
+
+@pytest.fixture(scope="module")
+def broken(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A trial whose generator dies, and one whose source does."""
+    # The generator's program is on the command line; the brackets keep the shell that looks for it from
+    # finding itself.
+    breaks = {
+        "web": ("client", "pkill -9 -f '[o]pt/sodbench/locust/bin/python'"),
+        "stream": ("guest", "pkill -9 -x vlc"),
+    }
+    return run_and_break(lab, tmp_path_factory.mktemp("broken"), breaks)
+
+
+def test_a_generator_that_dies_makes_the_trial_invalid(broken: RunFolder) -> None:
+    verdict, reasons = ended(broken, "web")
     assert verdict == "invalid"
     assert "generator ended by itself" in reasons
 
 
+def test_a_stream_whose_source_dies_makes_the_trial_invalid(broken: RunFolder) -> None:
+    verdict, reasons = ended(broken, "stream")
+    assert verdict == "invalid"
+    assert "server ended by itself" in reasons
+
+
 def test_a_server_that_dies_makes_the_trial_invalid(lab: Lab, tmp_path: Path) -> None:
-    run = run_and_break(lab, tmp_path, "web", "guest", "systemctl kill --signal=KILL apache2")
+    run = run_and_break(lab, tmp_path, {"web": ("guest", "systemctl kill --signal=KILL apache2")})
     verdict, reasons = outcome(run)
     assert verdict == "invalid"
     assert "error" in reasons or "failed" in reasons, reasons
     table = tables.read(run)
     assert set(table.verdict) == {"invalid"}
-
-
-def test_a_stream_whose_source_dies_makes_the_trial_invalid(lab: Lab, tmp_path: Path) -> None:
-    run = run_and_break(lab, tmp_path, "stream", "guest", "pkill -9 -x vlc")
-    verdict, reasons = outcome(run)
-    assert verdict == "invalid"
-    assert "server ended by itself" in reasons
 
 
 def test_a_load_that_never_becomes_steady_is_said_with_its_test(lab: Lab, tmp_path: Path) -> None:

@@ -14,6 +14,33 @@ from harness.cli.lazy import Verb
 class _Verbs(lazy.Verbs):
     verbs = (
         Verb(
+            "init",
+            "harness.cli.pvi.init:init",
+            "Make the factory: a root authority and an issuing one, whose keys a passphrase locks.",
+        ),
+        Verb(
+            "issue",
+            "harness.cli.pvi.issue:issue",
+            "Certify a key: a host's or VM's identity, a vTPM, a VPN peer, a migration's end, or a probe.",
+        ),
+        Verb(
+            "revoke",
+            "harness.cli.pvi.revoke:revoke",
+            "Revoke a certificate, and publish the factory's list again.",
+        ),
+        Verb(
+            "lists",
+            "harness.cli.pvi.revoke:lists",
+            "Publish the revocation lists again before they expire: the issuing one lasts 7 days, the "
+            "root's 90.",
+        ),
+        Verb(
+            "check",
+            "harness.cli.pvi.check:check",
+            "Check a certificate: its chain to the factory's root, its purpose, its dates, and the "
+            "revocation lists.",
+        ),
+        Verb(
             "certificate",
             "harness.cli.pvi.certificate:certificate",
             "Check a certificate of destruction: who signed it, and whether nothing of the guest is left.",

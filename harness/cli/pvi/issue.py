@@ -1,0 +1,102 @@
+"""`sodbench pvi issue`: a certificate of one of the factory's profiles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_public_key
+
+from harness.cli.attest.inputs import RegistryUrl
+from harness.cli.pvi import inputs
+from harness.cli.pvi.inputs import Folder, Inventory, PassphraseFile
+from harness.cli.terminal import Output
+from harness.errors import InputFileError
+from harness.files import write_atomic
+from harness.legible import legible
+from harness.pvi.factory.profiles import Asked, Profile, PublicKey
+
+
+def issue(
+    profile: Annotated[Profile, typer.Argument(metavar="PROFILE", help="For what the certificate is.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose it is: a host, a VM, a VPN peer.")],
+    key: Annotated[
+        Path,
+        typer.Option(
+            "--key",
+            help="The request that the holder signed (PKCS #10, PEM); of a vTPM, which signs none, the "
+            "public part of its endorsement key (PEM).",
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", dir_okay=False, help="Where the certificate is written, PEM.")
+    ],
+    address: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--address", help="A host name or IP address of the holder; may be given several times."
+        ),
+    ] = None,
+    uuid: Annotated[
+        str | None, typer.Option("--uuid", help="The virtual machine's: of a vTPM, a VM or a probe.")
+    ] = None,
+    service: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--service", help="What the provider promises of a host, such as measured-boot; several times."
+        ),
+    ] = None,
+    endorsement: Annotated[
+        Path | None,
+        typer.Option("--endorsement", help="The vTPM's endorsement certificate: of a VM or a probe."),
+    ] = None,
+    folder: Folder = None,
+    passphrase_file: PassphraseFile = None,
+    inventory: Inventory = None,
+    registry_url: RegistryUrl = None,
+) -> None:
+    """Certify a key: a host's or VM's identity, a vTPM, a VPN peer, a migration's end, or a probe.
+
+    A certificate is renewed by a new one. What does not fit its profile is refused with 2, an endorsement
+    certificate that does not count with 14 (docs/pvi.md).
+    """
+    asked = Asked(
+        profile=profile,
+        name=name,
+        key=_key(key, profile),
+        addresses=tuple(address or ()),
+        uuid=uuid,
+        services=tuple(service or ()),
+        endorsement=None if endorsement is None else inputs.certificate(endorsement).fields,
+    )
+    with inputs.opened(folder, registry_url, passphrase_file, inventory) as factory:
+        made = factory.issue(asked)
+    write_atomic(out, made.public_bytes(Encoding.PEM))
+    until = made.not_valid_after_utc.isoformat(" ", "minutes")
+    Output().say(f"{out}: {profile}, serial {made.serial_number:x}, until {until}")
+
+
+def _key(file: Path, profile: Profile) -> PublicKey:
+    """The key to certify: of a request that it signed, or the bare one of a vTPM.
+
+    Raises:
+        InputFileError: There is none of that kind.
+    """
+    raw = inputs.content(file, "the key")
+    try:
+        if not profile.signs:
+            key = load_pem_public_key(raw)
+        else:
+            request = x509.load_pem_x509_csr(raw)
+            key = request.public_key()
+            if not request.is_signature_valid:
+                raise ValueError("it is not signed with its own key")
+        if not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
+            raise TypeError("it is neither RSA nor on an elliptic curve")
+    except (ValueError, TypeError) as error:
+        what = "this is no request" if profile.signs else "this is no public key"
+        raise InputFileError(what, where=legible(str(file)), why=legible(str(error))) from error
+    return key

@@ -180,6 +180,13 @@ class RemainsError(SodbenchError):
     kind = "remains"
 
 
+class AgreementBrokenError(SodbenchError):
+    """A service level agreement is not shown to be kept."""
+
+    exit_code = 27
+    kind = "agreement-broken"
+
+
 class IncompleteRunError(SodbenchError):
     """The run ended, but some trials are not valid; the report says which and why."""
 

@@ -26,7 +26,8 @@ Exit codes: 0 done · 1 unexpected · 2 wrong usage · 3 error in a campaign, in
 19 the audit log is not as it was written · 20 no server satisfies a request ·
 21 the evidence of a run, an archive or a report was altered · 22 two runs cannot be compared ·
 23 a run is worse than its baseline · 24 whether it is worse was not shown ·
-25 two logs do not agree · 26 something of a guest may be left · 130 interrupted
+25 two logs do not agree · 26 something of a guest may be left ·
+27 an agreement is not shown to be kept · 130 interrupted
 
 First steps: sodbench doctor · sodbench lab up · sodbench provision · sodbench run demo ·
 sodbench report results/demo

@@ -16,6 +16,7 @@ from harness.campaign import file as campaign_file
 from harness.errors import UsageError
 from harness.nearest import nearest
 from harness.policy import capability_file
+from harness.pvi import sla_file
 from harness.response import policy_file
 
 KINDS: Mapping[str, Callable[[], dict[str, Any]]] = MappingProxyType(
@@ -27,6 +28,7 @@ KINDS: Mapping[str, Callable[[], dict[str, Any]]] = MappingProxyType(
         "capabilities": capability_file.schema,
         "known-bad": known_bad.schema,
         "claims": claims_files.schema,
+        "sla": sla_file.schema,
     }
 )
 
@@ -37,7 +39,8 @@ def schema(
         typer.Argument(
             metavar="KIND",
             help=f"{', '.join(KINDS)}: a campaign, an appraisal policy, reference values, a response policy, "
-            "a provider's capabilities, known-bad entries of a gate, a paper's claims.",
+            "a provider's capabilities, known-bad entries of a gate, a paper's claims, "
+            "a service level agreement.",
         ),
     ] = "campaign",
 ) -> None:

@@ -50,6 +50,11 @@ class _Verbs(lazy.Verbs):
             "harness.cli.pvi.reconcile:reconcile",
             "Pair the owner's log with the provider's, and name what one of them has alone.",
         ),
+        Verb(
+            "sla",
+            "harness.cli.pvi.sla:sla",
+            "The service level agreement: what the provider promises, and whether it was kept.",
+        ),
     )
 
 

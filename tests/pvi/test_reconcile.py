@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
+from benchmarks import reconciliation
 from harness.errors import RecordError
 from harness.pvi import event_log
 from harness.pvi.event_log import MAX_LINE_BYTES, Log, Side
@@ -163,3 +164,12 @@ def test_an_event_that_is_none_is_refused_with_its_line(key: str, value: object)
 def test_a_log_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="cannot be read"):
         event_log.read(tmp_path / "none", Side.INSIDE)
+
+
+def test_a_million_events_a_side_take_less_than_ten_times_their_limit(tmp_path: Path) -> None:
+    """By a hundredth of them; the limit itself is measured on a quiet machine (benchmarks/README.md)."""
+    count = reconciliation.COUNT // 100
+    inside, outside, odd = reconciliation.write(tmp_path, count)
+    took = reconciliation.one("reconcile", inside, outside)
+    assert took["oddities"] == odd == 20
+    assert took["cpu_s"] <= 10 * reconciliation.LIMIT_S * count / reconciliation.COUNT

@@ -14,7 +14,16 @@ from pydantic import BaseModel, ValidationError
 
 from harness.analysis.gate.declared import Gate
 from harness.campaign import gang, image_limits, variants
-from harness.campaign.model import Campaign, Guest, Respond, Schedule, WorkloadChoice, inconsistencies
+from harness.campaign.gang import Guests
+from harness.campaign.model import (
+    Campaign,
+    Guest,
+    Overrides,
+    Respond,
+    Schedule,
+    WorkloadChoice,
+    inconsistencies,
+)
 from harness.errors import CampaignError
 from harness.migration.options import MigrationOptions
 from harness.nearest import nearest
@@ -61,12 +70,13 @@ def json_schema(registry: Registry | None = None) -> dict[str, Any]:
     choices: list[dict[str, Any]] = [
         {"enum": sorted(workloads), "description": "a workload with its defaults"}
     ]
+    cache = schema["$defs"][WorkloadChoice.__name__]["properties"]["page_cache_mib"]
     for name, workload in sorted(workloads.items()):
         options = workload.Options.model_json_schema(ref_template=f"#/$defs/{name}-{{model}}")
         drop_null(options)
         for inner, definition in options.pop("$defs", {}).items():
             schema["$defs"][f"{name}-{inner}"] = definition
-        properties = {"name": {"const": name}, "options": options}
+        properties = {"name": {"const": name}, "options": options, "page_cache_mib": cache}
         choices.append(
             {"type": "object", "properties": properties, "required": ["name"], "additionalProperties": False}
         )
@@ -180,7 +190,7 @@ def _choices(source: Source, registry: Registry, problems: list[Problem]) -> Ite
         )
         problems.extend(wrong)
         if options is not None:
-            yield WorkloadChoice(name=choice.name, options=options.model_dump(mode="json"))
+            yield choice.model_copy(update={"options": options.model_dump(mode="json")})
 
 
 def _with_variants(
@@ -196,6 +206,7 @@ def _with_variants(
         refused = image_limits.refused_memory(guest, attested=campaign.attest is not None)
         if refused is not None:
             wrong.append((("variants", name, "guest", "memory_mib"), refused))
+        wrong.extend((("variants", name, "guest"), text) for text in _caches(campaign, changes, guest))
     problems.extend(Problem(line=source.line(path), path=dotted(path), text=text) for path, text in wrong)
     base = {choice.name: choice.options for choice in campaign.workloads}
     found = {}
@@ -212,6 +223,19 @@ def _with_variants(
     return campaign.model_copy(update={"variants": found})
 
 
+def _caches(campaign: Campaign, changes: Overrides, guest: Guest) -> Iterator[str]:
+    """What is wrong with the page caches under one variant, whose guest is `guest`."""
+    if not {"memory_mib", "page_cache_mib"} & changes.guest.model_fields_set:
+        return
+    own = [choice for choice in campaign.workloads if choice.page_cache_mib is not None]
+    if own and changes.guest.page_cache_mib is not None:
+        yield f"page_cache_mib in a variant, but the workload {own[0].name!r} has its own: leave one out"
+    for cache in dict.fromkeys((guest.page_cache_mib, *(choice.page_cache_mib for choice in own))):
+        refused = image_limits.refused_cache(guest, cache)
+        if refused is not None:
+            yield refused
+
+
 def _image_problems(source: Source) -> Iterator[Problem]:
     """What the image of the guest cannot do of what is asked."""
     guest = _part(Guest, source.data.get("guest", {}))
@@ -221,6 +245,7 @@ def _image_problems(source: Source) -> Iterator[Problem]:
     if text is not None:
         place: KeyPath = ("guest", "memory_mib")
         yield Problem(line=source.line(place), path=dotted(place), text=text)
+    yield from _cache_problems(source, guest)
     entries = source.data.get("workloads")
     for index, entry in enumerate(entries if isinstance(entries, list) else []):
         choice = _part(WorkloadChoice, entry)
@@ -229,6 +254,23 @@ def _image_problems(source: Source) -> Iterator[Problem]:
             path: KeyPath = ("workloads", index, "name")
             allowed = ", ".join(image_limits.SMALL_WORKLOADS) if guest.image == "small" else ""
             yield Problem(line=source.line(path), path=dotted(path), text=reason, allowed=allowed)
+
+
+def _cache_problems(source: Source, guest: Guest) -> Iterator[Problem]:
+    """Page caches that the memory of the guest, or of the smallest of several, does not hold."""
+    guests = None if source.data.get("guests") is None else _part(Guests, source.data["guests"])
+    sizes = [one.memory_mib or guest.memory_mib for one in (() if guests is None else guests.each)]
+    smallest = guest.model_copy(update={"memory_mib": min(sizes, default=guest.memory_mib)})
+    asked: list[tuple[KeyPath, int | None]] = [(("guest", "page_cache_mib"), guest.page_cache_mib)]
+    entries = source.data.get("workloads")
+    for index, entry in enumerate(entries if isinstance(entries, list) else []):
+        choice = _part(WorkloadChoice, entry)
+        if choice is not None:
+            asked.append((("workloads", index, "page_cache_mib"), choice.page_cache_mib))
+    for path, cache in asked:
+        text = image_limits.refused_cache(smallest, cache)
+        if text is not None:
+            yield Problem(line=source.line(path), path=dotted(path), text=text)
 
 
 def _unknown_workload(name: str, line: int, path: str, registry: Registry) -> Problem:

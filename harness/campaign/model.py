@@ -49,6 +49,9 @@ HEARTBEAT_TCG_HZ = 200
 SMALL_MEMORY_MIB = 256
 """Of a guest with the small image that names no size."""
 
+PageCache: TypeAlias = Annotated[int, Field(ge=1, le=4_194_304)]
+"""MiB of a guest's page cache."""
+
 
 class Guest(Strict):
     """The virtual machine that is moved."""
@@ -65,6 +68,10 @@ class Guest(Strict):
     boot_timeout_s: Seconds = Field(
         default=300.0, description="s after which a guest that does not answer is given up"
     )
+    page_cache_mib: PageCache | None = Field(
+        default=None,
+        description="MiB that the guest's page cache holds before the window; read from its disk",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -75,10 +82,12 @@ class Guest(Strict):
 
     @model_serializer(mode="wrap")
     def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """The standard image is left out, as before there was another: plans keep their hash."""
+        """Keys that came later are left out where they say nothing: plans keep their hash."""
         found: dict[str, Any] = dump(self)
         if self.image == "standard":
             found.pop("image", None)
+        if self.page_cache_mib is None:
+            found.pop("page_cache_mib", None)
         return found
 
 
@@ -87,6 +96,9 @@ class WorkloadChoice(Strict):
 
     name: str = Field(min_length=1, description="a registered workload")
     options: dict[str, JsonValue] = Field(default_factory=dict, description="the workload's own options")
+    page_cache_mib: PageCache | None = Field(
+        default=None, description="the guest's page cache under this workload, in place of `guest`'s"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -199,6 +211,7 @@ class GuestOverrides(Strict):
 
     memory_mib: int = Field(default=1024, ge=128, le=4_194_304, description="MiB of memory")
     vcpus: int = Field(default=1, ge=1, le=512, description="number of virtual CPUs")
+    page_cache_mib: PageCache | None = Field(default=None, description="MiB that its page cache holds")
 
 
 class AttestOverrides(Strict):

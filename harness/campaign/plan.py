@@ -47,6 +47,7 @@ class Trial(Strict):
         scenario: What happens to the guest at the points, which then are no orders to migrate; None where the
             points are.
         variant: Under which of the plan's variants; None where it has none.
+        page_cache_mib: MiB that the guest's page cache holds before the window; None where it is left alone.
     """
 
     id: str
@@ -62,12 +63,13 @@ class Trial(Strict):
     reference_points_s: Annotated[tuple[float, ...], Field(strict=False)]
     scenario: Scenario | None = None
     variant: str | None = None
+    page_cache_mib: int | None = None
 
     @model_serializer(mode="wrap")
     def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without scenario and variant the bytes are what they were before these: plans keep their hash."""
+        """Without these the bytes are what they were before there were such keys: plans keep their hash."""
         found: dict[str, Any] = dump(self)
-        for name in ("scenario", "variant"):
+        for name in ("scenario", "variant", "page_cache_mib"):
             if getattr(self, name) is None:
                 found.pop(name, None)
         return found
@@ -302,4 +304,5 @@ def _trial(
         migrations=_migrations(campaign, points_s),
         reference_points_s=() if points_s else schedule.points_s,
         scenario=scenario,
+        page_cache_mib=choice.page_cache_mib or campaign.guest.page_cache_mib,
     )

@@ -18,7 +18,17 @@ from harness.report.document import drawing, quantity
 from harness.report.document.drawing import Job
 from harness.report.document.model import Block, Document, Figure, Paragraph, Section
 from harness.report.material import Material
-from harness.report.migration import answers, charts, curves, evacuation, moves, scatters, service, timeline
+from harness.report.migration import (
+    answers,
+    charts,
+    curves,
+    evacuation,
+    fullness,
+    moves,
+    scatters,
+    service,
+    timeline,
+)
 from harness.report.migration.timeline import Course
 from harness.report.response import periodic
 from harness.report.response import section as response
@@ -60,6 +70,7 @@ def document(material: Material, *, pdf: bool = False) -> Document:
                 blocks=[answers.table_v(material), *chart],
                 label="Table V",
             ),
+            *fullness.sections(material),
             Section(
                 key="costs",
                 title="What it costs the users of the service",

@@ -24,13 +24,15 @@ _TONES = {
     Verdict.RELATION: "plain",
     Verdict.NOT_REPRODUCED: "bad",
     Verdict.INCONCLUSIVE: "quiet",
+    Verdict.SET: "quiet",
     Verdict.NOT_TESTED: "quiet",
 }
 _RULE = (
-    "The interval of the trials' medians is set against the paper's band. Within it the claim is reproduced, "
-    "outside it is not. Where the value is missed but the ratio to another workload is shown to be as the "
-    "paper has it, the claim is reproduced in relation only. All else is inconclusive, above all fewer than "
-    "three trials. A claim that has no code or no data is not tested."
+    "The interval of the trials' medians is set against the paper's band. Within it the claim is "
+    "reproduced, outside it is not. Where the value is missed but the ratio to another workload is shown "
+    "to be as the paper has it, the claim is reproduced in relation only. All else is inconclusive, above"
+    " all fewer than three trials. A value that the campaign itself sets is an input, so that its verdict"
+    " is set. A claim that has no code or no data is not tested."
 )
 _COLUMNS = (
     Column(label="Row"),

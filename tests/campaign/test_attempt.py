@@ -11,6 +11,7 @@ import pytest
 
 from harness.campaign.plan import Plan, Trial
 from harness.campaign.run import attempt
+from harness.campaign.run.aboard import Aboard
 from harness.campaign.run.load import TrialLoad
 from harness.clock import ClockOffset
 from harness.evidence.journal import Journal
@@ -48,6 +49,7 @@ def judged(
         monkeypatch.setattr(attempt.AttemptRun, step, nothing)
     for step in ("await_steady", "baseline"):
         monkeypatch.setattr(TrialLoad, step, nothing)
+    monkeypatch.setattr(Aboard, "tell_memory", nothing)
     for question in ("active_on", "require_answer"):
         monkeypatch.setattr(domain, question, nothing)
     hypervisors = SimpleNamespace(connect=dict)
@@ -68,7 +70,8 @@ def judged(
     )
     trial: Any = SimpleNamespace(
         id="001-idle", workload="idle", options={}, start="boot", repetition=1, kind="migrations",
-        scenario=None, variant=None, settle_timeout_s=60.0, baseline_s=1.0, window_s=10.0,
+        scenario=None, variant=None, page_cache_mib=None, settle_timeout_s=60.0, baseline_s=1.0,
+        window_s=10.0,
     )  # fmt: skip
     clock = SteppedClock()
     with Journal(path / "journal.jsonl", clock) as journal:

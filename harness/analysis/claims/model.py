@@ -96,6 +96,7 @@ class Experiment(Strict):
         expected: The paper's value.
         relation: What must hold at least where that value is missed.
         headline: Whether the claim is one of a paper's headlines, which takes more trials to confirm.
+        given: Whether the campaign itself sets the value to the paper's, so that it shows nothing.
     """
 
     campaigns: tuple[Name, ...] = Field(
@@ -110,11 +111,20 @@ class Experiment(Strict):
     expected: Expected
     relation: Relation | None = None
     headline: bool = Field(default=False, description="whether confirming it takes six trials")
+    given: bool = Field(
+        default=False, description="whether the campaign sets the value: the verdict is `set`"
+    )
 
     @model_validator(mode="after")
     def _to_another(self) -> Self:
         if self.relation is not None and self.relation.to in self.workloads:
             raise ValueError("a relation to another workload than the claim's own")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_of_what_is_given(self) -> Self:
+        if self.given and (self.relation is not None or self.headline):
+            raise ValueError("neither a relation nor a headline of a value that the campaign sets")
         return self
 
 

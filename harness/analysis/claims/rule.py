@@ -11,7 +11,9 @@ An interval of the trials' medians (:mod:`harness.analysis.stats.trials`) is set
   *not reproduced*;
 * all else: *inconclusive*.
 
-A headline claim is confirmed, in either way, by six trials at least. ``docs/reproduce.md`` states this rule.
+A value that the campaign itself sets to the paper's is *set* where its interval lies within the band, and
+*inconclusive* elsewhere: it is an input, and shows nothing of the claim. A headline claim is confirmed, in
+either way, by six trials at least. ``docs/reproduce.md`` states this rule.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ class Verdict(StrEnum):
     RELATION = "reproduced in relation only"
     NOT_REPRODUCED = "not reproduced"
     INCONCLUSIVE = "inconclusive"
+    SET = "set"
     NOT_TESTED = "not tested"
 
 
@@ -50,7 +53,8 @@ class Place(StrEnum):
 
 
 WORST_FIRST = (
-    Verdict.NOT_REPRODUCED, Verdict.NOT_TESTED, Verdict.INCONCLUSIVE, Verdict.RELATION, Verdict.REPRODUCED,
+    Verdict.NOT_REPRODUCED, Verdict.NOT_TESTED, Verdict.INCONCLUSIVE, Verdict.SET, Verdict.RELATION,
+    Verdict.REPRODUCED,
 )  # fmt: skip
 """A claim of several workloads has the first of these that one of them has: each must satisfy it."""
 
@@ -93,6 +97,10 @@ def _shown(experiment: Experiment, numbers: Replicated, ratio: Difference | None
     if numbers.two_modes:
         return Verdict.INCONCLUSIVE, "the trials seem to be of two kinds; more trials are needed"
     lies = _place(numbers.interval_low, numbers.interval_high, experiment.expected.band)
+    if experiment.given:
+        if lies is Place.WITHIN:
+            return Verdict.SET, "the campaign sets this value to the paper's"
+        return Verdict.INCONCLUSIVE, "the campaign sets this value, and the paper's was not reached"
     if lies is Place.WITHIN:
         return _confirmed(experiment, numbers.trials, Verdict.REPRODUCED, "the interval lies within the band")
     value = f"the interval lies {lies} the paper's band"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.campaign.plan import Plan, Trial
+from harness.campaign.run import fullness
 from harness.campaign.run.load import TrialLoad, load_of
 from harness.clock import NS_PER_S
 from harness.evidence.events import GuestStarted
@@ -87,6 +88,23 @@ class Aboard:
             self.rig.guest.close()
             snapshot.save(connection, host, self.spec, folder)
         snapshot.restore(connection, host, self.spec, folder)
+
+    def fill(self) -> None:
+        """Let it fill its page cache, where the trial asks for it.
+
+        Raises:
+            WorkloadError: It cannot, or does not hold so much.
+        """
+        if self.trial.page_cache_mib is not None:
+            fullness.fill(self.rig.guest, self.record, self.trial.page_cache_mib)
+
+    def tell_memory(self) -> None:
+        """Record how full its memory is.
+
+        Raises:
+            WorkloadError: A page cache was asked for, and it is not held.
+        """
+        fullness.tell(self.rig.guest, self.record, self.trial.page_cache_mib)
 
     def require_answer(self) -> None:
         """It runs on one host and answers.

@@ -132,10 +132,12 @@ class AttemptRun:
             attesting = self._attesting(stack)
             for one in self._guests:
                 one.load.prepare()
+                one.fill()
             outputs = [stack.enter_context(one.load.running()) for one in self._guests]
             flights = self._observed(stack, attesting)
             for one, output in zip(self._guests, outputs, strict=True):
                 one.load.await_steady(output)
+                one.tell_memory()
             self._guests[0].load.baseline()
             if guarded is not None:
                 guarded.run(flights)

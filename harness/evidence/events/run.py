@@ -125,6 +125,27 @@ class GuestStarted(_OfGuest):
     image: str | None
 
 
+class PageCacheFilled(_OfGuest):
+    """The guest has read its disk until its page cache held what was asked for, or could read no more."""
+
+    KIND: ClassVar[str] = "page_cache.filled"
+    asked_bytes: int
+    cached_bytes: int
+    read_bytes: int
+    seconds: Number
+
+
+class GuestMemory(_OfGuest):
+    """How full the guest's memory is once its load is steady, by its own counters (/proc/meminfo)."""
+
+    KIND: ClassVar[str] = "guest.memory"
+    total_bytes: int
+    free_bytes: int
+    available_bytes: int
+    buffers_bytes: int
+    cached_bytes: int
+
+
 class WorkloadPrepared(_OfGuest):
     """One step before the load is done, such as a server's start."""
 

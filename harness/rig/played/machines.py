@@ -20,6 +20,7 @@ from harness.rig.played.streams import PlayedStream
 from harness.rig.played.world import PlayedGuest, World
 
 _PLAY = "played-program"
+_FILL = re.compile(rf"^{_PLAY} fill_page_cache (?P<bytes>\d+)$")
 
 _HOST_STATE = {
     "files": {
@@ -100,6 +101,10 @@ class PlayedMachine:
             raise CommandError(f"no end after {seconds:g} s: {command[:300]}", where=self._where, retry=True)
         if command.startswith("test -f ") and command.endswith("/state"):
             return (0 if self._world.saved_uuid else 1), "", ""
+        if self._world.guest is not None and self.role == GUEST:
+            answer = _of_memory(self._world.guest, command)
+            if answer:
+                return 0, answer, ""
         for asked, output in self._installed.outputs:
             if asked.search(command):
                 return 0, output(self.role), ""
@@ -182,3 +187,12 @@ class PlayedMachine:
         if host == self.role or (self.role == GUEST and self._world.guest is None):
             for stream in self._streams:
                 stream.end("the connection to the machine is gone", None)
+
+
+def _of_memory(guest: PlayedGuest, command: str) -> str:
+    """What a guest answers of its memory, which holds all that it is asked to read; empty where not asked."""
+    asked = _FILL.match(command)
+    if asked is not None:
+        guest.read_bytes = int(asked["bytes"])
+        return json.dumps({"read_bytes": guest.read_bytes, "cached_bytes": guest.read_bytes})
+    return guest.meminfo if command == "cat /proc/meminfo" else ""

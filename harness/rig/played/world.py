@@ -73,6 +73,7 @@ class PlayedGuest:
         stopped_ns: Since when it executes nothing; None while it runs.
         freezes: When it executed nothing, from and to.
         transfer: Its migration under way.
+        read_bytes: What it was asked to read into its page cache.
     """
 
     number: int
@@ -85,6 +86,15 @@ class PlayedGuest:
     stopped_ns: int | None = None
     freezes: list[tuple[int, int]] = field(default_factory=list)
     transfer: Transfer | None = None
+    read_bytes: int = 0
+
+    @property
+    def meminfo(self) -> str:
+        """What its ``/proc/meminfo`` says: a guest of 1 GiB that holds what it was asked to read."""
+        cached_kib = max(self.read_bytes // 1024, 98304)
+        counters = {"MemTotal": 1014784, "MemFree": max(0, 917504 - cached_kib), "MemAvailable": 880640}
+        counters |= {"Buffers": 8192, "Cached": cached_kib}
+        return "".join(f"{name}: {kib} kB\n" for name, kib in counters.items())
 
 
 class World:

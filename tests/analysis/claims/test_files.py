@@ -49,10 +49,12 @@ def test_table_v_is_the_papers(known: Known) -> None:
         workload, total_s, downtime_ms, sent_mb = row.split(",")
         wanted = {"total-time": float(total_s), "downtime": float(downtime_ms) / 1e3}
         wanted["data-sent"] = float(sent_mb) * 1e6
+        wanted |= {f"aged-{name}": value for name, value in wanted.items()}
         for name, value in wanted.items():
             experiment = claims[f"{name}-{workload}"].experiment
             assert experiment is not None
             assert experiment.expected.value == pytest.approx(value)
+            assert experiment.given is (name == "aged-data-sent")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ from harness.analysis.claims.model import Expected, Experiment, Relation
 from harness.analysis.claims.rule import Verdict, judge, worst
 
 
-def experiment(*, headline: bool = False, relation: Relation | None = None) -> Experiment:
+def experiment(
+    *, headline: bool = False, relation: Relation | None = None, given: bool = False
+) -> Experiment:
     return Experiment(
         campaigns=("paper",),
         metric="total_time",
@@ -16,6 +18,7 @@ def experiment(*, headline: bool = False, relation: Relation | None = None) -> E
         expected=Expected(value=10.0, tolerance=0.2),
         relation=relation,
         headline=headline,
+        given=given,
     )
 
 
@@ -76,3 +79,18 @@ def test_each_workload_must_satisfy_the_claim() -> None:
     assert worst([Verdict.REPRODUCED, Verdict.NOT_TESTED, Verdict.NOT_REPRODUCED]) is Verdict.NOT_REPRODUCED
     assert worst([Verdict.REPRODUCED, Verdict.RELATION]) is Verdict.RELATION
     assert worst([Verdict.REPRODUCED, Verdict.NOT_TESTED]) is Verdict.NOT_TESTED
+
+
+@pytest.mark.parametrize(
+    ("centre", "count", "verdict"),
+    [(10.0, 6, Verdict.SET), (10.0, 2, Verdict.INCONCLUSIVE), (12.5, 6, Verdict.INCONCLUSIVE)],
+)
+def test_what_the_campaign_sets_is_never_reproduced(centre: float, count: int, verdict: Verdict) -> None:
+    assert judge(experiment(given=True), trials(centre, count), []).verdict is verdict
+
+
+def test_a_value_that_is_set_has_no_relation_and_is_no_headline() -> None:
+    with pytest.raises(ValueError, match="neither a relation nor a headline"):
+        experiment(given=True, headline=True)
+    with pytest.raises(ValueError, match="neither a relation nor a headline"):
+        experiment(given=True, relation=Relation(to="idle", low=2.0))

@@ -24,6 +24,7 @@ from harness.report.migration import (
     curves,
     evacuation,
     fullness,
+    modelled,
     moves,
     scatters,
     service,
@@ -70,7 +71,7 @@ def document(material: Material, *, pdf: bool = False) -> Document:
                 blocks=[answers.table_v(material), *chart],
                 label="Table V",
             ),
-            *fullness.sections(material),
+            *modelled.sections(material),
             Section(
                 key="costs",
                 title="What it costs the users of the service",
@@ -93,6 +94,7 @@ def _appendix(material: Material) -> list[Section]:
     """What the numbers are made of and where they come from."""
     return [
         Section(key="moves", title="Every migration", blocks=_moves(material), folded=True),
+        *fullness.sections(material),
         Section(key="provenance", title="Provenance", blocks=provenance.blocks(material), folded=True),
         Section(
             key="definitions",

@@ -181,6 +181,17 @@ class Material:
         """What the workloads are called."""
         return naming.of(self.attempts)
 
+    def of_migration(self, attempt: Account, number: int) -> Mapping[str, float]:
+        """The known metrics of one migration of an attempt, in stored units."""
+        table = self.metrics
+        mine = table[
+            table["trial"].eq(attempt.trial)
+            & table["attempt"].eq(attempt.attempt)
+            & table["migration"].eq(number)
+            & table["value"].notna()
+        ]
+        return {str(name): float(value) for name, value in zip(mine["metric"], mine["value"], strict=True)}
+
     def of_trials(self, metric: str, workload: str) -> pd.Series[float]:
         """The values of a trial's metric over the valid trials of a workload that migrate."""
         table = results.valid(self.metrics)

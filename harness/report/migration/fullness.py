@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from harness.evidence.account import Account
 from harness.evidence.events import GuestMemory, MigrationStarted, PageCacheFilled
@@ -18,7 +18,6 @@ _CAPTION = (
     "holds what was read is hardly ever zero, so that what the first migration found not to be zero is at "
     "least the page cache; where it is less, the two contradict each other."
 )
-_Trial = tuple[str, int]
 
 
 def sections(material: Material) -> list[Section]:
@@ -39,7 +38,8 @@ def sections(material: Material) -> list[Section]:
         caption=_CAPTION,
         dense=True,
     )
-    return [Section(key="memory", title="How full the guests' memory was", blocks=[table])]
+    title = "How full the guests' memory was"
+    return [Section(key="memory", title=title, blocks=[table], label="Memory", folded=True)]
 
 
 def _rows(material: Material, attempt: Account) -> Iterator[list[Cell]]:
@@ -62,7 +62,7 @@ def _first(material: Material, attempt: Account, memory: GuestMemory) -> list[Ce
     move = next((one for one, began in moves if began is not None and began.guest == memory.guest), None)
     if move is None:
         return [*(_shown(None, "the guest was not migrated") for _ in range(3)), Cell(text=MISSING)]
-    values = _values(material, attempt, move.n)
+    values = material.of_migration(attempt, move.n)
     ram, zero, sent = (values.get(name) for name in ("ram_bytes", "zero_bytes", "data_sent"))
     full = None if ram is None or zero is None else ram - zero
     why = "the migration's statistics do not say"
@@ -71,17 +71,6 @@ def _first(material: Material, attempt: Account, memory: GuestMemory) -> list[Ce
         holds = full >= memory.cached_bytes
         agree = Cell(text="yes" if holds else "no", tone="good" if holds else "bad")
     return [_shown(zero, why), _shown(full, why), _shown(sent, why), agree]
-
-
-def _values(material: Material, attempt: Account, migration: int) -> Mapping[str, float]:
-    table = material.metrics
-    mine = table[
-        table["trial"].eq(attempt.trial)
-        & table["attempt"].eq(attempt.attempt)
-        & table["migration"].eq(migration)
-        & table["value"].notna()
-    ]
-    return {str(name): float(value) for name, value in zip(mine["metric"], mine["value"], strict=True)}
 
 
 def _shown(value: float | None, why: str = "") -> Cell:

@@ -1,10 +1,10 @@
-"""`sodbench reproduce`: which of the papers' claims hold, judged by stored runs."""
+"""`sodbench reproduce`: which of the papers' claims hold, judged by runs that are stored or carried out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 import typer
 
@@ -25,6 +25,9 @@ from harness.policy import capability_file
 from harness.report import reproduced
 from harness.yaml_source import read_text
 
+Extent: TypeAlias = Literal["smoke", "full"]
+"""Which of the campaigns that the claims' files name are run."""
+
 
 def reproduce(
     claims: Annotated[
@@ -38,6 +41,19 @@ def reproduce(
             help="A folder of runs or archives; of each campaign below it the newest run counts.",
             metavar="FOLDER",
         ),
+    ] = None,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="First run what shows within 15 minutes that everything works.")
+    ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="First run every campaign that the claims are judged by: hours.")
+    ] = False,
+    results: Annotated[
+        Path, typer.Option("--results", help="Where --smoke and --full keep their runs, and find them again.")
+    ] = Path("results"),
+    inventory: Annotated[
+        Path | None,
+        typer.Option("--inventory", "-i", help="Two real hosts in place of the lab for --smoke and --full."),
     ] = None,
     files_of: Annotated[
         Path | None,
@@ -55,19 +71,18 @@ def reproduce(
     key: Key = None,
     unsigned: Unsigned = False,
 ) -> None:
-    """Judge the papers' claims by stored runs, and write a page with one row a claim.
+    """Judge the papers' claims by runs, and write a page with one row a claim.
 
-    Touches no machine. A claim without code or evidence is `not tested`, with the reason. An archive must be
-    signed by --key, by default your own, or --unsigned given. Files of claims with mistakes end with 3,
-    evidence that was changed with 21; a verdict of any kind ends with 0 (docs/reproduce.md).
+    By stored runs with --from, which touches no machine. With --smoke or --full the lab is built where it is
+    not up, its machines are provisioned and campaigns run; the same command goes on where it was cut. A claim
+    without code or evidence is `not tested`, with the reason. An archive must be signed by --key, by default
+    your own, or --unsigned given. Files of claims with mistakes end with 3, evidence that was changed with
+    21; a verdict of any kind ends with 0 (docs/reproduce.md).
     """
-    if stored is None:
-        raise UsageError(
-            "no stored runs to judge by",
-            why="--from is missing",
-            remedy="--from results/reference judges by the clone's own runs, --from results by yours",
-        )
+    extent = _extent(stored, smoke=smoke, full=full)
     papers = _asked(files.load(files_of or resources.claims(), _known()), claims or [])
+    place = results if stored is None else stored
+    left = [] if extent is None else _carried_out(papers, extent, results, inventory)
     wanted = {
         name
         for paper in papers
@@ -75,14 +90,36 @@ def reproduce(
         if claim.experiment is not None
         for name in claim.experiment.campaigns
     }
-    found, left = runs.below(stored, wanted, lambda: signers_key(key, unsigned=unsigned))
+    found, uncounted = runs.below(place, wanted, lambda: signers_key(key, unsigned=unsigned))
     signed = {metric.name: metric.signed for metric in metric_set().all}
     tables = _tables()
     judged = [(paper, verdicts.of_claims(paper.claims, found, tables, signed)) for paper in papers]
     made = reports.write(
         reproduced.document(judged, pdf="tex" in (format or ())), out, format or ("html", "md")
     )
-    _show([one for _, mine in judged for one in mine], left, made)
+    _show([one for _, mine in judged for one in mine], [*left, *uncounted], made)
+
+
+def _extent(stored: Path | None, *, smoke: bool, full: bool) -> Extent | None:
+    """What is to be run before anything is judged; None where stored runs are named."""
+    if (stored is not None) + smoke + full > 1:
+        raise UsageError("--from, --smoke and --full exclude each other", remedy="choose one of them")
+    if smoke or full:
+        return "smoke" if smoke else "full"
+    if stored is None:
+        raise UsageError(
+            "no stored runs to judge by",
+            why="--from is missing, and neither --smoke nor --full is given",
+            remedy="--from results/reference judges by the clone's own runs, --from results by yours",
+        )
+    return None
+
+
+def _carried_out(papers: Sequence[Paper], extent: Extent, results: Path, inventory: Path | None) -> list[str]:
+    """Carry out what is left of the campaigns; what is not valid in them."""
+    from harness.cli import reproducing  # noqa: PLC0415 - needs the rig, which judging stored runs does not
+
+    return reproducing.run(reproducing.wanted(papers, extent), results, inventory, Output())
 
 
 def _known() -> Known:

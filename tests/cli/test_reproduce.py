@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 
 from harness import resources
+from harness.campaign import todo
+from harness.campaign.todo import Step
+from harness.cli import reproducing
+from harness.errors import IncompleteRunError
 from tests.cli.command import Sodbench
 
 SHORT = "lab/paper-short/run"
@@ -82,3 +86,65 @@ def test_altered_evidence_is_refused_and_nothing_is_written(sodbench: Sodbench, 
     )
     assert said.code == 21
     assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize("given", [("--smoke", "--full"), ("--full", "--from", "results")])
+def test_only_one_source_of_runs_can_be_named(sodbench: Sodbench, given: tuple[str, ...]) -> None:
+    said = sodbench("reproduce", *given)
+    assert said.code == 2
+    assert "exclude each other" in said.err
+
+
+def test_a_claim_that_needs_no_machine_has_nothing_to_run(sodbench: Sodbench) -> None:
+    said = sodbench("reproduce", "request-matrix", "--smoke")
+    assert said.code == 2
+    assert "no campaign to run for --smoke" in said.err
+
+
+def test_what_is_left_is_carried_out_and_then_judged(
+    sodbench: Sodbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = tmp_path / "results"
+    done: list[tuple[str, ...]] = []
+
+    def carry(_text: bytes, name: str, _inventory: Path | None, *_rest: object, **_named: object) -> None:
+        done.append(("run", name))
+        raise IncompleteRunError("1 trial is not valid")
+
+    monkeypatch.setattr(reproducing, "up", lambda: done.append(("up",)))
+    monkeypatch.setattr(reproducing, "provision", lambda _inventory: done.append(("provision",)))
+    monkeypatch.setattr(reproducing, "carry", carry)
+    asked = ("reproduce", "total-time-app", "--smoke", "--results", results, "--out", tmp_path / "o")
+    results.mkdir()
+    said = sodbench(*asked)
+    assert said.code == 0
+    assert done == [("up",), ("provision",), ("run", "paper-smoke.yml")]
+    assert "paper-smoke: is to be run" in said.out
+    assert "does not count: paper-smoke: 1 trial is not valid" in said.out
+    assert said.line("total-time-app")[1:3] == ["not", "tested"]
+
+
+def test_a_cut_run_goes_on_and_a_finished_one_is_kept(
+    sodbench: Sodbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "results").mkdir()
+    done: list[str] = []
+    steps = [Step(campaign="paper-smoke", action="resume", folder=tmp_path / "one")]
+    monkeypatch.setattr(todo, "steps", lambda *_: steps)
+    monkeypatch.setattr(reproducing, "up", lambda: done.append("up"))
+    monkeypatch.setattr(reproducing, "provision", lambda _inventory: done.append("provision"))
+    monkeypatch.setattr(reproducing, "resume", lambda folder, _inventory: done.append(folder.name))
+    asked = (
+        "reproduce",
+        "total-time-app",
+        "--smoke",
+        "--results",
+        tmp_path / "results",
+        "--out",
+        tmp_path / "o",
+    )
+    assert sodbench(*asked).code == 0
+    assert done == ["up", "provision", "one"]
+    steps[:] = [Step(campaign="paper-smoke", action="keep", folder=tmp_path / "one")]
+    assert sodbench(*asked).code == 0
+    assert done == ["up", "provision", "one"]

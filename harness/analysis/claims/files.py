@@ -77,6 +77,10 @@ def _wrong(
         before.setdefault(claim.id, here)
         for text, hint in found:
             yield Problem(line=line, path=f"claims[{at}]", text=text, hint=hint)
+    for name in dict.fromkeys((*paper.runs.smoke, *paper.runs.full)):
+        if name not in known.campaigns:
+            text, hint = _not("ready-made campaign", name, known.campaigns)
+            yield Problem(line=source.line(("runs",)), path="runs", text=text, hint=hint)
 
 
 def _unknown(claim: Claim, known: Known) -> Iterator[tuple[str, str]]:

@@ -154,15 +154,36 @@ class Claim(Strict):
         return self
 
 
+class Runs(Strict):
+    """Which campaigns are run for a paper's claims.
+
+    Attributes:
+        smoke: Those that show within a quarter of an hour that everything works.
+        full: Those whose runs judge the claims.
+    """
+
+    smoke: tuple[Name, ...] = Field(
+        default=(),
+        strict=False,
+        max_length=10,
+        description="campaigns that `sodbench reproduce --smoke` runs",
+    )
+    full: tuple[Name, ...] = Field(
+        default=(), strict=False, max_length=20, description="campaigns that `sodbench reproduce --full` runs"
+    )
+
+
 class Paper(Strict):
     """A file of claims.
 
     Attributes:
         paper: The paper's title.
         cite: Authors, where and when.
+        runs: The campaigns that are run for them.
         claims: Its claims, in the paper's order.
     """
 
     paper: Text = Field(description="the paper's title")
     cite: Text = Field(description="its authors, where and when it appeared")
+    runs: Runs = Runs()
     claims: tuple[Claim, ...] = Field(strict=False, min_length=1, max_length=200, description="its claims")

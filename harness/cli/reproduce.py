@@ -28,6 +28,20 @@ from harness.yaml_source import read_text
 Extent: TypeAlias = Literal["smoke", "full"]
 """Which of the campaigns that the claims' files name are run."""
 
+Smoke = Annotated[
+    bool, typer.Option("--smoke", help="First run what shows within 15 minutes that everything works.")
+]
+Full = Annotated[
+    bool, typer.Option("--full", help="First run every campaign that the claims are judged by: hours.")
+]
+RunsKept = Annotated[
+    Path, typer.Option("--results", help="Where --smoke and --full keep their runs, and find them again.")
+]
+Pair = Annotated[
+    Path | None,
+    typer.Option("--inventory", "-i", help="Two real hosts in place of the lab for --smoke and --full."),
+]
+
 
 def reproduce(
     claims: Annotated[
@@ -42,19 +56,10 @@ def reproduce(
             metavar="FOLDER",
         ),
     ] = None,
-    smoke: Annotated[
-        bool, typer.Option("--smoke", help="First run what shows within 15 minutes that everything works.")
-    ] = False,
-    full: Annotated[
-        bool, typer.Option("--full", help="First run every campaign that the claims are judged by: hours.")
-    ] = False,
-    results: Annotated[
-        Path, typer.Option("--results", help="Where --smoke and --full keep their runs, and find them again.")
-    ] = Path("results"),
-    inventory: Annotated[
-        Path | None,
-        typer.Option("--inventory", "-i", help="Two real hosts in place of the lab for --smoke and --full."),
-    ] = None,
+    smoke: Smoke = False,
+    full: Full = False,
+    results: RunsKept = Path("results"),
+    inventory: Pair = None,
     files_of: Annotated[
         Path | None,
         typer.Option("--claims", help="A folder of claims of your own in place of the papers'."),

@@ -158,21 +158,21 @@ def test_each_trial_has_the_cache_of_its_workload_or_of_the_guest() -> None:
 @pytest.mark.parametrize(
     ("extra", "line", "said"),
     [
-        ("guest: {page_cache_mib: 833}\n", 4, "holds at most 832: its kernel and services take 192"),
-        ("guest: {image: small, page_cache_mib: 1}\n", 4, "image: small, which has no disk to read"),
+        ("guest: {page_cache_mib: 833}\n", 6, "holds at most 832: its kernel and services take 192"),
+        ("guest: {image: small, page_cache_mib: 1}\n", 6, "image: small, which has no disk to read"),
         (
             "guest: {page_cache_mib: 400}\nguests: {each: [{name: g1}, {name: g2, memory_mib: 500}]}\n",
-            4,
+            6,
             "a guest of 500 MiB",
         ),
         (
             "variants:\n  young: {}\n  aged: {guest: {page_cache_mib: 900}}\n",
-            6,
+            8,
             "holds at most 832",
         ),
         (
             "guest: {page_cache_mib: 400}\nvariants:\n  large: {}\n  small: {guest: {memory_mib: 512}}\n",
-            7,
+            9,
             "holds at most 320",
         ),
     ],

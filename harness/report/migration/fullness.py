@@ -44,8 +44,9 @@ def sections(material: Material) -> list[Section]:
 
 def _rows(material: Material, attempt: Account) -> Iterator[list[Cell]]:
     asked = {value.guest: value.asked_bytes for _, value in attempt.told(PageCacheFilled)}
-    for _, memory in attempt.told(GuestMemory):
-        name = attempt.trial if memory.guest is None else f"{attempt.trial}, {memory.guest}"
+    told = [value for _, value in attempt.told(GuestMemory)]
+    for memory in told:
+        name = attempt.trial if len(told) == 1 else f"{attempt.trial}, {memory.guest}"
         yield [
             Cell(text=name, tone="plain" if attempt.counts else "quiet"),
             _shown(memory.total_bytes),

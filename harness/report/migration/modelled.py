@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from harness import workloads
 from harness.analysis.precopy_model import Load, Precopy, precopy
 from harness.evidence.account import Account, Move
-from harness.evidence.events import MigrationStarted
+from harness.evidence.events import GuestStarted, MigrationStarted
 from harness.report.document.drawing import GROUND, MEASURED, PAPER, QUIET, Sketch
 from harness.report.document.model import MISSING, Block, Cell, Column, Section, Table
 from harness.report.material import Material
@@ -86,7 +86,7 @@ def _stated(attempt: Account) -> Dirtying | None:
 
 def _point(material: Material, attempt: Account, move: Move, dirtying: Dirtying) -> Point | None:
     began = move.last(MigrationStarted)
-    if began is None or began.guest is not None:  # several guests may share the link
+    if began is None or len(attempt.all(GuestStarted)) > 1:  # several guests may share the link
         return None
     if began.options.get("mode") == "post-copy" or began.options.get("auto_converge"):
         return None

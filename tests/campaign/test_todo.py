@@ -22,7 +22,8 @@ def actions(
     root: Path, wanted: dict[str, Plan], monkeypatch: pytest.MonkeyPatch
 ) -> list[tuple[str, str | None]]:
     monkeypatch.setattr("harness.campaign.todo.played.is_played", lambda _run: False)
-    return [(one.action, one.folder and one.folder.name) for one in todo.steps(root, wanted)]
+    found = todo.steps(root, wanted)
+    return [(one.action, None if one.folder is None else one.folder.name) for one in found]
 
 
 def test_a_campaign_without_a_run_is_to_be_run(

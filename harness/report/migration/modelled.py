@@ -115,7 +115,7 @@ def _point(material: Material, attempt: Account, move: Move, dirtying: Dirtying)
 def _bandwidth_bytes_s(material: Material, began: MigrationStarted) -> float | None:
     """What the link and the campaign let a migration send; None where neither states a rate."""
     cap = began.options.get("bandwidth_mib_s")
-    rates = [cap * MIB] if isinstance(cap, int) and cap > 0 else []
+    rates: list[float] = [cap * MIB] if isinstance(cap, int) and cap > 0 else []
     rates += [material.link_bit_s / 8] if material.link_bit_s else []
     return min(rates, default=None)
 

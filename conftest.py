@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, settings
 from harness.evidence import folder as store
 from harness.evidence.folder import RunFolder
 from harness.rig.lab import lab as labs
-from tests import skips
+from tests import selection, skips
 
 SODBENCH = Path(sys.executable).with_name("sodbench")
 
@@ -44,12 +44,21 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return report
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out a file none of whose tests `-m` asks for: imports take longer than many a test."""
+    is_file = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
+    if is_file and not selection.can_hold(collection_path, config.getoption("markexpr")):
+        return True
+    return None  # for others to say
+
+
 _FIRST = ("tests/lab/test_lifecycle.py", "tests/playbooks/test_second_run.py")
 """They build a machine of the lab again, which takes the saved guests with it, and provision all of them."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what builds machines of the lab again: guests that are saved after it stay for all."""
+    selection.check(items)
     items.sort(key=lambda item: item.nodeid.partition("::")[0] not in _FIRST)
 
 

@@ -19,8 +19,8 @@ SUPPLY_PINS := supply/requirements.txt
 # pytest rewrites the assertions of every file of tests, in each of its processes: what it wrote is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-# A file's tests share what it made, so that they stay in one process.
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --durations=20
+# A file's tests share what it made, so that they stay in one process; the longest files begin (tests/sharing.py).
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --durations=20
 
 # What the controller itself needs of Debian; the machines of the rig get theirs from the playbooks.
 PACKAGES := python3-venv python3-dev gcc pkg-config libvirt-dev openssh-client iproute2 nftables \

@@ -6,12 +6,14 @@ it was up before; its cache stays, so that only the first run of the tests on a 
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -19,13 +21,28 @@ from hypothesis import HealthCheck, settings
 from harness.evidence import folder as store
 from harness.evidence.folder import RunFolder
 from harness.rig.lab import lab as labs
-from tests import selection, skips
+from tests import selection, sharing, skips
+from tests.sharing import ByFile
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
 
 SODBENCH = Path(sys.executable).with_name("sodbench")
 
 # While the lab runs, a slow example shows what else the machine had to do, not a fault.
 settings.register_profile("while the lab runs", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("while the lab runs")
+
+
+# What is imported and collected stays until the end. To look through it for garbage takes a good part of the
+# time of both, and afterwards of every test and of every child that is forked.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage in what comes now, and no more in what has been made."""
+    gc.enable()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -52,14 +69,16 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None  # for others to say
 
 
-_FIRST = ("tests/lab/test_lifecycle.py", "tests/playbooks/test_second_run.py")
-"""They build a machine of the lab again, which takes the saved guests with it, and provision all of them."""
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what builds machines of the lab again: guests that are saved after it stay for all."""
+    """Begin with the longest; in the lab, with what builds machines of it again."""
     selection.check(items)
-    items.sort(key=lambda item: item.nodeid.partition("::")[0] not in _FIRST)
+    items.sort(key=lambda item: sharing.rank(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile | None:
+    """Share out by file and by what shares fixtures, for `--dist loadfile`."""
+    return ByFile(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @dataclass(frozen=True, slots=True)

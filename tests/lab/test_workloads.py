@@ -32,16 +32,16 @@ seed: 7
 start: snapshot
 workloads: [mail, app, file, web, db, stream, idle]
 schedule:
-  window_s: 20
-  points_s: [4]
-  baseline_s: 6
+  window_s: 12
+  points_s: [3]
+  baseline_s: 4
   settle_timeout_s: 240
 """
 
 
 @pytest.fixture(scope="module")
 def seven(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """One trial of each workload, with one migration four seconds after the window opens."""
+    """One trial of each workload, with one migration three seconds after the window opens."""
     folder = tmp_path_factory.mktemp("seven")
     campaign = folder / "seven.yml"
     campaign.write_text(CAMPAIGN)

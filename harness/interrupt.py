@@ -85,3 +85,13 @@ def on_signals(interrupt: Interrupt) -> Iterator[Interrupt]:
         asks.put(False)
         # Bounded: a second signal may have cut the runner off between taking and giving back the lock.
         relaying.join(_LAST_WAIT_S)
+
+
+@contextmanager
+def terminated() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt where the program is, as Ctrl-C does."""
+    old = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, old)

@@ -120,6 +120,13 @@ class _Verbs(lazy.Root):
             "Campaigns",
         ),
         Verb(
+            "nightly",
+            "harness.cli.nightly:nightly",
+            "Run a night: a campaign with gate, trend and published report, on hosts tuned and restored "
+            "(docs/nightly.md).",
+            "Campaigns",
+        ),
+        Verb(
             "resume",
             "harness.cli.run:resume",
             "Continue a run that was interrupted or killed: finished trials are neither lost nor run again.",

@@ -57,9 +57,9 @@ def gate(
     baseline is unpacked for this, its signature checked. Touches no machine (docs/gate.md).
     """
     mine = store.find(run)
-    with _baseline(against, key, unsigned=unsigned) as baseline:
+    with opened_baseline(against, key, unsigned=unsigned) as baseline:
         pairing = sides.pair(baseline, mine, accept or [])
-        entries = () if known is None else known_bad.load(known, pairing.gate, _today())
+        entries = () if known is None else known_bad.load(known, pairing.gate, today())
         result = rows.judge(pairing.cells, entries)
         names = (baseline.root.name, mine.root.name)
     if junit is not None:
@@ -73,7 +73,7 @@ def gate(
 
 
 @contextmanager
-def _baseline(named: Path, key: Path | None, *, unsigned: bool) -> Iterator[RunFolder]:
+def opened_baseline(named: Path, key: Path | None, *, unsigned: bool) -> Iterator[RunFolder]:
     """The baseline's folder; that of an archive is there for as long as it is looked at."""
     if not store.is_packed(named):
         yield store.find(named)
@@ -83,7 +83,8 @@ def _baseline(named: Path, key: Path | None, *, unsigned: bool) -> Iterator[RunF
         yield archive.unpack(named, Path(scratch) / named.resolve().name, key=signer)
 
 
-def _today() -> date:
+def today() -> date:
+    """The day by which known-bad entries expire, in UTC."""
     return datetime.fromtimestamp(realtime_ns() / 1e9, tz=UTC).date()
 
 

@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -43,6 +44,7 @@ from harness.rig.guest.kind import kind_of
 from harness.rig.rig import Rig
 from harness.yaml_source import decoded, read_bytes
 
+Begun = Callable[[RunFolder], None]
 RegistryUrl = Annotated[
     str | None,
     typer.Option(
@@ -84,8 +86,12 @@ def carry(
     *,
     path: Path | None = None,
     programs: bool = False,
+    begun: Begun = lambda _run: None,
 ) -> None:
-    """Carry out the campaign in `text`, which a person knows by `name` and keeps at `path`, if anywhere."""
+    """Carry out the campaign in `text`, which a person knows by `name` and keeps at `path`, if anywhere.
+
+    `begun` is told of the run's folder before the first trial.
+    """
     where = name if path is None else str(path)
     asked = files.loads(decoded(text, where), where)
     plan = plans.expand(asked)
@@ -102,13 +108,19 @@ def carry(
             registry=places.registry_url(registry),
         )
         folder = runner.begin(results, plan, rig, provenance)
+        begun(folder)
         output.say(f"Run folder: {folder.root}", *_named(plan, rig))
         with _registry(plan, rig, registry) as opened:
             _carry_out(folder, plan, rig, clock, output, opened)
 
 
-def play(text: bytes, where: str, results: Path, script: Path | None) -> None:
-    """Carry the campaign in `text`, which is called `where` in messages, out on a rig that plays `script`."""
+def play(
+    text: bytes, where: str, results: Path, script: Path | None, *, begun: Begun = lambda _run: None
+) -> None:
+    """Carry the campaign in `text`, which is called `where` in messages, out on a rig that plays `script`.
+
+    `begun` is told of the run's folder before the first trial.
+    """
     plan = plans.expand(files.loads(decoded(text, where), where))
     rig, clock, trust = played(plan, script)
     with trust.registered(rig, plan.attest) as registered:
@@ -123,6 +135,7 @@ def play(text: bytes, where: str, results: Path, script: Path | None) -> None:
         )
         output = Output()
         folder = runner.begin(results, plan, rig, provenance)
+        begun(folder)
         output.say(f"{SAYS}.", f"Run folder: {folder.root}", *_named(plan, rig))
         _carry_out(folder, plan, rig, clock, output, None if registered is None else registered.registry)
 

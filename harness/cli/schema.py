@@ -13,6 +13,7 @@ from harness.analysis.claims import files as claims_files
 from harness.analysis.gate import known_bad
 from harness.attest.reference import files as reference_files
 from harness.campaign import file as campaign_file
+from harness.campaign.nightly import file as nightly_file
 from harness.errors import UsageError
 from harness.nearest import nearest
 from harness.policy import capability_file
@@ -29,6 +30,7 @@ KINDS: Mapping[str, Callable[[], dict[str, Any]]] = MappingProxyType(
         "known-bad": known_bad.schema,
         "claims": claims_files.schema,
         "sla": sla_file.schema,
+        "nightly": nightly_file.schema,
     }
 )
 
@@ -40,7 +42,7 @@ def schema(
             metavar="KIND",
             help=f"{', '.join(KINDS)}: a campaign, an appraisal policy, reference values, a response policy, "
             "a provider's capabilities, known-bad entries of a gate, a paper's claims, "
-            "a service level agreement.",
+            "a service level agreement, a night.",
         ),
     ] = "campaign",
 ) -> None:

@@ -112,4 +112,5 @@ def show(found: Trend) -> None:
         output.table(titles, sorted(rows, reverse=True), right=titles[2:5])
     else:
         output.say("No change of a level is shown.")
-    output.say(*(f"left out: {one.run}: {one.reason}" for one in found.skipped))
+    for left in found.skipped:
+        output.say(f"left out: {left.run}: {left.reason}")

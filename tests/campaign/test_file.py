@@ -211,6 +211,7 @@ PAPERS = {"mail", "app", "file", "web", "db", "stream", "idle"}
     ("name", "workloads"),
     [
         ("demo", {"idle", "file"}),
+        ("nightly", {"idle", "file"}),
         ("paper", PAPERS),
         ("paper-kits", {"mail", "app", "web"}),
         ("paper-lab", PAPERS),

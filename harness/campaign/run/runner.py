@@ -80,7 +80,7 @@ def begin(root: Path, plan: Plan, rig: Rig, provenance: Provenance) -> RunFolder
         StorageError: The folder cannot be written.
     """
     facts = rig.facts()
-    _require(facts, plan, rig)
+    require_fit(facts, plan, rig)
     files = _require_attestation(plan, rig, provenance)
     run = store.create(root, plan.campaign)
     _need_space(run.root, plan, rig)
@@ -95,7 +95,12 @@ def begin(root: Path, plan: Plan, rig: Rig, provenance: Provenance) -> RunFolder
     return run
 
 
-def _require(facts: Mapping[str, Mapping[str, Json]], plan: Plan, rig: Rig) -> None:
+def require_fit(facts: Mapping[str, Mapping[str, Json]], plan: Plan, rig: Rig) -> None:
+    """See that machines with these facts can carry the plan; touches none.
+
+    Raises:
+        PrerequisiteError: They cannot; the message has every reason.
+    """
     estimate = estimates.estimate(plan, rig.accelerator)
     encrypted = encryption.of_any(plan) and any(trial.migrations for trial in plan.trials)
     end = datetime.fromtimestamp(realtime_ns() / NS_PER_S + estimate.total_s, tz=UTC)

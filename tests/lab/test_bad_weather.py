@@ -42,7 +42,7 @@ def campaign(
     boot_s: int = 200,
     repetitions: int = 1,
     points: str = "0",
-    window_s: int = 8,
+    window_s: int = 5,
     bandwidth_mib_s: int | None = None,
 ) -> Path:
     path = folder / "weather.yml"
@@ -154,7 +154,7 @@ def test_a_libvirtd_that_dies_under_a_migration_is_an_outcome(lab: Lab, tmp_path
     the migration begin and to have the daemon killed: here its memory takes four times as long.
     """
     results = tmp_path / "r"
-    path = campaign(tmp_path, repetitions=2, points="1", window_s=12, bandwidth_mib_s=25)
+    path = campaign(tmp_path, repetitions=2, points="1", window_s=4, bandwidth_mib_s=25)
     process = lab.start("run", path, "--results", results)
     wait_for(lambda: count(results, "migration.started") == 1, process)
     lab.ssh("b", "sleep 1; pkill --signal KILL --exact libvirtd")
@@ -190,7 +190,7 @@ def test_a_client_that_goes_away_costs_its_observer_and_no_trial(lab: Lab, tmp_p
     """The client is cut off in the first window: that trial stays, the next one cannot start."""
     results = tmp_path / "r"
     process = lab.start(
-        "run", campaign(tmp_path, repetitions=2, points="4", window_s=12), "--results", results
+        "run", campaign(tmp_path, repetitions=2, points="4", window_s=8), "--results", results
     )
     wait_for(lambda: count(results, "window.opened") == 1, process)
     # Its address is taken away from outside: to the controller that is a machine that has vanished.
@@ -255,7 +255,7 @@ def test_a_lab_whose_machine_died_is_mended(lab: Lab) -> None:
 def test_a_guest_that_hangs_is_found_out(lab: Lab, tmp_path: Path) -> None:
     """Its kernel panics in the window: the hypervisor still calls it running, and migrates it."""
     results = tmp_path / "r"
-    process = lab.start("run", campaign(tmp_path, points="3"), "--results", results)
+    process = lab.start("run", campaign(tmp_path, points="3", window_s=8), "--results", results)
     wait_for(lambda: count(results, "window.opened") == 1, process)
     lab.ssh("guest", "(sleep 0.5; echo c > /proc/sysrq-trigger) >/dev/null 2>&1 </dev/null &")
     output, _ = process.communicate(timeout=200)

@@ -73,7 +73,7 @@ def verify(
         raise UsageError("an export has no anchors", remedy="leave --file or --received out")
     if file is not None:
         with file.open("rb") as opened:
-            found = audit_export.verify(opened, noted, str(file))
+            found = audit_export.verify(audit_export.bounded(opened, str(file)), noted, str(file))
     else:
         with _opened(registry) as store:
             anchors = places.anchors()

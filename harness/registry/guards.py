@@ -1,70 +1,94 @@
-"""The database's own guards: triggers that refuse edits, and indexes that keep identities apart.
+"""The database's own guards: triggers that refuse edits, indexes that keep identities apart, and constraints.
 
-A registry without one of them takes what it should refuse, and the audit log would say nothing of it. So
-they are compared with those of a new registry, made for the purpose: the migrations are the one place that
-says what they are.
+A registry without one of them takes what it should refuse, and the audit log would say nothing of it; with
+one more it may refuse or drop what it should take. A file's are compared with those of a new registry, made
+for the purpose: the migrations are the one place that says what they are. A server's are compared with what
+the migrations make there.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, UniqueConstraint, text
 
 from harness.instant import Instant
 from harness.registry import schema
 from harness.registry.audit.chain import wrong
 from harness.registry.database import Database, sqlite_url
+from harness.registry.models import Base
 from harness.registry.translation import translated
 
-_SQLITE = text(
-    "SELECT type, name, sql FROM sqlite_master WHERE type IN ('trigger', 'index') AND sql NOT NULL"
-)
-_POSTGRES = text(
-    "SELECT 'trigger', t.tgname, t.tgenabled::text || ' ' || p.prosrc FROM pg_trigger t "
-    "JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid "
-    "WHERE NOT t.tgisinternal AND c.relnamespace = current_schema()::regnamespace "
-    "UNION SELECT 'index', indexname, '' FROM pg_indexes WHERE schemaname = current_schema()"
-)
-_OFF = "D"
-"""How PostgreSQL marks a trigger that was disabled (pg_trigger.tgenabled)."""
+Guards = Mapping[tuple[str, str], str]
+"""What each guard says, by its kind and name."""
 
-POSTGRES_TRIGGERS = (
-    *("challenges_stay_used", "responses_stay_closed"),
-    *(f"{table}_append_only" for table in ("identity_events", "results", "property_changes", "placements")),
-    *(f"{table}_append_only" for table in ("requests", "response_steps", "audit")),
-    *("audit_head_goes_forward", "audit_head_no_delete", "responses_no_delete"),
+_SQLITE = text(
+    "SELECT type, name, sql FROM sqlite_master WHERE type IN ('trigger', 'index', 'table') "
+    "AND sql NOT NULL AND name NOT LIKE 'sqlite@_%' ESCAPE '@'"
 )
-"""Those of which each must be there and be enabled."""
+_POSTGRES_TRIGGERS = text(
+    "SELECT t.tgname, t.tgenabled::text, t.tgtype, pg_get_triggerdef(t.oid), p.prosrc FROM pg_trigger t "
+    "JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid "
+    "WHERE NOT t.tgisinternal AND c.relnamespace = current_schema()::regnamespace"
+)
+_POSTGRES_OTHERS = text(
+    "SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema() "
+    f"AND tablename <> '{schema.VERSION_TABLE}' "
+    "UNION SELECT 'rule', rulename, definition FROM pg_rules WHERE schemaname = current_schema()"
+)
+_DISABLED = ("D", "R")
+"""Never, or in a replica alone (pg_trigger.tgenabled)."""
+_WHEN = re.compile(r" WHEN \((.*)\) EXECUTE ", re.DOTALL)
+_REFUSES: Final = (
+    "BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME "
+    "USING ERRCODE = 'integrity_constraint_violation'; END"
+)
+"""The function that each trigger calls."""
+_NEVER, _NO_DELETE, _ROW_UPDATE, _ROW_CHANGE = 58, 42, 19, 27
+"""When a trigger is asked (pg_trigger.tgtype): before a statement that updates, deletes or truncates; before
+one that deletes or truncates; before a row is updated; before it is updated or deleted."""
+_ONLY_EVER_ADDED = (
+    *("identity_events", "results", "property_changes", "placements", "requests", "response_steps", "audit"),
+)
+POSTGRES_TRIGGERS: Mapping[str, tuple[int, str]] = {
+    "challenges_stay_used": (_ROW_CHANGE, "(old.used_boot_id IS NOT NULL)"),
+    "responses_stay_closed": (_ROW_UPDATE, "old.closed"),
+    "audit_head_goes_forward": (_ROW_UPDATE, "(new.number <> (old.number + 1))"),
+    **{f"{table}_append_only": (_NEVER, "") for table in _ONLY_EVER_ADDED},
+    **{f"{table}_no_delete": (_NO_DELETE, "") for table in ("audit_head", "responses")},
+}
+"""Those of a server: when each is asked, and for which rows, in PostgreSQL's spelling."""
 
 
 def check(database: Database, last: int) -> None:
-    """Refuse a registry that lacks a guard, or whose guard says something else; its log ends with `last`.
+    """Refuse a registry that lacks a guard, or has another or one more; its log ends with `last`.
 
     Raises:
         AuditError: It names the guard.
         RegistryError: The database does not answer.
     """
     with translated(database.place), database.engine.connect() as connection:
-        there = _found(connection, sqlite=database.is_sqlite)
-    due = _due() if database.is_sqlite else {("trigger", name): "" for name in POSTGRES_TRIGGERS}
+        there = _of_file(connection) if database.is_sqlite else _of_server(connection)
+    due = _due_in_file() if database.is_sqlite else _due_on_server()
     for key, what in sorted(due.items()):
         kind, name = key
         if key not in there:
             raise wrong(last, f"the {kind} {name} is missing", "the database takes what it should refuse")
-        if not database.is_sqlite and there[key].startswith(_OFF):
+        if there[key] == _DISABLED[0]:
             raise wrong(last, f"the {kind} {name} is disabled", "the database takes what it should refuse")
-        if database.is_sqlite and there[key] != what:
+        if there[key] != what:
             raise wrong(last, f"the {kind} {name} is not as it was made", "it says something else")
-    if database.is_sqlite and (
-        more := sorted(name for kind, name in there.keys() - due if kind == "trigger")
-    ):
-        raise wrong(last, f"the trigger {more[0]} was added", "it is not this program's")
+    for kind, name in sorted(there.keys() - due):
+        if kind != "table":
+            raise wrong(last, f"the {kind} {name} was added", "it is not this program's")
 
 
-def _due() -> dict[tuple[str, str], str]:
+def _due_in_file() -> Guards:
     """The guards of a new registry."""
     with TemporaryDirectory(prefix="sodbench-guards-") as folder:
         made = Database(sqlite_url(Path(folder) / "registry.sqlite"), wait_s=5.0)
@@ -72,11 +96,49 @@ def _due() -> dict[tuple[str, str], str]:
             never = partial(Instant, realtime_ns=0, monotonic_ns=0, boot_id="")
             schema.bring_up(made, never)
             with made.engine.connect() as connection:
-                return _found(connection, sqlite=True)
+                return _of_file(connection)
         finally:
             made.close()
 
 
-def _found(connection: Connection, *, sqlite: bool) -> dict[tuple[str, str], str]:
-    rows = connection.execute(_SQLITE if sqlite else _POSTGRES)
+def _of_file(connection: Connection) -> Guards:
+    rows = connection.execute(_SQLITE)
     return {(str(kind), str(name)): " ".join(str(what).split()) for kind, name, what in rows}
+
+
+def _due_on_server() -> Guards:
+    due = {("trigger", name): _asked(*when, _REFUSES) for name, when in POSTGRES_TRIGGERS.items()}
+    for table in Base.metadata.tables.values():
+        for index in table.indexes:
+            where = index.dialect_options["postgresql"]["where"]
+            columns = [column.name for column in index.columns]
+            due["index", str(index.name)] = _keeps(columns, unique=bool(index.unique), where=where)
+        for constraint in (
+            table.primary_key,
+            *(one for one in table.constraints if isinstance(one, UniqueConstraint)),
+        ):
+            columns = [column.name for column in constraint.columns]
+            due["index", str(constraint.name)] = _keeps(columns, unique=True, where=None)
+    return due
+
+
+def _of_server(connection: Connection) -> Guards:
+    found: dict[tuple[str, str], str] = {}
+    for name, enabled, asked, definition, source in connection.execute(_POSTGRES_TRIGGERS):
+        when = _WHEN.search(definition)
+        says = _asked(asked, when[1] if when else "", " ".join(source.split()))
+        found["trigger", name] = _DISABLED[0] if enabled in _DISABLED else says
+    for kind, name, definition in connection.execute(_POSTGRES_OTHERS):
+        _, _, rest = definition.partition(" USING ")
+        unique = definition.startswith("CREATE UNIQUE ")
+        found[kind, name] = f"{'unique ' if unique else ''}{rest}" if kind == "index" else definition
+    return found
+
+
+def _asked(kind: int, when: str, source: str) -> str:
+    return f"{kind} {when} {source}"
+
+
+def _keeps(columns: list[str], *, unique: bool, where: object) -> str:
+    condition = "" if where is None else f" WHERE ({where})"
+    return f"{'unique ' if unique else ''}btree ({', '.join(columns)}){condition}"

@@ -42,6 +42,8 @@ from harness.rig.pair import Pair, ssh_command_text
 _KEEPALIVE_S = 5
 _KEEPALIVE_COUNT = 3
 _MICROSECONDS = 1_000_000
+_MOST_SAID = 16 * 2**10
+"""Characters of an event's details or an answer of QEMU's, which have a few thousand at most."""
 
 _ERRORS = MappingProxyType(
     {
@@ -145,7 +147,7 @@ class LibvirtDomain:
         """The answer of its QEMU's monitor (virDomainQemuMonitorCommand)."""
         with _asked():
             answer = libvirt_qemu.qemuMonitorCommand(self._domain, json.dumps({"execute": command}), 0)
-        return cast("Json", json.loads(answer).get("return"))
+        return _said(answer).get("return")
 
 
 class _Completions:
@@ -267,7 +269,7 @@ class LibvirtHost:
             _opaque: object,
         ) -> None:
             realtime_us = seconds * _MICROSECONDS + micros
-            told(domain.name(), name, realtime_us, json.loads(details) if details else {})
+            told(domain.name(), name, realtime_us, _said(details or ""))
 
         with _asked():
             number = libvirt_qemu.qemuMonitorEventRegister(self.connection, None, None, event, None, 0)
@@ -336,6 +338,15 @@ class LibvirtHosts(AbstractContextManager["LibvirtHosts"]):
 
     def __exit__(self, *details: object) -> None:
         self.close()
+
+
+def _said(text: str) -> Mapping[str, Json]:
+    """What a host says that QEMU says; nothing where that is no object, or longer than any of QEMU's."""
+    try:
+        said = json.loads(text) if len(text) <= _MOST_SAID else None
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _alive(host: LibvirtHost | None) -> bool:

@@ -21,6 +21,8 @@ from harness.rig.limits import Limits
 from harness.rig.lines import Answers
 
 _PROGRAM = Path(__file__).with_name("lock_holder.py")
+_SHOWN = 200
+"""Characters of an answer that is none, in a message."""
 
 
 def holder_name(purpose: str) -> str:
@@ -70,4 +72,8 @@ def _first(answers: Answers, host: Host) -> dict[str, str]:
             remedy=Limits.advice("answer_s", host.role),
             retry=True,
         ) from error
-    return dict(json.loads(line))
+    try:
+        said = json.loads(line)
+    except (ValueError, RecursionError):
+        said = None
+    return said if isinstance(said, dict) else {"state": line[:_SHOWN]}

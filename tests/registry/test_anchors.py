@@ -169,6 +169,11 @@ def test_another_error_is_told_before_that_of_the_anchor(file: Path, anchors: An
             "CREATE TRIGGER more BEFORE INSERT ON results BEGIN SELECT RAISE(IGNORE); END",
             "the trigger more was added",
         ),
+        ("CREATE UNIQUE INDEX more ON results (attester)", "the index more was added"),
+        (
+            "CREATE UNIQUE INDEX more ON results (attester) WHERE false",
+            "the index more was added",
+        ),
     ],
 )
 def test_a_missing_guard_is_named(file: Path, anchors: Anchors, statement: str, what: str) -> None:
@@ -179,6 +184,18 @@ def test_a_missing_guard_is_named(file: Path, anchors: Anchors, statement: str, 
     database.commit()
     database.close()
     with pytest.raises(AuditError, match=what):
+        verified(file, anchors)
+
+
+def test_a_table_whose_rules_are_others_is_named(file: Path, anchors: Anchors) -> None:
+    alarmed(file, anchors)
+    database = sqlite3.connect(file)
+    database.execute("PRAGMA writable_schema = ON")
+    changed = "UPDATE sqlite_master SET sql = replace(sql, 'epoch >= 0', 'epoch >= -9')"
+    assert database.execute(f"{changed} WHERE name = 'placements'").rowcount == 1
+    database.commit()
+    database.close()
+    with pytest.raises(AuditError, match="the table placements is not as it was made"):
         verified(file, anchors)
 
 

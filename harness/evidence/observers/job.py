@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from harness.evidence.events import JobCompleted, JobSampled, QemuCompleted
@@ -96,6 +96,7 @@ class _Sampled:
         n: The migration's number.
         source: The host that it leaves.
         completed: Set when the completion's event has come.
+        told: The hosts whose completion was recorded; a hostile host could send events without an end.
     """
 
     scene: Scene
@@ -103,6 +104,7 @@ class _Sampled:
     n: int
     source: str
     completed: threading.Event
+    told: set[str] = field(default_factory=set)
 
     def _job(self, role: str) -> Job:
         """Raises HypervisorError where the guest is not on that host."""
@@ -122,7 +124,10 @@ class _Sampled:
                 return
 
     def complete(self, role: str, stats: Mapping[str, Json]) -> None:
-        """Record what came with the completion's event."""
+        """Record what came with a host's first completion event."""
+        if role in self.told:
+            return
+        self.told.add(role)
         self.record.add(JobCompleted(n=self.n, origin="event", host=role, stats=dict(stats)))
         self.completed.set()
 

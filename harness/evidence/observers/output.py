@@ -22,6 +22,11 @@ from harness.workloads.generators import marks
 FILE = "workload.log"
 """Rows of ``t_ns<TAB>source<TAB>text``, in the order of arrival."""
 
+MOST_LINES = 1_000_000
+"""Of one attempt; a stream of packets, whose workload prints most, has some 20,000 a minute at most."""
+MOST_BYTES = 64 * 2**20
+"""Of one attempt, as memory holds them: one wide character makes a text four times as large."""
+
 _END_LIMIT_S = 5.0
 _POLL_S = 0.25
 
@@ -56,6 +61,9 @@ class Output:
         self._name = of_guest(FILE, record.guest)
         self._file = Series(record.folder / self._name)
         self._running: list[_Running] = []
+        self._printed_lines = 0
+        self._printed_bytes = 0
+        self._refused: dict[str, str] = {}
 
     def start(self, machine: Machine, process: Process) -> None:
         """Start `process` on `machine`; it goes on until :meth:`stop`."""
@@ -70,16 +78,29 @@ class Output:
         self._running.append(_Running(process, channel))
 
     def _on_line(self, t_ns: int, text: str, source: str) -> None:
+        self._bound(text, source)
         # A tool that redraws a line separates its states by CR.
         for part in text.split("\r"):
             with self._lock:
                 self._lines.append(Line(t_ns=t_ns, text=part, source=source))
             self._file.add(f"{t_ns}\t{source}\t{part}")
 
+    def _bound(self, text: str, source: str) -> None:
+        """Refuse a process that floods the controller, which watches others too: OSError ends its channel."""
+        with self._lock:
+            self._printed_lines += 1 + text.count("\r")
+            self._printed_bytes += len(text) * (1 if text.isascii() else 4)
+            if self._printed_lines > MOST_LINES or self._printed_bytes > MOST_BYTES:
+                why = f"more than {MOST_LINES} lines or {MOST_BYTES} bytes of output in one attempt"
+                self._refused[source] = why
+                raise OSError(why)
+
     @property
     def ended(self) -> str | None:
-        """Which process has ended by itself, with what it said last; None while all run."""
+        """Which process has ended, by itself with what it said last, or for a flood; None while all run."""
         for one in self._running:
+            if why := self._refused.get(one.process.source):
+                return f"the {one.process.source} was ended: {why}"
             if one.channel.ended:
                 words = self._last_words(one.process.source)
                 return f"the {one.process.source} ended by itself; it said last: {words}"

@@ -15,6 +15,9 @@ from harness.json_types import Json
 from harness.rig.contract import Hypervisor, Unsubscribe
 from harness.rig.guest.guest import Guest
 
+MOST_EVENTS = 20_000
+"""Of one host in an attempt; a migration has some twenty."""
+
 Listener = Callable[[str, str, Mapping[str, Json]], None]
 """Told the host, the event's name and its details, on the hypervisor's thread: it must not call back."""
 
@@ -52,9 +55,16 @@ class Qmp:
 def _subscribe(
     role: str, connection: Hypervisor, listeners: Mapping[str, tuple[Guest, Listener]], record: Record
 ) -> Unsubscribe:
+    left = MOST_EVENTS
+
     def on_event(domain: str, event: str, realtime_us: int, details: Mapping[str, Json]) -> None:
+        nonlocal left
         now = record.clock.now_ns()
-        if domain not in listeners:
+        if domain not in listeners or left < 0:
+            return
+        left -= 1
+        if left < 0:  # the journal is not this host's to fill
+            record.failed(Qmp.name, f"{role}: more than {MOST_EVENTS} events in one attempt")
             return
         guest, listener = listeners[domain]
         said = QmpEvent(host=role, event=event, realtime_us=realtime_us, details=dict(details))

@@ -13,6 +13,8 @@ from harness.errors import SodbenchError
 from harness.evidence.record import Record, Series
 from harness.rig.contract import Machine, Stream
 
+MOST_BYTES = 256 * 2**20
+"""Of one program's rows in an attempt: half a day of the observer that prints most."""
 _START_LIMIT_S = 15.0
 
 
@@ -34,6 +36,7 @@ class RemoteSeries:
         self._ready = threading.Event()
         self._stopping = False
         self._problem = ""
+        self._left_bytes = MOST_BYTES
 
     def start(self, file: str, header: str) -> None:
         """Send the program and wait until it observes.
@@ -57,6 +60,9 @@ class RemoteSeries:
         if line == "ready":
             self._ready.set()
         elif line[:1].isdigit() and self._series is not None:
+            self._left_bytes -= len(line.encode()) + 1
+            if self._left_bytes < 0:  # the controller's disk is not this machine's to fill
+                raise OSError(f"more than {MOST_BYTES} bytes of rows in one attempt")
             self._series.add(line)
 
     def _on_close(self, reason: str) -> None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import IO, Any
 
 from harness.instant import Instant
 from harness.json_types import Json
 from harness.registry.audit.chain import AuditEntry, AuditError, AuditHead, Chain, as_json, canonical
 
 FORMAT = "sodbench-audit-1"
+MAX_LINE_BYTES = 16 * 2**20
+"""A line is one entry, with what was stored at once."""
 
 _INTEGERS = frozenset({"number", "realtime_ns", "monotonic_ns"})
 _CLOCKS = frozenset({"realtime_ns", "monotonic_ns", "boot_id"})
@@ -31,6 +33,21 @@ def lines(head: AuditHead, entries: Iterable[AuditEntry]) -> Iterator[str]:
     yield header(head)
     for entry in entries:
         yield _line(as_json(entry))
+
+
+def bounded(file: IO[bytes], name: str) -> Iterator[bytes]:
+    """The lines of a file, each with its end.
+
+    Raises:
+        AuditError: One is longer than any of an export.
+    """
+    number = 0
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        if len(line) > MAX_LINE_BYTES:
+            why = f"it has more than {MAX_LINE_BYTES} bytes"
+            raise _wrong(max(1, number - 1), "this is no line of an export", why, where=f"{name}:{number}")
+        yield line
 
 
 def verify(file: Iterable[bytes], noted: AuditHead | None, name: str) -> AuditHead:

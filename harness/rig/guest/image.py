@@ -27,6 +27,9 @@ from harness.rig.host import Host
 from harness.rig.pair import Pair
 from harness.rig.provision import Progress, play
 
+_MOST_DESCRIBED = 2**20
+"""Characters of an image's description, which lists its packages."""
+
 
 def authorized_key(pair: Pair) -> str:
     """The public half of the key that opens the machines, and so the guest.
@@ -130,16 +133,24 @@ def describe(pair: Pair, builder: Host, key: str) -> dict[str, Json]:
     """What is in the image, as its build wrote it down.
 
     Raises:
-        GuestError: The image is not there.
+        GuestError: The image is not there, or the description is something else.
     """
     status, out, _ = builder.attempt(f"cat {_folder(pair, key)}/image.json")
+    where = f"{pair.storage_path}/images/{key}"
     if status != 0:
+        raise GuestError("the guest image is missing", where=where, remedy="`sodbench provision`")
+    try:
+        said = json.loads(out) if len(out) <= _MOST_DESCRIBED else None
+    except (ValueError, RecursionError):
+        said = None
+    if not isinstance(said, dict):
         raise GuestError(
-            "the guest image is missing",
-            where=f"{pair.storage_path}/images/{key}",
-            remedy="`sodbench provision`",
+            "the guest image is not described",
+            where=where,
+            why=f"image.json is no JSON object of at most {_MOST_DESCRIBED} characters",
+            remedy="remove this folder; `sodbench provision` builds the image again",
         )
-    return dict(json.loads(out))
+    return said
 
 
 def write_known_hosts(pair: Pair, builder: Host, key: str, path: Path) -> None:

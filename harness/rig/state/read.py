@@ -21,7 +21,7 @@ def state(host: Machine) -> HostFacts:
     output = host.run(host.python(PROBE), limit="answer_s")
     try:
         return parse(output)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CommandError(
             "the host's state cannot be read",
             where=f"{host.role} ({host.endpoint.address})",

@@ -1,0 +1,99 @@
+"""A server's guards: whoever may change the schema cannot do it without `audit verify` naming the guard."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import text
+
+from harness.registry import guards
+from harness.registry.audit.chain import AuditError
+from harness.registry.database import Database
+from harness.registry.registry import open_registry
+from tests.registry import postgres
+from tests.registry.subjects import SteppedPresent
+
+pytestmark = pytest.mark.programs
+
+HARMLESS = "CREATE OR REPLACE FUNCTION {} RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$"
+
+
+@pytest.fixture
+def database(postgres_url: str) -> Iterator[Database]:
+    name = f"registry_{uuid.uuid4().hex}"
+    url = postgres.new_schema(postgres_url, name)
+    open_registry(url, now=SteppedPresent()).close()
+    made = Database(url, wait_s=5)
+    yield made
+    made.close()
+    postgres.drop_schema(postgres_url, name)
+
+
+def test_each_edit_of_a_servers_guards_is_named(database: Database) -> None:
+    guards.check(database, 1)
+    for statements, what in (
+        (("ALTER TABLE audit DISABLE TRIGGER audit_append_only",), "trigger audit_append_only is disabled"),
+        (
+            ("ALTER TABLE audit ENABLE REPLICA TRIGGER audit_append_only",),
+            "trigger audit_append_only is disabled",
+        ),
+        ((HARMLESS.format("registry_append_only()"),), "trigger .* is not as it was made"),
+        (
+            (
+                "DROP TRIGGER responses_stay_closed ON responses",
+                "CREATE TRIGGER responses_stay_closed BEFORE UPDATE ON responses FOR EACH ROW "
+                "WHEN (OLD.closed AND false) EXECUTE FUNCTION registry_append_only()",
+            ),
+            "trigger responses_stay_closed is not as it was made",
+        ),
+        (
+            (
+                "DROP TRIGGER audit_append_only ON audit",
+                "CREATE TRIGGER audit_append_only BEFORE TRUNCATE ON audit "
+                "EXECUTE FUNCTION registry_append_only()",
+            ),
+            "trigger audit_append_only is not as it was made",
+        ),
+        (
+            (
+                HARMLESS.format("more()").replace("NEW", "NULL"),
+                "CREATE TRIGGER more BEFORE INSERT ON results FOR EACH ROW EXECUTE FUNCTION more()",
+            ),
+            "trigger more was added",
+        ),
+        (("CREATE RULE more AS ON INSERT TO results DO INSTEAD NOTHING",), "rule more was added"),
+        (("DROP INDEX uq_attesters_ek_name",), "index uq_attesters_ek_name is missing"),
+        (
+            (
+                "DROP INDEX uq_attesters_ek_name",
+                "CREATE INDEX uq_attesters_ek_name ON attesters (ek_name) WHERE NOT released",
+            ),
+            "index uq_attesters_ek_name is not as it was made",
+        ),
+        (("CREATE UNIQUE INDEX more ON results (attester)",), "index more was added"),
+        (
+            ("ALTER TABLE placements DROP CONSTRAINT uq_placements_ek_name_epoch",),
+            "index uq_placements_ek_name_epoch is missing",
+        ),
+    ):
+        with database.engine.connect() as connection:
+            for statement in statements:
+                connection.execute(text(statement))
+            connection.commit()
+        with pytest.raises(AuditError, match=what):
+            guards.check(database, 1)
+        _mend(database)
+        guards.check(database, 1)
+
+
+def _mend(database: Database) -> None:
+    """Make the schema as it was, by making the registry again."""
+    with database.engine.connect() as connection:
+        schema = connection.scalar(text("SELECT current_schema()"))
+        connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
+        connection.execute(text(f"CREATE SCHEMA {schema}"))
+        connection.commit()
+    database.engine.dispose()
+    open_registry(database.engine.url.render_as_string(hide_password=False), now=SteppedPresent()).close()

@@ -327,8 +327,8 @@ def write(run: RunFolder) -> pd.DataFrame:
     return frame
 
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes a text for that begins so: something to compute."""
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a spreadsheet takes a text for that begins so, in full width too: something to compute."""
 
 
 def _store(frame: pd.DataFrame, parquet: Path, text: Path) -> None:

@@ -112,6 +112,7 @@ class Authority:
         purpose: x509.ObjectIdentifier | None = EK_PURPOSE,
         key_usage: x509.KeyUsage | None = None,
         further: x509.ExtensionType | None = None,
+        points: x509.CRLDistributionPoints | None = None,
     ) -> bytes:
         """DER of an endorsement key's certificate; `further` is one more critical extension."""
         extensions: list[tuple[x509.ExtensionType, bool]] = [
@@ -123,6 +124,8 @@ class Authority:
             extensions.append((x509.ExtendedKeyUsage([purpose]), False))
         if further is not None:
             extensions.append((further, True))
+        if points is not None:
+            extensions.append((points, False))
         return self._signed("", key, extensions, begin, end).public_bytes(Encoding.DER)
 
     def certify_barely(self, key: PublicKey, *extensions: x509.ExtensionType) -> bytes:

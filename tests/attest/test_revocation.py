@@ -29,6 +29,7 @@ def listed(
     begin: datetime = NOW - DAY,
     end: datetime = NOW + DAY,
     number: int | None = None,
+    further: Sequence[x509.ExtensionType] = (),
 ) -> x509.CertificateRevocationList:
     builder = (
         x509.CertificateRevocationListBuilder()
@@ -41,6 +42,8 @@ def listed(
         builder = builder.add_revoked_certificate(entry.build())
     if number is not None:
         builder = builder.add_extension(x509.CRLNumber(number), critical=False)
+    for extension in further:
+        builder = builder.add_extension(extension, critical=True)
     return builder.sign(by.key, hashes.SHA256())
 
 

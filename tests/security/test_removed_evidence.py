@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -77,6 +78,59 @@ def forged_list(_folder: Path) -> bool:
     return not _refused(is_listed=True, days=1, forged=True)
 
 
+_POINT = x509.UniformResourceIdentifier("http://maker.example/a.crl")
+_OTHER = x509.UniformResourceIdentifier("http://maker.example/b.crl")
+
+
+def _part(**of: Any) -> x509.IssuingDistributionPoint:
+    whole: dict[str, Any] = {
+        "full_name": None,
+        "relative_name": None,
+        "only_contains_user_certs": False,
+        "only_contains_ca_certs": False,
+        "only_some_reasons": None,
+        "indirect_crl": False,
+        "only_contains_attribute_certs": False,
+    }
+    return x509.IssuingDistributionPoint(**{**whole, **of})
+
+
+def _trusted_by(extension: x509.ExtensionType) -> bool:
+    """Whether a TPM is trusted by a list of its authority that names nothing and has the extension."""
+    tpm, maker = SoftwareTpm("rsa-2048"), Authority()
+    point = x509.DistributionPoint([_POINT], None, None, None)
+    own = maker.certify(tpm.ek.public_key(), points=x509.CRLDistributionPoints([point]))
+    lists = [listed(maker, further=[extension])]
+    try:
+        endorsement.check([own], tpm.ek_public, roots=[maker.trusted], now=NOW, revocations=lists)
+    except RefusedError:
+        return False
+    return True
+
+
+def list_of_changes(_folder: Path) -> bool:
+    """The authority's list of changes lies where its whole list should."""
+    return not _trusted_by(x509.DeltaCRLIndicator(1))
+
+
+def list_of_others(_folder: Path) -> bool:
+    """Its list of authorities lies there, or one of another part; the right part is taken."""
+    parts = (_part(only_contains_ca_certs=True), _part(full_name=[_OTHER]))
+    return _trusted_by(_part(full_name=[_POINT])) and not any(map(_trusted_by, parts))
+
+
+def list_for_a_reason(_folder: Path) -> bool:
+    """Its list of what was revoked for some reasons lies there."""
+    reasons = frozenset({x509.ReasonFlags.key_compromise})
+    parts = (_part(only_some_reasons=reasons), _part(indirect_crl=True))
+    return not any(map(_trusted_by, parts))
+
+
+def list_with_more(_folder: Path) -> bool:
+    """A list says something critical that nothing here understands."""
+    return not _trusted_by(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00"))
+
+
 def issuer_for_servers(_folder: Path) -> bool:
     """An authority that signs certificates of servers signs one of an endorsement key."""
     tpm, root = SoftwareTpm("rsa-2048"), Authority()
@@ -105,6 +159,11 @@ def issuer_for_servers_not_quite_der(_folder: Path) -> bool:
     except RefusedError:
         return True
     return False
+
+
+def list_put_back_by_changes(folder: Path) -> bool:
+    """A newer list of changes takes the place of the whole list that was used."""
+    return _put_back(folder, listed(_MAKER, number=8, further=[x509.DeltaCRLIndicator(7)]))
 
 
 def _put_back(folder: Path, *later: x509.CertificateRevocationList) -> bool:
@@ -151,7 +210,7 @@ REMOVED: tuple[tuple[Removed, Attack], ...] = (
     (
         Removed(
             function=endorsement._describe,
-            check="manufacturer.upper() in _SOFTWARE_MANUFACTURERS",
+            check="_vendor(manufacturer) in _SOFTWARE_MANUFACTURERS",
             by="False",
         ),
         cloud_in_a_makers_name,
@@ -171,6 +230,24 @@ REMOVED: tuple[tuple[Removed, Attack], ...] = (
     (
         Removed(function=revocation.is_by, check="one.is_signature_valid(issuer.key)", by="True"),
         forged_list,
+    ),
+    (Removed(function=revocation.is_whole, check="x509.DeltaCRLIndicator", by="str"), list_of_changes),
+    (Removed(function=revocation.check, check=" and _covers(one, certificate)", by=""), list_of_others),
+    (
+        Removed(
+            function=revocation.is_whole,
+            check="value.only_some_reasons or value.indirect_crl or value.only_contains_attribute_certs",
+            by="False",
+        ),
+        list_for_a_reason,
+    ),
+    (
+        Removed(function=revocation.is_whole, check="elif extension.critical:", by="elif False:"),
+        list_with_more,
+    ),
+    (
+        Removed(function=revocation_memory._newest, check=" and is_whole(one)", by=""),
+        list_put_back_by_changes,
     ),
     (
         Removed(function=chain._may_endorse, check="not PURPOSES & set(purposes)", by="False"),

@@ -191,8 +191,18 @@ def port_of_letters(_folder: Path) -> bool:
 
 def formula(_folder: Path) -> bool:
     """A table's text would be computed by a spreadsheet."""
-    text = tables.inert(pd.DataFrame({"detail": ['=HYPERLINK("http://x")', "-1+1"]})).to_csv(index=False)
-    return all(not line.strip('"').startswith(("=", "-")) for line in text.splitlines())
+    begins = (
+        '=HYPERLINK("http://x")',
+        "-1+1",
+        "@SUM(1)",
+        "\n=1",
+        "\uff1d1",
+        "\uff0b1",
+        "\uff0d1",
+        "\uff20SUM(1)",
+    )
+    shown = tables.inert(pd.DataFrame({"detail": begins}))["detail"]
+    return list(shown) == [f"'{text}" for text in begins]
 
 
 def read_by_others(folder: Path) -> bool:

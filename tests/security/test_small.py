@@ -71,7 +71,11 @@ def test_what_a_verb_writes_is_its_users_alone(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    "manufacturer", ["id:474F4F47", "id:474f4f47", "id:414D5A4E", "id:564D5700", "id:00001014"]
+    "manufacturer",
+    [
+        *("id:474F4F47", "id:474f4f47", "id:414D5A4E", "id:564D5700", "id:564D5720", "id:58595A20"),
+        *("id:00001014", "ID:00001014", "id: 474F4F47 ", "id:0x474F4F47", "474F4F47", "GOOG", "id:goog"),
+    ],
 )
 def test_a_virtual_tpm_of_a_cloud_is_software(manufacturer: str) -> None:
     tpm, maker = SoftwareTpm("rsa-2048"), Authority()

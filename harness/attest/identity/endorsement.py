@@ -35,9 +35,9 @@ _VERSION = x509.ObjectIdentifier("2.23.133.2.3")
 _SEQUENCE = b"\x30\x82"
 """How the DER of every certificate begins: a sequence whose length takes two bytes."""
 
-_SOFTWARE_MANUFACTURERS = frozenset({"ID:00001014", "ID:474F4F47", "ID:414D5A4E", "ID:564D5700"})
+_SOFTWARE_MANUFACTURERS = frozenset({"00001014", "GOOG", "AMZN", "VMW", "XYZ"})
 """libtpms, which swtpm and so every vTPM of QEMU is, calls itself by IBM's PCI vendor number; the others are
-the virtual TPMs of clouds and of hypervisors: GOOG, AMZN, VMW (TCG Vendor ID Registry)."""
+virtual TPMs of clouds and hypervisors (TCG Vendor ID Registry), and the TPM of TCG's reference code."""
 _SOFTWARE_MODELS = frozenset({"swtpm", "simulator"})
 
 
@@ -227,8 +227,19 @@ def _describe(own: Certificate, *, root: Certificate) -> Endorsement:
         manufacturer=manufacturer,
         model=model,
         version=tpm[_VERSION],
-        software=manufacturer.upper() in _SOFTWARE_MANUFACTURERS or model.lower() in _SOFTWARE_MODELS,
+        software=_vendor(manufacturer) in _SOFTWARE_MANUFACTURERS
+        or model.strip().lower() in _SOFTWARE_MODELS,
     )
+
+
+def _vendor(manufacturer: str) -> str:
+    """The vendor's four letters, or the number where it stands for none, however either is written."""
+    number = manufacturer.strip().upper().removeprefix("ID:").strip().removeprefix("0X")
+    try:
+        letters = bytes.fromhex(number).rstrip(b"\0 ").decode("ascii")
+    except ValueError:
+        letters = number
+    return letters if letters.isalnum() else number
 
 
 def _check_purpose(own: Certificate) -> None:

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from harness import disk, files
 from harness.attest.identity.authorities import Authorities, RootsFileError
 from harness.attest.identity.certificate import Certificate
-from harness.attest.identity.revocation import is_by
+from harness.attest.identity.revocation import is_by, is_whole
 from harness.errors import RecordError
 from harness.json_types import Json
 
@@ -100,7 +100,7 @@ def _newest(lists: Sequence[x509.CertificateRevocationList], authority: Certific
     newest: Seen | None = None
     for one in lists:
         seen = Seen(number=_number(one), issued_s=int(one.last_update_utc.timestamp()))
-        if is_by(one, authority) and (newest is None or newest.is_older_than(seen)):
+        if is_by(one, authority) and is_whole(one) and (newest is None or newest.is_older_than(seen)):
             newest = seen
     return newest
 

@@ -30,6 +30,7 @@ def listed(
     end: datetime = NOW + DAY,
     number: int | None = None,
     further: Sequence[x509.ExtensionType] = (),
+    critical: bool = True,
 ) -> x509.CertificateRevocationList:
     builder = (
         x509.CertificateRevocationListBuilder()
@@ -43,7 +44,7 @@ def listed(
     if number is not None:
         builder = builder.add_extension(x509.CRLNumber(number), critical=False)
     for extension in further:
-        builder = builder.add_extension(extension, critical=True)
+        builder = builder.add_extension(extension, critical=critical)
     return builder.sign(by.key, hashes.SHA256())
 
 

@@ -165,7 +165,7 @@ class _Verbs(lazy.Root):
         Verb(
             "reproduce",
             "harness.cli.reproduce:reproduce",
-            "Judge the papers' claims by stored runs, and write a page with one row a claim.",
+            "Judge the papers' claims by runs, and write a page with one row a claim.",
             "Results",
         ),
         Verb(

@@ -22,7 +22,7 @@ from harness.rig.lines import Answers
 
 _PROGRAM = Path(__file__).with_name("lock_holder.py")
 _SHOWN = 200
-"""Characters of an answer that is none, in a message."""
+"""Characters of an answer that is no object, in a message."""
 
 
 def holder_name(purpose: str) -> str:

@@ -78,7 +78,8 @@ def images() -> Kept:
 def real(inventory: Path, purpose: str, *, programs: bool, kind: Kind) -> Iterator[tuple[Rig, Clock]]:
     """The rig of an inventory, whose guests boot that `kind` of image, and the clock that its runs go by."""
     pair, clock = pairs.load(inventory, programs=programs), MonotonicClock()
-    with open_rig(pair, purpose, clock, kind, vtpm_key=vtpm_key(), images=images()) as rig:
+    saved = Kept(places.saved_digests())
+    with open_rig(pair, purpose, clock, kind, vtpm_key=vtpm_key(), images=images(), saved=saved) as rig:
         yield rig, clock
 
 

@@ -1,6 +1,6 @@
 """Where attestation keeps its files: shipped policies, and the user's registry, reference values and key.
 
-Environment and home are read here and nowhere else. Nothing here opens or makes a file: its user does.
+The environment is read here and in :mod:`harness.data_folder`. Nothing here opens or makes a file.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness import resources
 from harness.clock import realtime_ns
+from harness.data_folder import data_folder
 from harness.errors import UsageError
 from harness.registry.audit.anchors import Anchors
 from harness.registry.audit.syslog import Syslog
@@ -24,12 +25,6 @@ ANCHORS_VARIABLE = "SODBENCH_ANCHORS"
 
 SYSLOG_VARIABLE = "SODBENCH_ANCHORS_SYSLOG"
 """Environment variable with the log daemon that gets a copy of each anchor."""
-
-
-def data_folder() -> Path:
-    """The user's data folder of sodbench (XDG Base Directory Specification)."""
-    home = Path(os.environ.get("XDG_DATA_HOME", ""))
-    return (home if home.is_absolute() else Path.home() / ".local/share") / "sodbench"
 
 
 def registry_url(asked: str | None = None) -> str:
@@ -77,6 +72,11 @@ def vtpm_key_file() -> Path:
 def image_digests() -> Path:
     """The folder with the digests of guests' images."""
     return data_folder() / "images"
+
+
+def saved_digests() -> Path:
+    """The folder with the digests of saved guests."""
+    return data_folder() / "snapshots"
 
 
 def policy_file(asked: str) -> Path:

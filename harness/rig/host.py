@@ -117,8 +117,16 @@ class Channel:
 class Host(AbstractContextManager["Host"]):
     """One machine of the rig, or the guest. Connects on first use."""
 
-    def __init__(self, endpoint: Endpoint, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        clock: Clock | None = None,
+        *,
+        before_connecting: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`before_connecting` is called before each connection: it may write the known host key."""
         self.endpoint = endpoint
+        self._before_connecting = before_connecting
         self.role = endpoint.role
         self._clock = clock or MonotonicClock()
         self._lock = threading.Lock()
@@ -133,6 +141,7 @@ class Host(AbstractContextManager["Host"]):
             return self._connection
 
     def _connect(self) -> Connection:
+        self._before_connecting()
         endpoint, limit_s = self.endpoint, self.endpoint.limits.connect_s
         arguments: dict[str, object] = {"banner_timeout": limit_s, "auth_timeout": limit_s}
         if endpoint.key:

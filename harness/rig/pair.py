@@ -20,6 +20,7 @@ from harness.errors import InventoryError
 from harness.json_types import Json
 from harness.pair_name import CLIENT, DEFAULT_PAIR, FIRST, GUEST, HOSTS, MACHINES, ONLY_GUEST
 from harness.rig import login, uri
+from harness.rig.guest import login_key
 from harness.rig.guest.guest import Guest
 from harness.rig.inventory import Resolved
 from harness.rig.kept_inventory import resolve
@@ -131,6 +132,7 @@ class _Variables(BaseModel):
     sodbench_guest_network: GuestNetwork
     sodbench_tpm: Literal["hardware", "software", "none"] = "none"
     sodbench_attest_roots: Path | None = None
+    sodbench_guest_key_file: Path | None = None
     sodbench_image_apt_sources: str | None = None
     sodbench_image_suite: str | None = None
     sodbench_image_size: str | None = None
@@ -156,6 +158,7 @@ class Pair:
         tpm: By host, ``hardware``, ``software`` or ``none``.
         attest_roots: PEM file, or folder of them, with the roots of the TPMs' makers, if one is named.
         programs: Whether the inventory may be a program that Ansible runs.
+        guest_key: Private key file that opens the guests, and no host.
     """
 
     inventory: Path
@@ -171,6 +174,7 @@ class Pair:
     attest_roots: Path | None = None
     programs: bool = False
     name: str = DEFAULT_PAIR
+    guest_key: Path = field(default_factory=login_key.default)
 
     @property
     def ansible_limit_s(self) -> float:
@@ -206,8 +210,8 @@ class Pair:
             found.append(Guest(name=name, domain=f"{_DOMAIN}-{name}", mac=mac, address=address))
         return tuple(found)
 
-    def guest(self, guest: Guest, known_hosts: Path, key: Path | None = None) -> Endpoint:
-        """The endpoint of `guest`; its host key is in `known_hosts`, the rig's key opens it.
+    def guest(self, guest: Guest, known_hosts: Path) -> Endpoint:
+        """The endpoint of `guest`; its host key is in `known_hosts`, and a key of the guests' own opens it.
 
         It is on the client's network, so it is reached as the client is.
         """
@@ -216,7 +220,7 @@ class Pair:
             role=GUEST,
             address=guest.address,
             user="root",
-            key=key or client.key,
+            key=self.guest_key,
             known_hosts=known_hosts,
             proxy=client.proxy,
             limits=client.limits,
@@ -269,7 +273,26 @@ def load(inventory: Path, *, programs: bool = False) -> Pair:
         attest_roots=folder / first.sodbench_attest_roots if first.sodbench_attest_roots else None,
         programs=programs,
         name=first.sodbench_pair,
+        guest_key=_guest_key(first.sodbench_guest_key_file, folder, machines),
     )
+
+
+def _guest_key(named: Path | None, folder: Path, machines: Mapping[str, Endpoint]) -> Path:
+    """The key that opens guests: the one that is `named`, as seen from `folder`, or the user's own."""
+    if named is None:
+        return login_key.default()
+    key = folder.absolute() / named.expanduser()
+    shared = [
+        role for role, machine in machines.items() if machine.key and machine.key.resolve() == key.resolve()
+    ]
+    if shared:
+        raise InventoryError(
+            "the guests' key opens other machines as well",
+            where=f"{folder}: sodbench_guest_key_file",
+            why=f"{key} is the key of {', '.join(shared)} too; a leak would open hosts and guests",
+            remedy="name a key of the guests' own, or leave the variable out",
+        )
+    return key
 
 
 def _variables(resolved: Resolved, role: str, inventory: Path) -> _Variables:

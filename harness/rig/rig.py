@@ -11,6 +11,7 @@ from harness.pair_name import CLIENT, FIRST
 from harness.rig.acceleration import Accelerator
 from harness.rig.contract import Hypervisors, Machine
 from harness.rig.guest import domain
+from harness.rig.guest.digest import Kept
 from harness.rig.guest.domain import GuestSpec, destroy, specify
 from harness.rig.guest.guest import Guest
 from harness.rig.guest.kind import STANDARD, Kind
@@ -42,6 +43,7 @@ class Rig:
         played: Whether nothing of it is real, so that nothing it yields is a measurement.
         vtpm_key: What the secrets of its guests' TPMs are made from; empty where there is no key.
         digests: Those of the image's files, by name; empty where they are not checked.
+        saved: Where the digests of saved guests are kept; None where they are not checked.
     """
 
     pair: Pair
@@ -59,6 +61,7 @@ class Rig:
     reach: Callable[[Guest], Machine] = _one_guest
     vtpm_key: bytes = field(default=b"", repr=False)
     digests: Mapping[str, str] = field(default_factory=dict, repr=False)
+    saved: Kept | None = None
 
     @property
     def machines(self) -> dict[str, Machine]:

@@ -17,7 +17,7 @@ from harness.errors import GuestError
 from harness.pair_name import CLIENT, FIRST, HOSTS
 from harness.rig import acceleration, lock, verify
 from harness.rig.acceleration import Accelerator
-from harness.rig.guest import digest, image
+from harness.rig.guest import digest, host_key, image
 from harness.rig.guest.digest import Kept
 from harness.rig.guest.guest import Guest
 from harness.rig.guest.kind import STANDARD, Kind
@@ -37,12 +37,14 @@ def open_rig(
     *,
     vtpm_key: bytes = b"",
     images: Kept | None = None,
+    saved: Kept | None = None,
 ) -> Iterator[Rig]:
     """Connect to every machine of `pair` and hold its lock for the length of the block.
 
     Guests of the rig boot the image of that `kind`. The state of their TPMs is encrypted where there is a
     `vtpm_key`. Where the digests of `images` are kept, each guest boots an image that they describe; those of
-    an image that is not among them are taken.
+    an image that is not among them are taken. Where those of `saved` guests are kept, no other saved guest is
+    restored.
 
     Raises:
         UnreachableError: A machine does not answer.
@@ -59,12 +61,11 @@ def open_rig(
         key = image.image_key(pair, kind)
         described = image.describe(pair, hosts[FIRST], key)
         digests = {} if images is None else _digests(images, hosts[FIRST], pair, key)
-        known = Path(stack.enter_context(TemporaryDirectory(prefix="sodbench-guest-"))) / "known_hosts"
-        image.write_known_hosts(pair, hosts[FIRST], key, known)
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="sodbench-guest-")))
 
         @cache
         def reach(guest: Guest) -> Host:
-            return stack.enter_context(Host(pair.guest(guest, known), clock))
+            return stack.enter_context(host_key.reached(pair, guest, hosts, folder, clock))
 
         yield Rig(
             pair=pair,
@@ -81,17 +82,17 @@ def open_rig(
             facts=partial(verify.facts, pair),
             vtpm_key=vtpm_key,
             digests=digests,
+            saved=saved,
         )
 
 
 def _digests(images: Kept, host: Host, pair: Pair, key: str) -> dict[str, str]:
-    """Those of the rig's image; the key that its guests are recognised by is checked right away."""
+    """Those of the rig's image."""
     folder = f"{pair.storage_path}/images/{key}"
     found = images.of(key)
     if not found:
         found = digest.taken(host, folder)
         images.keep(key, found)
-    digest.require(host, folder, found, [digest.HOST_KEY])
     return found
 
 

@@ -21,7 +21,7 @@ from harness.rig.pair import GuestNetwork, Pair, load
 INVENTORY = """\
 all:
   vars:
-    ansible_ssh_private_key_file: KEY
+    sodbench_guest_key_file: KEY
     sodbench_guest_network: {address: 192.0.2.100}
   children:
     hosts: {hosts: {a: {}, b: {}}}
@@ -57,6 +57,12 @@ def test_the_key_is_sixteen_digits_and_the_same_again(pair: Pair) -> None:
 def test_what_the_inventory_asks_of_the_image_is_in_the_key(pair: Pair, name: str, value: Json) -> None:
     asked = {**pair.image_options, name: value}
     assert image.image_key(replace(pair, image_options=asked)) != image.image_key(pair)
+
+
+def test_the_key_that_opens_the_guests_is_in_the_images_key(pair: Pair, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(other)], check=True)
+    assert image.image_key(replace(pair, guest_key=other)) != image.image_key(pair)
 
 
 def test_the_guests_name_servers_are_in_the_key_and_its_address_is_not(pair: Pair) -> None:
@@ -117,20 +123,19 @@ class Shell:
 
     def run(self, command: str, **_limits: object) -> str:
         self.said.append(command)
-        return "ssh-ed25519 AAAA"
+        return ""
 
 
-def test_the_storages_path_is_one_word_of_every_command(pair: Pair, tmp_path: Path) -> None:
+def test_the_storages_path_is_one_word_of_every_command(pair: Pair) -> None:
     storage = "/srv/a b; touch /srv/$(id)"
     elsewhere, shell = replace(pair, storage_path=storage), Shell()
     builder = cast(Host, shell)
     image.exists(elsewhere, builder, "0123")
     image.describe(elsewhere, builder, "0123")
-    image.write_known_hosts(elsewhere, builder, "0123", tmp_path / "known_hosts")
     image._prune(elsewhere, builder, ["0123"])
     words = [word for command in shell.said for word in shlex.split(command) if "/srv" in word]
     assert words == [
-        *(f"{storage}/images/0123/{name}" for name in ("image.json", "image.json", "guest.hostkey.pub")),
+        *(f"{storage}/images/0123/{name}" for name in ("image.json", "image.json")),
         f"{storage}/images",
         f"{storage}/snapshots",
     ]

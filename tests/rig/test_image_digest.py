@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
     """An image, in a folder that a shell would take for several words."""
     made = tmp_path / "an image; $(id)"
     made.mkdir()
-    for name in ("vmlinuz", "vmlinux", "initrd", "initrd.measured", "guest.qcow2", digest.HOST_KEY):
+    for name in ("vmlinuz", "vmlinux", "initrd", "initrd.measured", "guest.qcow2", "image.json"):
         (made / name).write_text(f"{name} as it was built\n")
     return made
 
@@ -102,7 +102,7 @@ def test_a_changed_file_starts_no_guest(folder: Path, kind: Kind, tpm: bool, nam
         if start == "boot":
             domain.boot(cast(object, None), machine(), wanted)  # type: ignore[arg-type]
         else:
-            snapshot.restore(cast(object, None), machine(), wanted, "/nowhere")  # type: ignore[arg-type]
+            snapshot.restore(cast(object, None), machine(), wanted, "/nowhere", None)  # type: ignore[arg-type]
     assert name in str(caught.value.where)
     assert "host a" in str(caught.value.where)
     assert caught.value.exit_code == 8

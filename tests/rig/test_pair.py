@@ -148,12 +148,9 @@ def test_libvirts_ssh_command_is_one_shell_line_with_the_same_options() -> None:
 
 
 @pytest.mark.programs
-def test_the_guest_is_opened_by_the_rigs_key_and_libvirt_by_the_login(tmp_path: Path) -> None:
-    text = INVENTORY.replace(
-        "ansible_user: lab", "ansible_user: lab\n    ansible_ssh_private_key_file: /k/id"
-    )
-    pair = load(written(tmp_path, text))
+def test_the_guest_is_reached_as_root_and_libvirt_by_the_login(tmp_path: Path) -> None:
+    pair = load(written(tmp_path, INVENTORY))
     guest = pair.guest(pair.only_guest, Path("/k/guest_hosts"))
-    assert (guest.address, guest.user, guest.key) == ("192.0.2.100", "root", Path("/k/id"))
+    assert (guest.address, guest.user) == ("192.0.2.100", "root")
     assert guest.known_hosts == Path("/k/guest_hosts")
     assert pair.libvirt_uri("b", Path("/t/b")) == "qemu+ssh://lab@192.0.2.12:22/system?command=/t/b"

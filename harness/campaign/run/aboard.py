@@ -82,12 +82,13 @@ class Aboard:
         """Restore the saved guest, which is booted and saved first where there is none."""
         host, connection = self.rig.hosts[domain.START], self.rig.hypervisors.connect()[domain.START]
         folder = snapshot.place(self.spec, self.rig.pair.storage_path, connection.version())
-        if not snapshot.exists(host, folder):
+        kept = self.rig.saved
+        if not snapshot.exists(host, folder, kept):
             domain.boot(connection, host, self.spec)
             self._await_login()
             self.rig.guest.close()
-            snapshot.save(connection, host, self.spec, folder)
-        snapshot.restore(connection, host, self.spec, folder)
+            snapshot.save(connection, host, self.spec, folder, kept)
+        snapshot.restore(connection, host, self.spec, folder, kept)
 
     def fill(self) -> None:
         """Let it fill its page cache, where the trial asks for it.

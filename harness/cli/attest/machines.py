@@ -16,10 +16,10 @@ from harness.attest.attester.contract import Attester
 from harness.attest.identity import authorities, revocation_memory
 from harness.attest.identity.authorities import NOBODY, Authorities
 from harness.clock import Clock
-from harness.pair_name import FIRST, HOSTS, ONLY_GUEST
+from harness.pair_name import HOSTS, ONLY_GUEST
 from harness.registry import places
 from harness.rig.contract import CommandError
-from harness.rig.guest import image
+from harness.rig.guest import host_key
 from harness.rig.host import Host
 from harness.rig.pair import Pair
 
@@ -46,29 +46,21 @@ class Reached:
 
 @contextmanager
 def reached(pair: Pair, names: Sequence[str], clock: Clock) -> Iterator[Mapping[str, Reached]]:
-    """Channels to machines, closed with the block.
-
-    Raises:
-        UnreachableError: A host does not answer that must be asked how to reach the guest.
-    """
+    """Channels to machines, closed with the block."""
     with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="sodbench-guest-")))
         hosts = {role: stack.enter_context(Host(pair.machines[role], clock)) for role in HOSTS}
         found = {}
         for name in names:
             # A guest's TPM was made where it was started; it goes along when the guest moves.
             vouching = (hosts[name],) if name in hosts else tuple(hosts.values())
-            host = hosts[name] if name != ONLY_GUEST else _guest(pair, hosts[FIRST], clock, stack)
+            host = hosts.get(name) or stack.enter_context(
+                host_key.reached(pair, pair.only_guest, hosts, folder, clock)
+            )
             attester = RemoteAttester(host, clock)
             stack.callback(attester.close)
             found[name] = Reached(name=name, attester=attester, vouching=vouching)
         yield found
-
-
-def _guest(pair: Pair, builder: Host, clock: Clock, stack: ExitStack) -> Host:
-    folder = Path(stack.enter_context(TemporaryDirectory(prefix="sodbench-guest-")))
-    known_hosts = folder / "known_hosts"
-    image.write_known_hosts(pair, builder, image.image_key(pair), known_hosts)
-    return stack.enter_context(Host(pair.guest(pair.only_guest, known_hosts), clock))
 
 
 def vouching(machine: Reached, pair: Pair, roots: Path | None) -> tuple[Authorities, str]:

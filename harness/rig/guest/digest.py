@@ -1,8 +1,8 @@
-"""The digests of an image's files: the controller keeps them, and each guest boots what they still describe.
+"""The digests of images and saved guests: the controller keeps them, and a host checks them before a start.
 
-The image is on storage that others may be able to write. The controller takes the digests where it has the
-image built, or, of an image that was there before, when it first meets it. The host that is about to boot a
-guest computes them again.
+Both are on storage that others may be able to write. The controller takes the digests of an image where it
+has it built, or, of one that was there before, when it first meets it; those of a saved guest where it saves
+it. The host that is about to start a guest computes them again.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from harness.errors import GuestError, RecordError
 from harness.files import read_json, write_json
 from harness.rig.contract import Machine
 
-HOST_KEY = "guest.hostkey.pub"
-"""Of an image: what its guests are recognised by."""
-
 _LINE = re.compile(r"([0-9a-f]{64}) \*(.+)")
 
 
-def taken(host: Machine, folder: str, names: Collection[str] = ()) -> dict[str, str]:
+def taken(
+    host: Machine, folder: str, names: Collection[str] = (), *, what: str = "guest image"
+) -> dict[str, str]:
     """The SHA-256 of files in `folder`, by name, as `host` sees them: of those called `names`, or of all.
+
+    `what` they belong to is for messages.
 
     Raises:
         GuestError: They cannot be read.
@@ -35,10 +36,10 @@ def taken(host: Machine, folder: str, names: Collection[str] = ()) -> dict[str, 
     found = {line[2]: line[1] for line in lines}
     if status != 0 or not found:
         raise GuestError(
-            "the guest image cannot be read",
+            f"the {what} cannot be read",
             where=f"host {host.role}, {folder}",
             why=error.strip()[-500:],
-            remedy="`sodbench provision`",
+            remedy=f"`sodbench provision`, where it is an image; a saved guest: remove {folder}",
         )
     return found
 
@@ -51,9 +52,7 @@ def require(host: Machine, folder: str, known: Mapping[str, str], names: Collect
     """
     if not known:
         return
-    found = taken(host, folder, names)
-    changed = sorted(name for name in names if name not in known or found.get(name) != known[name])
-    if changed:
+    if changed := differing(host, folder, known, names):
         raise GuestError(
             "the guest image is not the one that was built",
             where=f"host {host.role}, {folder}: {', '.join(changed)}",
@@ -63,33 +62,45 @@ def require(host: Machine, folder: str, known: Mapping[str, str], names: Collect
         )
 
 
+def differing(
+    host: Machine, folder: str, known: Mapping[str, str], names: Collection[str], *, what: str = "guest image"
+) -> list[str]:
+    """Those of `names` whose digest on `host` is not the `known` one, or was never taken.
+
+    Raises:
+        GuestError: They cannot be read.
+    """
+    found = taken(host, folder, names, what=what)
+    return sorted(name for name in names if name not in known or found.get(name) != known[name])
+
+
 class Kept:
-    """The digests of images that the controller keeps, each in a file that is named after the image."""
+    """The digests that the controller keeps, each in a file that is named after the image or saved guest."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def of(self, image_key: str) -> dict[str, str]:
-        """Those of an image; empty where there are none.
+    def of(self, name: str) -> dict[str, str]:
+        """Those of an image or a saved guest; empty where there are none.
 
         Raises:
             RecordError: The file is damaged.
         """
-        file = self._file(image_key)
+        file = self._file(name)
         if not file.exists():
             return {}
-        found = {name: str(value) for name, value in read_json(file).items()}
+        found = {one: str(value) for one, value in read_json(file).items()}
         if not found:
             raise RecordError("there is no digest in it", where=str(file), remedy="remove the file")
         return found
 
-    def keep(self, image_key: str, digests: Mapping[str, str]) -> None:
-        """Keep those of an image, instead of earlier ones.
+    def keep(self, name: str, digests: Mapping[str, str]) -> None:
+        """Keep those of an image or a saved guest, instead of earlier ones.
 
         Raises:
             StorageError: The file cannot be written.
         """
-        write_json(self._file(image_key), dict(digests))
+        write_json(self._file(name), dict(digests))
 
-    def _file(self, image_key: str) -> Path:
-        return self._folder / f"{image_key}.json"
+    def _file(self, name: str) -> Path:
+        return self._folder / f"{name}.json"

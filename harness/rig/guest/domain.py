@@ -100,7 +100,7 @@ class GuestSpec:
     @property
     def console(self) -> str:
         """What the guest printed on its serial port."""
-        return f"{self.folder}/console.log"
+        return _console(self.folder)
 
     @property
     def cpu_model(self) -> str:
@@ -145,6 +145,15 @@ def specify(
 def folder(pair: Pair, name: str) -> str:
     """The folder on the shared storage of the guest whose domain has that `name`."""
     return f"{pair.storage_path}/guests/{name}"
+
+
+def console(pair: Pair, guest: Guest) -> str:
+    """The file on the shared storage with what `guest` printed on its serial port since it was started."""
+    return _console(folder(pair, guest.domain))
+
+
+def _console(guests_folder: str) -> str:
+    return f"{guests_folder}/console.log"
 
 
 def _netmask(prefix: int) -> str:
@@ -318,7 +327,8 @@ def boot(connection: Hypervisor, host: Machine, spec: GuestSpec) -> None:
         GuestError: The image is not the one that was built, or libvirt or QEMU refuses.
     """
     digest.require(host, spec.image, spec.digests, spec.image_files)
-    prepare = f"mkdir -p {shlex.quote(spec.folder)}"
+    # A console that an earlier guest left tells an earlier key.
+    prepare = f"mkdir -p {shlex.quote(spec.folder)} && rm -f {shlex.quote(spec.console)}"
     if spec.kind.has_disk:
         layers = f"-b {shlex.quote(spec.golden)} {shlex.quote(spec.disk)}"
         prepare += f" && qemu-img create -q -f qcow2 -F qcow2 {layers}"

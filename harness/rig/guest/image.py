@@ -10,18 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-import subprocess
 from collections.abc import Sequence
-from ipaddress import IPv4Address
 from pathlib import Path
 
 from harness import resources
-from harness.errors import GuestError, PrerequisiteError
+from harness.errors import GuestError
 from harness.json_types import Json
-from harness.pair_name import CLIENT
-from harness.rig.guest import digest
+from harness.rig.guest import digest, login_key
 from harness.rig.guest.digest import Kept
-from harness.rig.guest.guest import MOST
 from harness.rig.guest.kind import KINDS, STANDARD, Kind
 from harness.rig.host import Host
 from harness.rig.pair import Pair
@@ -31,33 +27,18 @@ _MOST_DESCRIBED = 2**20
 """Characters of an image's description, which lists its packages."""
 
 
-def authorized_key(pair: Pair) -> str:
-    """The public half of the key that opens the machines, and so the guest.
+def image_key(pair: Pair, kind: Kind = STANDARD) -> str:
+    """Sixteen hexadecimal digits that name the image `pair` needs; asks no machine.
 
     Raises:
-        PrerequisiteError: The inventory names no key, or its public half cannot be had.
+        PrerequisiteError: The guests' key cannot be used.
     """
-    key = pair.machines[CLIENT].key
-    if key is None:
-        raise PrerequisiteError(
-            "the inventory names no ssh key for the guest",
-            where=str(pair.inventory),
-            remedy="set ansible_ssh_private_key_file; its public half goes into the guest image",
-        )
-    done = subprocess.run(["ssh-keygen", "-y", "-f", str(key)], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise PrerequisiteError("not a usable ssh key", where=str(key), why=done.stderr.strip())
-    return " ".join(done.stdout.split()[:2])
-
-
-def image_key(pair: Pair, kind: Kind = STANDARD) -> str:
-    """Sixteen hexadecimal digits that name the image `pair` needs; reads local files only."""
     digest = hashlib.sha256()
     for name in kind.inputs:
         for path in _files(resources.playbooks() / name):
             digest.update(f"{path.relative_to(resources.playbooks())}\0".encode())
             digest.update(path.read_bytes())
-    asked: dict[str, Json] = {"authorized_key": authorized_key(pair)}
+    asked: dict[str, Json] = {"authorized_key": login_key.public(pair.guest_key)}
     if kind.options is None:
         asked |= {**pair.image_options, "dns": list(pair.guest_network.dns)}
     else:
@@ -100,7 +81,7 @@ def ensure(
     key = image_key(pair, kind)
     if exists(pair, builder, key):
         return key, False
-    variables = {kind.variable: key, "sodbench_image_authorized_key": authorized_key(pair)}
+    variables = {kind.variable: key, "sodbench_image_authorized_key": login_key.public(pair.guest_key)}
     play(
         kind.playbook,
         pair.inventory,
@@ -151,14 +132,3 @@ def describe(pair: Pair, builder: Host, key: str) -> dict[str, Json]:
             remedy="remove this folder; `sodbench provision` builds the image again",
         )
     return said
-
-
-def write_known_hosts(pair: Pair, builder: Host, key: str, path: Path) -> None:
-    """Write the guests' host key, as their image's build recorded it, to `path` in the format of known_hosts.
-
-    All guests boot one image, so they have one key, each at an address of its own.
-    """
-    public = builder.run(f"cat {_folder(pair, key)}/guest.hostkey.pub", root=True).split()
-    first = IPv4Address(pair.guest_network.address)
-    known = (f"{first + index} {' '.join(public[:2])}\n" for index in range(MOST))
-    path.write_text("".join(known))

@@ -24,6 +24,7 @@ from harness.errors import PrerequisiteError, ProvisionError
 from harness.json_types import Json
 from harness.pair_name import CLIENT, FIRST, GUEST, HOSTS, MACHINES, SECOND
 from harness.rig import ready
+from harness.rig.guest import host_key
 from harness.rig.lab import base as lab_base
 from harness.rig.lab import machine as lab_machine
 from harness.rig.lab import network
@@ -62,6 +63,11 @@ class Places:
     def key(self) -> Path:
         """The lab's own ssh key; its public half has ``.pub`` added."""
         return self.cache / "keys/id_ed25519"
+
+    @property
+    def guest_key(self) -> Path:
+        """The ssh key that opens the lab's guests, and none of its machines."""
+        return self.cache / "keys/guest_ed25519"
 
     @property
     def known_hosts(self) -> Path:
@@ -192,9 +198,10 @@ def ssh_argv(places: Places, role: str) -> list[str]:
     """
     if not places.inventory.exists():
         raise PrerequisiteError("the lab is down", remedy="`sodbench lab up`")
-    _write_known_hosts(places)  # the guest's key came with its image, perhaps after the lab was up
+    _write_known_hosts(places)  # the guest told its key when it booted
     address = GUEST_ADDRESS if role == GUEST else places.machine(role).address
-    return ["ssh", "-i", str(places.key), *_ssh_options(places), f"root@{address}"]
+    key = places.guest_key if role == GUEST else places.key
+    return ["ssh", "-i", str(key), *_ssh_options(places), f"root@{address}"]
 
 
 def _ssh_options(places: Places) -> list[str]:
@@ -203,7 +210,7 @@ def _ssh_options(places: Places) -> list[str]:
 
 
 def _make_keys(places: Places) -> None:
-    for key in (places.key, *(_host_key(places, machine) for machine in places.machines())):
+    for key in (places.key, places.guest_key, *(_host_key(places, machine) for machine in places.machines())):
         if not key.exists():
             key.parent.mkdir(parents=True, exist_ok=True)
             run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "sodbench-lab", "-f", str(key)])
@@ -219,9 +226,9 @@ def _public(key: Path) -> str:
 
 def _write_known_hosts(places: Places) -> None:
     entries = [f"{machine.address} {_public(_host_key(places, machine))}" for machine in places.machines()]
-    entries += [
-        f"{GUEST_ADDRESS} {key.read_text()}" for key in places.storage.glob("images/*/guest.hostkey.pub")
-    ]
+    consoles = places.storage.glob("guests/*/console.log")
+    keys = filter(None, (host_key.told(one.read_text(errors="replace")) for one in consoles))
+    entries += [f"{GUEST_ADDRESS} {key}\n" for key in keys]
     places.known_hosts.write_text("".join(entries))
 
 
@@ -267,6 +274,7 @@ def _write_inventory(places: Places, extra: Mapping[str, Json]) -> None:
                 "ansible_python_interpreter": "/usr/bin/python3",
                 "sodbench_rig": "lab",
                 "sodbench_known_hosts": str(places.known_hosts),
+                "sodbench_guest_key_file": str(places.guest_key),
                 "sodbench_link_bit_s": LINK_BIT_S,
                 "sodbench_storage_path": "/srv/sodbench",
                 "sodbench_storage": {"kind": "bind"},

@@ -158,7 +158,7 @@ class ImaList:
                 size = self._size_of(held, whole)
             except ListError as error:
                 self._forget()
-                raise ListError(f"{self.path} is not a {self.form} IMA list: {error}") from error
+                raise ListError(f"{self.path} is not an IMA list in {self.form} form: {error}") from error
             if size is None:
                 break
             self._starts.append(begin + whole)

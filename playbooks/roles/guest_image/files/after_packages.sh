@@ -12,11 +12,37 @@ uuidgen | tr -d - >"$root/etc/machine-id"
 # The root file system is mounted by the initramfs as the command line says, and not checked again.
 : >"$root/etc/fstab"
 
-# One host key, whose public half is published with the image: the first connection already knows it.
+# No host key is in the image: each boot makes one of its own, in memory alone, before the SSH server starts. The
+# controller reads its public half from the console. The line comes twice, as the kernel may write into one of them.
 rm -f "$root"/etc/ssh/ssh_host_*
-ssh-keygen -q -t ed25519 -N '' -C sodbench-guest -f "$root/etc/ssh/ssh_host_ed25519_key"
+mkdir -p "$root/usr/local/lib/sodbench"
+cat >"$root/usr/local/lib/sodbench/host_key" <<'END'
+#!/bin/sh
+set -eu
+key=/run/sodbench/ssh_host_ed25519_key
+mkdir -p -m 0700 /run/sodbench
+ssh-keygen -q -t ed25519 -N '' -C sodbench-guest -f "$key"
+read -r kind public _ <"$key.pub"
+for _ in 1 2; do
+    printf '\nsodbench-host-key %s %s\n' "$kind" "$public"
+done >/dev/console
+END
+chmod 0755 "$root/usr/local/lib/sodbench/host_key"
+cat >"$root/etc/systemd/system/sodbench-host-key.service" <<'END'
+[Unit]
+Description=Make the SSH host key of this boot and tell its public half on the console
+Before=ssh.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/local/lib/sodbench/host_key
+
+[Install]
+RequiredBy=ssh.service
+END
 cat >"$root/etc/ssh/sshd_config.d/sodbench.conf" <<'END'
-HostKey /etc/ssh/ssh_host_ed25519_key
+HostKey /run/sodbench/ssh_host_ed25519_key
 PermitRootLogin prohibit-password
 PasswordAuthentication no
 KbdInteractiveAuthentication no
@@ -54,7 +80,7 @@ printf '[Journal]\nStorage=volatile\nRuntimeMaxUse=16M\n' >"$root/etc/systemd/jo
 
 # systemd-network-generator turns ip= of the command line into networkd's configuration.
 systemctl --root="$root" --quiet enable systemd-network-generator.service systemd-networkd.service \
-    serial-getty@ttyS0.service sodbench-measured.service
+    serial-getty@ttyS0.service sodbench-measured.service sodbench-host-key.service
 # A workload starts its own server and no other: each would dirty memory and take seconds of the boot.
 systemctl --root="$root" --quiet disable apache2.service mariadb.service tomcat10.service
 for unit in \

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from harness import sums
+from harness.evidence import pages
 from harness.evidence.folder import PACKED_SUFFIXES
 
 SERIES, ZIPPED = PACKED_SUFFIXES
@@ -69,7 +70,7 @@ def csv(columns: BinaryIO) -> Iterator[bytes]:
     """The CSV that columns were made from.
 
     Raises:
-        ValueError: They take more than columns of a series do, or are not of ASCII.
+        ValueError: They take more than columns of a series do, or than they say, or are not of ASCII.
         pyarrow.ArrowException: They are no columns.
     """
     file = pq.ParquetFile(columns, thrift_string_size_limit=_HEADING_BYTES)
@@ -78,6 +79,7 @@ def csv(columns: BinaryIO) -> Iterator[bytes]:
         for column in map(group.column, range(group.num_columns)):
             if column.total_uncompressed_size > _COLUMN_BYTES:
                 raise ValueError("a column is far too long")
+            pages.require_honest(columns, column)
     names = file.schema_arrow.names
     texts = [one.name for one in file.schema_arrow if pa.types.is_string(one.type)]
     # A text that is stored once stays one text, however many rows have it.

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-from harness.pair_name import FIRST
+from harness.pair_name import FIRST, HOSTS
 from harness.rig.doctor.certificate import Certificate
+from harness.rig.doctor.storage import Export, Storage, judged
 
 Level = Literal["ok", "warning", "missing"]
 Presence = Literal["present", "absent", "unknown"]
@@ -132,6 +133,7 @@ class MachineFacts:
     accelerator: str | None = None
     holder: str | None = None
     certificate: Certificate | None = None
+    storage: Storage | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +161,7 @@ def checks(facts: Facts) -> list[Check]:
         found += [_root(here), *_size(here), *_features(here), _device(here)]
         found += [_range(here), _sources(here), _lab(facts.lab)]
     found += [check for role, one in facts.machines.items() for check in _machine(role, one, facts.inventory)]
+    found += _storage(facts.machines, facts.inventory)
     if FIRST in facts.machines and not facts.machines[FIRST].unreachable:
         found.append(_lock(facts.machines[FIRST]))
     return [*found, _acceleration(facts)]
@@ -325,13 +328,12 @@ def _lab(lab: Mapping[str, bool]) -> Check:
 
 
 def _machine(role: str, one: MachineFacts, inventory: str | None) -> Iterator[Check]:
-    option = f" --inventory {inventory}" if inventory else ""
     why = "every command and measurement goes over ssh"
     if one.unreachable:
         yield _check(f"{role}: ssh", False, one.unreachable, why, one.remedy)
         return
     yield _check(f"{role}: ssh", True, f"{one.address} answers", why, "")
-    provision = f"sodbench provision{option}"
+    provision = _provision(inventory)
     if one.provisioned is not None:
         found = {"current": "yes", "older": "by other playbooks or for another inventory", "never": "no"}
         fine, why = one.provisioned == "current", "a run needs what provisioning installs and configures"
@@ -346,6 +348,18 @@ def _machine(role: str, one: MachineFacts, inventory: str | None) -> Iterator[Ch
         fine, answer = one.certificate.judged()
         why, remedy = "a guest's memory crosses the network", f"set the clocks by NTP; {provision} --force"
         yield _advice(f"{role}: encryption", fine, answer, why, remedy)
+
+
+def _storage(machines: Mapping[str, MachineFacts], inventory: str | None) -> Iterator[Check]:
+    seen = {role: one.storage for role, one in machines.items() if one.storage is not None}
+    exported: list[Export] = [export for one in seen.values() for export in one.exports]
+    for role in (role for role in HOSTS if role in seen):
+        for one in judged(role, seen[role], exported, _provision(inventory)):
+            yield _check(one.name, one.fine, one.found, one.why, one.remedy)
+
+
+def _provision(inventory: str | None) -> str:
+    return f"sodbench provision --inventory {inventory}" if inventory else "sodbench provision"
 
 
 def _lock(host: MachineFacts) -> Check:

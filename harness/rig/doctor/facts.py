@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.errors import SodbenchError
 from harness.pair_name import HOSTS
+from harness.rig.doctor import storage
 from harness.rig.doctor.certificate import certificate_of
 from harness.rig.doctor.checks import (
     FEATURES,
@@ -252,11 +254,11 @@ def _machines(inventory: Path, *, programs: bool = False) -> tuple[str, Mapping[
             command.write_text(ssh_command_text(endpoint))
             command.chmod(0o700)
             uri = pair.libvirt_uri(role, command) if role in HOSTS else None
-            found[role] = _ask(endpoint, wanted_mark=wanted, libvirt_uri=uri)
+            found[role] = _ask(endpoint, wanted, uri, pair.storage_path)
     return pair.rig, found
 
 
-def _ask(endpoint: Endpoint, *, wanted_mark: str, libvirt_uri: str | None) -> MachineFacts:
+def _ask(endpoint: Endpoint, wanted_mark: str, libvirt_uri: str | None, storage_path: str) -> MachineFacts:
     from harness.rig import acceleration, lock_holder, ready  # noqa: PLC0415
     from harness.rig.host import Host  # noqa: PLC0415
 
@@ -265,6 +267,7 @@ def _ask(endpoint: Endpoint, *, wanted_mark: str, libvirt_uri: str | None) -> Ma
             _, mark, _ = host.attempt(f"cat {ready.MARK}")
             _, proved, _ = host.attempt(f"cat {acceleration.REMEMBERED}")
             seen = None if libvirt_uri is None else host.attempt(f"date +%s; cat {_CERTIFICATE}")
+            _, stored, _ = host.attempt(storage.command(shlex.quote(storage_path)))
             _, lock, _ = host.attempt(
                 f"stat -c '%d %i' {lock_holder.PATH} && cat {lock_holder.PATH} && echo && cat /proc/locks"
             )
@@ -278,6 +281,7 @@ def _ask(endpoint: Endpoint, *, wanted_mark: str, libvirt_uri: str | None) -> Ma
         accelerator=next(iter(proved.split()), None),
         holder=lock_holder_of(lock),
         certificate=None if seen is None else certificate_of(seen[1]),
+        storage=storage.storage_of(stored, storage_path),
     )
 
 

@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 
 from conftest import Lab
+from harness.data_folder import data_folder
 from harness.evidence import folder as store
 from harness.evidence import journal
 from harness.evidence.folder import RunFolder
 from harness.evidence.journal import Event
-from harness.registry import places
 from tests import tables
 from tests.lab.conftest import Trust
 
@@ -171,7 +171,7 @@ def test_the_audit_log_verifies_and_does_not_after_an_edit(
     done = lab.sodbench("audit", "verify")
     assert done.status == 0, done
     copy = tmp_path / "copy.sqlite"
-    kept = places.data_folder() / "registry.sqlite"
+    kept = data_folder() / "registry.sqlite"
     with sqlite3.connect(kept) as source, sqlite3.connect(copy) as target:
         source.backup(target)
     with sqlite3.connect(copy) as edited:

@@ -19,9 +19,9 @@ import pytest
 
 from conftest import Finished, Lab
 from harness.clock import sleep
+from harness.data_folder import data_folder
 from harness.evidence import journal
 from harness.evidence.journal import Event
-from harness.registry import places
 from tests.lab.conftest import Trust
 
 pytestmark = pytest.mark.lab
@@ -272,7 +272,7 @@ def test_a_libvirtd_that_dies_under_a_response_is_a_failed_one_and_the_next_deci
 def test_a_registry_that_takes_nothing_ends_the_guard_and_the_next_one_moves_the_guest(post: Post) -> None:
     """No decision is made that cannot be stored: the guard says so and ends, and nothing is half done."""
     here, _, running = post.begin_well()
-    kept = sqlite3.connect(places.data_folder() / "registry.sqlite", isolation_level=None)
+    kept = sqlite3.connect(data_folder() / "registry.sqlite", isolation_level=None)
     try:
         kept.execute("BEGIN IMMEDIATE")
         post.violations(here, 2)

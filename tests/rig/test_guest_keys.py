@@ -125,7 +125,11 @@ def test_a_guest_with_another_key_than_it_told_is_refused(machine: Endpoint) -> 
     with Host(machine, before_connecting=tell_another) as posing, pytest.raises(UnreachableError) as caught:
         posing.run("echo hello")
     assert caught.value.retry is False
-    with Host(machine, before_connecting=lambda: known.write_text(theirs) and None) as honest:
+
+    def tell_its_own() -> None:
+        known.write_text(theirs)
+
+    with Host(machine, before_connecting=tell_its_own) as honest:
         assert "hello" in honest.run("echo hello", root=False)
 
 

@@ -102,7 +102,7 @@ def test_a_changed_file_starts_no_guest(folder: Path, kind: Kind, tpm: bool, nam
         if start == "boot":
             domain.boot(cast(object, None), machine(), wanted)  # type: ignore[arg-type]
         else:
-            snapshot.restore(cast(object, None), machine(), wanted, "/nowhere", None)  # type: ignore[arg-type]
+            snapshot.restore(cast(object, None), machine(), wanted, "/nowhere")  # type: ignore[arg-type]
     assert name in str(caught.value.where)
     assert "host a" in str(caught.value.where)
     assert caught.value.exit_code == 8

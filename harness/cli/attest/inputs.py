@@ -20,6 +20,7 @@ from harness.attest.reference.files import load_policy, load_reference, matched
 from harness.attest.reference.policy import AppraisalPolicy, ReferenceValues
 from harness.attest.tpm.wrapping import TEMPLATES
 from harness.cli.terminal import Output
+from harness.data_folder import data_folder
 from harness.errors import PrerequisiteError, UsageError
 from harness.pair_name import DEFAULT_PAIR, HOSTS, ONLY_GUEST
 from harness.registry import places
@@ -100,9 +101,9 @@ def registry(url: str | None, pair: str = DEFAULT_PAIR) -> AbstractContextManage
     """
     if url is None:
         try:
-            places.data_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+            data_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            where = str(places.data_folder())
+            where = str(data_folder())
             why = error.strerror or str(error)
             raise RegistryError(
                 "no place for the registry", where=where, why=why, remedy=disk.remedy(error)

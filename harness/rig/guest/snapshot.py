@@ -42,7 +42,7 @@ def place(spec: GuestSpec, storage_path: str, hypervisor_version: int) -> str:
     return f"{storage_path}/snapshots/{hashlib.sha256(inputs.encode()).hexdigest()[:16]}"
 
 
-def exists(host: Machine, folder: str, kept: Kept | None) -> bool:
+def exists(host: Machine, folder: str, kept: Kept | None = None) -> bool:
     """Whether a whole saved state is in `folder` that this controller saved, where it keeps digests.
 
     Raises:
@@ -62,7 +62,9 @@ def _files(spec: GuestSpec) -> list[str]:
     return ["state", _CONSOLE, *([_DISK] if spec.kind.has_disk else [])]
 
 
-def save(connection: Hypervisor, host: Machine, spec: GuestSpec, folder: str, kept: Kept | None) -> None:
+def save(
+    connection: Hypervisor, host: Machine, spec: GuestSpec, folder: str, kept: Kept | None = None
+) -> None:
     """Save the running guest into `folder`, whole or not at all; the guest is gone from the host afterwards.
 
     Raises:
@@ -88,7 +90,9 @@ def save(connection: Hypervisor, host: Machine, spec: GuestSpec, folder: str, ke
     host.run(f"mv {partial} {shlex.quote(folder)}")
 
 
-def restore(connection: Hypervisor, host: Machine, spec: GuestSpec, folder: str, kept: Kept | None) -> None:
+def restore(
+    connection: Hypervisor, host: Machine, spec: GuestSpec, folder: str, kept: Kept | None = None
+) -> None:
     """Bring the saved guest to life on `host`, on a copy of its disk; the saved state stays as it is.
 
     Raises:

@@ -9,6 +9,7 @@ import pytest
 
 from harness.attest.tpm import structures
 from harness.cli.attest import machines as attest_machines
+from harness.data_folder import data_folder
 from harness.registry import places
 from harness.registry.registry import open_registry
 from harness.rig import pair as pairs
@@ -33,9 +34,9 @@ def test_hosts_are_enrolled_and_it_is_said_what_that_proves(attest: Attest) -> N
 
 def test_the_registry_is_the_users_alone(attest: Attest) -> None:
     assert attest("status").out == "No machine is enrolled: `sodbench attest enrol`.\n"
-    assert not places.data_folder().exists()
+    assert not data_folder().exists()
     assert attest("enrol", "a", "--key", "ecc-p256").code == 0
-    assert places.data_folder().stat().st_mode & 0o077 == 0
+    assert data_folder().stat().st_mode & 0o077 == 0
 
 
 def test_the_registry_can_be_named(attest: Attest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,9 @@ from harness.evidence import journal
 from harness.evidence.folder import RunFolder
 from harness.evidence.journal import Event
 from harness.interrupt import Interrupt
+from harness.registry import places
 from harness.rig import pair as pairs
+from harness.rig.guest import vtpm
 from harness.rig.rig import Rig
 from harness.rig.session import open_rig
 from tests import tables
@@ -100,7 +102,8 @@ def seen(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     text = CAMPAIGN
     plan = plans.expand(campaign_file.loads(text, "pause.yml"))
     pair, clock = pairs.load(lab.inventory), MonotonicClock()
-    with open_rig(pair, "the known-effects test", clock) as rig:
+    key = vtpm.key(places.vtpm_key_file())
+    with open_rig(pair, "the known-effects test", clock, vtpm_key=key) as rig:
         provenance = runner.Provenance(
             campaign_text=text.encode(), command_line=["pytest"], commit=None, inventory=pair.inventory
         )

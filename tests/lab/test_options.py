@@ -20,10 +20,11 @@ from harness.evidence.observers.qmp import Qmp
 from harness.evidence.record import Record
 from harness.migration import driver
 from harness.migration.options import MigrationOptions
+from harness.registry import places
 from harness.rig import pair as pairs
 from harness.rig.contract import HypervisorError
 from harness.rig.guest import domain as guest
-from harness.rig.guest import snapshot
+from harness.rig.guest import snapshot, vtpm
 from harness.rig.rig import Rig
 from harness.rig.session import open_rig
 
@@ -35,7 +36,9 @@ _OTHER = {"a": "b", "b": "a"}
 @pytest.fixture(scope="module")
 def rig(lab: Lab) -> Iterator[Rig]:
     """The rig with a running guest: the saved one of the smoke campaign, or a booted one."""
-    with open_rig(pairs.load(lab.inventory), "the options test", MonotonicClock()) as opened:
+    # With the user's key, as a run has it: a saved guest is its controller's own.
+    key = vtpm.key(places.vtpm_key_file())
+    with open_rig(pairs.load(lab.inventory), "the options test", MonotonicClock(), vtpm_key=key) as opened:
         spec = opened.specify(memory_mib=1024, vcpus=1)
         host, connection = opened.hosts["a"], opened.hypervisors.connect()["a"]
         opened.clear(spec)

@@ -21,8 +21,10 @@ from harness.rig.pair import Endpoint, Pair, load
 from tests.rig.test_guest_xml import GUEST
 from tests.rig.test_guest_xml import pair as made_up
 
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "a" * 43
-OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "b" * 43
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA" + "a" * 42
+OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB" + "b" * 42
+LONGER = f"sodbench-host-key {KEY.replace('IA', 'IQ', 1)}\n"
+"""A key that says to have 33 bytes, which the SSH library would not take."""
 LINE = f"\nsodbench-host-key {KEY}\r\n"
 
 
@@ -73,7 +75,7 @@ def test_the_first_whole_key_on_the_console_is_the_guests(tmp_path: Path, consol
 
 
 @pytest.mark.parametrize(
-    "console", ["", "login: ", f"sodbench-host-key {KEY[:-1]}\n", "sodbench-host-key ssh-rsa AAAA\n"]
+    "console", ["", "login: ", f"sodbench-host-key {KEY[:-1]}\n", "sodbench-host-key ssh-rsa AAAA\n", LONGER]
 )
 def test_a_guest_that_told_no_key_is_not_connected_to(tmp_path: Path, console: str) -> None:
     known = tmp_path / "known_hosts"

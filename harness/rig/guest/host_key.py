@@ -25,7 +25,8 @@ from harness.rig.pair import Pair
 _SIZE_BYTES = 1 << 20
 """Of a console's beginning are searched."""
 
-_PATTERN = "sodbench-host-key ssh-ed25519 [A-Za-z0-9+/]{68}"
+_PATTERN = "sodbench-host-key ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI[A-P][A-Za-z0-9+/]{42}"
+"""The kind, then the kind and 32 bytes in base64, each with its length before it (RFC 8709, section 4)."""
 _LINE = re.compile(rf"^{_PATTERN}(?=\r?$)", re.MULTILINE)
 
 

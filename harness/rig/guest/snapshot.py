@@ -34,7 +34,7 @@ def place(spec: GuestSpec, storage_path: str, hypervisor_version: int) -> str:
     """The folder on the shared storage that holds the saved state of a guest like `spec`.
 
     Another version of the hypervisor makes a state of its own, and so does another controller, known by its
-    key of guests' TPMs: a state that it did not save itself is none that it may believe.
+    key of guests' TPMs: it believes only a state that it saved itself.
     """
     parts = (spec.image, spec.memory_mib, spec.vcpus, spec.accelerator, spec.cmdline, spec.bridge)
     own = (vtpm.fingerprint(spec.vtpm_key), spec.encrypted) if spec.vtpm_key else ()

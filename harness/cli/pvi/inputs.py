@@ -20,13 +20,13 @@ from harness.cli.attest.inputs import registry
 from harness.cli.inputs import inventory_file
 from harness.cli.terminal import Output
 from harness.clock import realtime_ns
+from harness.data_folder import data_folder
 from harness.errors import InputFileError, PrerequisiteError, UsageError
 from harness.legible import legible
 from harness.pair_name import HOSTS
 from harness.pvi.factory import ledger, whereabouts
 from harness.pvi.factory.factory import Factory
 from harness.pvi.factory.whereabouts import Kind, Mark, Whereabouts
-from harness.registry import places
 from harness.registry.registry import Registry
 from harness.rig.host import Host
 from harness.rig.pair import load
@@ -58,7 +58,7 @@ Inventory = Annotated[
 
 def factory_folder(named: Path | None) -> Path:
     """The factory's folder: the one named, or the user's own."""
-    return named or places.data_folder() / "pvi"
+    return named or data_folder() / "pvi"
 
 
 def passphrase(file: Path | None, *, new: bool = False) -> str:

@@ -103,6 +103,7 @@ bench: setup ## What the harness itself costs, measured in the lab (benchmarks/R
 	$(BIN)/python -m benchmarks.attestation
 	$(BIN)/python -m benchmarks.validation
 	$(BIN)/python -m benchmarks.periodic
+	$(BIN)/python -m benchmarks.injected --results results/injected
 	$(BIN)/python -m benchmarks.coverage
 	$(BIN)/python -m benchmarks.equivalence
 	$(BIN)/python -m benchmarks.comparison

@@ -44,6 +44,18 @@ class Ended:
     output: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What runs in a container: options of systemd-nspawn, and a program where it is not an init."""
+
+    options: tuple[str, ...]
+    argv: tuple[str, ...] = ()
+
+
+def _shell(script: str) -> Command:
+    return Command(options=("--as-pid2",), argv=("/bin/sh", "-euc", script))
+
+
 @dataclass(frozen=True, slots=True)
 class System:
     """A Debian with everything that set-up installs of packages; `layers` are the newest first."""
@@ -57,7 +69,16 @@ class System:
         Raises:
             subprocess.TimeoutExpired: It took longer; nothing of it is left.
         """
-        return _run(self.layers, upper, _home_cache(self.suite), script, timeout_s)
+        return _run(self.layers, upper, _home_cache(self.suite), _shell(script), timeout_s)
+
+    def boot(self, *, upper: Path, timeout_s: float) -> Ended:
+        """Boot the system with `upper` laid over it, without a network, until it shuts itself down.
+
+        Raises:
+            subprocess.TimeoutExpired: It took longer; nothing of it is left.
+        """
+        machine = Command(options=("--boot", "--private-network"))
+        return _run(self.layers, upper, _home_cache(self.suite), machine, timeout_s)
 
 
 def _said(*argv: str) -> str:
@@ -136,7 +157,7 @@ def _build_packages(suite: str, base: Path, packages: Path) -> None:
         upper = folder / "upper"
         (upper / "root/prepared").mkdir(mode=0o700, parents=True)
         shutil.copy(ROOT / "Makefile", upper / "root/prepared")
-        ended = _run((base,), upper, _home_cache(suite), script, _BUILD_LIMIT_S)
+        ended = _run((base,), upper, _home_cache(suite), _shell(script), _BUILD_LIMIT_S)
         assert ended.status == 0, ended.output
         upper.rename(packages)
 
@@ -155,7 +176,7 @@ def scratch() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def _run(lower: Sequence[Path], upper: Path, downloads: Path, script: str, timeout_s: float) -> Ended:
+def _run(lower: Sequence[Path], upper: Path, downloads: Path, command: Command, timeout_s: float) -> Ended:
     work, root = upper.with_name("work"), upper.with_name("root")
     name = f"sodbench-fresh-{os.getpid()}-{downloads.name.removeprefix('downloads-')}"
     for made in (upper, work, root, downloads):
@@ -163,14 +184,14 @@ def _run(lower: Sequence[Path], upper: Path, downloads: Path, script: str, timeo
     layers = f"lowerdir={':'.join(map(str, lower))},upperdir={upper},workdir={work}"
     argv = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", "sh", "-euc"]
     argv += ['mount -t overlay sodbench-fresh -o "$1" "$2"; shift 2; exec "$@"', "sh", layers, str(root)]
-    argv += ["systemd-nspawn", f"--directory={root}", f"--machine={name}", "--as-pid2", "--pipe"]
+    argv += ["systemd-nspawn", f"--directory={root}", f"--machine={name}", "--pipe", *command.options]
     argv += ["--quiet", "--register=no", "--keep-unit", "--resolv-conf=copy-host", "--timezone=off"]
     argv += ["--suppress-sync=yes", f"--bind={downloads}:/root/.cache"]
     argv += [f"--bind-ro={path}:{there}" for path, there in _borrowed().items()]
     argv += [f"--setenv={setting}={value}" for setting, value in _settings(os.environ).items()]
     try:
         done = subprocess.run(
-            [*argv, "/bin/sh", "-euc", script],
+            [*argv, *command.argv],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -107,6 +107,7 @@ bench: setup ## What the harness itself costs, measured in the lab (benchmarks/R
 	$(BIN)/python -m benchmarks.coverage
 	$(BIN)/python -m benchmarks.equivalence
 	$(BIN)/python -m benchmarks.comparison
+	$(BIN)/python -m benchmarks.trend
 	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-sort=name
 
 .PHONY: reference

@@ -22,7 +22,7 @@ from harness.analysis.trend import changes
 
 Array = NDArray[np.float64]
 
-QUIET: Sequence[int] = (10, 30, 90, 365)
+QUIET: Sequence[int] = (10, 30, 90, 365, 730)
 """Nights of a series in which nothing changes."""
 BEFORE = 90
 """Nights before a step."""
@@ -121,7 +121,7 @@ def table(found: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-SIMULATION = Simulation(description=__doc__, measure=measure, table=table, rounds=2000, of="series", out=OUT)
+SIMULATION = Simulation(description=__doc__, measure=measure, table=table, rounds=1000, of="series", out=OUT)
 
 
 if __name__ == "__main__":

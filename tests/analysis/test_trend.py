@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks import against_otava
+from benchmarks import trend as simulated
 from harness.analysis.trend import changes, course
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_step_is_found_at_its_night() -> None:
@@ -67,3 +75,29 @@ def test_what_changed_is_named_and_cut() -> None:
     )
     assert found[:2] == ("gone: y → not said", "kernel.a: 6.1 → 6.2")
     assert found[2].startswith("new: not said → zzz") and len(found[2]) < 120
+
+
+def stored(path: Path) -> Any:
+    return json.loads((ROOT / path).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("benchmark", [simulated, against_otava])
+def test_the_document_has_the_measured_tables(benchmark: Any) -> None:
+    found = stored(benchmark.OUT)
+    assert benchmark.table(found) in (ROOT / "docs/trend.md").read_text(encoding="utf-8")
+    assert found["cpu"] and found["kernel"] and len(found["commit"]) == 40 and found["changed"] == []
+
+
+def test_false_changes_are_as_rare_as_documented_where_nights_are_independent() -> None:
+    found = stored(simulated.OUT)
+    noise = 3 * (changes.LEVEL / found["rounds"]) ** 0.5
+    independent = [row for row in found["quiet"] if row["kind"] in simulated.STEPPED]
+    assert len(independent) == len(simulated.STEPPED) * len(simulated.QUIET)
+    assert max(row["changed"] for row in independent) <= changes.LEVEL + noise
+
+
+def test_the_same_seed_gives_the_same_rows() -> None:
+    assert simulated.quiet_row("normal", 30, 20, 7) == simulated.quiet_row("normal", 30, 20, 7)
+    one = simulated.stepped_row("outliers", 5.0, 10, 7)
+    assert one == simulated.stepped_row("outliers", 5.0, 10, 7)
+    assert one["found"]["14"] > 0.8

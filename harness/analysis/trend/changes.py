@@ -3,8 +3,8 @@
 The search is that of ``ruptures`` (PELT with the L2 cost), on the normal scores of the values: a single night
 out of line counts no more than its rank allows, and the scale does not matter. What a change has to gain is
 the quantile that permutations of the scores give, so that a course without any change shows one with a known
-probability (:data:`LEVEL` over all series that are looked at together), whatever the distribution of its
-values. That holds where the nights are independent of each other.
+probability (:data:`LEVEL` at most over all series that are looked at together), whatever the distribution of
+its values. That holds where the nights are independent of each other.
 
 Sources:
     R. Killick, P. Fearnhead, I. A. Eckley, Optimal detection of changepoints with a linear computational
@@ -27,7 +27,10 @@ from scipy.stats import rankdata
 Array = NDArray[np.float64]
 
 LEVEL = 0.05
-"""How probable any change is at all over the series that are looked at together, where nothing changes."""
+"""How probable any change is at most over the series that are looked at together, where nothing changes."""
+_OF_ONE = 0.5
+"""The part of :data:`LEVEL` for single changes. The rest is for two changes that gain enough together only,
+a level that comes and goes by chance: of these a long series has many (``benchmarks/trend.py``)."""
 LEAST_NIGHTS = 3
 """A level that lasts fewer nights is no level: one night or two out of line are seen, and are no change."""
 FROM_NIGHTS = 2 * LEAST_NIGHTS
@@ -69,8 +72,8 @@ def scores(values: Array) -> Array:
 def gain_needed(nights: int, series: int = 1) -> float:
     """How much the sum of squares has to fall by a change, so that it is one.
 
-    The quantile at ``1 - LEVEL / series`` of the largest gain that one change brings in permuted scores. The
-    draws are seeded: the same number of nights gives the same number.
+    The quantile of the largest gain that one change brings in permuted scores, at half of ``LEVEL / series``
+    from its end. The draws are seeded: the same number of nights gives the same number.
     """
     draw = np.random.default_rng([_SEED, nights])
     one = scores(np.arange(nights, dtype=np.float64))
@@ -78,7 +81,7 @@ def gain_needed(nights: int, series: int = 1) -> float:
         _largest_gains(draw.permuted(np.tile(one, (_AT_ONCE, 1)), axis=1))
         for _ in range(PERMUTATIONS // _AT_ONCE)
     ]
-    return float(np.quantile(np.concatenate(largest), 1 - LEVEL / series, method="higher"))
+    return float(np.quantile(np.concatenate(largest), 1 - _OF_ONE * LEVEL / series, method="higher"))
 
 
 def _largest_gains(rows: Array) -> Array:

@@ -81,10 +81,10 @@ def stored(path: Path) -> Any:
     return json.loads((ROOT / path).read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("benchmark", [simulated, against_otava])
-def test_the_document_has_the_measured_tables(benchmark: Any) -> None:
-    found = stored(benchmark.OUT)
-    assert benchmark.table(found) in (ROOT / "docs/trend.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("measured", [simulated, against_otava])
+def test_the_document_has_the_measured_tables(measured: Any) -> None:
+    found = stored(measured.OUT)
+    assert measured.table(found) in (ROOT / "docs/trend.md").read_text(encoding="utf-8")
     assert found["cpu"] and found["kernel"] and len(found["commit"]) == 40 and found["changed"] == []
 
 

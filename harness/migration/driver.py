@@ -7,6 +7,7 @@ load is a result. Which host is the source is the caller's to find out, from whe
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -19,6 +20,8 @@ from harness.rig import uri
 from harness.rig.contract import Hypervisor, HypervisorError, Job
 from harness.rig.guest import vtpm
 from harness.rig.guest.guest import Guest
+
+_ASK_AGAIN_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,24 +138,25 @@ def migrate(
 
 
 def _switch_later(job: Job, options: MigrationOptions, clock: Clock, done: threading.Event) -> None:
-    """Ask for the switch to post-copy after the stated time, or after the first pass over memory."""
+    """Ask for the switch to post-copy after the stated time, or after the first pass over memory.
 
-    def first_pass_is_over() -> bool:
-        return int(str(job.statistics().get("memory_iteration", 0))) > 1
+    libvirt prepares both hosts before QEMU begins to migrate, and refuses the switch until then: on a busy
+    host that is later than the stated time. So it is asked until it agrees or the migration is over, whose
+    outcome says how.
+    """
+    after_s = options.post_copy_after_s
+
+    def is_due() -> bool:
+        return after_s is not None or int(str(job.statistics().get("memory_iteration", 0))) > 1
 
     def watch() -> None:
-        try:
-            if options.post_copy_after_s is not None:
-                if not clock.wait(options.post_copy_after_s, done):
-                    job.switch_to_post_copy()
-                return
-            while not clock.wait(0.1, done):
-                if first_pass_is_over():
+        wait_s = _ASK_AGAIN_S if after_s is None else after_s
+        while not clock.wait(wait_s, done):
+            with suppress(HypervisorError):
+                if is_due():
                     job.switch_to_post_copy()
                     return
-        except HypervisorError:
-            # The migration ended, well or badly, before the switch: its own outcome says how.
-            return
+            wait_s = _ASK_AGAIN_S
 
     threading.Thread(target=watch, name="post-copy-switch", daemon=True).start()
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.clock import MonotonicClock
 from harness.migration.driver import cancel, flags, migrate, parameters, prepare
 from harness.migration.options import MigrationOptions
 from harness.rig.contract import HypervisorError
@@ -117,6 +119,27 @@ class FakeJob:
             raise HypervisorError(self.failure)
 
 
+class Preparing(FakeJob):
+    """A migration whose switch is refused at first, as QEMU has not begun; it ends with the switch."""
+
+    def __init__(self, refusals: int) -> None:
+        super().__init__()
+        self._refusals = refusals
+        self._switched = threading.Event()
+
+    def migrate(self, destination: object, values: dict[str, object], bits: int) -> None:
+        super().migrate(destination, values, bits)
+        if not self._switched.wait(10):
+            raise HypervisorError("it was never switched")
+
+    def switch_to_post_copy(self) -> None:
+        self.calls.append(("switch",))
+        if self._refusals > 0:
+            self._refusals -= 1
+            raise HypervisorError("post-copy can only be started while outgoing migration is in progress")
+        self._switched.set()
+
+
 def host(job: FakeJob) -> Any:
     """A hypervisor whose one domain has the migration `job`."""
 
@@ -140,6 +163,13 @@ def test_a_migration_that_fails_is_an_outcome_and_is_not_tried_again() -> None:
     assert (outcome.ok, outcome.returned_ns) == (False, 5)
     assert "the other side hung up" in str(outcome.error)
     assert len(job.calls) == 1
+
+
+def test_the_switch_to_post_copy_is_asked_for_until_the_migration_has_begun() -> None:
+    job, switching = Preparing(refusals=2), options(mode="post-copy", post_copy_after_s=0.01)
+    outcome = migrate(host(job), host(FakeJob()), GUEST, switching, address="h", clock=MonotonicClock())
+    assert outcome.ok, outcome.error
+    assert [call[0] for call in job.calls] == ["migrate", "switch", "switch", "switch"]
 
 
 @pytest.mark.parametrize(("limit_ms", "calls"), [(30, [("max downtime", 30)]), (None, [])])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -17,6 +17,7 @@ from harness.clock import MonotonicClock
 from harness.evidence.journal import Event, Journal, read
 from harness.evidence.record import Record
 from harness.rig.contract import CommandError
+from harness.rig.guest import host_key
 from harness.rig.host import Host
 from tests.attest.ek_certificates import Authority, pem
 
@@ -85,9 +86,9 @@ class Certified:
 
 def vouching(monkeypatch: pytest.MonkeyPatch, hosts: dict[str, Certified]) -> set[bytes]:
     """The subjects of the roots that vouch for a guest's TPM."""
-    pair = SimpleNamespace(machines={"a": "a", "b": "b"}, attest_roots=None, tpm={})
+    pair = SimpleNamespace(machines={"a": "a", "b": "b"}, only_guest="guest", attest_roots=None, tpm={})
     monkeypatch.setattr(machines, "Host", lambda role, _clock: hosts[role])
-    monkeypatch.setattr(machines, "_guest", lambda *_given: Ending("guest"))
+    monkeypatch.setattr(host_key, "reached", lambda *_given: nullcontext(Ending("guest")))
     with machines.reached(cast(Any, pair), ["guest"], CLOCK) as found:
         known, _notice = machines.vouching(found["guest"], cast(Any, pair), None)
     assert known.from_machine, "its hosts made these authorities: a TPM that they certify counts as software"

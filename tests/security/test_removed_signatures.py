@@ -167,7 +167,7 @@ REMOVED: tuple[tuple[Removed, Attack], ...] = (
         archive_as_a_report,
     ),
     (
-        Removed(function=reports.build, check="signed.forget(out)", by="pass"),
+        Removed(function=reports.write, check="signed.forget(out)", by="pass"),
         signature_of_the_older_report,
     ),
     (

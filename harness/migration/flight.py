@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from harness.clock import NS_PER_S
 from harness.errors import MigrationError, SodbenchError
@@ -18,11 +19,15 @@ from harness.evidence.record import Record
 from harness.interrupt import Interrupt
 from harness.json_types import Json
 from harness.migration import driver
+from harness.migration.obstacle import in_log
 from harness.migration.options import MigrationOptions
 from harness.rig.contract import Hypervisor, HypervisorError
 from harness.rig.guest import domain
 from harness.rig.rig import Rig
 
+_LOGS = "/var/log/libvirt/qemu"
+_LOG_BYTES = 65536
+"""Of a QEMU's log, from its last start on, are read where a migration failed."""
 _LAST_WAIT_S = 30.0
 """How long an aborted migration is awaited when everything ends."""
 
@@ -156,6 +161,7 @@ class Flights:
                     )
                 )
                 returned.set()
+                outcome = self._explained(outcome, destination)
                 end = MigrationReturned(n=n, ok=outcome.ok, error=outcome.error, obstacle=outcome.obstacle)
                 self._record.add(end, t_ns=outcome.returned_ns)
                 self._interrupt.wake.set()
@@ -169,6 +175,17 @@ class Flights:
             returned.set()
             over.set()
             self._interrupt.wake.set()
+
+    def _explained(self, outcome: driver.Outcome, destination: str) -> driver.Outcome:
+        """The outcome, with the obstacle that the destination's QEMU names where the source heard of none."""
+        if outcome.ok or outcome.obstacle or self._given_up or not self._options.encrypted:
+            return outcome
+        log = f"tail -c {_LOG_BYTES} {_LOGS}/{self._rig.subject.domain}.log"
+        try:
+            _, said, _ = self._rig.hosts[destination].attempt(log, limit="answer_s")
+        except SodbenchError:  # it says nothing, and why the migration failed is journalled anyway
+            return outcome
+        return replace(outcome, obstacle=in_log(said))
 
     def check(self) -> None:
         """Raise what ended a migration's thread, if anything did."""

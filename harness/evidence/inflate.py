@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -30,8 +31,10 @@ _BATCH_BYTES = 8 * 2**20
 """Of text, what is made of columns at once."""
 _COLUMN_BYTES = 64 * 2**20
 """What one column of a group of rows may take; a million numbers take an eighth of it."""
-_HEADING_BYTES = 4 * 2**20
-"""What Parquet's own description of a file may take."""
+_HEADING_BYTES = 2**20
+"""What Parquet's own description of a file may take; in memory it is some fifty times as long."""
+_END = struct.Struct("<I4s")
+"""How a file of columns ends: the length of that description, and a word (Apache Parquet, "File format")."""
 
 
 def pieces(path: Path, suffix: str, most: int) -> Iterator[bytes]:
@@ -73,6 +76,7 @@ def csv(columns: BinaryIO) -> Iterator[bytes]:
         ValueError: They take more than columns of a series do, or than they say, or are not of ASCII.
         pyarrow.ArrowException: They are no columns.
     """
+    _require_short_heading(columns)
     file = pq.ParquetFile(columns, thrift_string_size_limit=_HEADING_BYTES)
     heading = file.metadata
     for group in map(heading.row_group, range(heading.num_row_groups)):
@@ -80,8 +84,11 @@ def csv(columns: BinaryIO) -> Iterator[bytes]:
             if column.total_uncompressed_size > _COLUMN_BYTES:
                 raise ValueError("a column is far too long")
             pages.require_honest(columns, column)
+    # Before any row is read: of other types a value that is stored once takes its length for every row.
+    if not all(_is_text(one.type) or _is_number(one.type) for one in file.schema_arrow):
+        raise ValueError("a column of something else than text and numbers")
     names = file.schema_arrow.names
-    texts = [one.name for one in file.schema_arrow if pa.types.is_string(one.type)]
+    texts = [one.name for one in file.schema_arrow if _is_text(one.type)]
     # A text that is stored once stays one text, however many rows have it.
     columns.seek(0)
     dictionaries = pq.ParquetFile(columns, read_dictionary=texts, thrift_string_size_limit=_HEADING_BYTES)
@@ -89,6 +96,15 @@ def csv(columns: BinaryIO) -> Iterator[bytes]:
     for batch in dictionaries.iter_batches(batch_size=_BATCH_ROWS):
         for some in _small(batch):
             yield _rows(some).encode("ascii")
+
+
+def _require_short_heading(columns: BinaryIO) -> None:
+    whole = columns.seek(0, io.SEEK_END)
+    columns.seek(max(0, whole - _END.size))
+    end = columns.read(_END.size)
+    if len(end) == _END.size and _END.unpack(end)[0] > _HEADING_BYTES:
+        raise ValueError("its description is far too long")
+    columns.seek(0)
 
 
 def _small(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
@@ -106,15 +122,20 @@ def _small(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
 def _text_bytes(column: pa.Array) -> int:
     """How much text a column has, each field for itself; of numbers the most that they can have."""
     if pa.types.is_dictionary(column.type):
-        if not pa.types.is_string(column.type.value_type):
-            raise ValueError("a dictionary of something else than text")
         lengths = pc.binary_length(column.dictionary).take(column.indices)
         return pc.sum(lengths).as_py() or 0
     if pa.types.is_string(column.type):
         return pc.sum(pc.binary_length(column)).as_py() or 0
-    if not pa.types.is_primitive(column.type):
-        raise ValueError("a column of something else than text and numbers")
     return 20 * len(column)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    own = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(own))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def _rows(batch: pa.RecordBatch) -> str:

@@ -31,6 +31,11 @@ import sys, pyarrow as pa, pyarrow.parquet as pq
 rows = pa.DictionaryArray.from_arrays(pa.array([0] * 4096, pa.int32()), pa.array(["x" * 2**20]))
 pq.write_table(pa.table({"a": rows}), sys.argv[1], compression="zstd")
 """
+BYTES = """
+import sys, pyarrow as pa, pyarrow.parquet as pq
+rows = pa.DictionaryArray.from_arrays(pa.array([0] * 4096, pa.int32()), pa.array([b"x" * 2**20]))
+pq.write_table(pa.table({"a": rows}), sys.argv[1], compression="zstd", store_schema=False)
+"""
 NUMBERS = """
 import sys, pyarrow as pa, pyarrow.parquet as pq
 zeros = pa.array([0] * 1_000_000)
@@ -85,6 +90,12 @@ def gzip_bombs(folder: Path) -> None:
 def columns_of_one_text(folder: Path) -> None:
     packed = _archive(folder, "a.csv")
     _by_another(COLUMNS, str(packed / f"a.csv{inflate.SERIES}"))
+    archive.unpack(packed, folder / "run")
+
+
+def columns_of_bytes(folder: Path) -> None:
+    packed = _archive(folder, "a.csv")
+    _by_another(BYTES, str(packed / f"a.csv{inflate.SERIES}"))
     archive.unpack(packed, folder / "run")
 
 
@@ -191,6 +202,7 @@ FLOODS: dict[str, Callable[[Path], None]] = {
     "gzip-bomb": gzip_bomb,
     "gzip-bombs": gzip_bombs,
     "columns-of-one-text": columns_of_one_text,
+    "columns-of-bytes": columns_of_bytes,
     "columns-of-zeros": columns_of_zeros,
     "manifest-of-brackets": manifest_of_brackets,
     "sums-device": sums_of_a_device,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -43,6 +44,40 @@ def one_long_column(folder: Path) -> bool:
     return _too_long(path, inflate.SERIES, 2**30)
 
 
+def _refused_at_once(kind: pa.DataType, value: object, folder: Path) -> bool:
+    """Whether columns of that type are refused before the rows are made of one stored value."""
+    path = folder / f"a.csv{inflate.SERIES}"
+    rows = pa.DictionaryArray.from_arrays(pa.array([0] * 64, pa.int32()), pa.array([value], kind))
+    pq.write_table(pa.table({"a": rows}), path, compression="zstd", store_schema=False)
+    read, whole = list[object](), pq.ParquetFile.iter_batches
+
+    def counted(*given: Any, **more: Any) -> Any:
+        read.append(given)
+        return whole(*given, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pq.ParquetFile, "iter_batches", counted)
+        return _too_long(path, inflate.SERIES, 2**20) and not read
+
+
+def bytes_instead_of_text(folder: Path) -> bool:
+    """A column is of bytes, of which no dictionary is read: one long value becomes one for each row."""
+    return _refused_at_once(pa.binary(), b"x" * 2**20, folder)
+
+
+def long_heading(folder: Path) -> bool:
+    """A file of columns describes a great many of them."""
+    path = folder / f"a.csv{inflate.SERIES}"
+    pq.write_table(pa.table({f"c{number}": [0] for number in range(200)}), path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inflate, "_HEADING_BYTES", 1000)
+        patch.setattr(pq, "ParquetFile", lambda *_given, **_more: pytest.fail("it was read"))
+        try:
+            return _too_long(path, inflate.SERIES, 2**20)
+        except pytest.fail.Exception:
+            return False
+
+
 def columns_bomb(folder: Path) -> bool:
     """Some bytes of columns become many."""
     rows = pa.table({"a": pa.array([0] * 300_000)})
@@ -55,6 +90,14 @@ REMOVED: tuple[tuple[Removed, Attack], ...] = (
     (Removed(function=inflate._bounded, check="size > most", by="False"), columns_bomb),
     (Removed(function=inflate._small, check="<= _BATCH_BYTES", by=">= 0"), one_long_text),
     (Removed(function=inflate.csv, check="> _COLUMN_BYTES", by="< 0"), one_long_column),
+    (
+        Removed(function=inflate.csv, check="_is_text(one.type) or _is_number(one.type) for", by="True for"),
+        bytes_instead_of_text,
+    ),
+    (
+        Removed(function=inflate._require_short_heading, check="> _HEADING_BYTES", by="< 0"),
+        long_heading,
+    ),
 )
 
 

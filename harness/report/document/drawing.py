@@ -22,6 +22,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter
 
+from harness.legible import legible
 from harness.report.document.model import Figure
 
 INK = "#1c2126"
@@ -123,7 +124,7 @@ class Sketch:
             self.paint(canvas)
             if self.note:
                 canvas.supxlabel(self.note, x=0.01, ha="left", fontsize=7, color=QUIET)
-            _take_dollars_literally(canvas)
+            _take_text_literally(canvas)
             svg = _saved(canvas, "svg", ("Date", "Creator"))
             # The PDF keeps the layout found for the SVG: the same picture in half the time.
             canvas.set_layout_engine("none")
@@ -141,14 +142,14 @@ Job: TypeAlias = Callable[[], Sketch | None]
 """What sketches one figure, or finds that there is nothing to draw; with its data, for any process."""
 
 
-def _take_dollars_literally(canvas: Canvas) -> None:
-    """Names may hold dollar signs, between which matplotlib would read mathematics.
+def _take_text_literally(canvas: Canvas) -> None:
+    """Names may hold dollar signs, between which matplotlib would read mathematics, and controls.
 
-    It cannot be told to read none: it writes the ticks of a logarithmic axis as mathematics itself.
+    It cannot be told to read no mathematics: it writes the ticks of a logarithmic axis as such itself.
     """
     for text in canvas.findobj(Text):
-        if isinstance(text, Text) and "$" in text.get_text():
-            text.set_text(text.get_text().replace("$", r"\$"))
+        if isinstance(text, Text) and (shown := _literal(text.get_text())) != text.get_text():
+            text.set_text(shown)
     for axis in (axis for axes in canvas.axes for axis in (axes.xaxis, axes.yaxis)):
         formatter = axis.get_major_formatter()
         if isinstance(formatter, FuncFormatter):  # which also holds labels that were given one by one
@@ -156,7 +157,12 @@ def _take_dollars_literally(canvas: Canvas) -> None:
 
 
 def _literally(label: Callable[..., str]) -> Callable[..., str]:
-    return lambda *place: label(*place).replace("$", r"\$")
+    return lambda *place: _literal(label(*place))
+
+
+def _literal(text: str) -> str:
+    """Lines whose controls and unseen characters are shown as escapes, as everywhere in a report."""
+    return "\n".join(map(legible, text.split("\n"))).replace("$", r"\$")
 
 
 def together(jobs: Sequence[Job], *, pdf: bool) -> list[Figure | None]:

@@ -11,10 +11,11 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from xml.etree import ElementTree as Xml
 
 import jinja2
 import libvirt
@@ -25,10 +26,13 @@ from harness import sums
 from harness.campaign.run import runner
 from harness.campaign.run.runner import Provenance
 from harness.clock import NS_PER_S
+from harness.errors import GuestError
 from harness.migration import driver
 from harness.migration.options import MigrationOptions
 from harness.registry import database
 from harness.rig import deadline, lock_holder
+from harness.rig.guest import digest, domain, vtpm
+from tests.rig.test_guest_xml import SPEC
 from tests.security.removed import Attack, Removed, require_needed
 
 URL = "postgresql://me:SECRET@db/registry?sslpassword=SECRET&password=SECRET&connect_timeout=5"
@@ -121,7 +125,73 @@ def plain_migration(_folder: Path) -> bool:
     return bool(driver.flags(MigrationOptions(tls=True)) & libvirt.VIR_MIGRATE_TLS)
 
 
+def plain_vtpm(_folder: Path) -> bool:
+    """The state of a guest's TPM lies on the hosts as it is."""
+    spec = replace(SPEC, tpm=True, vtpm_key=bytes(32))
+    found = Xml.fromstring(domain.domain_xml(spec)).find("devices/tpm/backend/encryption")
+    return found is not None and found.get("secret") == spec.uuid
+
+
+class Daemon:
+    """A host's libvirt, on which the guest's TPM has that secret; it keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.secrets: dict[str, bytes] = {}
+
+    def domain(self, _name: str) -> SimpleNamespace:
+        return SimpleNamespace(secret=lambda: SPEC.uuid)
+
+    def set_secret(self, secret: str, _domain: str, value: bytes) -> None:
+        self.secrets[secret] = value
+
+
+def destination_without_the_secret(_folder: Path) -> bool:
+    """The destination has lost the secret of the guest's TPM, so that the guest could not arrive."""
+    there, key = Daemon(), bytes(32)
+    vtpm.send_ahead(cast(Any, Daemon()), cast(Any, there), "d", key)
+    return there.secrets == {SPEC.uuid: vtpm.passphrase(key, SPEC.uuid)}
+
+
+def controller_without_the_key(_folder: Path) -> bool:
+    """This controller cannot know the secret: the guest must not be asked to leave."""
+    there = Daemon()
+    unfit = driver.send_ahead(cast(Any, Daemon()), cast(Any, there), SPEC.guest, b"")
+    return unfit is not None and not there.secrets
+
+
+def other_golden_image(_folder: Path) -> bool:
+    """Whoever writes to the shared storage has put another image there."""
+    host: Any = SimpleNamespace(role="a", run=lambda _command: "")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(digest, "taken", lambda *_given, **_more: dict.fromkeys(SPEC.image_files, "0" * 64))
+        spec = replace(SPEC, digests=dict.fromkeys(SPEC.image_files, "1" * 64))
+        started: Any = SimpleNamespace(start=lambda _xml: None)
+        try:
+            domain.boot(started, host, spec)
+        except GuestError:
+            return True
+    return False
+
+
 REMOVED: tuple[tuple[Removed, Attack], ...] = (
+    (Removed(function=domain._devices, check="if spec.encrypted:", by="if False:"), plain_vtpm),
+    (
+        Removed(function=vtpm.send_ahead, check="set_for(destination, domain, secret, key)", by="pass"),
+        destination_without_the_secret,
+    ),
+    (Removed(function=vtpm.send_ahead, check="if not key:", by="if False:"), controller_without_the_key),
+    (
+        Removed(
+            function=domain.boot,
+            check="digest.require(host, spec.image, spec.digests, spec.image_files)",
+            by="pass",
+        ),
+        other_golden_image,
+    ),
+    (
+        Removed(function=digest.differing, check="found.get(name) != known[name]", by="False"),
+        other_golden_image,
+    ),
     (
         Removed(
             function=runner._manifest,

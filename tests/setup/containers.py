@@ -111,7 +111,7 @@ def _home_cache(suite: str) -> Path:
 
 @contextlib.contextmanager
 def _locked(suite: str) -> Iterator[None]:
-    """One at a time builds or clears what is kept of `suite`."""
+    """One at a time builds or clears what is kept of `suite`, or what killed runs left."""
     CACHE.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (CACHE / f"lock-{suite}").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -165,9 +165,10 @@ def _build_packages(suite: str, base: Path, packages: Path) -> None:
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
     """A folder that is removed afterwards, next to the layers, for what is written over them."""
-    for left in CACHE.glob("run-*"):
-        if not Path("/proc", left.name.split("-")[1]).exists():
-            shutil.rmtree(left)
+    with _locked("runs"):
+        for left in CACHE.glob("run-*"):
+            if not Path("/proc", left.name.split("-")[1]).exists():
+                shutil.rmtree(left)
     folder = Path(tempfile.mkdtemp(prefix=f"run-{os.getpid()}-", dir=CACHE))
     folder.chmod(0o755)
     try:

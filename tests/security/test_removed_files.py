@@ -8,7 +8,6 @@ import json
 import os
 import shlex
 import sys
-import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -18,7 +17,6 @@ import click
 import pandas as pd
 import pytest
 import typer
-from matplotlib.figure import Figure as Canvas
 from pydantic import ValidationError
 
 from harness import cli, resources, sums
@@ -39,7 +37,6 @@ from harness.policy.request import request
 from harness.registry import database
 from harness.registry.errors import RegistryError
 from harness.report import material
-from harness.report.document import drawing
 from harness.rig import inventory, lock_holder, provision
 from harness.rig.guest import image
 from harness.workloads import paths
@@ -94,21 +91,6 @@ def painted_terminal(_folder: Path) -> bool:
     escape = "\x1b]0;OWNED\x07\x1b[2J"
     shown = terminal._text((escape, terminal.Styled(escape, "bold"))).plain
     return "\x1b" not in shown and "\x1b" not in terminal._text(escape).plain
-
-
-def painted_figure(_folder: Path) -> bool:
-    """A name has controls, and is the label of a mark and of a tick of a figure."""
-    escape = "\x1b]0;OWNED\x07\u202e"
-
-    def paint(canvas: Canvas) -> None:
-        axes = canvas.subplots()
-        axes.set_yticks([0], [escape])
-        axes.text(0, 0, escape)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of glyphs that no font has
-        svg = drawing.Sketch(key="k", title="", caption="", height_in=1, paint=paint).drawn().svg.decode()
-    return not set("\x1b\x07\u202e") & set(svg) and svg.count("OWNED") == 2
 
 
 def password_in_manifest(_folder: Path) -> bool:
@@ -326,14 +308,6 @@ REMOVED: tuple[tuple[Removed, Attack], ...] = (
     (
         Removed(function=terminal._text, check="Text(legible(cell.text)", by="Text(cell.text"),
         painted_terminal,
-    ),
-    (
-        Removed(function=drawing._literal, check='map(legible, text.split("\\n"))', by='text.split("\\n")'),
-        painted_figure,
-    ),
-    (
-        Removed(function=drawing._literally, check="_literal(label(*place))", by="label(*place)"),
-        painted_figure,
     ),
     (
         Removed(

@@ -88,13 +88,7 @@ def reproduce(
     papers = _asked(files.load(files_of or resources.claims(), _known()), claims or [])
     place = results if stored is None else stored
     left = [] if extent is None else _carried_out(papers, extent, results, inventory)
-    wanted = {
-        name
-        for paper in papers
-        for claim in paper.claims
-        if claim.experiment is not None
-        for name in claim.experiment.campaigns
-    }
+    wanted = {name for paper in papers for name in paper.campaigns}
     found, uncounted = runs.below(place, wanted, lambda: signers_key(key, unsigned=unsigned))
     signed = {metric.name: metric.signed for metric in metric_set().all}
     tables = _tables()

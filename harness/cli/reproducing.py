@@ -33,14 +33,8 @@ def wanted(papers: Iterable[Paper], extent: Extent) -> Mapping[str, Plan]:
     """
     found: dict[str, Plan] = {}
     for paper in papers:
-        named = {
-            name
-            for claim in paper.claims
-            if claim.experiment is not None
-            for name in claim.experiment.campaigns
-        }
         for name in getattr(paper.runs, extent):
-            if name in named:
+            if name in paper.campaigns:
                 found[name] = plans.expand(files.load(campaign_file(name)))
     if not found:
         raise UsageError(

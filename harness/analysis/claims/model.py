@@ -187,3 +187,9 @@ class Paper(Strict):
     cite: Text = Field(description="its authors, where and when it appeared")
     runs: Runs = Runs()
     claims: tuple[Claim, ...] = Field(strict=False, min_length=1, max_length=200, description="its claims")
+
+    @property
+    def campaigns(self) -> frozenset[str]:
+        """The campaigns that its claims are judged by."""
+        asked = (claim.experiment for claim in self.claims if claim.experiment is not None)
+        return frozenset(name for experiment in asked for name in experiment.campaigns)

@@ -85,14 +85,18 @@ def reproduce(
     21; a verdict of any kind ends with 0 (docs/reproduce.md).
     """
     extent = _extent(stored, smoke=smoke, full=full)
-    papers = _asked(files.load(files_of or resources.claims(), _known()), claims or [])
+    every = files.load(files_of or resources.claims(), _known())
+    papers = _asked(every, claims or [])
     place = results if stored is None else stored
     left = [] if extent is None else _carried_out(papers, extent, results, inventory)
     wanted = {name for paper in papers for name in paper.campaigns}
     found, uncounted = runs.below(place, wanted, lambda: signers_key(key, unsigned=unsigned))
     signed = {metric.name: metric.signed for metric in metric_set().all}
     tables = _tables()
-    judged = [(paper, verdicts.of_claims(paper.claims, found, tables, signed)) for paper in papers]
+    conditions = [claim for paper in every for claim in paper.claims]
+    judged = [
+        (paper, verdicts.of_claims(paper.claims, found, tables, signed, conditions)) for paper in papers
+    ]
     made = reports.write(
         reproduced.document(judged, pdf="tex" in (format or ())), out, format or ("html", "md")
     )

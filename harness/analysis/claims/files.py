@@ -72,6 +72,7 @@ def _wrong(
         line = source.line(("claims", at))
         here = f"{legible(str(path))}:{line}"
         found = [*_unknown(claim, known)]
+        found += _unset(paper, claim)
         if claim.id in before:
             found.append((f"there is a claim {claim.id!r} already, at {before[claim.id]}", "rename one"))
         before.setdefault(claim.id, here)
@@ -81,6 +82,13 @@ def _wrong(
         if name not in known.campaigns:
             text, hint = _not("ready-made campaign", name, known.campaigns)
             yield Problem(line=source.line(("runs",)), path="runs", text=text, hint=hint)
+
+
+def _unset(paper: Paper, claim: Claim) -> list[tuple[str, str]]:
+    """What is wrong with the claim that must be set for this one: it is of the same file, and `given`."""
+    name = None if claim.experiment is None else claim.experiment.where_set
+    given = [one.id for one in paper.claims if one.experiment is not None and one.experiment.given]
+    return [] if name is None or name in given else [_not("claim that is given", name, given)]
 
 
 def _unknown(claim: Claim, known: Known) -> Iterator[tuple[str, str]]:

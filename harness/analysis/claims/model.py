@@ -97,6 +97,7 @@ class Experiment(Strict):
         relation: What must hold at least where that value is missed.
         headline: Whether the claim is one of a paper's headlines, which takes more trials to confirm.
         given: Whether the campaign itself sets the value to the paper's, so that it shows nothing.
+        where_set: The claim of a value that the campaign sets, without which this one shows nothing.
     """
 
     campaigns: tuple[Name, ...] = Field(
@@ -113,6 +114,9 @@ class Experiment(Strict):
     headline: bool = Field(default=False, description="whether confirming it takes six trials")
     given: bool = Field(
         default=False, description="whether the campaign sets the value: the verdict is `set`"
+    )
+    where_set: Name | None = Field(
+        default=None, description="a claim that is `given`; unless it is set this one is inconclusive"
     )
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ Only valid attempts count, and no control trial. Whatever is missing is *not tes
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -65,7 +65,11 @@ class Judgement:
 
 
 def of_claims(
-    claims: Sequence[Claim], runs: Sequence[Run], tables: Tables, signed: Mapping[str, bool]
+    claims: Sequence[Claim],
+    runs: Sequence[Run],
+    tables: Tables,
+    signed: Mapping[str, bool],
+    conditions: Sequence[Claim] = (),
 ) -> list[Judgement]:
     """The judgement of each claim, in order.
 
@@ -74,8 +78,19 @@ def of_claims(
         runs: Every stored run there is.
         tables: The papers' tables.
         signed: Of each metric, whether it can be negative.
+        conditions: Further claims, on which those of `claims` may depend.
     """
-    return [_of(claim, runs, tables, signed) for claim in claims]
+    known = {one.id: _of(one, runs, tables, signed) for one in (*claims, *conditions)}
+    return [_where_set(known[claim.id], known) for claim in claims]
+
+
+def _where_set(one: Judgement, known: Mapping[str, Judgement]) -> Judgement:
+    """The judgement; inconclusive where it was judged and what had to be set for it was not."""
+    name = None if one.claim.experiment is None else one.claim.experiment.where_set
+    if name is None or one.verdict is Verdict.NOT_TESTED or known[name].verdict is Verdict.SET:
+        return one
+    why = f"{name} is {known[name].verdict}, without which this shows nothing; {one.why}"
+    return replace(one, verdict=Verdict.INCONCLUSIVE, why=why)
 
 
 def _of(claim: Claim, runs: Sequence[Run], tables: Tables, signed: Mapping[str, bool]) -> Judgement:

@@ -68,6 +68,7 @@ def test_table_v_is_the_papers(known: Known) -> None:
         (", tolerance: 0.2", "", 11, "either value and tolerance, or low, high or both"),
         ("value: 10, tolerance: 0.2", "low: 2, high: 1", 11, "low end is below"),
         ("place: Table V", "place: Table V\n    not_tested: no data", 4, "exactly one of"),
+        ("relation:", "where_set: one\n      relation:", 4, "no claim that is given 'one'"),
         ("claims:\n", "runs: {smoke: [papr]}\nclaims:\n", 3, "did you mean 'paper'?"),
         ("id: one", "id: One claim", 4, "id"),
         ("says:", "text:", 5, "says"),

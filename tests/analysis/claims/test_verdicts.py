@@ -142,3 +142,17 @@ def test_a_changed_table_fails_its_checks() -> None:
     emptied = replace(good, capabilities={})
     assert not CHECKS["requests-served"](emptied).holds
     assert not CHECKS["output-control"](emptied).holds
+
+
+def test_a_claim_shows_nothing_where_what_it_needs_was_not_set() -> None:
+    given = claim(given=True).model_copy(update={"id": "given"})
+    one = claim(where_set="given")
+    found = verdicts.of_claims([one], [run()], tables(), {}, [given])
+    assert [judgement.verdict for judgement in found] == [Verdict.REPRODUCED]
+    missed = claim(given=True, expected=Expected(value=2 * VALUE_S, tolerance=0.1))
+    missed = missed.model_copy(update={"id": "given"})
+    (left,) = verdicts.of_claims([one], [run()], tables(), {}, [missed])
+    assert left.verdict is Verdict.INCONCLUSIVE
+    assert left.why.startswith("given is inconclusive, without which this shows nothing")
+    (absent,) = verdicts.of_claims([one], [], tables(), {}, [given])
+    assert absent.verdict is Verdict.NOT_TESTED

@@ -37,6 +37,7 @@ KEPT = {
     "paper-short": Kept(28, 42),
     "paper-kits": Kept(6, 15, frozenset({"mail", "app", "web"})),
     "attest": Kept(7, 21),
+    "options": Kept(36, 72, frozenset({"file"})),
     "respond": Kept(15, 160, frozenset({"idle", "file", "web"})),
     # A guest that is suspended stands still before its migration and after it: nothing is cut off by it.
     "respond-stop": Kept(10, 10, frozenset({"idle"}), ("total_time", "data_sent")),

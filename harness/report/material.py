@@ -153,8 +153,8 @@ class Material:
 
     @cached_property
     def workloads(self) -> list[str]:
-        """Workloads of the run, the paper's first and in its order."""
-        mine = dict.fromkeys(attempt.workload for attempt in self.attempts if attempt.workload)
+        """Workloads of the run, the paper's first and in its order; variants in the campaign's order."""
+        mine = variants.in_order(self.attempts, self.comparisons)
         return [name for name in self.paper if name in mine] + [
             name for name in mine if name not in self.paper
         ]

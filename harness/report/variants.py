@@ -63,6 +63,23 @@ def names(accounts: Sequence[Account]) -> Mapping[str, str]:
     return {one.trial: label(one.workload, one.variant) for one in accounts if one.variant is not None}
 
 
+def in_order(accounts: Sequence[Account], comparisons: Sequence[Compared]) -> list[str]:
+    """The workloads of `accounts`, as :func:`labelled` gives them, in the order in which they first ran.
+
+    Trials of variants run in drawn order: the variants of a workload stand as the campaign names them.
+    """
+    listed = [one.first for one in comparisons[:1]] + [one.second for one in comparisons]
+    place: dict[str, tuple[int, int]] = {}
+    bare: dict[str, int] = {}
+    for one in accounts:
+        if not one.workload:
+            continue
+        workload = one.workload.removesuffix(label("", one.variant)) if one.variant else one.workload
+        variant = listed.index(one.variant) if one.variant in listed else 0
+        place.setdefault(one.workload, (bare.setdefault(workload, len(bare)), variant))
+    return sorted(place, key=lambda name: place[name])
+
+
 def relabelled(table: pd.DataFrame, of_trial: Mapping[str, str]) -> pd.DataFrame:
     """The table with the names of :func:`names` in its column ``workload``; as it is where there are none."""
     if not of_trial or "workload" not in table:

@@ -12,7 +12,7 @@ from harness.evidence import journal
 from harness.evidence.account import accounts
 from harness.evidence.events import MigrationStarted
 from harness.evidence.folder import RunFolder, read_manifest
-from harness.report import compose, material
+from harness.report import compose, material, variants
 from harness.report.document.model import Answer, Table
 from harness.report.material import Material
 from tests import tables
@@ -65,10 +65,12 @@ def test_the_table_has_a_column_for_it(run: RunFolder, tmp_path: Path) -> None:
 
 
 def test_the_report_has_a_row_for_each(seen: Material) -> None:
-    assert sorted(seen.workloads) == ["idle+narrow", "idle+plain"]
+    assert seen.workloads == ["idle+plain", "idle+narrow"]
+    assert variants.in_order([*seen.attempts][::-1], seen.comparisons) == ["idle+plain", "idle+narrow"]
     (costs,) = [one for one in compose.document(seen).sections if one.key == "migration"]
-    subjects = [block.subject for block in costs.blocks if isinstance(block, Answer)]
-    assert sorted(subjects) == ["idle+narrow", "idle+plain"]
+    answers = [block for block in costs.blocks if isinstance(block, Answer)]
+    assert [one.subject for one in answers] == ["idle+plain", "idle+narrow"]
+    assert not any("paper" in one.text for one in answers)
     assert seen.valid.groupby("workload")["trial"].nunique().to_dict() == {"idle+narrow": 3, "idle+plain": 3}
 
 

@@ -166,6 +166,8 @@ def _answer(material: Material, workload: str) -> str:
         s += f", the work stalled for {_said('outage_application', found)}"
         s += _without(material, workload)
     s += f", and {_said('data_sent', found)} were sent."
+    if any(one.variant for one in material.attempts if one.workload == workload):
+        return s
     theirs = material.paper.get(workload)
     if theirs is None:
         return s + " The paper has no such workload."

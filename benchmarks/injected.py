@@ -7,13 +7,15 @@ inventory says what it always said, so that plan and checked metadata are equal.
 later run against the baseline.
 
 Run it with ``python -m benchmarks.injected --results FOLDER`` while the lab is up and provisioned; FOLDER
-keeps the four runs. It prints the outcomes and writes them, with every row of every gate, as JSON.
+keeps the four runs. It prints the outcomes and writes them, with every row of every gate, as JSON. Archives
+of the runs are kept next to it, so that the gates can be judged again.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -27,6 +29,7 @@ import psutil
 
 from benchmarks import provenance
 from harness.clock import NS_PER_S, realtime_ns
+from harness.evidence import archive
 from harness.evidence import folder as store
 from harness.rig.lab import lab, machine
 
@@ -97,6 +100,15 @@ def run(night: Night, results: Path) -> Path:
     return store.find(folder).root
 
 
+def keep(folder: Path, night: Night, measured: Path) -> Path:
+    """Pack the run into `measured`, in place of what an earlier benchmark kept there; returns `folder`."""
+    kept = measured / "injected" / night.name
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    archive.pack(store.find(folder), kept)
+    return folder
+
+
 def judge(folder: Path, baseline: Path) -> Mapping[str, Any]:
     """What ``sodbench gate --json`` says of a run, and its exit code."""
     done = subprocess.run(
@@ -125,10 +137,10 @@ def main() -> None:
         "smallest_effect": SMALLEST_EFFECT,
     }
     baseline, *later = nights()
-    first = run(baseline, given.results)
+    first = keep(run(baseline, given.results), baseline, given.out.parent)
     outcomes = list[dict[str, Any]]()
     for one in later:
-        outcome = judge(run(one, given.results), first)
+        outcome = judge(keep(run(one, given.results), one, given.out.parent), first)
         outcomes.append({"night": one.name, "link_bit_s": one.link_bit_s, "gate": outcome})
         print(
             f"{one.name:10s} {one.link_bit_s / 1e6:6.0f} Mb/s  exit code {outcome['exit_code']}", flush=True

@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import pairwise
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from harness.analysis.trend.course import Change, Point, Series, Stop
 from harness.report.document import quantity
@@ -16,6 +17,7 @@ from harness.report.document.quantity import Shown
 WIDTH, HEIGHT = 1000, 240
 LEFT, RIGHT, TOP, BOTTOM = 84, 16, 14, 34
 _TICKS = 4
+_STEPS = (1, 2, 2.5, 5, 10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,10 +182,11 @@ def _change(change: Change, stops: Sequence[Stop], plane: _Plane) -> Line:
 
 
 def _across(plane: _Plane, shown: Shown) -> Iterator[Line]:
-    for share in np.linspace(0, 1, _TICKS):
-        value = plane.low + float(share) * (plane.high - plane.low)
-        y = plane.y(value)
-        yield Line(x1=LEFT, y1=y, x2=WIDTH - RIGHT, y2=y, text=_tick(value * shown.scale))
+    low, high = plane.low * shown.scale, plane.high * shown.scale
+    for tick in MaxNLocator(nbins=_TICKS, steps=_STEPS).tick_values(low, high):
+        if low <= tick <= high:
+            y = plane.y(float(tick) / shown.scale)
+            yield Line(x1=LEFT, y1=y, x2=WIDTH - RIGHT, y2=y, text=_tick(float(tick)))
 
 
 def _tick(value: float) -> str:
@@ -191,7 +194,10 @@ def _tick(value: float) -> str:
 
 
 def _along(stops: Sequence[Stop], plane: _Plane) -> Iterator[Line]:
+    """A tick for some of the nights, by their days; by month, day and time where a day has several."""
     places = dict.fromkeys(round(at) for at in np.linspace(0, len(stops) - 1, min(_TICKS, len(stops))))
+    of_one_day = len({day(stops[at]) for at in places}) < len(places)
     for at in places:
         x = plane.at[at]
-        yield Line(x1=x, y1=HEIGHT - BOTTOM, x2=x, y2=HEIGHT - BOTTOM + 5, text=day(stops[at]))
+        text = stops[at].started_utc[5:16].replace("T", " ") if of_one_day else day(stops[at])
+        yield Line(x1=x, y1=HEIGHT - BOTTOM, x2=x, y2=HEIGHT - BOTTOM + 5, text=text)

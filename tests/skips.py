@@ -10,16 +10,23 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 import pytest
 
 NEEDS_ROOT = "root's rights are needed"
 NO_ATHERIS = "atheris has no build for this machine"
+NO_NOVA = "Nova's packages cannot be installed on this machine"
+
+ROOT = Path(__file__).parents[1]
+NOVA = ROOT / ".venv/nova"
+"""The environment with Nova (`make nova`)."""
 
 ALLOWED: Mapping[str, str] = MappingProxyType(
     {
         NEEDS_ROOT: "raw sockets, mounts, bridges and owners are root's; `make unit` is for every user",
+        NO_NOVA: "`make programs` installs them where there are builds of them; nothing else needs them",
         NO_ATHERIS: "it is built for Linux on x86_64; elsewhere the targets run under hypothesis alone",
     }
 )
@@ -30,6 +37,8 @@ with_atheris = pytest.mark.skipif(
     (platform.machine(), sys.platform) != ("x86_64", "linux") and importlib.util.find_spec("atheris") is None,
     reason=NO_ATHERIS,
 )
+
+with_nova = pytest.mark.skipif(not (NOVA / ".installed").is_file(), reason=NO_NOVA)
 
 
 def judge(report: pytest.TestReport | pytest.CollectReport) -> None:

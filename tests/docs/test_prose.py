@@ -11,7 +11,7 @@ import pytest
 
 from tests.docs.test_guide import PAGES, ROOT
 
-SOURCES = ("harness", "benchmarks", "playbooks")
+SOURCES = ("harness", "benchmarks", "playbooks", "openstack")
 DOCUMENTS = [*PAGES, *sorted((ROOT / "docs/decisions").glob("*.md"))]
 REJECTED = (
     r"nobody",

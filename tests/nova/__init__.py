@@ -1,0 +1,1 @@
+"""Security on demand inside OpenStack."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.registry.registry import open_registry
+from harness.report.document import drawing
 from tests.cli.command import LIFE_S, Policy, Sodbench
 from tests.policy.stored import attested, stated
 from tests.registry.blank import blank
@@ -23,6 +24,12 @@ def sodbench(
     # The verifier's key is made where it is first needed: never in the home of whoever runs the tests.
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("home")))
     return Sodbench(monkeypatch, capsys)
+
+
+@pytest.fixture
+def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports of runs in which there is nothing to draw: most of a report's time goes into its figures."""
+    monkeypatch.setattr(drawing, "together", lambda jobs, pdf: [None] * len(jobs))
 
 
 @pytest.fixture

@@ -313,6 +313,7 @@ def test_status_of_a_killed_run_says_what_remains(sodbench: Sodbench, tmp_path: 
     assert f"1 trial left: `sodbench resume {root}` goes on." in said.out
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_a_report_is_made_from_the_stored_run_alone(sodbench: Sodbench, tmp_path: Path) -> None:
     root, out = finished_run(tmp_path), tmp_path / "out"
     said = sodbench("report", root, "--out", out, "--format", "md")

@@ -22,7 +22,6 @@ from harness.evidence.folder import RunFolder
 from harness.evidence.journal import Journal
 from harness.files import read_json, write_json
 from harness.json_types import Json
-from harness.report.document import drawing
 from tests import tables
 from tests.campaign.test_state import Story
 from tests.cli.command import Sodbench
@@ -45,12 +44,6 @@ def write_sums(run: RunFolder) -> None:
         f"{hashlib.sha256(one.read_bytes()).hexdigest()}  {one.relative_to(run.root)}\n" for one in files
     ]
     (run.root / "SHA256SUMS").write_text("".join(lines))
-
-
-@pytest.fixture
-def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reports of runs in which there is nothing to draw: most of a report's time goes into its figures."""
-    monkeypatch.setattr(drawing, "together", lambda jobs, pdf: [None] * len(jobs))
 
 
 @pytest.fixture(scope="module")
@@ -244,6 +237,7 @@ def test_a_name_that_is_not_utf_8_is_a_name_like_any_other(
     assert said.code == 0, said
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_a_name_that_is_not_utf_8_in_what_is_told_is_told_as_an_escape(
     sodbench: Sodbench, tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ from harness.rig.contract import Machine
 from harness.rig.state import read
 from harness.rig.state.facts import HostFacts
 from tests.played import campaigns
+from tests.report import unpainted
 
 TEXT = """\
 name: small
@@ -49,7 +50,8 @@ def carried_out(root: Path, monkeypatch: pytest.MonkeyPatch, *states: dict[str, 
 
 
 def shown(run: RunFolder) -> str:
-    return str(compose.document(material.read(run)))
+    with unpainted.figures():
+        return str(compose.document(material.read(run)))
 
 
 def test_each_host_is_looked_at_before_and_after(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from harness.report.document.model import Answer, Table
 from harness.report.material import Material
 from tests import tables
 from tests.played import campaigns
+from tests.report import unpainted
 
 TEXT = """\
 name: small
@@ -67,7 +68,8 @@ def test_the_table_has_a_column_for_it(run: RunFolder, tmp_path: Path) -> None:
 def test_the_report_has_a_row_for_each(seen: Material) -> None:
     assert seen.workloads == ["idle+plain", "idle+narrow"]
     assert variants.in_order([*seen.attempts][::-1], seen.comparisons) == ["idle+plain", "idle+narrow"]
-    (costs,) = [one for one in compose.document(seen).sections if one.key == "migration"]
+    with unpainted.figures():
+        (costs,) = [one for one in compose.document(seen).sections if one.key == "migration"]
     answers = [block for block in costs.blocks if isinstance(block, Answer)]
     assert [one.subject for one in answers] == ["idle+plain", "idle+narrow"]
     assert not any("paper" in one.text for one in answers)
@@ -95,7 +97,8 @@ def test_a_run_that_was_interrupted_goes_on_under_its_variants(tmp_path: Path) -
 
 
 def test_the_report_answers_first_what_the_variants_change(seen: Material) -> None:
-    first = compose.document(seen).body[0]
+    with unpainted.figures():
+        first = compose.document(seen).body[0]
     (table,) = [block for block in first.blocks if isinstance(block, Table)]
     assert first.title == "What do the variants change?"
     assert [row[1].text for row in table.rows] == ["plain", "narrow"]

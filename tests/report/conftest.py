@@ -38,8 +38,11 @@ def shown(demo: Material) -> Document:
 
 
 @pytest.fixture(scope="session")
-def made(run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Report:
-    return report.build(run, tmp_path_factory.mktemp("report"))
+def made(run: RunFolder, shown: Document, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """The demo's report, of the document that is drawn already; test_build.py draws it once more."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compose, "document", lambda _material, *, pdf: shown if pdf else None)
+        return report.build(run, tmp_path_factory.mktemp("report"))
 
 
 @pytest.fixture(scope="session")

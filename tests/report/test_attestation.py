@@ -22,7 +22,7 @@ from harness.report.attestation import section as attestation
 from harness.report.document import render
 from harness.report.document.model import MISSING, Answer, Block, Callout, Document, Figure, Section, Table
 from harness.report.material import Material
-from tests.report import page
+from tests.report import page, unpainted
 from tests.synthetic import evidence
 from tests.synthetic.attestations import Attested, build
 from tests.synthetic.truths import AttemptTruth, MigrationTruth, Truths
@@ -62,7 +62,8 @@ def seen(run: RunFolder) -> Material:
 
 @pytest.fixture(scope="module")
 def whole(seen: Material) -> Document:
-    return compose.document(seen)
+    with unpainted.figures(but="attestation"):
+        return compose.document(seen)
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from harness.report.response import rows as response_rows
 from harness.report.response import section as response
 from harness.report.response import tables as response_tables
 from harness.report.response.rows import Group
-from tests.report import page
+from tests.report import page, unpainted
 from tests.report.test_attestation import answers as sentences
 from tests.report.test_attestation import named, rows, said, table_of, words
 from tests.synthetic import evidence
@@ -85,7 +85,8 @@ def seen(run: RunFolder) -> Material:
 
 @pytest.fixture(scope="module")
 def whole(seen: Material) -> Document:
-    return compose.document(seen)
+    with unpainted.figures(but="response"):
+        return compose.document(seen)
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from harness.report import compose, enclosed, material
 from harness.report.document.model import MISSING
 from harness.report.response import periodic as response_periodic
 from tests.migration.runs import SMALL
+from tests.report import unpainted
 from tests.report.test_attestation import named, rows, said, table_of, words
 from tests.synthetic import evidence
 from tests.synthetic.responses import Responded, ResponseTruth, build
@@ -155,7 +156,8 @@ def test_in_a_run_with_responses_they_are_in_its_section(tmp_path: Path) -> None
     responded = Responded(scenarios=("violation",), responses=((ResponseTruth(),),))
     run = build(tmp_path / "run", replace(SMALL, attempts=(attempt,)), responded)
     path = stored(tmp_path / "p.json", [*QUIET, COSTLY])
-    document = compose.document(material.read(run, periodic=path))
+    with unpainted.figures():
+        document = compose.document(material.read(run, periodic=path))
     assert "periodic" not in [one.key for one in document.sections]
     keys = [getattr(block, "key", "") for block in named(document, "response").blocks]
     assert keys.index("response-waterfall") < keys.index("periodic-cost-chart") < keys.index("periodic-cost")

@@ -13,6 +13,7 @@ from harness.report import compose, provenance, validity
 from harness.report.document.model import MISSING, Answer, Block, Callout, Code, Document, Paragraph, Table
 from harness.report.material import Material
 from harness.report.migration import answers, moves, service
+from tests.report import unpainted
 from tests.synthetic.vocabulary import changed
 
 
@@ -272,6 +273,7 @@ def test_a_timeline_says_what_was_lost_against_trials_without_a_migration(
     mine = table["workload"].eq("db") & table["metric"].eq("work_lost_time") & table["migration"].notna()
     table.loc[mine, "value"] = with_s
     table.loc[mine & table["kind"].eq("control"), "value"] = without_s
-    found = compose.document(replace(seven, metrics=table, attempts=seven.attempts))
+    with unpainted.figures():
+        found = compose.document(replace(seven, metrics=table, attempts=seven.attempts))
     (figure,) = [one for one in found.figures if one.key == "timeline-db"]
     assert said in figure.title

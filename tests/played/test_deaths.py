@@ -1,8 +1,8 @@
 """Death and resume at every event of a journal: only the attempt that was under way is ever lost.
 
-A child of this warm process carries a campaign out and ends, without a word, right after the n-th write to
-the journal. It leaves the folder as it is, and a copy whose last line is torn. Another child resumes each.
-What then stands must be what an undisturbed run says, and what stood before must still stand there.
+A child of this warm process ends, without a word, right after the n-th write to the journal. What it leaves
+is kept as it is, and once more with a last line that is torn. Another child resumes each. What then stands
+must be what an undisturbed run says, and what stood before must still stand there.
 """
 
 from __future__ import annotations
@@ -80,21 +80,27 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     return Undisturbed(run, journal.read(run.journal), campaigns.figures(run))
 
 
-def left_by_death(root: Path, n: int) -> tuple[RunFolder, RunFolder]:
-    """What a controller leaves that dies right after the event `n`, whole and with a torn line behind it."""
+def left_by_deaths(root: Path, points: Sequence[int]) -> Sequence[tuple[RunFolder, RunFolder]]:
+    """What a controller leaves that dies right after an event, for each of `points`: whole, and torn.
+
+    The run is carried out once. At each of the points a child is forked, which dies there with all that the
+    controller had in mind. What it leaves is copied, and the controller goes on to the next point.
+    """
     root.mkdir()
-    run = campaigns.begin(root, CAMPAIGN, SCRIPT)
-    torn = RunFolder(root / "torn")
+    run, statuses = campaigns.begin(root, CAMPAIGN, SCRIPT), list[int]()
+    left = {n: (RunFolder(root / f"{n}/whole"), RunFolder(root / f"{n}/torn")) for n in points}
 
     def die(event: Event) -> None:
-        if event.seq == n:
-            shutil.copytree(run.root, torn.root)
-            with torn.journal.open("ab") as file:
+        if event.seq in left:
+            statuses.append(in_child(lambda: os._exit(_DIED)))
+            for one in left[event.seq]:
+                shutil.copytree(run.root, one.root)
+            with left[event.seq][1].journal.open("ab") as file:
                 file.write(TORN)
-            os._exit(_DIED)
 
-    assert in_child(lambda: campaigns.carry_out(run, CAMPAIGN, listener=die)) == _DIED
-    return run, torn
+    assert campaigns.carry_out(run, CAMPAIGN, listener=die) is not None
+    assert statuses == [_DIED] * len(points)
+    return [left[n] for n in points]
 
 
 def broken(run: RunFolder, undisturbed: Undisturbed, resume: Resume) -> Iterator[str]:
@@ -123,11 +129,10 @@ def broken(run: RunFolder, undisturbed: Undisturbed, resume: Resume) -> Iterator
 def sweep(root: Path, points: Sequence[int], undisturbed: Undisturbed, resume: Resume) -> list[str]:
     """Die and resume at each of the points; what is wrong afterwards, by point."""
     wrong = []
-    for n in points:
-        runs = left_by_death(root / str(n), n)
+    for n, runs in zip(points, left_by_deaths(root / f"from-{points[0]}", points), strict=True):
         for name, run in zip(("whole", "torn"), runs, strict=True):
             wrong += [f"event {n}, {name}: {one}" for one in broken(run, undisturbed, resume)]
-        shutil.rmtree(root / str(n))
+            shutil.rmtree(run.root)
     return wrong
 
 
@@ -152,7 +157,7 @@ def test_a_death_between_an_attempts_folder_and_its_first_event_is_resumed(
     tmp_path: Path, undisturbed: Undisturbed
 ) -> None:
     first = next(one.seq for one in undisturbed.events if one.kind == "attempt.started")
-    run, _torn = left_by_death(tmp_path / "run", first - 1)
+    ((run, _torn),) = left_by_deaths(tmp_path / "run", [first - 1])
     folder = run.attempt("001-idle", 1)
     folder.mkdir(parents=True)
     assert list(broken(run, undisturbed, resume)) == []
@@ -162,7 +167,7 @@ def test_an_attempts_folder_with_files_that_no_event_tells_of_is_kept(
     tmp_path: Path, undisturbed: Undisturbed
 ) -> None:
     first = next(one.seq for one in undisturbed.events if one.kind == "attempt.started")
-    run, _torn = left_by_death(tmp_path / "run", first - 1)
+    ((run, _torn),) = left_by_deaths(tmp_path / "run", [first - 1])
     folder = run.attempt("001-idle", 1)
     folder.mkdir(parents=True)
     (folder / "note").write_text("mine")

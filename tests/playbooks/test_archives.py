@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -148,35 +149,6 @@ def test_a_caller_may_give_fhb_more_memory(tmp_path: Path) -> None:
     assert done.stdout.split() == ["-Xmx512m", "-Xmx2g"]
 
 
-@pytest.mark.parametrize(("role", "files"), [("mstone", mstone_binaries()), ("faban", FABAN)])
-def test_a_wrong_checksum_names_archive_expected_and_found(
-    tmp_path: Path, role: str, files: Mapping[str, bytes]
-) -> None:
-    found = archive(tmp_path / "kit-1.0.tar.gz", files)
-    wrong = "sha256:" + "0" * 64
-    done = apply(tmp_path, role, **{f"sodbench_{role}_archive": {**found, "checksum": wrong}})
-    assert done.returncode != 0
-    said = " ".join(done.stdout.split())
-    assert f"The archive of {role}, kit-1.0.tar.gz, has a wrong checksum" in said
-    assert f"expected {wrong}, found {found['checksum']}" in said
-    assert not (tmp_path / "installed").exists()
-
-
-@pytest.mark.parametrize("checksum", ["", "md5:d41d8cd98f00b204e9800998ecf8427e", "0" * 64])
-def test_an_archive_without_a_sha256_is_refused(tmp_path: Path, checksum: str) -> None:
-    found = archive(tmp_path / "kit.tar.gz", FABAN)
-    done = apply(tmp_path, "faban", sodbench_faban_archive={**found, "checksum": checksum})
-    assert done.returncode != 0
-    assert "needs a source (a file or a URL) and a checksum as sha256:HEX" in " ".join(done.stdout.split())
-
-
-def test_a_missing_archive_is_named(tmp_path: Path) -> None:
-    given = {"source": "missing.tar.gz", "checksum": "sha256:" + "0" * 64}
-    done = apply(tmp_path, "faban", sodbench_faban_archive=given)
-    assert done.returncode != 0
-    assert f"There is no {tmp_path}/missing.tar.gz on the controller" in " ".join(done.stdout.split())
-
-
 @as_root
 def test_an_archive_of_something_else_is_refused(tmp_path: Path) -> None:
     found = archive(tmp_path / "other.tar.gz", {"other/README": b"something else"})
@@ -185,9 +157,96 @@ def test_an_archive_of_something_else_is_refused(tmp_path: Path) -> None:
     assert "should have one bin/fhb in it and has 0" in " ".join(done.stdout.split())
 
 
-@pytest.mark.parametrize("role", ["mstone", "faban"])
-def test_without_an_archive_nothing_is_done(tmp_path: Path, role: str) -> None:
-    done = apply(tmp_path, role)
-    assert done.returncode == 0, done.stdout
-    assert "changed=0" in done.stdout
-    assert not (tmp_path / "installed").exists()
+@dataclass(frozen=True)
+class Client:
+    """A client on which a role has nothing to install: what the role is given, and what it must say."""
+
+    role: str
+    given: Mapping[str, object] = field(default_factory=dict)
+    refusal: str | None = None
+
+
+WRONG = "sha256:" + "0" * 64
+NEEDED = "needs a source (a file or a URL) and a checksum as sha256:HEX"
+KITS = {"mstone": mstone_binaries(), "faban": FABAN}
+UNCHECKED = {"none": "", "md5": "md5:d41d8cd98f00b204e9800998ecf8427e", "bare": "0" * 64}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("clients")
+
+
+@pytest.fixture(scope="module")
+def clients(place: Path) -> Mapping[str, Client]:
+    """The clients, by name: all are looked at by one run of Ansible, which starts as slowly for one."""
+    kit = archive(place / "kit.tar.gz", FABAN)
+    found = {name: archive(place / f"{name}-1.0.tar.gz", files) for name, files in KITS.items()}
+    said = "The archive of {0}, {0}-1.0.tar.gz, has a wrong checksum: expected {1}, found {2}"
+    return {
+        **{f"without-{role}": Client(role) for role in KITS},
+        **{
+            f"wrong-{role}": Client(
+                role, {**found[role], "checksum": WRONG}, said.format(role, WRONG, found[role]["checksum"])
+            )
+            for role in KITS
+        },
+        **{
+            f"unchecked-{name}": Client("faban", {**kit, "checksum": checksum}, NEEDED)
+            for name, checksum in UNCHECKED.items()
+        },
+        "missing": Client(
+            "faban",
+            {"source": "missing.tar.gz", "checksum": WRONG},
+            f"There is no {place}/missing.tar.gz on the controller",
+        ),
+    }
+
+
+@pytest.fixture(scope="module")
+def told(place: Path, clients: Mapping[str, Client]) -> str:
+    """What Ansible says when each client gets its role."""
+    local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    hosts = {
+        name: {
+            **local,
+            f"{one.role}_tree": str(place / name / one.role),
+            "archive_cache": str(place),
+            **({f"sodbench_{one.role}_archive": dict(one.given)} if one.given else {}),
+        }
+        for name, one in clients.items()
+    }
+    groups = {role: {name: hosts[name] for name in hosts if clients[name].role == role} for role in KITS}
+    inventory = place / "inventory.yml"
+    inventory.write_text(json.dumps({f"with_{role}": {"hosts": some} for role, some in groups.items()}))
+    plays = "".join(f"- {{hosts: with_{role}, gather_facts: false, roles: [{role}]}}\n" for role in KITS)
+    (place / "playbook.yml").write_text(plays)
+    (place / "roles").symlink_to(ROOT / "playbooks/roles")
+    done = tool("ansible-playbook", "--inventory", str(inventory), str(place / "playbook.yml"))
+    assert done.returncode != 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def failure(told: str, name: str) -> str:
+    """What is said of the task that fails on a client."""
+    found = re.findall(rf"^fatal: \[{name}\b.*?(?=^\S|\Z)", told, re.MULTILINE | re.DOTALL)
+    return " ".join(" ".join(found).split())
+
+
+@pytest.mark.parametrize(
+    "name", ["wrong-mstone", "wrong-faban", *(f"unchecked-{one}" for one in UNCHECKED), "missing"]
+)
+def test_an_archive_that_is_wrong_unchecked_or_missing_is_refused_and_named(
+    place: Path, clients: Mapping[str, Client], told: str, name: str
+) -> None:
+    refusal = clients[name].refusal
+    assert refusal is not None and refusal in failure(told, name), told
+    assert not (place / name).exists()
+
+
+@pytest.mark.parametrize("name", [f"without-{role}" for role in KITS])
+def test_without_an_archive_nothing_is_done(place: Path, told: str, name: str) -> None:
+    (recap,) = re.findall(rf"^{name} +: (.+)$", told, re.MULTILINE)
+    counts = dict(one.split("=") for one in recap.split())
+    assert (counts["changed"], counts["failed"], counts["unreachable"]) == ("0", "0", "0"), told
+    assert not (place / name).exists()

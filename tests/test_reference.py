@@ -55,6 +55,12 @@ def run(name: str, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return archive.unpack(REFERENCE / name / "run", tmp_path_factory.mktemp("reference") / "run")
 
 
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.long] if name == "respond" else []) for name in KEPT],
+    indirect=True,
+    scope="module",
+)
 def test_the_metrics_come_out_again(run: RunFolder) -> None:
     made = [path for kind in ("metrics", "attestations", "responses") for path in run.root.glob(f"{kind}.*")]
     assert len(made) >= 2

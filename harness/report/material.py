@@ -196,7 +196,7 @@ class Material:
         """The values of a trial's metric over the valid trials of a workload that migrate."""
         table = results.valid(self.metrics)
         mine = table["metric"].eq(metric) & table["workload"].eq(workload) & table["migration"].isna()
-        return table[mine]["value"].dropna()
+        return table.loc[mine, "value"].dropna()
 
 
 def read(

@@ -30,7 +30,7 @@ def of_trials(rows: pd.DataFrame, column: str = "value", *, signed: bool = False
         column: Where the values are.
         signed: Whether the quantity can be negative.
     """
-    known = rows[rows[column].notna()]
+    known = rows.loc[rows[column].notna(), ["trial", column]]
     if not len(known):
         return None
     return replicated([list(mine) for _, mine in known.groupby("trial", sort=False)[column]], signed=signed)

@@ -84,7 +84,7 @@ def standing(material: Material, workload: str, metric: str) -> Standing | None:
 
 
 def _values(table: pd.DataFrame, workload: str, metric: str) -> pd.Series[float]:
-    return table[table["workload"].eq(workload) & table["metric"].eq(metric)]["value"]
+    return table.loc[table["workload"].eq(workload) & table["metric"].eq(metric), "value"]
 
 
 def blocks(material: Material) -> list[Block]:

@@ -67,12 +67,12 @@ lab-layers: setup
 
 .PHONY: in-lab
 in-lab: setup
-	$(BIN)/python -m pytest -m "lab and not fresh" --durations=20
+	$(BIN)/python -m pytest -m lab --ignore=tests/setup --durations=20
 
 # They wait for files and compute: of the cores they get what the lab's measurements leave.
 .PHONY: fresh
 fresh: setup ## Set the project up in new Debian systems, with nothing but the time that other programs leave
-	nice -n 19 chrt --idle 0 ionice --class idle $(BIN)/python -m pytest -m fresh
+	nice -n 19 chrt --idle 0 ionice --class idle $(BIN)/python -m pytest -m lab tests/setup
 
 .PHONY: unit
 unit: setup ## Style, types, and the short tests that need neither programs nor machines, on all cores

@@ -15,7 +15,7 @@ import pytest
 
 from tests.setup import containers
 
-pytestmark = [pytest.mark.lab, pytest.mark.fresh]
+pytestmark = pytest.mark.lab
 
 _LIMIT_S = 5400.0
 PYTHONS = {"bookworm": "3.11", "trixie": "3.13"}

@@ -12,7 +12,7 @@ import pytest
 
 from tests.setup import containers
 
-pytestmark = [pytest.mark.lab, pytest.mark.fresh]
+pytestmark = pytest.mark.lab
 
 _LIMIT_S = 5400.0
 

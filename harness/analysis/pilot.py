@@ -18,9 +18,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from harness.analysis.gate.judgement import LEVEL, POWER
+from harness.analysis.stats import student
 from harness.analysis.stats.trials import FROM_T
 from harness.evidence.events import AttemptFinished, AttemptStarted, WindowClosed, WindowOpened
 from harness.evidence.journal import Event
@@ -100,11 +100,13 @@ def components(values: Sequence[Sequence[float]]) -> Components | None:
 
 def needed(found: Components, effect: float, migrations: int) -> int | None:
     """Trials a side that find a worsening by `effect` (0.1 is 10 %); None above :data:`MOST_TRIALS`."""
-    caution = (found.trials - 1) / float(stats.chi2.ppf(1 - CAUTIOUS, found.trials - 1))
+    caution = (found.trials - 1) / student.chi_squared_quantile(1 - CAUTIOUS, found.trials - 1)
     variance = caution * found.of_a_trial(migrations)
     trials = np.arange(FROM_T, MOST_TRIALS + 1)
     freedom = 2 * (trials - 1)
-    half = (stats.t.ppf(1 - LEVEL, freedom) + stats.t.ppf(POWER, freedom)) * np.sqrt(2 * variance / trials)
+    half = (student.quantile(1 - LEVEL, freedom) + student.quantile(POWER, freedom)) * np.sqrt(
+        2 * variance / trials
+    )
     enough = np.flatnonzero(half <= math.log1p(effect))
     return int(trials[enough[0]]) if len(enough) else None
 

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
+from harness.analysis.stats import student
 from harness.analysis.stats.two_samples import difference_of_means, holm_of_each
 
 Array = NDArray[np.float64]
@@ -51,12 +51,12 @@ class Worsening:
 
     def _tail(self) -> Array:
         steps = self.estimate / np.where(self.error > 0, self.error, 1.0)
-        return np.asarray(stats.t.sf(steps, self.freedom), dtype=np.float64)
+        return student.upper_tail(steps, self.freedom)
 
     @property
     def half(self) -> Array:
         """Half of the interval whose ends are the one-sided bounds: 90 % of it lies within."""
-        return np.asarray(stats.t.ppf(1 - LEVEL, self.freedom), dtype=np.float64) * self.error
+        return student.quantile(1 - LEVEL, self.freedom) * self.error
 
 
 def worsening(baseline: Array, run: Array, *, lower_is_better: bool) -> Worsening:
@@ -98,6 +98,6 @@ def further_trials(
     mine, theirs = variances[0] / trials[0], variances[1] / run
     spread = mine + theirs
     freedom = spread**2 / (mine**2 / (trials[0] - 1) + theirs**2 / (run - 1))
-    needed = (stats.t.ppf(1 - level, freedom) + stats.t.ppf(POWER, freedom)) * np.sqrt(spread)
+    needed = (student.quantile(1 - level, freedom) + student.quantile(POWER, freedom)) * np.sqrt(spread)
     enough = np.flatnonzero(needed <= distance)
     return int(enough[0]) + 1 if len(enough) else None

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from harness.analysis.gate.cells import cells
 from harness.analysis.gate.declared import Gate
@@ -48,15 +48,15 @@ class Tried:
     def most(self) -> float:
         """The upper end of the rate of false alarms: it is less with a confidence of 95 %."""
         tried = len(self.outcomes)
-        return (
-            1.0 if self.alarms == tried else float(stats.beta.ppf(0.95, self.alarms + 1, tried - self.alarms))
-        )
+        if self.alarms == tried:
+            return 1.0
+        return float(scipy.stats.beta.ppf(0.95, self.alarms + 1, tried - self.alarms))
 
     @property
     def least(self) -> float:
         """Its lower end likewise."""
         other = len(self.outcomes) - self.alarms
-        return float(stats.beta.ppf(0.05, self.alarms, other + 1)) if self.alarms else 0.0
+        return float(scipy.stats.beta.ppf(0.05, self.alarms, other + 1)) if self.alarms else 0.0
 
     @property
     def too_many(self) -> bool:

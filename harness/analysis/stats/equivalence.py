@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from scipy import stats
+
+from harness.analysis.stats import student
 
 ERROR = 0.05
 """How often each of the two tests may be wrong."""
@@ -78,5 +79,5 @@ def cost(control: Sequence[float], treated: Sequence[float]) -> Cost:
     if spread == 0:
         return Cost(value=value, low=value, high=value)
     freedom = spread**2 / sum(part**2 / (len(side) - 1) for part, side in zip(parts, logs, strict=True))
-    half = float(stats.t.ppf(1 - ERROR, freedom)) * math.sqrt(spread)
+    half = float(student.quantile(1 - ERROR, freedom)) * math.sqrt(spread)
     return Cost(value=value, low=1 - math.exp(difference + half), high=1 - math.exp(difference - half))

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 CONFIDENCE = 0.95
 RESAMPLES = 9999
@@ -132,7 +132,7 @@ def _bootstrap(sample: Array) -> tuple[tuple[float, float], str]:
         return (float(sample[0]), float(sample[0])), "all values alike"
     jackknifed = {float(np.median(np.delete(sample, index))) for index in range(len(sample))}
     method: Any = "BCa" if len(jackknifed) > 1 else "percentile"
-    found = stats.bootstrap(
+    found = scipy.stats.bootstrap(
         (sample,),
         np.median,
         confidence_level=CONFIDENCE,

@@ -25,8 +25,8 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
+from harness.analysis.stats import student
 from harness.analysis.stats.coverage import simulated
 from harness.analysis.stats.intervals import CONFIDENCE
 from harness.analysis.stats.quantiles import quantile
@@ -129,7 +129,7 @@ def trial_interval(medians: Array, *, logarithmic: bool, signed: bool) -> tuple[
 
 @cache
 def _t(freedom: int) -> float:
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
+    return float(student.quantile((1 + CONFIDENCE) / 2, freedom))
 
 
 def method(trials: int, *, logarithmic: bool = True, modes: bool = False) -> str:

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
+from harness.analysis.stats import student
 from harness.analysis.stats.intervals import CONFIDENCE
 from harness.analysis.stats.trials import FROM_T
 
@@ -99,8 +99,8 @@ def welch(one: Array, other: Array) -> tuple[float, float, float]:
     gap, spread, freedom = (float(value) for value in difference_of_means(one, other))
     if spread == 0:
         return gap, gap, 1.0 if gap == 0 else 0.0
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(spread)
-    p = 2 * float(stats.t.sf(abs(gap) / math.sqrt(spread), freedom))
+    half = float(student.quantile((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(spread)
+    p = 2 * float(student.upper_tail(abs(gap) / math.sqrt(spread), freedom))
     return gap - half, gap + half, p
 
 
@@ -139,5 +139,14 @@ def holm_of_each(ps: Array) -> Array:
 
 
 def benjamini_hochberg(ps: Sequence[float]) -> list[float]:
-    """The p values so that of those that are shown no larger share is wrong than stated."""
-    return [float(p) for p in stats.false_discovery_control(ps, method="bh")] if ps else []
+    """The p values so that of those that are shown no larger share is wrong than stated.
+
+    >>> [round(p, 3) for p in benjamini_hochberg([0.01, 0.04, 0.03])]
+    [0.03, 0.04, 0.04]
+    """
+    given = np.asarray(ps, dtype=np.float64)
+    downwards = np.argsort(given)[::-1]
+    stepped = given[downwards] * (len(given) / np.arange(len(given), 0, -1))
+    found = np.empty_like(stepped)
+    found[downwards] = np.minimum(1.0, np.minimum.accumulate(stepped))
+    return [float(p) for p in found]

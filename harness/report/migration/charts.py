@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
@@ -133,8 +132,7 @@ def _paint_measured(axes: Axes, row: float, mine: pd.DataFrame, shown: quantity.
     if figures is None:
         return
     values = [value * shown.scale for value in mine["value"]]
-    sns.scatterplot(x=values, y=[row] * len(values), ax=axes, color=MEASURED, alpha=0.35, s=16, linewidth=0)
-    axes.set(xlabel="", ylabel="")
+    axes.scatter(values, [row] * len(values), color=MEASURED, alpha=0.35, s=16, linewidth=0)
     if figures.interval_low is not None and figures.interval_high is not None:
         axes.plot(
             [figures.interval_low, figures.interval_high],

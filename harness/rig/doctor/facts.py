@@ -49,7 +49,6 @@ PACKAGES = (
     "pydantic",
     "ruamel.yaml",
     "scipy",
-    "seaborn",
 )
 _CONFIG_NAMES = {
     "overlay": "CONFIG_OVERLAY_FS",

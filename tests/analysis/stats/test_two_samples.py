@@ -75,3 +75,8 @@ def test_holm_by_hand() -> None:
 
 def test_benjamini_and_hochberg_by_hand() -> None:
     assert benjamini_hochberg([0.01, 0.02, 0.03, 0.5]) == pytest.approx([0.04, 0.04, 0.04, 0.5])
+
+
+@given(st.lists(st.sampled_from([0.0, 1e-9, 0.01, 0.02, 0.04, 0.3, 1.0]) | st.floats(0, 1), min_size=1))
+def test_benjamini_and_hochberg_as_scipy_has_it(ps: list[float]) -> None:
+    assert benjamini_hochberg(ps) == stats.false_discovery_control(ps, method="bh").tolist()

@@ -1,13 +1,15 @@
 """What packages register under an entry point of this project: workloads, monitors, metrics.
 
-A group is read on every call, so that an installed package adds to it without a change of this project and
-without global state. What is registered and cannot be imported is an error with its name, never left out.
+An installed package adds to a group without a change of this project. A process looks only once at what is
+installed, which takes longer than most of what it does with it. What is registered and cannot be imported
+is an error with its name, never left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from harness.errors import PrerequisiteError, UsageError
@@ -17,6 +19,12 @@ _REMEDY = (
     "install what it needs (after an update of this clone: `make setup`), "
     "or remove the package that registers it"
 )
+
+
+@cache
+def registered(group: str) -> tuple[EntryPoint, ...]:
+    """What every installed package registers under this entry point."""
+    return tuple(entry_points(group=group))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +67,7 @@ class Group:
         return self._imported(points[name])
 
     def _points(self) -> Mapping[str, EntryPoint]:
-        return {point.name: point for point in entry_points(group=self.name)}
+        return {point.name: point for point in registered(self.name)}
 
     def _imported(self, point: EntryPoint) -> object:
         try:

@@ -89,7 +89,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     monkeypatch.setattr(attest_inputs, "policy", lambda *_asked: POLICY)
     monkeypatch.setattr(attest_inputs, "reference", lambda *_asked: GOOD)
     monkeypatch.setattr(attest_inputs, "reference_place", lambda name, _pair: tmp_path / name)
-    monkeypatch.setattr(plugins, "entry_points", lambda group: GROUP)
+    monkeypatch.setattr(plugins, "registered", lambda group: GROUP)
     return made
 
 

@@ -67,7 +67,7 @@ def test_a_mistake_in_a_metric_is_not_hidden() -> None:
 
 def _register(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     points = (EntryPoint(name=name, value=value, group=module.GROUP),)
-    monkeypatch.setattr(plugins, "entry_points", lambda group: points if group == module.GROUP else ())
+    monkeypatch.setattr(plugins, "registered", lambda group: points if group == module.GROUP else ())
 
 
 def test_another_package_may_register_a_metric(monkeypatch: pytest.MonkeyPatch) -> None:

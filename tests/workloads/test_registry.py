@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, EntryPoints
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -12,8 +12,8 @@ from harness.workloads import available, get
 
 def register(monkeypatch: pytest.MonkeyPatch, **points: str) -> None:
     """Pretend that these entry points are installed."""
-    found = EntryPoints(EntryPoint(name, value, "sodbench.workloads") for name, value in points.items())
-    monkeypatch.setattr(plugins, "entry_points", lambda group: found.select(group=group))
+    found = [EntryPoint(name, value, "sodbench.workloads") for name, value in points.items()]
+    monkeypatch.setattr(plugins, "registered", lambda group: [one for one in found if one.group == group])
 
 
 def test_workloads_come_from_the_entry_points_sorted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -182,7 +182,7 @@ POINTS = [
 @pytest.fixture
 def points(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
     registered = list(POINTS)
-    monkeypatch.setattr(plugins, "entry_points", lambda group: registered)
+    monkeypatch.setattr(plugins, "registered", lambda group: registered)
     return registered
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import subprocess
 import sys
@@ -40,6 +39,7 @@ from harness.files import read_json
 from harness.interrupt import Interrupt, on_signals
 from harness.registry import places
 from harness.registry.registry import Registry, open_registry
+from harness.registry.url import without_secrets
 from harness.rig.guest.kind import kind_of
 from harness.rig.rig import Rig
 from harness.yaml_source import decoded, read_bytes
@@ -215,13 +215,7 @@ def _named(plan: Plan, rig: Rig) -> list[str]:
 
 
 def _command_line() -> list[str]:
-    return ["sodbench", *(without_passwords(argument) for argument in sys.argv[1:])]
-
-
-def without_passwords(argument: str) -> str:
-    """An argument of the command line with `***` for each password of a URL in it: results are passed on."""
-    masked = re.sub(r"(://[^:/@\s]*):.*@", r"\1:***@", argument)
-    return re.sub(r"([?&]\w*password=)[^&\s]*", r"\1***", masked, flags=re.IGNORECASE)
+    return ["sodbench", *(without_secrets(argument) for argument in sys.argv[1:])]
 
 
 def _commit() -> str | None:

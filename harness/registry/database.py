@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import NoSuchModuleError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -29,6 +29,7 @@ from harness.pair_name import DEFAULT_PAIR
 from harness.registry.errors import RegistryError
 from harness.registry.models import PAIR
 from harness.registry.translation import translated
+from harness.registry.url import parsed, shown
 
 _WRITER_LOCK = 0x5_0D_BE_9C
 """The advisory lock's key; any number that all versions of the program agree on."""
@@ -37,22 +38,6 @@ _ENROLMENT_LOCK = _WRITER_LOCK + 1
 _POLL_S = 0.02
 
 _TRANSACTION = "registry_transaction"
-
-
-def sqlite_url(path: Path) -> str:
-    """The URL of a registry in the file `path`, with any characters in its name.
-
-    Raises:
-        RegistryError: It is not UTF-8, as SQLite wants it.
-    """
-    _require_utf_8(str(path))
-    return URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)
-
-
-def shown(url: URL) -> str:
-    """The URL as it may be shown and stored: its password hidden, passwords among its parameters left out."""
-    secret = [name for name in url.query if name.lower().endswith("password")]
-    return url.difference_update_query(secret).render_as_string(hide_password=True)
 
 
 class Database:
@@ -70,12 +55,12 @@ class Database:
         Raises:
             RegistryError: The URL is invalid, or its driver is not installed.
         """
-        parsed = _parsed(url)
-        self.place = shown(parsed)
-        if parsed.get_backend_name() == "sqlite":
-            self.place = str(parsed.database)
+        asked = parsed(url)
+        self.place = shown(asked)
+        if asked.get_backend_name() == "sqlite":
+            self.place = str(asked.database)
         self.wait_s = wait_s
-        self.engine = _engine(parsed, wait_s, look=look)
+        self.engine = _engine(asked, wait_s, look=look)
         setattr(self.engine.dialect, PAIR, pair)
         self.on_commit: Callable[[], None] = _nothing
         self._writing = self.engine.execution_options(**{_TRANSACTION: "write"})
@@ -188,44 +173,6 @@ def _advised(connection: Connection) -> bool:
 
 def _nothing() -> None:
     """What follows a commit unless more is asked for."""
-
-
-def _require_utf_8(place: str) -> None:
-    try:
-        place.encode()
-    except UnicodeEncodeError as error:
-        raise RegistryError(
-            "a registry's name has to be UTF-8",
-            where=place,
-            remedy="choose another place: --registry, SODBENCH_REGISTRY, or XDG_DATA_HOME for all your data",
-        ) from error
-
-
-def _parsed(url: str) -> URL:
-    _require_utf_8(url)
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:
-        raise RegistryError(
-            "not the URL of a registry",
-            why=str(error),
-            remedy="sqlite:///FILE, or postgresql+psycopg://USER@HOST/DATABASE",
-        ) from error
-    if parsed.drivername == "postgresql":
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    if parsed.drivername not in {"sqlite", "sqlite+pysqlite", "postgresql+psycopg"}:
-        raise RegistryError(
-            f"no registry can be kept in {parsed.drivername}",
-            remedy="sqlite:///FILE, or postgresql+psycopg://USER@HOST/DATABASE",
-        )
-    in_memory = parsed.database in {None, "", ":memory:"} or parsed.query.get("mode") == "memory"
-    if parsed.get_backend_name() == "sqlite" and in_memory:
-        raise RegistryError(
-            "a registry needs a file",
-            why="one in memory would forget spent nonces and what was accepted last",
-            remedy="sqlite:///FILE",
-        )
-    return parsed
 
 
 def _engine(url: URL, wait_s: float, *, look: bool) -> Engine:

@@ -20,9 +20,10 @@ from sqlalchemy import Connection, UniqueConstraint, text
 from harness.instant import Instant
 from harness.registry import schema
 from harness.registry.audit.chain import wrong
-from harness.registry.database import Database, sqlite_url
+from harness.registry.database import Database
 from harness.registry.models import Base
 from harness.registry.translation import translated
+from harness.registry.url import sqlite_url
 
 Guards = Mapping[tuple[str, str], str]
 """What each guard says, by its kind and name."""

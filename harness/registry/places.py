@@ -14,7 +14,7 @@ from harness.data_folder import data_folder
 from harness.errors import UsageError
 from harness.registry.audit.anchors import Anchors
 from harness.registry.audit.syslog import Syslog
-from harness.registry.database import sqlite_url
+from harness.registry.url import sqlite_url
 
 REGISTRY_VARIABLE = "SODBENCH_REGISTRY"
 """Environment variable with the registry's URL."""

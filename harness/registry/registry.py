@@ -21,10 +21,11 @@ from harness.pair_name import DEFAULT_PAIR
 from harness.registry import findings, identities, placements, properties, schema
 from harness.registry.audit.anchors import Anchoring, Anchors
 from harness.registry.audit.audit import Audit
-from harness.registry.database import Database, sqlite_url
+from harness.registry.database import Database
 from harness.registry.errors import ConstraintError
 from harness.registry.protection import Protection
 from harness.registry.responses import Responses
+from harness.registry.url import sqlite_url
 from harness.registry.values import (
     IdentityEvent,
     Placement,

@@ -16,10 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import ansible_runner
-
 from harness import resources
 from harness.errors import InventoryError
+from harness.rig import ansible
 from harness.rig.login import SECRETS
 from harness.rig.provision import environment
 
@@ -60,26 +59,25 @@ def resolve(
     _require_readable(inventory, programs=programs)
     said = _Said()
     with TemporaryDirectory(prefix="sodbench-inventory-") as scratch:
-        result = ansible_runner.run(
-            private_data_dir=scratch,
-            playbook=str(resources.playbooks() / "resolve.yml"),
-            inventory=str(inventory.absolute()),
-            extravars={
+        result = ansible.run(
+            resources.playbooks() / "resolve.yml",
+            inventory.absolute(),
+            Path(scratch),
+            variables={
                 "sodbench_machines": list(machines),
                 "sodbench_wanted": list(wanted),
                 "sodbench_withheld": list(SECRETS),
             },
-            envvars={
+            environment={
                 **environment(programs=programs),
                 # An inventory that is read in part would leave machines or variables out in silence.
                 "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
                 "ANSIBLE_INVENTORY_UNPARSED_FAILED": "True",
                 "ANSIBLE_ASK_VAULT_PASS": "False",
             },
-            event_handler=said.on_event,
+            on_event=said.on_event,
             timeout=LIMIT_S,
             settings={"pexpect_timeout": 1},
-            quiet=True,
         )
         complaint = _complaint(result.stdout.read())
     if result.status == "timeout":

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import ansible_runner
-
 from harness import resources
 from harness.errors import ProvisionError, UnreachableError
-from harness.files import read_json, write_json
 from harness.json_types import Json
+from harness.rig import ansible
 from harness.rig.limits import Limits
 
 Progress = Callable[[str], None]
@@ -62,16 +59,15 @@ def play(
         ProvisionError: A task failed; the message has host, task and what it said.
     """
     watch = _Watch(progress)
-    with TemporaryDirectory(prefix="sodbench-play-") as scratch, _without_environment(artifacts):
-        result = ansible_runner.run(
-            private_data_dir=scratch,
-            artifact_dir=str(artifacts) if artifacts else None,
-            playbook=str(resources.playbooks() / playbook),
-            inventory=str(inventory.resolve()),
-            extravars=dict(variables or {}),
-            envvars=environment(programs=programs, limit_s=limit_s),
-            event_handler=watch.on_event,
-            quiet=True,
+    with TemporaryDirectory(prefix="sodbench-play-") as scratch:
+        result = ansible.run(
+            resources.playbooks() / playbook,
+            inventory.resolve(),
+            Path(scratch),
+            environment=environment(programs=programs, limit_s=limit_s),
+            on_event=watch.on_event,
+            artifacts=artifacts,
+            variables=variables,
             rotate_artifacts=0,
         )
     if watch.unreachable:
@@ -91,33 +87,6 @@ def play(
             remedy=f"`ansible-playbook -i {inventory} {resources.playbooks() / playbook}` shows every step",
         )
     return PlayResult(changed=watch.changed, facts=watch.facts)
-
-
-@contextmanager
-def _without_environment(artifacts: Path | None) -> Iterator[None]:
-    """Take the values of the environment out of the artifacts that ansible-runner leaves; names stay."""
-    try:
-        yield
-    finally:
-        for file in () if artifacts is None else artifacts.glob("*/command"):
-            forget_environment(file)
-
-
-def forget_environment(file: Path) -> None:
-    """Replace the environment in ansible-runner's record of a command by the names of its variables.
-
-    The values are whatever the caller has set, passwords and keys of clouds included, and artifacts are
-    passed on with a run.
-
-    Raises:
-        RecordError: The record is not what ansible-runner writes.
-        StorageError: It cannot be written.
-    """
-    said = read_json(file)
-    variables = said.get("env")
-    if isinstance(variables, Mapping):
-        write_json(file, {**said, "env": sorted(variables)})
-        file.chmod(0o600)
 
 
 def environment(*, programs: bool = False, limit_s: float | None = None) -> dict[str, str]:

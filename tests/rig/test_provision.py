@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -112,3 +116,34 @@ def test_no_value_of_the_environment_stays_in_the_artifacts(
     assert [path.name for path in kept if "DB-SECRET-4242" in path.read_text(errors="replace")] == []
     (command,) = artifacts.glob("*/command")
     assert "PGPASSWORD" in read_json(command)["env"]  # type: ignore[operator]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from harness import resources
+from harness.rig import ansible
+
+def kill(event):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+folder = Path(sys.argv[1])
+verify = resources.playbooks() / "verify.yml"
+odd = {"ODD": os.environ["PGPASSWORD"]}
+ansible.run(verify, folder / "inventory.yml", folder / "scratch", environment=odd, on_event=kill,
+            artifacts=folder / "artifacts")
+"""
+
+
+@pytest.mark.programs
+def test_a_controller_that_is_killed_leaves_no_value_of_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "inventory.yml").write_text("all: {hosts: {}}\n")
+    (tmp_path / "scratch").mkdir()
+    secret = {**os.environ, "PGPASSWORD": "DB-SECRET-4242", "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], env=secret, check=False)
+    assert done.returncode == -signal.SIGKILL
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert [str(path) for path in left if "DB-SECRET-4242" in path.read_text(errors="replace")] == []
+    (run,) = (tmp_path / "artifacts").iterdir()
+    assert (run / "command").is_symlink()
+    assert not (run / "command").exists()

@@ -24,7 +24,6 @@ from harness.analysis import table as tables
 from harness.attest.examine import evidence_file
 from harness.attest.reference import files as reference_files
 from harness.cli import metrics as metrics_verb
-from harness.cli import run as run_verb
 from harness.cli import terminal
 from harness.cli.attest import reference as reference_verb
 from harness.cli.policy import request as request_verb
@@ -34,10 +33,8 @@ from harness.evidence import seal
 from harness.evidence.folder import RunFolder
 from harness.policy import capability_file
 from harness.policy.request import request
-from harness.registry import database
-from harness.registry.errors import RegistryError
 from harness.report import material
-from harness.rig import inventory, lock_holder, provision
+from harness.rig import inventory, lock_holder
 from harness.rig.guest import image
 from harness.workloads import paths
 from harness.workloads.file import FileOptions
@@ -91,13 +88,6 @@ def painted_terminal(_folder: Path) -> bool:
     escape = "\x1b]0;OWNED\x07\x1b[2J"
     shown = terminal._text((escape, terminal.Styled(escape, "bold"))).plain
     return "\x1b" not in shown and "\x1b" not in terminal._text(escape).plain
-
-
-def password_in_manifest(_folder: Path) -> bool:
-    """The command line names a database with its password."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["sodbench", "run", "--registry", "postgresql://me:SECRET@db/registry"])
-        return "SECRET" not in str(run_verb._command_line())
 
 
 def large_reference(folder: Path) -> bool:
@@ -178,17 +168,6 @@ def device_as_evidence(_folder: Path) -> bool:
     return False
 
 
-def port_of_letters(_folder: Path) -> bool:
-    """The URL of a registry has a port that is no number."""
-    try:
-        database._parsed("postgresql://user@host:port/registry")
-    except RegistryError:
-        return True
-    except ValueError:
-        return False
-    return False
-
-
 def formula(_folder: Path) -> bool:
     """A table's text would be computed by a spreadsheet."""
     begins = (
@@ -216,15 +195,6 @@ def read_by_others(folder: Path) -> bool:
         return (folder / "evidence").stat().st_mode & 0o077 == 0
     finally:
         os.umask(before)
-
-
-def environment_in_artifacts(folder: Path) -> bool:
-    """Ansible's runner writes its whole environment down."""
-    (folder / "1").mkdir()
-    (folder / "1/command").write_text(json.dumps({"command": [], "env": {"PGPASSWORD": "SECRET"}}))
-    with provision._without_environment(folder):
-        pass
-    return "SECRET" not in (folder / "1/command").read_text()
 
 
 def executable_inventory(folder: Path) -> bool:
@@ -310,22 +280,6 @@ REMOVED: tuple[tuple[Removed, Attack], ...] = (
         painted_terminal,
     ),
     (
-        Removed(
-            function=run_verb._command_line,
-            check="*(without_passwords(argument) for argument in sys.argv[1:])",
-            by="*sys.argv[1:]",
-        ),
-        password_in_manifest,
-    ),
-    (
-        Removed(
-            function=run_verb.without_passwords,
-            check=r're.sub(r"(://[^:/@\s]*):.*@", r"\1:***@", argument)',
-            by="argument",
-        ),
-        password_in_manifest,
-    ),
-    (
         Removed(function=reference_files.load_reference, check=", MAX_REFERENCE_CHARS", by=""),
         large_reference,
     ),
@@ -341,17 +295,9 @@ REMOVED: tuple[tuple[Removed, Attack], ...] = (
         pipe_in_the_run,
     ),
     (Removed(function=evidence_file.read, check="not path.is_file()", by="False"), device_as_evidence),
-    (
-        Removed(function=database._parsed, check="(ArgumentError, ValueError)", by="ArgumentError"),
-        port_of_letters,
-    ),
     (Removed(function=tables._inert, check="value.startswith(_FORMULA)", by="False"), formula),
     (Removed(function=tables.inert, check="texts[name].map(_inert", by="texts[name].map(str"), formula),
     (Removed(function=cli._root, check="os.umask(0o077)", by="os.umask(0o022)"), read_by_others),
-    (
-        Removed(function=provision._without_environment, check="forget_environment(file)", by="pass"),
-        environment_in_artifacts,
-    ),
     (
         Removed(function=inventory._require_readable, check="not programs and is_program(file)", by="False"),
         executable_inventory,

@@ -30,8 +30,9 @@ from harness.files import write_atomic
 from harness.instant import Instant
 from harness.pair_name import HOSTS
 from harness.registry import places, schema
-from harness.registry.database import Database, sqlite_url
+from harness.registry.database import Database
 from harness.registry.registry import Registry
+from harness.registry.url import sqlite_url
 from harness.rig.played.clock import Happening, PlayedClock
 from harness.rig.played.machines import Installed
 from harness.rig.played.script import Script

@@ -45,7 +45,7 @@ from harness.files import read_json, write_atomic, write_json
 from harness.interrupt import Interrupt
 from harness.json_types import Json
 from harness.pair_name import GUEST, HOSTS
-from harness.registry import database
+from harness.registry import url
 from harness.registry.registry import Registry, open_registry
 from harness.response import policy_file
 from harness.rig.rig import Rig
@@ -162,7 +162,7 @@ def _need_space(folder: Path, plan: Plan, rig: Rig) -> None:
 def _manifest(run: RunFolder, plan: Plan, rig: Rig, provenance: Provenance) -> dict[str, Json]:
     registry: dict[str, Json] = {}
     if plan.attest is not None and provenance.registry is not None and not rig.played:
-        registry["registry"] = database.shown(make_url(provenance.registry))
+        registry["registry"] = url.shown(make_url(provenance.registry))
     return {
         "schema": store.SCHEMA_VERSION,
         "run": run.root.name,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 import pyarrow
-from pyarrow import parquet
 
 from harness import sums
 from harness.analysis import table as results
 from harness.analysis.table import MetricSet
 from harness.errors import RecordError
-from harness.evidence import seal
+from harness.evidence import inflate, seal
 from harness.evidence.folder import RunFolder
 
 
@@ -49,12 +50,18 @@ def kept(run: RunFolder, known: MetricSet | None = None) -> pyarrow.Table | None
             return None
     except RecordError:
         return None
-    with run.metrics_parquet.open("rb") as file:  # pyarrow opens no name that is not UTF-8
-        found = parquet.read_table(file)
-    every = (*results.COLUMNS, *results.GUEST, *results.VARIANT)
-    here = [name for name in every if name in results.COLUMNS or name in found.column_names]
-    alike = found.column_names == here and _metrics_are_known(found, known or results.metric_set())
+    try:
+        with sums.opened(run.metrics_parquet) as file:  # pyarrow opens no name that is not UTF-8
+            found = inflate.table(file, _are_known)
+    except (ValueError, OSError, pyarrow.ArrowException):
+        return None
+    alike = found is not None and _metrics_are_known(found, known or results.metric_set())
     return found if alike else None
+
+
+def _are_known(columns: Sequence[str]) -> bool:
+    every = (*results.COLUMNS, *results.GUEST, *results.VARIANT)
+    return columns == [name for name in every if name in results.COLUMNS or name in columns]
 
 
 def _metrics_are_known(found: pyarrow.Table, known: MetricSet) -> bool:

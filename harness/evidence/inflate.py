@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,6 +33,9 @@ _COLUMN_BYTES = 64 * 2**20
 """What one column of a group of rows may take; a million numbers take an eighth of it."""
 _HEADING_BYTES = 2**20
 """What Parquet's own description of a file may take; in memory it is some fifty times as long."""
+_TABLE_CELLS = 8 * 2**20
+_TABLE_TEXT_BYTES = 64 * 2**20
+"""What a table may have; 1,000 trials of ten migrations have a quarter of it."""
 _END = struct.Struct("<I4s")
 """How a file of columns ends: the length of that description, and a word (Apache Parquet, "File format")."""
 
@@ -76,6 +79,38 @@ def csv(columns: BinaryIO) -> Iterator[bytes]:
         ValueError: They take more than columns of a series do, or than they say, or are not of ASCII.
         pyarrow.ArrowException: They are no columns.
     """
+    file = _honest(columns)
+    yield (",".join(file.schema_arrow.names) + "\n").encode("ascii")
+    for batch in _batches(columns, file):
+        for some in _small(batch):
+            yield _rows(some).encode("ascii")
+
+
+def table(columns: BinaryIO, names: Callable[[Sequence[str]], bool]) -> pa.Table | None:
+    """A table that was stored as columns, whole; None where `names` does not want the names of its columns.
+
+    Raises:
+        ValueError: It has more cells or text than tables have, takes more than it says, or has something else
+            than texts, numbers and truth values.
+        pyarrow.ArrowException: It is no table.
+    """
+    file = _honest(columns)
+    schema = file.schema_arrow
+    if not names(schema.names):
+        return None
+    batches, cells, text = [], 0, 0
+    for batch in _batches(columns, file):
+        batches.append(batch)
+        cells += batch.num_rows * batch.num_columns
+        text += sum(_text_bytes(one) for one in batch.columns if pa.types.is_dictionary(one.type))
+        if cells > _TABLE_CELLS or text > _TABLE_TEXT_BYTES:
+            raise ValueError("a table is far too long")
+    found = pa.Table.from_batches(batches) if batches else schema.empty_table()
+    return found.cast(schema)
+
+
+def _honest(columns: BinaryIO) -> pq.ParquetFile:
+    """Columns that keep to their bounds; no row is read."""
     _require_short_heading(columns)
     file = pq.ParquetFile(columns, thrift_string_size_limit=_HEADING_BYTES)
     heading = file.metadata
@@ -87,15 +122,15 @@ def csv(columns: BinaryIO) -> Iterator[bytes]:
     # Before any row is read: of other types a value that is stored once takes its length for every row.
     if not all(_is_text(one.type) or _is_number(one.type) for one in file.schema_arrow):
         raise ValueError("a column of something else than text and numbers")
-    names = file.schema_arrow.names
-    texts = [one.name for one in file.schema_arrow if _is_text(one.type)]
-    # A text that is stored once stays one text, however many rows have it.
+    return file
+
+
+def _batches(columns: BinaryIO, known: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+    """The rows; a text that is stored once stays one text, however many of them have it."""
     columns.seek(0)
-    dictionaries = pq.ParquetFile(columns, read_dictionary=texts, thrift_string_size_limit=_HEADING_BYTES)
-    yield (",".join(names) + "\n").encode("ascii")
-    for batch in dictionaries.iter_batches(batch_size=_BATCH_ROWS):
-        for some in _small(batch):
-            yield _rows(some).encode("ascii")
+    texts = [one.name for one in known.schema_arrow if _is_text(one.type)]
+    file = pq.ParquetFile(columns, metadata=known.metadata, read_dictionary=texts)
+    yield from file.iter_batches(batch_size=_BATCH_ROWS)
 
 
 def _require_short_heading(columns: BinaryIO) -> None:
@@ -124,18 +159,18 @@ def _text_bytes(column: pa.Array) -> int:
     if pa.types.is_dictionary(column.type):
         lengths = pc.binary_length(column.dictionary).take(column.indices)
         return pc.sum(lengths).as_py() or 0
-    if pa.types.is_string(column.type):
+    if _is_text(column.type):
         return pc.sum(pc.binary_length(column)).as_py() or 0
     return 20 * len(column)
 
 
 def _is_text(kind: pa.DataType) -> bool:
     own = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return bool(pa.types.is_string(own))
+    return bool(pa.types.is_string(own) or pa.types.is_large_string(own))
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
 
 
 def _rows(batch: pa.RecordBatch) -> str:

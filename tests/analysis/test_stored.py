@@ -56,6 +56,15 @@ def test_a_table_of_other_metrics_is_computed_again(run: RunFolder, monkeypatch:
         assert not reads(run, monkeypatch)
 
 
+@pytest.mark.parametrize("content", [b"", b"PAR1garbagePAR1"])
+def test_what_is_no_table_is_computed_again(
+    run: RunFolder, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.metrics_parquet.write_bytes(content)
+    seal.keep_derived(run)
+    assert not reads(run, monkeypatch)
+
+
 def test_without_sums_or_table_it_is_computed(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     run.metrics_parquet.unlink()
     assert not reads(run, monkeypatch)

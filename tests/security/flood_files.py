@@ -104,6 +104,17 @@ def columns_of_zeros(folder: Path) -> None:
     archive.unpack(packed, folder / "run")
 
 
+def table_of_one_text(folder: Path) -> None:
+    """The table of metrics that a run keeps, with the sum that it should have."""
+    file = folder / "metrics.parquet"
+    _by_another(COLUMNS, str(file))
+    with file.open("rb") as columns:
+        try:
+            inflate.table(columns, lambda _names: True)
+        except ValueError as error:
+            raise OSError(str(error)) from error
+
+
 def manifest_of_brackets(folder: Path) -> None:
     packed = folder / "packed"
     packed.mkdir()
@@ -203,6 +214,7 @@ FLOODS: dict[str, Callable[[Path], None]] = {
     "columns-of-one-text": columns_of_one_text,
     "columns-of-bytes": columns_of_bytes,
     "columns-of-zeros": columns_of_zeros,
+    "table-of-one-text": table_of_one_text,
     "manifest-of-brackets": manifest_of_brackets,
     "sums-device": sums_of_a_device,
     "sums-endless": endless_sums,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import os
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from harness.attest.measures import line
+from harness.errors import RecordError
 from harness.evidence import inflate
 from tests.security.removed import Attack, Removed, require_needed
 
@@ -78,6 +83,44 @@ def long_heading(folder: Path) -> bool:
             return False
 
 
+def _table(path: Path) -> object:
+    with path.open("rb") as file:
+        try:
+            return inflate.table(file, lambda names: names == ["a"])
+        except ValueError:
+            return None
+
+
+def table_of_one_text(folder: Path) -> bool:
+    """A table that a run keeps has one long text, stored once, in every row."""
+    path = folder / "metrics.parquet"
+    rows = pa.DictionaryArray.from_arrays(pa.array([0] * 65, pa.int32()), pa.array(["x" * 2**20]))
+    pq.write_table(pa.table({"a": rows}), path, compression="zstd", store_schema=False)
+    return _table(path) is None
+
+
+def table_of_many_rows(folder: Path) -> bool:
+    """A table has more rows than any run, which take next to no bytes."""
+    path = folder / "metrics.parquet"
+    pq.write_table(pa.table({"a": pa.array([True] * (inflate._TABLE_CELLS + 1))}), path, compression="zstd")
+    return _table(path) is None
+
+
+def pipe_of_attestations(folder: Path) -> bool:
+    """A pipe lies where an attempt's attestations should, in a folder that has no sums."""
+    os.mkfifo(folder / line.FILE)
+    writer = threading.Timer(2.0, lambda: os.close(os.open(folder / line.FILE, os.O_WRONLY)))
+    writer.daemon = True
+    writer.start()
+    began = time.monotonic()
+    try:
+        line.read(folder / line.FILE)
+    except RecordError:
+        writer.cancel()
+        return time.monotonic() - began < 1.0
+    return False
+
+
 def columns_bomb(folder: Path) -> bool:
     """Some bytes of columns become many."""
     rows = pa.table({"a": pa.array([0] * 300_000)})
@@ -89,14 +132,22 @@ REMOVED: tuple[tuple[Removed, Attack], ...] = (
     (Removed(function=inflate._bounded, check="size > most", by="False"), zipped_bomb),
     (Removed(function=inflate._bounded, check="size > most", by="False"), columns_bomb),
     (Removed(function=inflate._small, check="<= _BATCH_BYTES", by=">= 0"), one_long_text),
-    (Removed(function=inflate.csv, check="> _COLUMN_BYTES", by="< 0"), one_long_column),
+    (Removed(function=inflate._honest, check="> _COLUMN_BYTES", by="< 0"), one_long_column),
     (
-        Removed(function=inflate.csv, check="_is_text(one.type) or _is_number(one.type) for", by="True for"),
+        Removed(
+            function=inflate._honest, check="_is_text(one.type) or _is_number(one.type) for", by="True for"
+        ),
         bytes_instead_of_text,
     ),
     (
         Removed(function=inflate._require_short_heading, check="> _HEADING_BYTES", by="< 0"),
         long_heading,
+    ),
+    (Removed(function=inflate.table, check="text > _TABLE_TEXT_BYTES", by="False"), table_of_one_text),
+    (Removed(function=inflate.table, check="cells > _TABLE_CELLS", by="False"), table_of_many_rows),
+    (
+        Removed(function=line.read, check="sums.content(path, limit=sums.MAX_BYTES)", by="path.read_bytes()"),
+        pipe_of_attestations,
     ),
 )
 

@@ -86,7 +86,10 @@ def one_key_for_all(folder: Path) -> bool:
 
 
 REMOVED: tuple[tuple[Removed, Attack], ...] = (
-    (Removed(function=inflate.csv, check="pages.require_honest(columns, column)", by="pass"), page_that_lies),
+    (
+        Removed(function=inflate._honest, check="pages.require_honest(columns, column)", by="pass"),
+        page_that_lies,
+    ),
     (
         Removed(function=snapshot.restore, check="_require_saved(host, spec, folder, kept)", by="pass"),
         changed_saved_guest,

@@ -7,13 +7,14 @@ describes the file.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from harness import disk
+from harness import sums
 from harness.attest.evidence import KeyType
 from harness.errors import RecordError
 from harness.sentence import sentence
@@ -168,14 +169,10 @@ def read(path: Path) -> tuple[Attestation, ...]:
         RecordError: The file cannot be read, or a line before the last is damaged.
     """
     try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        return ()
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise RecordError(
-            "the attestations cannot be read", where=str(path), why=why, remedy=disk.remedy(error)
-        ) from error
+        raw = sums.content(path, limit=sums.MAX_BYTES) if os.path.lexists(path) else b""
+    except RecordError as error:
+        what = "the attestations cannot be read"
+        raise RecordError(what, where=error.where, why=error.why, remedy=error.remedy) from error
     return tuple(_lines(raw, path))
 
 

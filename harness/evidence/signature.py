@@ -23,9 +23,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from harness import sums
 from harness.errors import AlteredError, PrerequisiteError
 from harness.files import write_json
+from harness.json_form import require_few_parts
 from harness.legible import legible
 
 FILE = "signature.dsse.json"
+_MOST_PARTS = 1_000
+"""Of an envelope with some hundred signatures; what they are over is base64."""
 MAX_BYTES = 4 * 2**20
 """Of the envelope: a report has some hundred files, an archive two lists."""
 TRUSTED = "--key names the public key of the signer whom you trust"
@@ -171,7 +174,9 @@ def key_id(key: ec.EllipticCurvePublicKey) -> str:
 def _signed(place: Path, key: ec.EllipticCurvePublicKey, kind: Kind) -> Mapping[str, str]:
     """The SHA-256 of each file that the key's owner signed."""
     try:
-        envelope = _Envelope.model_validate_json(sums.content(place, limit=MAX_BYTES))
+        content = sums.content(place, limit=MAX_BYTES)
+        require_few_parts(content, _MOST_PARTS)
+        envelope = _Envelope.model_validate_json(content)
         payload = base64.b64decode(envelope.payload, validate=True)
         signatures = [base64.b64decode(one.sig, validate=True) for one in envelope.signatures]
     except (ValidationError, ValueError) as error:

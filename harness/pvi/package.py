@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import Field, ValidationError
 
+from harness.attest.attester import bounds
 from harness.attest.evidence import Bank, Base64, Count, PcrIndex
 from harness.attest.tpm import sealing
 from harness.attest.tpm.sealing import Sealed, Terms
@@ -176,9 +177,12 @@ def read(raw: bytes, factory: ec.EllipticCurvePublicKey, *, where: str) -> Packa
     if len(raw) > MAX_BYTES:
         raise _altered(where, "it is no package", f"{len(raw)} bytes, {MAX_BYTES} at most are read")
     try:
+        bounds.check(raw.decode("ascii"))
         package = Package.model_validate_json(raw)
     except ValidationError as error:
         raise _altered(where, "it is no package", sentence(error)) from error
+    except ValueError as error:
+        raise _altered(where, "it is no package", str(error)) from error
     try:
         factory.verify(package.signature, package.signed(), _ALGORITHM)
     except InvalidSignature as error:

@@ -18,13 +18,14 @@ import json
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from pydantic import Field, ValidationError
 
+from harness.attest.attester import bounds
 from harness.attest.evidence import Base64, Count, Evidence, RefusedError
 from harness.attest.guest.binding import Linkage
 from harness.attest.identity.enrolled import EnrolledKey
@@ -45,6 +46,7 @@ LASTING_S = 120.0
 _LABEL = b"sodbench:probe-report:1\0"
 _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _NONCE_BYTES = 32
+_Model = TypeVar("_Model", bound=Strict)
 
 
 class Challenge(Strict):
@@ -184,11 +186,9 @@ def open_report(
         raise _refused(posed, Reason.NONCE_REUSED, "the challenge was answered before")
     try:
         plain = _SUITE.decrypt(report.sealed, posed.key, info=posed.challenge.bound())
-        return Findings.model_validate_json(plain)
     except InvalidTag as error:
         raise _refused(posed, Reason.MALFORMED_EVIDENCE, "it is not encrypted to this challenge") from error
-    except ValidationError as error:
-        raise _refused(posed, Reason.MALFORMED_EVIDENCE, sentence(error)) from error
+    return _validated(Findings, plain, posed)
 
 
 def linkage(challenge: Challenge, vak: EnrolledKey) -> Linkage:
@@ -206,10 +206,18 @@ def linkage(challenge: Challenge, vak: EnrolledKey) -> Linkage:
 def _read(raw: bytes, posed: Posed) -> Report:
     if len(raw) > MAX_BYTES:
         raise _refused(posed, Reason.SIZE_LIMIT, f"{len(raw)} bytes, {MAX_BYTES} at most are read")
+    return _validated(Report, raw, posed)
+
+
+def _validated(model: type[_Model], raw: bytes, posed: Posed) -> _Model:
+    """What the probe sent in JSON, as the model; ``malformed-evidence`` where it is something else."""
     try:
-        return Report.model_validate_json(raw)
+        bounds.check(raw.decode("ascii"))
+        return model.model_validate_json(raw)
     except ValidationError as error:
         raise _refused(posed, Reason.MALFORMED_EVIDENCE, sentence(error)) from error
+    except ValueError as error:
+        raise _refused(posed, Reason.MALFORMED_EVIDENCE, str(error)) from error
 
 
 def _check_signed(report: Report, posed: Posed, vak: EnrolledKey) -> None:

@@ -298,7 +298,7 @@ REMOVED: tuple[tuple[Removed, Attack], ...] = (
         ),
         forged_anchor,
     ),
-    (Removed(function=bounds.check, check="if parts > _PARTS:", by="if False:"), many_parts),
+    (Removed(function=bounds.check, check="require_few_parts(line, _PARTS)", by="pass"), many_parts),
     (Removed(function=bounds.check, check="> _WIDE_CHARACTERS", by="> 2**40"), wide_text),
     (Removed(function=Inbox.on_line, check="if self._lines:", by="if False:"), second_line),
     (Removed(function=Inbox.fits, check="size_bytes > self.limit_bytes", by="False"), long_line),

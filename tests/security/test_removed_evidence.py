@@ -95,11 +95,12 @@ def _part(**of: Any) -> x509.IssuingDistributionPoint:
     return x509.IssuingDistributionPoint(**{**whole, **of})
 
 
-def _trusted_by(extension: x509.ExtensionType, *, critical: bool = True) -> bool:
+def _trusted_by(extension: x509.ExtensionType, *, critical: bool = True, pointed: bool = True) -> bool:
     """Whether a TPM is trusted by a list of its authority that names nothing and has the extension."""
     tpm, maker = SoftwareTpm("rsa-2048"), Authority()
     point = x509.DistributionPoint([_POINT], None, None, None)
-    own = maker.certify(tpm.ek.public_key(), points=x509.CRLDistributionPoints([point]))
+    points = x509.CRLDistributionPoints([point]) if pointed else None
+    own = maker.certify(tpm.ek.public_key(), points=points)
     lists = [listed(maker, further=[extension], critical=critical)]
     try:
         endorsement.check([own], tpm.ek_public, roots=[maker.trusted], now=NOW, revocations=lists)
@@ -117,6 +118,11 @@ def list_of_others(_folder: Path) -> bool:
     """Its list of authorities lies there, or one of another part; the right part is taken."""
     parts = (_part(only_contains_ca_certs=True), _part(full_name=[_OTHER]))
     return _trusted_by(_part(full_name=[_POINT])) and not any(map(_trusted_by, parts))
+
+
+def list_of_a_part(_folder: Path) -> bool:
+    """A certificate that names no part has the list of one part."""
+    return not _trusted_by(_part(full_name=[_POINT]), pointed=False)
 
 
 def list_for_a_reason(_folder: Path) -> bool:
@@ -233,6 +239,14 @@ REMOVED: tuple[tuple[Removed, Attack], ...] = (
     ),
     (Removed(function=revocation.is_whole, check="x509.DeltaCRLIndicator", by="str"), list_of_changes),
     (Removed(function=revocation.check, check=" and _covers(one, certificate)", by=""), list_of_others),
+    (
+        Removed(
+            function=revocation._covers,
+            check="certificate.extension(x509.CRLDistributionPoints) or ()",
+            by="certificate.extension(x509.CRLDistributionPoints)\n    if not points: return True",
+        ),
+        list_of_a_part,
+    ),
     (
         Removed(
             function=revocation.is_whole,

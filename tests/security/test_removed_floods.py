@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any, cast
 
 import pytest
 
+from harness.campaign.run import fullness
 from harness.clock import MonotonicClock
-from harness.errors import GuestError
+from harness.errors import GuestError, WorkloadError
 from harness.evidence.journal import Journal, read
 from harness.evidence.observers import job, output, qmp, remote
 from harness.evidence.observers.output import Output
@@ -25,6 +27,7 @@ from harness.rig import hypervisors, lock
 from harness.rig.contract import CommandError
 from harness.rig.guest import image
 from harness.rig.lines import Answers
+from harness.rig.state import facts
 from harness.rig.state import read as state
 from harness.workloads.contract import Process
 from tests.security.removed import Attack, Removed, require_needed
@@ -176,6 +179,28 @@ def deep_state(_folder: Path) -> bool:
     return False
 
 
+def many_parts_of_a_state(_folder: Path) -> bool:
+    """What a host says of its state has parts that take twenty times the memory of their text."""
+    text = '{"files": {}, "unreadable": {}, "x": [' + "{}," * (facts.MOST_CHARACTERS // 3) + "{}]}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json, "loads", lambda _text: {"files": {}, "unreadable": {}})
+        try:
+            facts.parse(text)
+        except ValueError:
+            return True
+    return False
+
+
+def many_parts_of_a_cache(_folder: Path) -> bool:
+    """So has what a guest says of its page cache."""
+    text = '{"read_bytes": 1, "cached_bytes": 1, "x": [' + "{}," * 1000 + "{}]}"
+    try:
+        fullness._told(cast(Any, SimpleNamespace(role="guest")), text)
+    except WorkloadError:
+        return True
+    return False
+
+
 def answers_of_no_lock(_folder: Path) -> bool:
     """What a host says of the rig's lock is no JSON, or nested too deeply."""
     limits = SimpleNamespace(answer_s=1)
@@ -256,6 +281,11 @@ REMOVED: tuple[tuple[Removed, Attack], ...] = (
         words_that_are_none,
     ),
     (Removed(function=state.state, check="(ValueError, RecursionError)", by="ValueError"), deep_state),
+    (
+        Removed(function=facts.parse, check="len(output) > MOST_CHARACTERS", by="False"),
+        many_parts_of_a_state,
+    ),
+    (Removed(function=fullness._told, check="out[:_LONGEST])  #", by="out)  #"), many_parts_of_a_cache),
     (
         Removed(function=lock._first, check="(ValueError, RecursionError)", by="ZeroDivisionError"),
         answers_of_no_lock,

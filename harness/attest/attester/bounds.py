@@ -7,6 +7,8 @@ base64.
 
 from __future__ import annotations
 
+from harness.json_form import require_few_parts
+
 SMALL_BYTES = 2**20
 """The longest answer to any question but one for evidence."""
 EVIDENCE_BYTES = 112 * 2**20
@@ -29,9 +31,7 @@ def check(line: str) -> None:
     Raises:
         ValueError: It has more parts than an answer, or a long text with an escape.
     """
-    parts = sum(map(line.count, ",:[{"))
-    if parts > _PARTS:
-        raise ValueError(f"{parts} parts, where an answer has at most {_PARTS}")
+    require_few_parts(line, _PARTS)
     if len(line) <= SMALL_BYTES:
         return
     if line.count("\\") > _ESCAPES:

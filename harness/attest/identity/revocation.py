@@ -100,9 +100,10 @@ def _covers(one: x509.CertificateRevocationList, certificate: Certificate) -> bo
     is_authority = constraints is not None and constraints.ca
     if about.only_contains_user_certs if is_authority else about.only_contains_ca_certs:
         return False
-    points = certificate.extension(x509.CRLDistributionPoints)
-    if about.full_name is None or points is None:
+    if about.full_name is None:
         return about.relative_name is None
+    # A certificate without a point may be of any part (RFC 5280, 6.3.3 (b)).
+    points = certificate.extension(x509.CRLDistributionPoints) or ()
     return any(name in about.full_name for point in points for name in point.full_name or ())
 
 

@@ -17,11 +17,14 @@ from pydantic import ConfigDict, Field, ValidationError
 from harness import sums
 from harness.attest.evidence import KeyType
 from harness.errors import RecordError
+from harness.json_form import require_few_parts
 from harness.sentence import sentence
 from harness.strict import Strict
 
 FILE = "attestations.jsonl"
 """Its name in an attempt's folder."""
+_MOST_PARTS = 10_000
+"""Of a line; those of attested trials have some 160."""
 
 Machine: TypeAlias = Literal["a", "b", "guest"]
 Kind: TypeAlias = Literal["host", "guest", "linked"]
@@ -180,11 +183,12 @@ def _lines(raw: bytes, path: Path) -> Iterator[Attestation]:
     *lines, _torn = raw.split(b"\n")  # after the last newline: nothing, or what a killed controller left
     for number, line in enumerate(lines, start=1):
         try:
+            require_few_parts(line, _MOST_PARTS)
             yield Attestation.model_validate_json(line)
-        except ValidationError as error:
+        except ValueError as error:
             raise RecordError(
                 "not a line of attestations",
                 where=f"{path}:{number}",
-                why=sentence(error),
+                why=sentence(error) if isinstance(error, ValidationError) else str(error),
                 remedy="restore the file from a copy; `sha256sum -c SHA256SUMS` shows what changed",
             ) from error

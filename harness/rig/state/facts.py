@@ -20,6 +20,8 @@ from harness.json_types import Json
 CPU = "sys/devices/system/cpu"
 LONGEST_FACT = 400
 """Characters kept of one text."""
+MOST_CHARACTERS = 8 * 2**20
+"""What a probe may print; 512 processors take an eighth of it. In memory it may take twenty times as much."""
 
 
 class _UnknownError(Exception):
@@ -71,6 +73,8 @@ def parse(output: str) -> HostFacts:
     Raises:
         ValueError: It is not what the probe prints.
     """
+    if len(output) > MOST_CHARACTERS:
+        raise ValueError(f"it has more than {MOST_CHARACTERS} characters")
     probed = _probed(json.loads(output))
     facts: dict[str, Json] = {}
     reasons: dict[str, str] = {}

@@ -68,7 +68,7 @@ def verify(
     missing anchor is told: a writer of the registry can write a whole new log, and only a head from
     earlier tells them apart.
     """
-    noted = None if head is None else _noted(head)
+    noted = None if head is None else named_head(head)
     if file is not None and received is not None:
         raise UsageError("an export has no anchors", remedy="leave --file or --received out")
     if file is not None:
@@ -153,7 +153,12 @@ def _opened(url: str | None) -> Registry:
     return look(places.registry_url(url))
 
 
-def _noted(text: str) -> AuditHead:
+def named_head(text: str) -> AuditHead:
+    """The head that a user noted, as `sodbench audit verify` printed it.
+
+    Raises:
+        UsageError: The text is no head.
+    """
     found = _HEAD.fullmatch(text.strip())
     if found is None:
         raise UsageError(

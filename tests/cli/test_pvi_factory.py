@@ -13,6 +13,7 @@ from harness.attest.evidence import RefusedError
 from harness.errors import InputFileError, PrerequisiteError, UsageError
 from harness.pvi.factory import locked_key, whereabouts
 from harness.pvi.factory.whereabouts import Whereabouts
+from harness.registry.audit.chain import AuditError
 from harness.registry.registry import open_registry
 from tests.cli.command import Said, Sodbench
 from tests.pvi.factory.places import CHEAP, EC_KEY, PASSPHRASE, RSA_KEY, VM
@@ -152,3 +153,36 @@ def test_a_request_that_another_key_signed_is_refused(pvi: Pvi, tmp_path: Path) 
     said = pvi.owner(*asked, "--out", tmp_path / "own")
     assert said.code == InputFileError.exit_code
     assert "not signed with its own key" in said.err
+
+
+def test_a_vms_life_is_shown_and_proved_without_the_registry(
+    pvi: Pvi, sodbench: Sodbench, tmp_path: Path
+) -> None:
+    pvi.owner("init", "shop")
+    own, log = tmp_path / "own", tmp_path / "log"
+    vtpm = ("issue", "vtpm-endorsement", "vm-1", "--key", tmp_path / "bare", "--uuid", VM, "--out", own)
+    assert pvi.owner(*vtpm).code == 0
+    issue = ("issue", "vm-identity", "vm-1", "--key", tmp_path / "request", "--uuid", VM)
+    assert pvi.owner(*issue, "--endorsement", own, "--out", tmp_path / "identity").code == 0
+    said = pvi("identity", "show", "vm-1", "--folder", pvi.folder)
+    assert (said.code, said.err) == (0, "")
+    assert f"UUID {VM}" in said.out
+    assert sodbench("audit", "export", "--out", log).code == 0
+    proof = ("--log", log, "--certificates", pvi.folder / "issued", "--trust", pvi.folder / "trust")
+    said = pvi("identity", "verify", "vm-1", *proof)
+    assert (said.code, said.err) == (0, "")
+    head = said.words[-1].rstrip(".")
+    assert pvi("identity", "verify", "vm-1", *proof, "--head", head).code == 0
+    assert pvi("identity", "verify", "vm-1", *proof, "--head", f"{head[:-1]}x").code == UsageError.exit_code
+    assert pvi("identity", "verify", "vm-2", *proof).code == RefusedError.exit_code
+    (newest,) = (one for one in (pvi.folder / "issued").iterdir() if "vm-1" in _holder(one))
+    newest.unlink()
+    said = pvi("identity", "verify", "vm-1", *proof)
+    assert said.code == RefusedError.exit_code
+    assert "is missing or another" in said.out
+    log.write_text(log.read_text().replace("vm-1", "vm-9"))
+    assert pvi("identity", "verify", "vm-1", *proof).code == AuditError.exit_code
+
+
+def _holder(file: Path) -> str:
+    return x509.load_pem_x509_certificate(file.read_bytes()).subject.rfc4514_string()

@@ -51,6 +51,11 @@ class _Verbs(lazy.Verbs):
             "Pair the owner's log with the provider's, and name what one of them has alone.",
         ),
         Verb(
+            "identity",
+            "harness.cli.pvi.identity:identity",
+            "The life of a VM: its certificates, where it was, and whether they prove it.",
+        ),
+        Verb(
             "sla",
             "harness.cli.pvi.sla:sla",
             "The service level agreement: what the provider promises, and whether it was kept.",

@@ -237,6 +237,24 @@ def stated(certificate: x509.Certificate, policy: x509.ObjectIdentifier) -> tupl
     return tuple(text.partition(": ")[2] for text in texts)
 
 
+def uris(certificate: x509.Certificate) -> tuple[str, ...]:
+    """The URIs among a certificate's alternative names; of a VM its UUID."""
+    return tuple(_alternative(certificate).get_values_for_type(x509.UniformResourceIdentifier))
+
+
+def modules(certificate: x509.Certificate) -> tuple[bytes, ...]:
+    """What a certificate says of the TPM that its key lives in: DER of each hardwareModuleName."""
+    names = _alternative(certificate).get_values_for_type(x509.OtherName)
+    return tuple(one.value for one in names if one.type_id == _MODULE_NAME)
+
+
+def _alternative(certificate: x509.Certificate) -> x509.SubjectAlternativeName:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return x509.SubjectAlternativeName([])
+
+
 def _notice(policy: x509.ObjectIdentifier, texts: Sequence[str]) -> x509.PolicyInformation:
     return x509.PolicyInformation(policy, [x509.UserNotice(None, text) for text in texts])
 

@@ -76,12 +76,24 @@ def check(certificate: x509.Certificate, profile: Profile, trust: Trust, *, now:
     Raises:
         CertificateRefusedError: It says what is wrong with it.
     """
-    where = certificate.subject.rfc4514_string() or f"serial number {certificate.serial_number:x}"
+    chain = check_chain(certificate, profile, trust, now=now)
+    for own, issuer in pairwise(chain):
+        _check_lists(own, issuer, trust.lists, now, _place(certificate))
+
+
+def check_chain(
+    certificate: x509.Certificate, profile: Profile, trust: Trust, *, now: datetime
+) -> Sequence[x509.Certificate]:
+    """The chain up to the root, of a certificate of `profile` that was valid at `now`, revoked or not.
+
+    Raises:
+        CertificateRefusedError: It says what is wrong with it.
+    """
+    where = _place(certificate)
     chain = _chain(certificate, trust, now, where)
     if profiles.stated(certificate, profiles.PROFILE_POLICY) != (profile.value,):
         raise _refused(where, f"it is not of the profile {profile}")
-    for own, issuer in pairwise(chain):
-        _check_lists(own, issuer, trust.lists, now, where)
+    return chain
 
 
 def _chain(
@@ -117,6 +129,10 @@ def _check_lists(
         revocation.check([Certificate.of(own), authority], lists, now)
     except RefusedError as error:
         raise _refused(where, error.why or error.what) from error
+
+
+def _place(certificate: x509.Certificate) -> str:
+    return certificate.subject.rfc4514_string() or f"serial number {certificate.serial_number:x}"
 
 
 def _refused(where: str, why: str) -> CertificateRefusedError:

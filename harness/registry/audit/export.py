@@ -7,7 +7,7 @@ byte the canonical form of its content is refused, so that no edit of the file p
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import IO, Any
 
 from harness.instant import Instant
@@ -50,13 +50,19 @@ def bounded(file: IO[bytes], name: str) -> Iterator[bytes]:
         yield line
 
 
-def verify(file: Iterable[bytes], noted: AuditHead | None, name: str) -> AuditHead:
+def verify(
+    file: Iterable[bytes],
+    noted: AuditHead | None,
+    name: str,
+    each: Callable[[AuditEntry], None] = lambda _entry: None,
+) -> AuditHead:
     """The head of an exported log, once every byte of it was found as it was written.
 
     Args:
         file: The lines, each with its end.
         noted: A head from earlier, which must lie on the chain.
         name: What the file is called in errors.
+        each: Given each entry as it is read, before the end of the log was seen.
 
     Raises:
         AuditError: It names the first line that is wrong.
@@ -68,7 +74,9 @@ def verify(file: Iterable[bytes], noted: AuditHead | None, name: str) -> AuditHe
             first = line
             continue
         try:
-            chain.add(_entry(line, entry=number - 1))
+            entry = _entry(line, entry=number - 1)
+            chain.add(entry)
+            each(entry)
         except AuditError as error:
             raise _in_line(name, number, error) from None
     try:

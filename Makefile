@@ -30,7 +30,7 @@ PACKAGES := python3-venv python3-dev gcc pkg-config libvirt-dev openssh-client i
             systemd-container mmdebstrap debian-archive-keyring util-linux maven default-jdk-headless
 # The tests hold the harness against a TPM's own tools and a software TPM, keep registries in PostgreSQL, compile
 # the report, play a mail generator in Perl; the benchmarks compare with `virsh`.
-TEST_PACKAGES := swtpm swtpm-tools tpm2-tools python3-tpm2-pytss postgresql perl libvirt-clients \
+TEST_PACKAGES := swtpm swtpm-tools tpm2-tools python3-tpm2-pytss qemu-utils postgresql perl libvirt-clients \
                  texlive-latex-base texlive-latex-recommended lmodern
 
 # The Debian systems in which the tests set the project up (tests/setup/containers.py).

@@ -57,6 +57,7 @@ class _Read(BaseModel):
 
 class _Signature(_Read):
     sig: str
+    keyid: str | None = None
 
 
 class _Envelope(_Read):
@@ -143,6 +144,26 @@ def verify(folder: Path, names: Iterable[str], key: ec.EllipticCurvePublicKey, *
             why = f"{what}: {', '.join(legible(name) for name in wrong[:20])}"
             raise _refused(folder, "it is not what was signed", why, kind)
     return len(signed)
+
+
+def hint(folder: Path, *, kind: Kind) -> str:
+    """Whose signature the folder says it has: the first `keyid`, which nothing vouches for.
+
+    It serves to find a key, which :func:`verify` then takes.
+
+    Raises:
+        AlteredError: There is no signature, or it names no key.
+    """
+    place = folder / FILE
+    if not place.exists():
+        raise _refused(folder, "it is not signed", f"it has no {FILE}", kind)
+    try:
+        found = _Envelope.model_validate_json(sums.content(place, limit=MAX_BYTES)).signatures[0].keyid
+    except ValidationError as error:
+        raise _refused(place, "the signature cannot be read", "it is no DSSE envelope", kind) from error
+    if found is None:
+        raise _refused(place, "the signature cannot be read", "it names no key", kind)
+    return found
 
 
 def public_key(path: Path) -> ec.EllipticCurvePublicKey:

@@ -22,6 +22,7 @@ from harness.attest.tpm import sealing
 from harness.attest.tpm.sealing import Sealed, Terms
 from harness.attest.tpm.structures import name_of
 from harness.errors import AlteredError
+from harness.evidence.signature import key_id
 from harness.legible import legible
 from harness.pvi.release import Release
 from harness.sentence import sentence
@@ -69,6 +70,7 @@ class Package(Strict):
         id: Which package it is, 16 random bytes in hexadecimal: a host opens none twice.
         guest: UUID of the guest.
         host: The host's name in the registry.
+        signer: SHA-256 of the factory's signing key, as its certificates in ``trust/signers`` are named.
         ek_name: Name of the endorsement key that it is sealed to.
         bank: See :class:`harness.attest.tpm.sealing.Terms`, as for the next four.
         pcrs: PCR to value.
@@ -87,6 +89,7 @@ class Package(Strict):
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     guest: Uuid
     host: Annotated[str, Field(min_length=1, max_length=255)]
+    signer: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     ek_name: Base64
     bank: Bank
     pcrs: dict[PcrIndex, Base64]
@@ -140,7 +143,7 @@ def make(content: Secrets, guest: str, release: Release, factory: ec.EllipticCur
         content: The secrets.
         guest: UUID of the guest.
         release: Where they may go, and on what terms.
-        factory: The factory's key on P-256.
+        factory: The factory's signing key.
 
     Raises:
         RefusedError: ``ek-key``: the host's endorsement key is not one of the default templates.
@@ -152,6 +155,7 @@ def make(content: Secrets, guest: str, release: Release, factory: ec.EllipticCur
         id=secrets.token_hex(16),
         guest=guest,
         host=release.host,
+        signer=key_id(factory.public_key()),
         ek_name=name_of(release.ek_public),
         bank=terms.bank,
         pcrs=dict(terms.pcrs),

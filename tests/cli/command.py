@@ -81,3 +81,19 @@ class Attest(Sodbench):
 
     def __init__(self, patch: pytest.MonkeyPatch, captured: pytest.CaptureFixture[str]) -> None:
         super().__init__(patch, captured, columns=250)
+
+
+class Pvi(Sodbench):
+    """`sodbench pvi` with a factory's folder, its passphrase and a registry of the test's own.
+
+    Attributes:
+        folder: Where the factory is, or is to be.
+    """
+
+    words = ("pvi",)
+    folder: Path
+
+    def owner(self, *arguments: str | Path) -> Said:
+        """A verb that the factory's owner alone uses."""
+        secret = self.folder.with_name("passphrase")
+        return self(*arguments, "--folder", self.folder, "--passphrase-file", secret)

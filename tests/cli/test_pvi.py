@@ -8,48 +8,76 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from harness.attest.tokens.signing_key import public_file, signing_key
+from harness.clock import realtime_ns
 from harness.errors import AlteredError, RecordError, RemainsError, UnreconciledError, UsageError
+from harness.evidence import signature
 from harness.pvi import destruction
-from harness.pvi.destruction import Fate, Finding, Remains
+from harness.pvi.destruction import KIND, Fate, Finding, Remains
+from harness.pvi.factory import factory as factories
+from harness.pvi.factory import locked_key, signer
+from harness.pvi.factory.factory import TRUST
+from harness.pvi.factory.trust import CertificateRefusedError
 from tests.cli.command import Sodbench
+from tests.pvi.factory.places import CHEAP, HERE, HOUR_NS, PASSPHRASE, Log, Place
 from tests.pvi.test_package import GUEST
 from tests.pvi.test_reconcile import line
 
 
 @pytest.fixture
-def key(tmp_path: Path) -> Path:
-    """The factory's key; the public part lies next to it."""
-    path = tmp_path / "factory.pem"
-    signing_key(path)
-    return path
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """A factory that was made an hour ago."""
+    monkeypatch.setattr(locked_key, "COST", CHEAP)
+    made = Place(tmp_path / "pvi", Log(), now_ns=realtime_ns() - HOUR_NS)
+    factories.make(made.folder, "shop", PASSPHRASE, HERE, made.log, made.now_ns)
+    return made
 
 
-def _certified(folder: Path, key: ec.EllipticCurvePrivateKey, swap: Fate) -> Path:
+def _certified(folder: Path, place: Place, swap: Fate, ended_ns: int | None = None) -> Path:
     findings = [
         Finding(remains=one, fate=swap if one is Remains.SWAP else Fate.DESTROYED, why="the test says so")
         for one in Remains
     ]
-    made = destruction.certificate(GUEST, "host-a", findings, began_ns=1, ended_ns=2)
-    return destruction.write(folder, made, key)
+    ended_ns = place.now_ns if ended_ns is None else ended_ns
+    made = destruction.certificate(GUEST, "host-a", findings, began_ns=1, ended_ns=ended_ns)
+    with place.open() as factory:
+        return destruction.write(folder, made, factory.signer())
 
 
 def test_a_certificate_is_shown_and_ends_by_what_it_says(
-    sodbench: Sodbench, tmp_path: Path, key: Path
+    sodbench: Sodbench, tmp_path: Path, place: Place
 ) -> None:
-    arguments = ("pvi", "certificate", tmp_path, "--key", public_file(key))
-    _certified(tmp_path, signing_key(key), Fate.NEVER_THERE)
+    arguments = ("pvi", "certificate", tmp_path, "--trust", place.folder / TRUST)
+    _certified(tmp_path, place, Fate.NEVER_THERE)
     said = sodbench(*arguments)
     assert (said.code, said.err) == (0, "")
     assert GUEST in said.out
     assert "never-there" in said.line("swap")
-    _certified(tmp_path, signing_key(key), Fate.UNKNOWN)
+    _certified(tmp_path, place, Fate.UNKNOWN)
     said = sodbench(*arguments)
     assert said.code == RemainsError.exit_code
     assert "not shown to be gone: swap" in said.err
-    place = tmp_path / destruction.FILE
-    place.write_text(place.read_text().replace("unknown", "destroyed"))
+    file = tmp_path / destruction.FILE
+    file.write_text(file.read_text().replace("unknown", "destroyed"))
     assert sodbench(*arguments).code == AlteredError.exit_code
+
+
+def test_a_certificate_that_no_signing_key_of_the_factory_vouches_for_is_refused(
+    sodbench: Sodbench, tmp_path: Path, place: Place
+) -> None:
+    arguments = ("pvi", "certificate", tmp_path, "--trust", place.folder / TRUST)
+    assert sodbench(*arguments).code == AlteredError.exit_code
+    _certified(tmp_path, place, Fate.DESTROYED, ended_ns=2)
+    assert sodbench(*arguments).code == CertificateRefusedError.exit_code
+    destruction.write(
+        tmp_path,
+        destruction.read(
+            tmp_path, signer.find(place.folder / TRUST, signature.hint(tmp_path, kind=KIND)).key
+        ),
+        ec.generate_private_key(ec.SECP256R1()),
+    )
+    said = sodbench(*arguments)
+    assert said.code == CertificateRefusedError.exit_code
+    assert "no signing key of this SHA-256" in said.err
 
 
 def _log(path: Path, side: str, *events: dict[str, object]) -> Path:

@@ -6,60 +6,15 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from harness.attest.evidence import RefusedError
 from harness.errors import InputFileError, PrerequisiteError, UsageError
-from harness.pvi.factory import locked_key, whereabouts
-from harness.pvi.factory.whereabouts import Whereabouts
 from harness.registry.audit.chain import AuditError
 from harness.registry.registry import open_registry
-from tests.cli.command import Said, Sodbench
-from tests.pvi.factory.places import CHEAP, EC_KEY, PASSPHRASE, RSA_KEY, VM
-from tests.registry.blank import blank
+from tests.cli.command import Pvi, Sodbench
+from tests.pvi.factory.places import PASSPHRASE, VM
 from tests.registry.subjects import enrolment
-
-
-class Pvi(Sodbench):
-    """`sodbench pvi` with a factory's folder, its passphrase and a registry of the test's own.
-
-    Attributes:
-        folder: Where the factory is, or is to be.
-    """
-
-    words = ("pvi",)
-    folder: Path
-
-    def owner(self, *arguments: str | Path) -> Said:
-        """A verb that the factory's owner alone uses."""
-        secret = self.folder.with_name("passphrase")
-        return self(*arguments, "--folder", self.folder, "--passphrase-file", secret)
-
-
-@pytest.fixture
-def pvi(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Pvi:
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("SODBENCH_REGISTRY", blank(tmp_path))
-    here = Whereabouts(
-        marks=frozenset({("endorsement-key", enrolment("a").ek_name.hex())}),
-        virtualisation="kvm",
-        randomness="dice",
-        hardware="an abacus",
-    )
-    monkeypatch.setattr(whereabouts, "here", lambda: here)
-    monkeypatch.setattr(locked_key, "COST", CHEAP)
-    made = Pvi(monkeypatch, capsys)
-    made.folder = tmp_path / "pvi"
-    secret = tmp_path / "passphrase"
-    secret.write_text(f"{PASSPHRASE}\n")
-    secret.chmod(0o600)
-    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
-    signed = request.sign(EC_KEY, hashes.SHA256())
-    (tmp_path / "request").write_bytes(signed.public_bytes(Encoding.PEM))
-    bare = RSA_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    (tmp_path / "bare").write_bytes(bare)
-    return made
 
 
 def test_a_factory_certifies_and_revokes_and_its_log_says_so(

@@ -41,6 +41,11 @@ class _Verbs(lazy.Verbs):
             "revocation lists.",
         ),
         Verb(
+            "image",
+            "harness.cli.pvi.image:image",
+            "Master images: imported, encrypted once, signed with what is in them, checked at every use.",
+        ),
+        Verb(
             "certificate",
             "harness.cli.pvi.certificate:certificate",
             "Check a certificate of destruction: who signed it, and whether nothing of the guest is left.",
@@ -53,7 +58,7 @@ class _Verbs(lazy.Verbs):
         Verb(
             "identity",
             "harness.cli.pvi.identity:identity",
-            "The life of a VM: its certificates, where it was, and whether they prove it.",
+            "The life of a VM: its certificates, where it was, looks at its vTPM, and whether they prove it.",
         ),
         Verb(
             "sla",

@@ -7,25 +7,35 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import signing
-from harness.cli.signing import Key
+from harness.cli.pvi import inputs
 from harness.cli.terminal import Output
+from harness.clock import realtime_ns
 from harness.errors import RemainsError
+from harness.evidence import signature
 from harness.pvi import destruction
+from harness.pvi.factory import signer
+from harness.pvi.factory.authority import moment
+from harness.pvi.factory.factory import TRUST
 
 
 def certificate(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="Where the certificate and its signature are.")
     ],
-    key: Key = None,
+    trusted: Annotated[
+        Path | None,
+        typer.Option("--trust", help="The factory's folder `trust`, or a copy; by default your own's."),
+    ] = None,
 ) -> None:
     """Check a certificate of destruction: who signed it, and whether nothing of the guest is left.
 
-    One that another key signed, or that was changed, is refused with 21. Where something is left, or was not
-    looked at, the command ends with 26. Touches no machine.
+    One that was changed is refused with 21, and one whose signing key is not the factory's, or was revoked,
+    with 14. Where something is left, or was not looked at, the command ends with 26. Touches no machine.
     """
-    found = destruction.read(folder, signing.trusted_key(key))
+    trust = trusted or inputs.factory_folder(None) / TRUST
+    known = signer.find(trust, signature.hint(folder, kind=destruction.KIND))
+    found = destruction.read(folder, known.key)
+    signer.require(known, trust, signed_ns=found.ended_ns, now=moment(realtime_ns()))
     output = Output()
     output.say(f"Guest {found.guest} on {found.host}:")
     rows = [(one.remains.value, one.fate.value, one.why) for one in found.findings]

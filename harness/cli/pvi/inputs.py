@@ -10,6 +10,7 @@ import ssl
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -157,9 +158,8 @@ def opened(
     with registry(url) as store:
         here = outside(store, inventory)
         with ledger.held(place, store.audit) as held:
-            yield Factory(
-                folder=place, held=held, here=here, passphrase=lambda: passphrase(file), now_ns=realtime_ns
-            )
+            asked = cache(lambda: passphrase(file))
+            yield Factory(folder=place, held=held, here=here, passphrase=asked, now_ns=realtime_ns)
 
 
 def _content(file: Path) -> bytes:

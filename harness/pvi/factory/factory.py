@@ -15,12 +15,14 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from harness import disk, files
 from harness.errors import PrerequisiteError, UsageError
+from harness.evidence.signature import key_id
 from harness.legible import legible
-from harness.pvi.factory import authority, ledger, locked_key, trust
+from harness.pvi.factory import authority, ledger, locked_key, renewal, signer, trust
 from harness.pvi.factory.authority import Authority, Reason, Revoked, moment
 from harness.pvi.factory.ledger import PENDING, STATE, Ledger, State, Step
 from harness.pvi.factory.profiles import Asked, Profile
@@ -146,12 +148,20 @@ class Factory:
             PrerequisiteError: The key cannot be unlocked.
             RegistryError: The audit log cannot be written; no certificate is given out.
         """
+        made, says = self._certified(asked)
+        self.take("issue", says, {_issued(made): _pem(made)})
+        return made
+
+    def _certified(self, asked: Asked) -> tuple[x509.Certificate, dict[str, str]]:
+        """A certificate that is not given out yet, and what the audit log is told of it."""
         now = moment(self.now_ns())
         if asked.endorsement is not None:
             trust.check(asked.endorsement, Profile.VTPM, trust.load(self.folder / TRUST), now=now)
         made = authority.certificate(asked, self._issuing(), self.kind.value, now)
         serial = f"{made.serial_number:x}"
-        says = {
+        more = {"place": asked.place, "parent": asked.parent}
+        return made, {
+            **{key: value for key, value in more.items() if value is not None},
             "factory": self.kind.value,
             "profile": asked.profile.value,
             "holder": asked.name,
@@ -160,8 +170,17 @@ class Factory:
             "until": made.not_valid_after_utc.isoformat(),
             "certificate": made.fingerprint(hashes.SHA256()).hex(),
         }
-        self._take("issue", says, {f"{ISSUED}/{serial}.pem": _pem(made)})
-        return made
+
+    def renew(self, old: x509.Certificate, place: str | None) -> x509.Certificate:
+        """Certify the identity of a VM again, for the same key and vTPM, at the `place` where it is now.
+
+        Raises:
+            UsageError: It is no certificate of a VM, or the factory has not endorsed its vTPM.
+            CertificateRefusedError: The vTPM's endorsement does not count any more.
+            PrerequisiteError: The key cannot be unlocked.
+            RegistryError: The audit log cannot be written; no certificate is given out.
+        """
+        return self.issue(renewal.asked_again(old, place, self.folder / ISSUED))
 
     def revoke(self, serial: str, reason: Reason) -> None:
         """Revoke a certificate that this factory issued, and publish a new list.
@@ -212,11 +231,48 @@ class Factory:
         made = authority.revocation_list(self._issuing(), revoked, number, now, authority.LIST_LIFETIME)
         files_written = {**(writes or {}), f"{TRUST}/{trust.ISSUING_LIST}": _pem(made)}
         said = {**says, "list": str(number), "until": (now + authority.LIST_LIFETIME).isoformat()}
-        self._take(does, said, files_written, list_number=number, revoked=revoked)
+        self.take(does, said, files_written, list_number=number, revoked=revoked)
 
-    def _take(self, does: str, says: dict[str, str], writes: dict[str, str], **changed: object) -> None:
+    def take(self, does: str, says: dict[str, str], writes: dict[str, str], **changed: object) -> None:
+        """Take a step: the audit log is told what it `says`, files are written, the state is `changed`.
+
+        Raises:
+            RegistryError: The audit log cannot be written; the step is taken once it can.
+            StorageError: A file cannot be written.
+        """
         state = self.held.state.model_copy(update={**changed, "steps": self.held.state.steps + 1})
         self.held.take(Step(does=does, says=says, writes=writes, state=state))
+
+    def signer(self) -> ec.EllipticCurvePrivateKey:
+        """The key that signs what the factory hands out (:mod:`harness.pvi.factory.signer`).
+
+        It is made, certified and published when it is first needed, 30 days before its certificate ends, and
+        once that is revoked.
+
+        Raises:
+            PrerequisiteError: A key cannot be unlocked.
+            RegistryError: The audit log cannot be written; the new key is used once it can.
+        """
+        if (self.folder / signer.KEY).is_file():
+            key = self._unlocked(signer.KEY, signer.ROLE)
+            if self._signs_still(key.public_key()):
+                return key
+        made = ec.generate_private_key(ec.SECP256R1())
+        name = f"{self.held.state.name} signer"
+        asked = Asked(profile=Profile.SIGNER, name=name.replace(" ", "-"), key=made.public_key())
+        certificate, says = self._certified(asked)
+        locked = locked_key.lock(made, signer.ROLE, self.passphrase()).to_bytes().decode()
+        published = f"{TRUST}/{signer.place(made.public_key())}"
+        writes = {signer.KEY: locked, published: _pem(certificate), _issued(certificate): _pem(certificate)}
+        self.take("issue", says, writes)
+        return made
+
+    def _signs_still(self, key: ec.EllipticCurvePublicKey) -> bool:
+        """Whether the certificate of the signing key is neither revoked nor about to end."""
+        found = signer.find(self.folder / TRUST, key_id(key)).certificate
+        revoked = {one.serial for one in self.held.state.revoked}
+        left = found.not_valid_after_utc - moment(self.now_ns())
+        return f"{found.serial_number:x}" not in revoked and left > signer.RENEWED
 
     def _issuing(self) -> Authority:
         return self._authority(trust.ISSUING, ISSUING_KEY, "issuing")
@@ -225,6 +281,17 @@ class Factory:
         """One of the authorities with its key unlocked."""
         known = trust.load(self.folder / TRUST)
         found = known.root if certificate == trust.ROOT else known.issuing
+        unlocked = self._unlocked(key, role)
+        if unlocked.public_key() != found.public_key():
+            raise PrerequisiteError(
+                "the factory's key is not its certificate's",
+                where=legible(str(self.folder / key)),
+                remedy="restore the factory's folder from a copy",
+            )
+        return Authority(found, unlocked)
+
+    def _unlocked(self, key: str, role: str) -> ec.EllipticCurvePrivateKey:
+        """The key in the file `key`."""
         place = self.folder / key
         try:
             raw = place.read_bytes()
@@ -234,14 +301,12 @@ class Factory:
                 where=legible(str(place)),
                 why=error.strerror or str(error),
             ) from error
-        unlocked = locked_key.unlock(raw, role, self.passphrase(), where=str(place))
-        if unlocked.public_key() != found.public_key():
-            raise PrerequisiteError(
-                "the factory's key is not its certificate's",
-                where=legible(str(place)),
-                remedy="restore the factory's folder from a copy",
-            )
-        return Authority(found, unlocked)
+        return locked_key.unlock(raw, role, self.passphrase(), where=str(place))
+
+
+def _issued(made: x509.Certificate) -> str:
+    """Where the factory keeps a certificate that it issued."""
+    return f"{ISSUED}/{made.serial_number:x}.pem"
 
 
 def _pem(made: x509.Certificate | x509.CertificateRevocationList) -> str:

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from harness import disk, files, sums
 from harness.attest.evidence import Count
@@ -39,6 +39,20 @@ Model = TypeVar("Model", bound=Strict)
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
+class Imported(Strict):
+    """A version of a master image that the factory has.
+
+    Attributes:
+        name: The image's.
+        number: The version's.
+        manifest: SHA-256 of its manifest, in hexadecimal.
+    """
+
+    name: str
+    number: Annotated[int, Field(ge=1)]
+    manifest: Digest
+
+
 class State(Strict):
     """What a factory has stored about its own state.
 
@@ -53,6 +67,7 @@ class State(Strict):
         steps: How many steps were taken.
         list_number: The number of the newest revocation lists.
         revoked: What the issuing authority has revoked.
+        images: The master images, oldest first.
     """
 
     version: Literal[1] = 1
@@ -65,6 +80,15 @@ class State(Strict):
     steps: Count = 0
     list_number: Count = 0
     revoked: tuple[Revoked, ...] = Field(default=(), strict=False)
+    images: tuple[Imported, ...] = Field(default=(), strict=False)
+
+    @model_serializer(mode="wrap")
+    def _without_what_it_has_not(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """A factory without images is written, and so digested, as before there were any."""
+        written: dict[str, object] = serialize(self)
+        if not self.images:
+            del written["images"]
+        return written
 
     @property
     def subject(self) -> str:

@@ -47,7 +47,7 @@ class LockedKey(Strict):
         block: scrypt's r; its p is 1.
         salt: Of scrypt.
         nonce: Of AES-256-GCM.
-        ciphertext: The key in PKCS #8, DER.
+        ciphertext: The key: in PKCS #8, DER, or as its role has it.
     """
 
     version: Literal[1] = 1
@@ -69,16 +69,32 @@ class LockedKey(Strict):
 
 def lock(key: ec.EllipticCurvePrivateKey, role: str, passphrase: str) -> LockedKey:
     """The key, locked by the passphrase."""
+    return lock_bytes(key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()), role, passphrase)
+
+
+def lock_bytes(plain: bytes, role: str, passphrase: str) -> LockedKey:
+    """A key of another kind, such as a disk's, locked by the passphrase."""
     empty = LockedKey(
         role=role, cost=COST, block=_BLOCK, salt=os.urandom(_SALT_BYTES), nonce=os.urandom(_NONCE_BYTES)
     )
-    plain = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     ciphertext = AESGCM(_derived(empty, passphrase)).encrypt(empty.nonce, plain, empty.bound())
     return empty.model_copy(update={"ciphertext": ciphertext})
 
 
 def unlock(raw: bytes, role: str, passphrase: str, *, where: str) -> ec.EllipticCurvePrivateKey:
     """The key in `raw`.
+
+    Raises:
+        PrerequisiteError: It is no key of this role, or the passphrase is another.
+    """
+    key = load_der_private_key(unlock_bytes(raw, role, passphrase, where=where), None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise _unusable(where, "its key is not one on an elliptic curve")
+    return key
+
+
+def unlock_bytes(raw: bytes, role: str, passphrase: str, *, where: str) -> bytes:
+    """The key of another kind in `raw`.
 
     Raises:
         PrerequisiteError: It is no key of this role, or the passphrase is another.
@@ -90,7 +106,7 @@ def unlock(raw: bytes, role: str, passphrase: str, *, where: str) -> ec.Elliptic
     if locked.role != role:
         raise _unusable(where, f"it is the {locked.role} key, and the {role} key is needed")
     try:
-        plain = AESGCM(_derived(locked, passphrase)).decrypt(locked.nonce, locked.ciphertext, locked.bound())
+        return AESGCM(_derived(locked, passphrase)).decrypt(locked.nonce, locked.ciphertext, locked.bound())
     except InvalidTag as error:
         raise PrerequisiteError(
             "the factory's key cannot be unlocked",
@@ -98,10 +114,6 @@ def unlock(raw: bytes, role: str, passphrase: str, *, where: str) -> ec.Elliptic
             why="the passphrase is wrong, or the file was changed",
             remedy="give the passphrase that the factory was made with",
         ) from error
-    key = load_der_private_key(plain, None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise _unusable(where, "its key is not one on an elliptic curve")
-    return key
 
 
 def _derived(locked: LockedKey, passphrase: str) -> bytes:

@@ -27,6 +27,8 @@ PublicKey: TypeAlias = "ec.EllipticCurvePublicKey | rsa.RSAPublicKey"
 FACTORY_POLICY = x509.ObjectIdentifier("2.25.141627642633697576503468021079989812364")
 PROFILE_POLICY = x509.ObjectIdentifier("2.25.209036103634521019102256620341534096333")
 SERVICE_POLICY = x509.ObjectIdentifier("2.25.75125623416514161749371913162007492081")
+PLACE_POLICY = x509.ObjectIdentifier("2.25.13118506240857602436694359147909544412")
+PARENT_POLICY = x509.ObjectIdentifier("2.25.50046499628080199416155490827686931143")
 """Of sodbench alone: an identifier under 2.25 is a random UUID and needs no registration (X.667)."""
 
 _EK, _AIK = x509.ObjectIdentifier("2.23.133.8.1"), x509.ObjectIdentifier("2.23.133.8.3")
@@ -42,6 +44,7 @@ _SWTPM = {"2.23.133.2.1": "id:00001014", "2.23.133.2.2": "swtpm", "2.23.133.2.3"
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 _SERVICE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
+_PLACE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])? [0-9]{1,18}")
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 MAX_SERVICES = 32
 _MIN_RSA_BITS = 2048
@@ -57,6 +60,7 @@ class Profile(StrEnum):
     VPN = "vpn"
     MIGRATION = "migration-tls"
     PROBE = "probe"
+    SIGNER = "signer"
 
     @property
     def lifetime(self) -> timedelta:
@@ -81,6 +85,7 @@ _LIFETIMES = {
     Profile.VPN: timedelta(days=7),
     Profile.MIGRATION: timedelta(days=7),
     Profile.PROBE: timedelta(hours=1),
+    Profile.SIGNER: timedelta(days=365),
 }
 _PURPOSES = {
     Profile.HOST: (_SERVER, _CLIENT),
@@ -89,6 +94,7 @@ _PURPOSES = {
     Profile.VPN: (_IPSEC, _SERVER, _CLIENT),
     Profile.MIGRATION: (_SERVER, _CLIENT),
     Profile.PROBE: (_AIK,),
+    Profile.SIGNER: (ExtendedKeyUsageOID.CODE_SIGNING,),
 }
 
 
@@ -105,6 +111,8 @@ class Asked:
         services: What the provider promises of a host, such as ``measured-boot``.
         endorsement: The certificate of the endorsement key of the TPM that the key lives in; for VMs and
             probes.
+        place: Host and epoch of a VM, such as ``b 3``; None where it is not placed yet.
+        parent: UUID of the VM that a VM is a clone of.
     """
 
     profile: Profile
@@ -114,6 +122,8 @@ class Asked:
     uuid: str | None = None
     services: tuple[str, ...] = ()
     endorsement: x509.Certificate | None = None
+    place: str | None = None
+    parent: str | None = None
 
 
 def checked(asked: Asked) -> Asked:
@@ -141,7 +151,7 @@ def _problems(asked: Asked) -> Iterator[str]:
     virtual = profile in {Profile.VTPM, Profile.VM, Profile.PROBE}
     if virtual != (asked.uuid is not None):
         yield "it needs the UUID of its virtual machine" if virtual else "it has no UUID"
-    if asked.uuid is not None and not _UUID.fullmatch(asked.uuid):
+    if asked.uuid is not None and not is_uuid(asked.uuid):
         yield "a UUID is written in lower case with dashes"
     if asked.services and profile is not Profile.HOST:
         yield "only a host has services"
@@ -150,6 +160,17 @@ def _problems(asked: Asked) -> Iterator[str]:
     bound = profile in {Profile.VM, Profile.PROBE}
     if bound != (asked.endorsement is not None):
         yield "it needs the certificate of its TPM's endorsement key" if bound else "it is bound to no TPM"
+    if (asked.place or asked.parent) and profile is not Profile.VM:
+        yield "only a VM has a place and a parent"
+    if asked.place is not None and not _PLACE.fullmatch(asked.place):
+        yield "a place is a host's name and an epoch"
+    if asked.parent is not None and (not is_uuid(asked.parent) or asked.parent == asked.uuid):
+        yield "a clone's parent is the UUID of another VM"
+
+
+def is_uuid(text: str) -> bool:
+    """Whether it is a UUID as RFC 9562 writes it, in lower case."""
+    return _UUID.fullmatch(text) is not None
 
 
 def _key_problems(key: PublicKey) -> Iterator[str]:
@@ -194,13 +215,19 @@ def extensions(asked: Asked, factory: str) -> Iterator[tuple[x509.ExtensionType,
         True,
     )
     yield x509.ExtendedKeyUsage(asked.profile.purposes), False
-    yield x509.SubjectAlternativeName([*_names(asked)]), encrypts
+    names = [*_names(asked)]
+    if names:  # OpenSSL refuses a certificate with an empty one
+        yield x509.SubjectAlternativeName(names), encrypts
     said = [
         _notice(FACTORY_POLICY, [f"factory: {factory}"]),
         _notice(PROFILE_POLICY, [f"profile: {asked.profile}"]),
     ]
     if asked.services:
         said.append(_notice(SERVICE_POLICY, [f"service: {one}" for one in asked.services]))
+    if asked.place is not None:
+        said.append(_notice(PLACE_POLICY, [f"place: {asked.place}"]))
+    if asked.parent is not None:
+        said.append(_notice(PARENT_POLICY, [f"parent: {asked.parent}"]))
     yield x509.CertificatePolicies(said), False
 
 
@@ -266,14 +293,14 @@ def _names(asked: Asked) -> Iterator[x509.GeneralName]:
     if asked.uuid is not None:
         yield x509.UniformResourceIdentifier(f"urn:uuid:{asked.uuid}")
     if asked.endorsement is not None:
-        yield x509.OtherName(_MODULE_NAME, _module(asked.endorsement))
+        yield x509.OtherName(_MODULE_NAME, module(asked.endorsement))
     for one in asked.addresses:
         name = _address(one)
         if name is not None:
             yield name
 
 
-def _module(endorsement: x509.Certificate) -> bytes:
+def module(endorsement: x509.Certificate) -> bytes:
     """DER of hardwareModuleName: maker, issuer's key and serial number of the endorsement certificate."""
     authority = endorsement.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
     issuer = (authority.key_identifier or b"").hex()

@@ -78,7 +78,7 @@ def check(certificate: x509.Certificate, profile: Profile, trust: Trust, *, now:
     """
     chain = check_chain(certificate, profile, trust, now=now)
     for own, issuer in pairwise(chain):
-        _check_lists(own, issuer, trust.lists, now, _place(certificate))
+        check_lists(own, issuer, trust.lists, now, place(certificate))
 
 
 def check_chain(
@@ -89,10 +89,10 @@ def check_chain(
     Raises:
         CertificateRefusedError: It says what is wrong with it.
     """
-    where = _place(certificate)
+    where = place(certificate)
     chain = _chain(certificate, trust, now, where)
     if profiles.stated(certificate, profiles.PROFILE_POLICY) != (profile.value,):
-        raise _refused(where, f"it is not of the profile {profile}")
+        raise refused(where, f"it is not of the profile {profile}")
     return chain
 
 
@@ -111,31 +111,39 @@ def _chain(
     try:
         return verifier.verify(certificate, [trust.issuing]).chain
     except VerificationError as error:
-        raise _refused(where, str(error)) from error
+        raise refused(where, str(error)) from error
 
 
-def _check_lists(
+def check_lists(
     own: x509.Certificate,
     issuer: x509.Certificate,
     lists: Sequence[x509.CertificateRevocationList],
     now: datetime,
     where: str,
 ) -> None:
-    """Refuse a certificate that its issuer has revoked, or whose issuer has no list that is valid now."""
+    """Refuse a certificate that its issuer has revoked, or whose issuer has no list that is valid at `now`.
+
+    `where` names the certificate in messages.
+
+    Raises:
+        CertificateRefusedError: It is refused.
+    """
     authority = Certificate.of(issuer)
     if not any(revocation.is_by(one, authority) for one in lists):
-        raise _refused(where, f"{authority.subject} has no revocation list here")
+        raise refused(where, f"{authority.subject} has no revocation list here")
     try:
         revocation.check([Certificate.of(own), authority], lists, now)
     except RefusedError as error:
-        raise _refused(where, error.why or error.what) from error
+        raise refused(where, error.why or error.what) from error
 
 
-def _place(certificate: x509.Certificate) -> str:
+def place(certificate: x509.Certificate) -> str:
+    """How messages name a certificate."""
     return certificate.subject.rfc4514_string() or f"serial number {certificate.serial_number:x}"
 
 
-def _refused(where: str, why: str) -> CertificateRefusedError:
+def refused(where: str, why: str, *, remedy: str = _REMEDY) -> CertificateRefusedError:
+    """The error for a certificate that does not count."""
     return CertificateRefusedError(
-        "the certificate does not count", where=legible(where), why=legible(why), remedy=_REMEDY
+        "the certificate does not count", where=legible(where), why=legible(why), remedy=remedy
     )

@@ -111,7 +111,7 @@ def asked(profile: Profile, **changed: object) -> Asked:
         "name": "host-a" if reached else "vm-1",
         "key": EC_KEY.public_key(),
         "addresses": ("192.0.2.1", "host-a.example") if reached else (),
-        "uuid": None if reached else VM,
+        "uuid": None if reached or profile is Profile.SIGNER else VM,
         "services": ("measured-boot", "encrypted-memory") if profile is Profile.HOST else (),
         **changed,
     }

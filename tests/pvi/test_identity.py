@@ -10,6 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from harness.attest.played.software_tpm import SoftwareTpm
 from harness.clock import NS_PER_S
 from harness.instant import Instant
 from harness.json_types import Json
@@ -20,6 +21,7 @@ from harness.pvi.factory.profiles import Profile
 from harness.pvi.factory.trust import Trust
 from harness.pvi.identity import Life
 from tests.pvi.factory.places import NOW_NS, RSA_KEY, VM, asked
+from tests.pvi.test_counter import looked
 
 DAY_NS = 86_400 * NS_PER_S
 
@@ -68,6 +70,7 @@ class World:
         self.certificates[digest] = made
         said: dict[str, Json] = {"does": "issue", "profile": "vm-identity", "holder": wanted.name}
         said |= {"serial": f"{made.serial_number:x}", "certificate": digest, "uuid": wanted.uuid}
+        said |= {key: value for key, value in changed.items() if key in {"place", "parent"}}  # type: ignore[misc]
         self.told("pvi", "factory f", day, **said)
         return made
 
@@ -190,3 +193,69 @@ def test_doubts_come_in_the_order_of_the_log(world: World) -> None:
     )
     assert [one.entry for one in found] == sorted(one.entry for one in found)
     assert timedelta(0) < identity.DELAY
+
+
+def test_each_host_has_a_certificate_once_places_are_stated(world: World) -> None:
+    world.told("placement", "vm-1", 31, host="a", epoch=4)
+    world.issue(32, place="a 4")
+    assert world.doubts == []
+    world.told("placement", "vm-1", 33, host="b", epoch=5)
+    assert world.doubts == [], "the newest may still be renewed"
+    world.told("placement", "vm-1", 34, host="a", epoch=6)
+    assert world.doubts == ["no certificate was issued for the time on b 5"]
+    world.issue(35, place="b 5")
+    assert world.doubts[-1].endswith("says b 5, and the log a 6")
+
+
+def test_a_place_before_any_placement_is_named(world: World) -> None:
+    made = World()
+    made.issue(0, place="a 1")
+    assert made.doubts[0].endswith("says a 1, and the log nowhere")
+
+
+def _cloned(world: World, **changed: object) -> list[str]:
+    world.issue(31, **{"name": "vm-2", "uuid": CLONE, "parent": VM, **changed})  # type: ignore[arg-type]
+    trusted = Trust(root=world.root.certificate, issuing=world.issuing.certificate, lists=())
+    life = identity.life("vm-2", world.entries)
+    assert life.parent == changed.get("parent", VM)
+    return [one.says for one in identity.doubts(life, world.certificates, trusted)]
+
+
+CLONE = VM.replace("1", "2")
+
+
+def test_a_clone_is_a_new_identity_that_names_its_parent(world: World) -> None:
+    assert _cloned(world, endorsement=world.endorsed()) == []
+    assert world.doubts == [], "the parent's life is its own"
+
+
+def test_a_clone_with_its_parents_vtpm_or_of_an_unknown_parent_is_named(world: World) -> None:
+    assert _cloned(world) == ["a clone has the vTPM of its parent"]
+    other = World()
+    assert _cloned(other, endorsement=other.endorsed()) == ["its parent had no identity before"]
+
+
+def test_a_clone_keeps_its_parent(world: World) -> None:
+    own = world.endorsed()
+    assert _cloned(world, endorsement=own) == []
+    found = _cloned(world, endorsement=own, parent=VM)
+    assert found == []
+    made = world.issue(32, name="vm-2", uuid=CLONE, endorsement=own)
+    trusted = Trust(root=world.root.certificate, issuing=world.issuing.certificate, lists=())
+    said = identity.doubts(identity.life("vm-2", world.entries), world.certificates, trusted)
+    assert [one.says for one in said] == [f"certificate {made.serial_number:x} names another parent"]
+
+
+def test_looks_are_signed_by_the_certificate_of_their_time(world: World) -> None:
+    vtpm = SoftwareTpm("ecc-p256")
+    world.told("look", "vm-1", 31, **looked(vtpm, 1))
+    assert world.doubts == ["the look does not count: the VM's identity key did not sign the look"]
+    world.issue(32, key=vtpm.ak.public_key())
+    for day, count in ((33, 1), (34, 2)):
+        world.told("look", "vm-1", day, **looked(vtpm, count))
+    seen, _ = identity.looks(world.life, world.certificates)
+    assert [look.count for _, look in seen] == [1, 2]
+    world.told("look", "vm-1", 35, **looked(vtpm, 2))
+    assert world.doubts[-1].endswith("its state was put back")
+    world.certificates.clear()
+    assert "there is no certificate that the look is signed by" in world.doubts

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import shlex
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,15 +13,17 @@ import typer
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from harness.cli.attest.inputs import RegistryUrl
+from harness.cli.attest.inputs import RegistryUrl, registry
 from harness.cli.audit import named_head
 from harness.cli.pvi import inputs
-from harness.cli.pvi.inputs import Folder
+from harness.cli.pvi.inputs import Folder, Inventory, PassphraseFile
 from harness.cli.terminal import Output, number_of
 from harness.clock import NS_PER_S
-from harness.errors import InputFileError
+from harness.errors import InputFileError, UsageError
 from harness.legible import legible
+from harness.pvi import counter, looking
 from harness.pvi import identity as identities
+from harness.pvi.counter import Look
 from harness.pvi.factory import trust
 from harness.pvi.factory.factory import ISSUED, TRUST
 from harness.pvi.factory.ledger import ENTRY
@@ -28,34 +32,30 @@ from harness.pvi.identity import Life
 from harness.registry import places
 from harness.registry.audit import export
 from harness.registry.audit.chain import AuditEntry
-from harness.registry.registry import look
+from harness.registry.registry import Registry, look
 
-OF_THE_VM = ("placement", "result")
+OF_THE_VM = ("placement", "result", counter.ENTRY)
 """The kinds of entries about a VM that belong to its life; those of the factory are about the factory."""
 MOST_CERTIFICATES = 100_000
 
 Vm = Annotated[str, typer.Argument(metavar="VM", help="The VM's name, as its certificates have it.")]
 
 identity = typer.Typer(
-    help="The life of a VM: its certificates, where it was, and whether they prove it.",
+    help="The life of a VM: its certificates, where it was, looks at its vTPM, and whether they prove it.",
     no_args_is_help=True,
 )
 
 
 @identity.command()
-def show(vm: Vm, folder: Folder = None, registry: RegistryUrl = None) -> None:
+def show(vm: Vm, folder: Folder = None, registry_url: RegistryUrl = None) -> None:
     """Print a VM's life from the registry, and what in it is not as it has to be.
 
     Checks the certificates in the factory's folder; `sodbench audit verify` checks the audit log itself.
     Ends with 14 where something is in doubt.
     """
     place = inputs.factory_folder(folder)
-    with look(places.registry_url(registry)) as store:
-        found = [*store.audit.entries(kind=ENTRY)]
-        for kind in OF_THE_VM:
-            found += store.audit.entries(kind=kind, subject=vm)
-    found.sort(key=lambda one: one.number)
-    _told(identities.life(vm, found), place / ISSUED, place / TRUST)
+    with look(places.registry_url(registry_url)) as store:
+        _told(_life(vm, store), place / ISSUED, place / TRUST)
 
 
 @identity.command()
@@ -93,17 +93,96 @@ def verify(
     Output().say(f"By the log whose head is {end}.")
 
 
+@identity.command()
+def renew(
+    vm: Vm,
+    folder: Folder = None,
+    passphrase_file: PassphraseFile = None,
+    inventory: Inventory = None,
+    registry_url: RegistryUrl = None,
+) -> None:
+    """Certify a VM's identity again, with the host and epoch where the registry has it now.
+
+    To be run after each migration and before the last certificate ends. Key, vTPM and parent stay the same.
+    """
+    with look(places.registry_url(registry_url)) as store:
+        now = store.placement(vm)
+        stages = identities.life(vm, store.audit.entries(kind=ENTRY)).stages
+    with inputs.opened(folder, registry_url, passphrase_file, inventory) as factory:
+        if not stages:
+            raise _unknown(vm)
+        old = inputs.certificate(factory.folder / ISSUED / f"{stages[-1].serial}.pem").fields
+        made = factory.renew(old, None if now is None else f"{now.host} {now.epoch}")
+    until = made.not_valid_after_utc.isoformat(" ", "minutes")
+    where = "nowhere yet" if now is None else f"on {now.host}, epoch {now.epoch}"
+    Output().say(f"{vm} is {where}: serial {made.serial_number:x}, until {until}")
+
+
+@identity.command("look")
+def look_at(
+    vm: Vm,
+    via: Annotated[
+        str,
+        typer.Option("--via", help="The command that reaches a shell of the guest, such as `ssh root@vm-1`."),
+    ],
+    handle: Annotated[
+        str, typer.Option("--handle", help="The identity key's persistent handle in the vTPM.")
+    ] = "0x81010100",
+    tcti: Annotated[
+        str, typer.Option("--tcti", help="How the guest reaches its vTPM.")
+    ] = "device:/dev/tpmrm0",
+    folder: Folder = None,
+    registry_url: RegistryUrl = None,
+) -> None:
+    """Have the guest's vTPM count and certify one look, and hold it against all looks before.
+
+    Ends with 14 where the vTPM's state was put back, where it runs twice, or where something else of the life
+    is in doubt. The audit log keeps the look either way.
+    """
+    place = inputs.factory_folder(folder)
+    with registry(registry_url) as store:
+        stages = identities.life(vm, store.audit.entries(kind=ENTRY)).stages
+        if not stages:
+            raise _unknown(vm)
+        challenge = secrets.token_bytes(counter.CHALLENGE_BYTES)
+        qualifying = counter.qualifying(challenge, stages[-1].uuid)
+        attest, signature = looking.ask(shlex.split(via), _handle(handle), tcti, qualifying)
+        store.audit.append(counter.ENTRY, vm, counter.body(challenge, attest, signature))
+        _told(_life(vm, store), place / ISSUED, place / TRUST)
+
+
+def _handle(text: str) -> int:
+    try:
+        return int(text, 16)
+    except ValueError as error:
+        raise UsageError("a handle is a number in hexadecimal", where=legible(text)) from error
+
+
+def _life(vm: str, store: Registry) -> Life:
+    found = [*store.audit.entries(kind=ENTRY)]
+    for kind in OF_THE_VM:
+        found += store.audit.entries(kind=kind, subject=vm)
+    return identities.life(vm, sorted(found, key=lambda one: one.number))
+
+
+def _unknown(vm: str) -> CertificateRefusedError:
+    return CertificateRefusedError(
+        "the VM has no identity",
+        where=legible(vm),
+        remedy="sodbench pvi issue vm-identity, or name the VM as its certificates do",
+    )
+
+
 def _told(life: Life, certificates: Path, trusted: Path) -> None:
     """Print the life; an error where it is in doubt, or there is none."""
     if life.created_ns is None:
-        raise CertificateRefusedError(
-            "the VM has no identity",
-            where=legible(life.name),
-            remedy="sodbench pvi issue vm-identity, or name the VM as its certificates do",
-        )
-    found = identities.doubts(life, _read(certificates), trust.load(trusted))
+        raise _unknown(life.name)
+    known = _read(certificates)
+    found = identities.doubts(life, known, trust.load(trusted))
     output = Output()
     output.say(f"{life.name}, created {_when(life.created_ns)}, UUID {life.stages[0].uuid}")
+    if life.parent:
+        output.say(f"A clone of {life.parent}.")
     rows = [(one.issued_ns, one.entry, f"certificate {one.serial}") for one in life.stages]
     ended = [(one.revoked_ns, one) for one in life.stages]
     rows += [
@@ -117,6 +196,7 @@ def _told(life: Life, certificates: Path, trusted: Path) -> None:
     )
     last = "never" if life.last_attested_ns is None else f"{_when(life.last_attested_ns)}: {life.last_tier}"
     output.say(f"Migrations: {life.migrations}. Attested {number_of(life.attested, 'time')}, last {last}.")
+    _tell_looks(output, identities.looks(life, known)[0])
     for one in found:
         output.say(f"In doubt: entry {one.entry}: {one.says}.")
     if found:
@@ -125,6 +205,18 @@ def _told(life: Life, certificates: Path, trusted: Path) -> None:
             why=f"what is in doubt is listed above: {len(found)}",
             remedy="compare with copies of the certificates; issue the VM a new identity if one was forged",
         )
+
+
+def _tell_looks(output: Output, seen: Sequence[tuple[int, Look]]) -> None:
+    if not seen:
+        output.say("Its vTPM's counter was never looked at.")
+        return
+    newest = seen[-1][1]
+    powered_h = newest.clock.clock_ms / 3_600_000
+    output.say(
+        f"Its vTPM's counter was looked at {number_of(len(seen), 'time')}, and was last {newest.count}; "
+        f"it was powered for {powered_h:.1f} h, and reset {newest.clock.reset_count} times."
+    )
 
 
 def _read(folder: Path) -> Mapping[str, x509.Certificate]:

@@ -49,6 +49,9 @@ def issue(
             "--service", help="What the provider promises of a host, such as measured-boot; several times."
         ),
     ] = None,
+    parent: Annotated[
+        str | None, typer.Option("--parent", help="UUID of the VM that a VM is a clone of.")
+    ] = None,
     endorsement: Annotated[
         Path | None,
         typer.Option("--endorsement", help="The vTPM's endorsement certificate: of a VM or a probe."),
@@ -70,6 +73,7 @@ def issue(
         addresses=tuple(address or ()),
         uuid=uuid,
         services=tuple(service or ()),
+        parent=parent,
         endorsement=None if endorsement is None else inputs.certificate(endorsement).fields,
     )
     with inputs.opened(folder, registry_url, passphrase_file, inventory) as factory:

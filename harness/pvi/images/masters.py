@@ -71,7 +71,7 @@ def take_in(
         StorageError: There is no room, or formatting failed.
         PrerequisiteError: qemu-img or debugfs is missing, or a key cannot be unlocked.
         RegistryError: The audit log cannot be written; the image counts once it can.
-        ValidationError: The name is none.
+        ValidationError: The name has another form.
     """
     known = [one.number for one in factory.held.state.images if one.name == name]
     number = max(known, default=0) + 1

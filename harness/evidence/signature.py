@@ -158,8 +158,10 @@ def hint(folder: Path, *, kind: Kind) -> str:
     if not place.exists():
         raise _refused(folder, "it is not signed", f"it has no {FILE}", kind)
     try:
-        found = _Envelope.model_validate_json(sums.content(place, limit=MAX_BYTES)).signatures[0].keyid
-    except ValidationError as error:
+        content = sums.content(place, limit=MAX_BYTES)
+        require_few_parts(content, _MOST_PARTS)
+        found = _Envelope.model_validate_json(content).signatures[0].keyid
+    except ValueError as error:
         raise _refused(place, "the signature cannot be read", "it is no DSSE envelope", kind) from error
     if found is None:
         raise _refused(place, "the signature cannot be read", "it names no key", kind)

@@ -57,7 +57,7 @@ def parsed(url: str) -> URL:
     """The URL of a registry.
 
     Raises:
-        RegistryError: It is none, or of a database that cannot hold a registry. The message has no password,
+        RegistryError: This is no URL, or no registry can be kept there. The message has no password,
             and no part of what may be one.
     """
     _require_utf_8(url)

@@ -43,7 +43,7 @@ def run(
         environment: What Ansible's programs have besides the caller's own environment.
         on_event: Told of each event; True keeps it in the artifacts.
         artifacts: Folder for ansible-runner's output; in `scratch` where None.
-        variables: Extra variables. They are written down, so that none may be a secret.
+        variables: Extra variables. They are written down and must hold no secret.
         settings: Settings of ansible-runner.
         more: Further arguments of :func:`ansible_runner.run`.
     """

@@ -101,6 +101,12 @@ audit: setup ## Look the locked packages up in a database of known vulnerabiliti
 sbom: setup ## Write dist/sodbench.cdx.json: what the lock pins and provisioning installs, in CycloneDX
 	$(BIN)/python -m supply.sbom dist/sodbench.cdx.json
 
+.PHONY: artifact
+artifact: sbom ## Write dist/sodbench-artifact.zip from results/reference: evidence, claims, verdicts, program (docs/artifact.md)
+	rm -f dist/sodbench-*.whl dist/sodbench-artifact.zip
+	$(BIN)/python -m uv build --quiet --wheel --no-build-isolation --offline --out-dir dist .
+	$(BIN)/sodbench artifact --from results/reference --unsigned
+
 .PHONY: bench
 bench: setup ## What the harness itself costs, measured in the lab (benchmarks/README.md)
 	$(BIN)/sodbench lab up

@@ -139,7 +139,7 @@ class RecordError(SodbenchError):
 
 
 class AlteredError(RecordError):
-    """Evidence, an archive or a report is not as it was summed or signed; nothing was computed from it."""
+    """What was summed or signed is not as it was; nothing was computed from it."""
 
     exit_code = 21
     kind = "altered"

@@ -24,7 +24,7 @@ Exit codes: 0 done · 1 unexpected · 2 wrong usage · 3 error in a campaign, in
 14 evidence or an enrolment was refused · 15 an attester does not answer · 16 the registry cannot be used ·
 17 a request for protection was refused · 18 another response of the VM is under way ·
 19 the audit log is not as it was written · 20 no server satisfies a request ·
-21 the evidence of a run, an archive or a report was altered · 22 two runs cannot be compared ·
+21 the evidence of a run, an archive, a report or an artifact was altered · 22 two runs cannot be compared ·
 23 a run is worse than its baseline · 24 whether it is worse was not shown ·
 25 two logs do not agree · 26 something of a guest may be left ·
 27 an agreement is not shown to be kept · 130 interrupted
@@ -166,6 +166,12 @@ class _Verbs(lazy.Root):
             "reproduce",
             "harness.cli.reproduce:reproduce",
             "Judge the papers' claims by runs, and write a page with one row a claim.",
+            "Results",
+        ),
+        Verb(
+            "artifact",
+            "harness.cli.artifact:artifact",
+            "Bundle evidence, claims, verdicts and program as one signed file, and check such a file.",
             "Results",
         ),
         Verb(

@@ -9,21 +9,16 @@ from typing import Annotated, Literal, TypeAlias
 import typer
 
 from harness import report as reports
-from harness import resources, workloads
-from harness.analysis.claims import files, runs, verdicts
-from harness.analysis.claims.checks import Tables
-from harness.analysis.claims.files import Known
+from harness import resources
+from harness.analysis.claims import files, installed, runs
 from harness.analysis.claims.model import Paper
 from harness.analysis.claims.verdicts import Judgement
-from harness.analysis.table import metric_set
 from harness.cli.signing import Key, Unsigned, signers_key
 from harness.cli.terminal import Output
 from harness.errors import UsageError
 from harness.legible import legible
 from harness.nearest import nearest
-from harness.policy import capability_file
 from harness.report import reproduced
-from harness.yaml_source import read_text
 
 Extent: TypeAlias = Literal["smoke", "full"]
 """Which of the campaigns that the claims' files name are run."""
@@ -85,18 +80,13 @@ def reproduce(
     21; a verdict of any kind ends with 0 (docs/reproduce.md).
     """
     extent = _extent(stored, smoke=smoke, full=full)
-    every = files.load(files_of or resources.claims(), _known())
+    every = files.load(files_of or resources.claims(), installed.known())
     papers = _asked(every, claims or [])
     place = results if stored is None else stored
     left = [] if extent is None else _carried_out(papers, extent, results, inventory)
     wanted = {name for paper in papers for name in paper.campaigns}
     found, uncounted = runs.below(place, wanted, lambda: signers_key(key, unsigned=unsigned))
-    signed = {metric.name: metric.signed for metric in metric_set().all}
-    tables = _tables()
-    conditions = [claim for paper in every for claim in paper.claims]
-    judged = [
-        (paper, verdicts.of_claims(paper.claims, found, tables, signed, conditions)) for paper in papers
-    ]
+    judged = installed.judged(papers, found, every)
     made = reports.write(
         reproduced.document(judged, pdf="tex" in (format or ())), out, format or ("html", "md")
     )
@@ -125,14 +115,6 @@ def _carried_out(papers: Sequence[Paper], extent: Extent, results: Path, invento
     return reproducing.run(reproducing.wanted(papers, extent), results, inventory, Output())
 
 
-def _known() -> Known:
-    return Known(
-        campaigns=[path.stem for path in resources.campaigns().glob("*.yml")],
-        metrics=[metric.name for metric in metric_set().all],
-        workloads=list(workloads.available()),
-    )
-
-
 def _asked(papers: Sequence[Paper], names: Sequence[str]) -> list[Paper]:
     """The papers with the claims that are named, or with all of them."""
     known = [claim.id for paper in papers for claim in paper.claims]
@@ -149,13 +131,6 @@ def _asked(papers: Sequence[Paper], names: Sequence[str]) -> list[Paper]:
         for paper in papers
     ]
     return [paper for paper in kept if paper.claims]
-
-
-def _tables() -> Tables:
-    return Tables(
-        requests=read_text(resources.reference() / "table2_requests.csv"),
-        capabilities=capability_file.load_table(),
-    )
 
 
 def _show(judged: Sequence[Judgement], left: Sequence[str], made: reports.Report) -> None:

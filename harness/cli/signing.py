@@ -46,6 +46,11 @@ def own_key() -> ec.EllipticCurvePrivateKey:
     return signing_key.signing_key(places.signing_key_file())
 
 
+def own_public_file() -> Path:
+    """Where the public part of the user's key is, for those who check what they signed."""
+    return signing_key.public_file(places.signing_key_file())
+
+
 def key_to_sign(asked: bool | None) -> ec.EllipticCurvePrivateKey | None:
     """The user's key, as far as they want a signature; by default where there is a key.
 
@@ -82,4 +87,4 @@ def trusted_key(named: Path | None) -> ec.EllipticCurvePublicKey:
     Raises:
         PrerequisiteError: The file holds no public key on P-256.
     """
-    return signature.public_key(named or signing_key.public_file(places.signing_key_file()))
+    return signature.public_key(named or own_public_file())

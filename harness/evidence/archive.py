@@ -110,8 +110,7 @@ def unpack(archive: Path, out: Path, *, key: ec.EllipticCurvePublicKey | None = 
             remedy="name a folder that `sodbench archive pack` made",
         )
     if key is not None:
-        # First: nothing that a stranger packed is inflated.
-        signature.verify(archive, [name for name, _ in _kept_lists(archive)], key, kind=KIND)
+        require_signed(archive, key)  # first: nothing that a stranger packed is inflated
     partial = out.with_name(f".{out.name}.{secrets.token_hex(4)}.partial")
     try:
         _make_whole(archive, partial)
@@ -125,6 +124,16 @@ def unpack(archive: Path, out: Path, *, key: ec.EllipticCurvePublicKey | None = 
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return RunFolder(out)
+
+
+def require_signed(archive: Path, key: ec.EllipticCurvePublicKey) -> None:
+    """Refuse an archive that the key's owner did not sign; its files are not looked at.
+
+    Raises:
+        AlteredError: It is not signed, or by another key.
+        RecordError: A list of sums cannot be read.
+    """
+    signature.verify(archive, [name for name, _ in _kept_lists(archive)], key, kind=KIND)
 
 
 def _listed(root: Path) -> dict[str, str]:

@@ -114,7 +114,7 @@ def require(run: RunFolder) -> bool:
     if recorded is None:
         return False
     there = {name: regular for name, regular in _files(run) if name not in DERIVED}
-    found = _differences(run.root, recorded, there)
+    found = differences(run.root, recorded, there)
     if found:
         raise altered(run.root, found)
     return True
@@ -132,7 +132,7 @@ def require_named(run: RunFolder, names: Iterable[str]) -> bool:
         return False
     wanted = set(names)
     there = {name: (run.root / name).is_file() for name in wanted if os.path.lexists(run.root / name)}
-    found = _differences(run.root, {name: recorded[name] for name in wanted & recorded.keys()}, there)
+    found = differences(run.root, {name: recorded[name] for name in wanted & recorded.keys()}, there)
     if found:
         raise altered(run.root, found)
     return True
@@ -157,7 +157,7 @@ def derived_differences(run: RunFolder) -> Differences:
         RecordError: A file cannot be read.
     """
     there = {name: regular for name, regular in _files(run) if name in DERIVED}
-    return _differences(run.root, lists(run.root).derived, there)
+    return differences(run.root, lists(run.root).derived, there)
 
 
 def _files(run: RunFolder) -> Iterator[tuple[str, bool]]:
@@ -166,7 +166,7 @@ def _files(run: RunFolder) -> Iterator[tuple[str, bool]]:
             yield name, regular
 
 
-def _differences(root: Path, wanted: Mapping[str, str], there: Mapping[str, bool]) -> Differences:
+def differences(root: Path, wanted: Mapping[str, str], there: Mapping[str, bool]) -> Differences:
     """How the files `there` (name to whether it is a regular file) differ from the sums `wanted`."""
     both = sorted(wanted.keys() & there.keys())
     return Differences(

@@ -115,6 +115,7 @@ bench: setup ## What the harness itself costs, measured in the lab (benchmarks/R
 	$(BIN)/python -m benchmarks.tls
 	$(BIN)/python -m benchmarks.channel
 	$(BIN)/python -m benchmarks.bounds
+	$(BIN)/python -m benchmarks.channel_bounds
 	$(BIN)/python -m benchmarks.reconciliation
 	$(BIN)/python -m benchmarks.violation
 	$(BIN)/python -m benchmarks.attestation

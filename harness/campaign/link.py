@@ -61,13 +61,13 @@ def share(at_once: int, link_bit_s: float | None, options: MigrationOptions) -> 
 
 
 def problem(plan: Plan, link_bit_s: float | None) -> str | None:
-    """Why the link does not carry as many guests at once as the plan asks for; None where it may.
+    """Why the link is not what the plan asks for, or does not carry as many guests at once; or None.
 
-    Of one guest at a time nothing is said. Post-copy and auto-converge end whatever is dirtied. Each variant
-    is judged with its own migrations and loads, and the first that cannot be carried is named.
+    How much one guest at a time sends is not judged. Post-copy and auto-converge end whatever is dirtied.
+    Each variant is judged with its own link, migrations and loads, and the first with a problem is named.
     """
     for variant, one in _apart(plan):
-        found = _problem(one, link_bit_s)
+        found = _faster(one, link_bit_s) or _problem(one, link_bit_s)
         if found is not None:
             return found if variant is None else f"under the variant {variant}: {found}"
     return None
@@ -79,6 +79,12 @@ def _apart(plan: Plan) -> Iterator[tuple[str | None, Plan]]:
     for name in names:
         mine = tuple(trial for trial in plan.trials if trial.variant == name)
         yield name, plan.under(name).model_copy(update={"trials": mine})
+
+
+def _faster(plan: Plan, link_bit_s: float | None) -> str | None:
+    if plan.link_bit_s is None or link_bit_s is None or plan.link_bit_s < link_bit_s:
+        return None
+    return f"link_bit_s: {plan.link_bit_s} is not below the link's own {link_bit_s:.0f} bit/s: lower it"
 
 
 def _problem(plan: Plan, link_bit_s: float | None) -> str | None:

@@ -49,6 +49,9 @@ HEARTBEAT_TCG_HZ = 200
 SMALL_MEMORY_MIB = 256
 """Of a guest with the small image that names no size."""
 
+LinkRate: TypeAlias = Annotated[int, Field(ge=1_000_000, le=1_000_000_000_000)]
+"""Bit/s of a link: SSH and heartbeat need some of it too."""
+
 PageCache: TypeAlias = Annotated[int, Field(ge=1, le=4_194_304)]
 """MiB of a guest's page cache."""
 
@@ -233,6 +236,9 @@ class Overrides(Strict):
     attest: AttestOverrides = AttestOverrides()
     workloads: dict[str, dict[str, JsonValue]] = Field(
         default_factory=dict, description="workloads' names, each with the options that are changed"
+    )
+    link_bit_s: LinkRate | None = Field(
+        default=None, description="bit/s that each host may send to the other, below the link's own rate"
     )
 
 

@@ -99,6 +99,15 @@ class PlannedVariant(Strict):
     guest: Guest
     migration: MigrationOptions
     attest: Attest | None = None
+    link_bit_s: int | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The link's own rate is left out: plans keep their hash."""
+        found: dict[str, Any] = dump(self)
+        if self.link_bit_s is None:
+            found.pop("link_bit_s", None)
+        return found
 
 
 class Plan(Strict):
@@ -123,6 +132,7 @@ class Plan(Strict):
     order: Order | None = None
     variants: Annotated[tuple[PlannedVariant, ...], Field(strict=False)] = ()
     gate: Gate | None = None
+    link_bit_s: int | None = None
     trials: Annotated[tuple[Trial, ...], Field(strict=False)]
 
     @property
@@ -153,7 +163,7 @@ class Plan(Strict):
         for one in self.variants:
             if one.name == name:
                 changed = {"guest": one.guest, "migration": one.migration, "attest": one.attest}
-                return self.model_copy(update=changed)
+                return self.model_copy(update={**changed, "link_bit_s": one.link_bit_s})
         raise KeyError(name)
 
     @property
@@ -164,7 +174,7 @@ class Plan(Strict):
     def to_json(self) -> dict[str, Json]:
         """The plan as JSON values; :func:`from_json` reads it back equal."""
         # Plans without them are the bytes they were before there were such sections, and keep their hash.
-        sections = ("attest", "respond", "guests", "variants", "gate")
+        sections = ("attest", "respond", "guests", "variants", "gate", "link_bit_s")
         without = {name for name in sections if not getattr(self, name)}
         without |= {"concurrency"} if self.concurrency == 1 else set()
         without |= {"order"} if self.order is None else set()
@@ -222,7 +232,13 @@ def expand(campaign: Campaign) -> Plan:
         order=_order(campaign),
         gate=campaign.gate,
         variants=tuple(
-            PlannedVariant(name=name, guest=one.guest, migration=one.migration, attest=one.attest)
+            PlannedVariant(
+                name=name,
+                guest=one.guest,
+                migration=one.migration,
+                attest=one.attest,
+                link_bit_s=campaign.variants[name].link_bit_s,
+            )
             for name, one in variants
             if name is not None
         ),

@@ -69,6 +69,8 @@ def clashes(campaign: Campaign) -> Iterator[tuple[tuple[str, ...], str]]:
                 (*at, "guest"),
                 "guest in a variant of a campaign with several guests, which have sizes of their own",
             )
+        if changes.link_bit_s is not None and campaign.guests is not None:
+            yield (*at, "link_bit_s"), "link_bit_s in a variant of a campaign with several guests"
         for workload in changes.workloads:
             if workload not in workloads:
                 yield (*at, "workloads", workload), f"the campaign has no workload {workload!r}"

@@ -66,6 +66,7 @@ def judged(
         migration=None,
         overlap="skip",
         migration_timeout_s=60.0,
+        link_bit_s=None,
         guests=(),
     )
     trial: Any = SimpleNamespace(

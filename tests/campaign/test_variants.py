@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 
 from harness.campaign import file as files
+from harness.campaign import link
 from harness.campaign.plan import expand, from_json
 from harness.errors import CampaignError
 from tests.synthetic.campaigns import MINIMAL, campaign
@@ -91,3 +92,22 @@ def test_what_cannot_be_compared_or_run_is_refused_with_its_line(lines: str, sai
         files.loads(f"{MINIMAL}{lines}\n", "mine.yml")
     assert said in str(refused.value)
     assert "mine.yml:" in str(refused.value)
+
+
+def test_a_variant_slows_the_link_and_others_leave_it_alone() -> None:
+    text = MINIMAL + "variants:\n  full: {}\n  quarter: {link_bit_s: 250000000}\n"
+    plan = expand(files.loads(text, "c.yml"))
+    assert [plan.under(name).link_bit_s for name in ("full", "quarter")] == [None, 250_000_000]
+    assert "link_bit_s" not in json.dumps(plan.to_json()["variants"][0])  # type: ignore[index]
+    assert from_json(plan.to_json()) == plan
+
+
+def test_a_link_cannot_be_made_faster_than_it_is() -> None:
+    text = MINIMAL + "variants:\n  full: {}\n  more: {link_bit_s: 1000000000}\n"
+    plan = expand(files.loads(text, "c.yml"))
+    said = link.problem(plan, 1e9)
+    assert said is not None
+    assert "under the variant more" in said
+    assert "not below the link's own 1000000000 bit/s" in said
+    assert link.problem(plan, 1e10) is None
+    assert link.problem(plan, None) is None

@@ -10,7 +10,7 @@ from harness.analysis import comparison, stored
 from harness.analysis.comparability import Side
 from harness.evidence import journal
 from harness.evidence.account import accounts
-from harness.evidence.events import MigrationStarted
+from harness.evidence.events import LinkHeld, MigrationStarted
 from harness.evidence.folder import RunFolder, read_manifest
 from harness.report import compose, material, variants
 from harness.report.document.model import Answer, Table
@@ -113,3 +113,15 @@ def test_its_rows_are_those_of_compare(run: RunFolder, seen: Material) -> None:
     expected = comparison.rows(comparison.values(plain, table), comparison.values(narrow, table))
     assert list(compared.rows) == expected
     assert any(row.primary for row in compared.rows)
+
+
+def test_the_link_is_held_for_the_variant_that_asks_for_it(tmp_path: Path) -> None:
+    text = TEXT.replace(
+        "narrow: {migration: {bandwidth_mib_s: 32, tls: false}}", "slow: {link_bit_s: 250000000}"
+    )
+    run = campaigns.begin(tmp_path, text)
+    assert campaigns.carry_out(run, text) is not None
+    told = accounts(journal.read(run.journal))
+    held = {(one.variant, value.rate_bit_s) for one in told for _, value in one.told(LinkHeld)}
+    assert held == {("slow", 250_000_000)}
+    assert all(one.counts for one in told)

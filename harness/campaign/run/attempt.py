@@ -17,7 +17,7 @@ from harness.campaign.run.guarded import guarding
 from harness.clock import ClockOffset
 from harness.errors import InterruptedRunError, SodbenchError, StorageError
 from harness.evidence import host_drift, verdict
-from harness.evidence.events import AttemptFinished, AttemptStarted, CleanupFailed
+from harness.evidence.events import AttemptFinished, AttemptStarted, CleanupFailed, LinkHeld
 from harness.evidence.observers import clocks, host_state
 from harness.evidence.observers.contract import Observer, Scene
 from harness.evidence.observers.heartbeat import Heartbeat
@@ -34,6 +34,7 @@ from harness.migration.flight import Flights
 from harness.migration.several import SeveralFlights
 from harness.migration.window import Window
 from harness.pair_name import GUEST
+from harness.rig import link_rate
 from harness.rig.rig import Rig
 
 
@@ -133,6 +134,7 @@ class AttemptRun:
             for one in self._guests:
                 one.load.prepare()
                 one.fill()
+            self._hold_link(stack)
             outputs = [stack.enter_context(one.load.running()) for one in self._guests]
             flights = self._observed(stack, attesting)
             for one, output in zip(self._guests, outputs, strict=True):
@@ -212,6 +214,14 @@ class AttemptRun:
             self._interrupt.check()
             took_ns.append(one.await_up(begin_ns))
         return took_ns
+
+    def _hold_link(self, stack: ExitStack) -> None:
+        """Hold the link at the rate of the trial's variant until the attempt ends."""
+        rate_bit_s, pair = self._plan.link_bit_s, self._rig.pair
+        if rate_bit_s is None:
+            return
+        held = link_rate.held(self._rig.hosts, pair.migration_address, rate_bit_s, pair.link_bit_s)
+        self._record.add(LinkHeld(rate_bit_s=rate_bit_s, devices=dict(stack.enter_context(held))))
 
     def _attesting(self, stack: ExitStack) -> Sequence[Observer]:
         """The observer that attests, where the campaign asks for one; the guests are enrolled here."""

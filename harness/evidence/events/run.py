@@ -146,6 +146,14 @@ class GuestMemory(_OfGuest):
     cached_bytes: int
 
 
+class LinkHeld(_Runner):
+    """Each host sends at most `rate_bit_s` to the other until the attempt ends; `devices`: by host."""
+
+    KIND: ClassVar[str] = "link.held"
+    rate_bit_s: int
+    devices: Mapping[str, str]
+
+
 class WorkloadPrepared(_OfGuest):
     """One step before the load is done, such as a server's start."""
 

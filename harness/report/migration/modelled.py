@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from harness import workloads
 from harness.analysis.precopy_model import Load, Precopy, precopy
 from harness.evidence.account import Account, Move
-from harness.evidence.events import GuestStarted, MigrationStarted
+from harness.evidence.events import GuestStarted, LinkHeld, MigrationStarted
 from harness.report.document.drawing import GROUND, MEASURED, PAPER, QUIET, Sketch
 from harness.report.document.model import MISSING, Block, Cell, Column, Section, Table
 from harness.report.material import Material
@@ -91,7 +91,7 @@ def _point(material: Material, attempt: Account, move: Move, dirtying: Dirtying)
     if began.options.get("mode") == "post-copy" or began.options.get("auto_converge"):
         return None
     values = material.of_migration(attempt, move.n)
-    bandwidth = _bandwidth_bytes_s(material, began)
+    bandwidth = _bandwidth_bytes_s(material, attempt, began)
     full = values.get("ram_bytes", 0.0) - values.get("zero_bytes", 0.0)
     if bandwidth is None or not {"ram_bytes", "zero_bytes"} <= set(values):
         return None
@@ -112,11 +112,13 @@ def _point(material: Material, attempt: Account, move: Move, dirtying: Dirtying)
     )
 
 
-def _bandwidth_bytes_s(material: Material, began: MigrationStarted) -> float | None:
+def _bandwidth_bytes_s(material: Material, attempt: Account, began: MigrationStarted) -> float | None:
     """What the link and the campaign let a migration send; None where neither states a rate."""
     cap = began.options.get("bandwidth_mib_s")
     rates: list[float] = [cap * MIB] if isinstance(cap, int) and cap > 0 else []
-    rates += [material.link_bit_s / 8] if material.link_bit_s else []
+    held = attempt.value(LinkHeld)
+    link_bit_s = material.link_bit_s if held is None else held.rate_bit_s
+    rates += [link_bit_s / 8] if link_bit_s else []
     return min(rates, default=None)
 
 

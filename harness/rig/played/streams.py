@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from typing import TypeAlias
@@ -151,7 +152,13 @@ def _runs(guest: PlayedGuest | None) -> bool:
     return guest is not None and guest.stopped_ns is None
 
 
+def link_rate_holder(_world: World, _role: str, _arguments: list[str], stream: PlayedStream) -> None:
+    """The link at a lower rate: it is said to be held, and what is sent keeps its rate."""
+    stream.print(json.dumps({"state": "held", "device": "br0", "before": ""}))
+
+
 PROBES: dict[str, Program] = {
+    "link_rate_holder": link_rate_holder,
     "clocks_probe": clocks_probe,
     "heartbeat_probe": heartbeat_probe,
     "wire_probe": wire_probe,

@@ -24,6 +24,7 @@ def test_a_factory_certifies_and_revokes_and_its_log_says_so(
     assert said.code == 0, said.err
     assert "warning: this machine is virtual (kvm)" in said.err
     assert "Random numbers: dice." in said.out
+    assert "Its keys are in files, locked by a passphrase." in said.out
     own = tmp_path / "own"
     vtpm = ("issue", "vtpm-endorsement", "vm-1", "--key", tmp_path / "bare", "--uuid", VM, "--out", own)
     assert pvi.owner(*vtpm).code == 0
@@ -86,6 +87,13 @@ def test_a_passphrase_comes_from_a_file_of_the_users_alone_or_a_terminal(pvi: Pv
     said = pvi.owner("init", "shop")
     assert said.code == PrerequisiteError.exit_code
     assert "readable by others" in said.err
+    assert not pvi.folder.exists()
+
+
+def test_a_factory_in_a_tpm_that_is_not_there_is_not_made(pvi: Pvi) -> None:
+    said = pvi.owner("init", "shop", "--tpm", "swtpm:path=/nowhere")
+    assert said.code == PrerequisiteError.exit_code
+    assert "in the TPM cannot be used" in said.err
     assert not pvi.folder.exists()
 
 

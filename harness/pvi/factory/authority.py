@@ -67,18 +67,25 @@ def moment(ns: int) -> datetime:
     return datetime.fromtimestamp(ns // NS_PER_S, UTC)
 
 
-def root(name: str, factory: str, now: datetime) -> Authority:
-    """A new root authority of the infrastructure `name`, on a `factory` machine."""
-    key = ec.generate_private_key(ec.SECP256R1())
+def new_key() -> ec.EllipticCurvePrivateKey:
+    """A new key in memory."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def root(name: str, factory: str, now: datetime, key: ec.EllipticCurvePrivateKey | None = None) -> Authority:
+    """A root authority of the infrastructure `name`, on a `factory` machine; by default with a new key."""
+    key = key or new_key()
     called = _called(f"{name} root")
     life = (now - BACKDATED, now + ROOT_LIFETIME)
     signed = _authority(called, key.public_key(), called, key, life, factory=factory, depth=1)
     return Authority(signed, key)
 
 
-def issuing(name: str, factory: str, above: Authority, now: datetime) -> Authority:
-    """A new issuing authority under the root."""
-    key = ec.generate_private_key(ec.SECP256R1())
+def issuing(
+    name: str, factory: str, above: Authority, now: datetime, key: ec.EllipticCurvePrivateKey | None = None
+) -> Authority:
+    """An issuing authority under the root; by default with a new key."""
+    key = key or new_key()
     called, issuer = _called(f"{name} issuing"), above.certificate.subject
     life = (now - BACKDATED, min(now + ISSUING_LIFETIME, above.certificate.not_valid_after_utc))
     signed = _authority(called, key.public_key(), issuer, above.key, life, factory=factory, depth=0)

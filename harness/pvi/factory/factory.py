@@ -22,7 +22,7 @@ from harness import disk, files
 from harness.errors import PrerequisiteError, UsageError
 from harness.evidence.signature import key_id
 from harness.legible import legible
-from harness.pvi.factory import authority, ledger, locked_key, renewal, signer, trust
+from harness.pvi.factory import authority, keys, ledger, locked_key, renewal, signer, trust
 from harness.pvi.factory.authority import Authority, Reason, Revoked, moment
 from harness.pvi.factory.ledger import PENDING, STATE, Ledger, State, Step
 from harness.pvi.factory.profiles import Asked, Profile
@@ -33,7 +33,16 @@ TRUST, ISSUED = "trust", "issued"
 ROOT_KEY, ISSUING_KEY = "root.key.json", "issuing.key.json"
 
 
-def make(folder: Path, name: str, passphrase: str, here: Whereabouts, audit: AuditLog, now_ns: int) -> State:
+def make(
+    folder: Path,
+    name: str,
+    passphrase: str,
+    here: Whereabouts,
+    audit: AuditLog,
+    now_ns: int,
+    *,
+    tcti: str = "",
+) -> State:
     """Make a factory in `folder`, which is not there yet.
 
     The folder appears whole, with its first step pending; that the audit log is told is part of the step.
@@ -41,12 +50,14 @@ def make(folder: Path, name: str, passphrase: str, here: Whereabouts, audit: Aud
     Args:
         folder: Where.
         name: The infrastructure's.
-        passphrase: Locks both keys.
+        passphrase: Locks both keys, or is wanted by the TPM that has them.
         here: The machine, which was found to be outside the infrastructure.
         audit: The log.
         now_ns: The wall clock.
+        tcti: How the TPM is reached that is to have the keys; empty: they are kept in files.
 
     Raises:
+        PrerequisiteError: The TPM makes no key.
         UsageError: The passphrase is too short, or there is something at `folder`.
         StorageError: The folder cannot be written.
         RegistryError: The audit log cannot be written; the factory is there, and its next use tells the log.
@@ -63,7 +74,7 @@ def make(folder: Path, name: str, passphrase: str, here: Whereabouts, audit: Aud
     partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
     try:
         partial.mkdir(mode=0o700, parents=True)
-        first = _write_keys(partial, name, passphrase, here, now_ns)
+        first = _write_keys(partial, name, passphrase, here, now_ns, tcti)
         files.write_json(partial / STATE, first.state.model_copy(update={"steps": 0}).model_dump(mode="json"))
         files.write_json(partial / PENDING, first.model_dump(mode="json"))
         partial.rename(folder)
@@ -77,13 +88,15 @@ def make(folder: Path, name: str, passphrase: str, here: Whereabouts, audit: Aud
         return made.state
 
 
-def _write_keys(folder: Path, name: str, passphrase: str, here: Whereabouts, now_ns: int) -> Step:
+def _write_keys(folder: Path, name: str, passphrase: str, here: Whereabouts, now_ns: int, tcti: str) -> Step:
     """New authorities with their locked keys in `folder`; the step that publishes them."""
     now, kind = moment(now_ns), here.kind.value
-    root = authority.root(name, kind, now)
-    issuing = authority.issuing(name, kind, root, now)
-    for one, file, role in ((root, ROOT_KEY, "root"), (issuing, ISSUING_KEY, "issuing")):
-        files.write_atomic(folder / file, locked_key.lock(one.key, role, passphrase).to_bytes())
+    root_key, root_file = keys.make(tcti, "root", passphrase)
+    issuing_key, issuing_file = keys.make(tcti, "issuing", passphrase)
+    root = authority.root(name, kind, now, root_key)
+    issuing = authority.issuing(name, kind, root, now, issuing_key)
+    files.write_atomic(folder / ROOT_KEY, root_file)
+    files.write_atomic(folder / ISSUING_KEY, issuing_file)
     state = State(
         name=name,
         root=root.certificate.fingerprint(hashes.SHA256()).hex(),
@@ -91,6 +104,7 @@ def _write_keys(folder: Path, name: str, passphrase: str, here: Whereabouts, now
         virtualisation=here.virtualisation,
         randomness=here.randomness,
         hardware=here.hardware,
+        tcti=tcti,
         steps=1,
         list_number=1,
     )
@@ -108,7 +122,7 @@ def _write_keys(folder: Path, name: str, passphrase: str, here: Whereabouts, now
         "virtualisation": here.virtualisation or "not known",
         "randomness": here.randomness,
         "hardware": here.hardware,
-        "keys": "in files, locked by a passphrase",
+        "keys": keys.kept(tcti),
         "root": state.root,
         "issuing": issuing.certificate.fingerprint(hashes.SHA256()).hex(),
     }
@@ -257,13 +271,16 @@ class Factory:
             key = self._unlocked(signer.KEY, signer.ROLE)
             if self._signs_still(key.public_key()):
                 return key
-        made = ec.generate_private_key(ec.SECP256R1())
+        made, kept = keys.make(self.held.state.tcti, signer.ROLE, self.passphrase())
         name = f"{self.held.state.name} signer"
         asked = Asked(profile=Profile.SIGNER, name=name.replace(" ", "-"), key=made.public_key())
         certificate, says = self._certified(asked)
-        locked = locked_key.lock(made, signer.ROLE, self.passphrase()).to_bytes().decode()
         published = f"{TRUST}/{signer.place(made.public_key())}"
-        writes = {signer.KEY: locked, published: _pem(certificate), _issued(certificate): _pem(certificate)}
+        writes = {
+            signer.KEY: kept.decode(),
+            published: _pem(certificate),
+            _issued(certificate): _pem(certificate),
+        }
         self.take("issue", says, writes)
         return made
 
@@ -301,7 +318,7 @@ class Factory:
                 where=legible(str(place)),
                 why=error.strerror or str(error),
             ) from error
-        return locked_key.unlock(raw, role, self.passphrase(), where=str(place))
+        return keys.unlock(raw, role, self.passphrase(), where=str(place))
 
 
 def _issued(made: x509.Certificate) -> str:

@@ -64,6 +64,7 @@ class State(Strict):
         virtualisation: See :class:`harness.pvi.factory.whereabouts.Whereabouts`, as for the next two.
         randomness: Where random numbers come from.
         hardware: What of the hardware speeds cryptography up or could keep keys.
+        tcti: How the TPM is reached that has the factory's keys; empty where they are in files.
         steps: How many steps were taken.
         list_number: The number of the newest revocation lists.
         revoked: What the issuing authority has revoked.
@@ -77,6 +78,7 @@ class State(Strict):
     virtualisation: str
     randomness: str
     hardware: str
+    tcti: str = ""
     steps: Count = 0
     list_number: Count = 0
     revoked: tuple[Revoked, ...] = Field(default=(), strict=False)
@@ -84,10 +86,11 @@ class State(Strict):
 
     @model_serializer(mode="wrap")
     def _without_what_it_has_not(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
-        """A factory without images is written, and so digested, as before there were any."""
+        """A factory without images and TPM is written, and so digested, as before there were any."""
         written: dict[str, object] = serialize(self)
-        if not self.images:
-            del written["images"]
+        for name in ("images", "tcti"):
+            if not written[name]:
+                del written[name]
         return written
 
     @property

@@ -178,7 +178,7 @@ def _randomness(root: Path) -> str:
 def _hardware(root: Path) -> str:
     found = [f"the processor's {one}" for one in ("aes", "sha_ni", "vaes") if one in _flags(root)]
     if (root / "dev/tpmrm0").exists():
-        found.append("a TPM, which keeps none of the keys")
+        found.append("a TPM")
     return ", ".join(found) or "none was found"
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from sqlalchemy import Connection, UniqueConstraint, text
+from sqlalchemy import Connection, PrimaryKeyConstraint, UniqueConstraint, text
 
 from harness.instant import Instant
 from harness.registry import schema
@@ -33,15 +33,26 @@ _SQLITE = text(
     "AND sql NOT NULL AND name NOT LIKE 'sqlite@_%' ESCAPE '@'"
 )
 _POSTGRES_TRIGGERS = text(
-    "SELECT t.tgname, t.tgenabled::text, t.tgtype, pg_get_triggerdef(t.oid), p.prosrc FROM pg_trigger t "
-    "JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid "
+    "SELECT c.relname, t.tgname, t.tgenabled::text, t.tgtype, pg_get_triggerdef(t.oid), p.prosrc "
+    "FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid "
     "WHERE NOT t.tgisinternal AND c.relnamespace = current_schema()::regnamespace"
 )
 _POSTGRES_OTHERS = text(
-    "SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema() "
+    "SELECT 'index', tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema() "
     f"AND tablename <> '{schema.VERSION_TABLE}' "
-    "UNION SELECT 'rule', rulename, definition FROM pg_rules WHERE schemaname = current_schema()"
+    "UNION SELECT 'rule', tablename, rulename, definition FROM pg_rules WHERE schemaname = current_schema()"
 )
+_POSTGRES_TABLES = text(
+    "SELECT c.relname, c.relkind::text, c.relrowsecurity OR c.relforcerowsecurity, "
+    "EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid) FROM pg_class c "
+    "WHERE c.relkind IN ('r', 'v', 'm', 'p', 'f') AND c.relnamespace = current_schema()::regnamespace"
+)
+_POSTGRES_CONSTRAINTS = text(
+    "SELECT c.relname, o.conname FROM pg_constraint o "
+    "JOIN pg_class c ON c.oid = o.conrelid "
+    "WHERE o.contype IN ('c', 'f') AND o.convalidated AND c.relnamespace = current_schema()::regnamespace"
+)
+_ORDINARY = "a table that shows all of its rows and no others"
 _DISABLED = ("D", "R")
 """Never, or in a replica alone (pg_trigger.tgenabled)."""
 _WHEN = re.compile(r" WHEN \((.*)\) EXECUTE ", re.DOTALL)
@@ -56,14 +67,14 @@ one that deletes or truncates; before a row is updated; before it is updated or 
 _ONLY_EVER_ADDED = (
     *("identity_events", "results", "property_changes", "placements", "requests", "response_steps", "audit"),
 )
-POSTGRES_TRIGGERS: Mapping[str, tuple[int, str]] = {
-    "challenges_stay_used": (_ROW_CHANGE, "(old.used_boot_id IS NOT NULL)"),
-    "responses_stay_closed": (_ROW_UPDATE, "old.closed"),
-    "audit_head_goes_forward": (_ROW_UPDATE, "(new.number <> (old.number + 1))"),
-    **{f"{table}_append_only": (_NEVER, "") for table in _ONLY_EVER_ADDED},
-    **{f"{table}_no_delete": (_NO_DELETE, "") for table in ("audit_head", "responses")},
+POSTGRES_TRIGGERS: Mapping[str, tuple[str, int, str]] = {
+    "challenges_stay_used": ("challenges", _ROW_CHANGE, "(old.used_boot_id IS NOT NULL)"),
+    "responses_stay_closed": ("responses", _ROW_UPDATE, "old.closed"),
+    "audit_head_goes_forward": ("audit_head", _ROW_UPDATE, "(new.number <> (old.number + 1))"),
+    **{f"{table}_append_only": (table, _NEVER, "") for table in _ONLY_EVER_ADDED},
+    **{f"{table}_no_delete": (table, _NO_DELETE, "") for table in ("audit_head", "responses")},
 }
-"""Those of a server: when each is asked, and for which rows, in PostgreSQL's spelling."""
+"""Those of a server: of which table, when each is asked, and for which rows, in PostgreSQL's spelling."""
 
 
 def check(database: Database, last: int) -> None:
@@ -85,7 +96,7 @@ def check(database: Database, last: int) -> None:
         if there[key] != what:
             raise wrong(last, f"the {kind} {name} is not as it was made", "it says something else")
     for kind, name in sorted(there.keys() - due):
-        if kind != "table":
+        if kind not in {"table", "constraint"}:
             raise wrong(last, f"the {kind} {name} was added", "it is not this program's")
 
 
@@ -108,36 +119,44 @@ def _of_file(connection: Connection) -> Guards:
 
 
 def _due_on_server() -> Guards:
-    due = {("trigger", name): _asked(*when, _REFUSES) for name, when in POSTGRES_TRIGGERS.items()}
+    due: dict[tuple[str, str], str] = {}
     for table in Base.metadata.tables.values():
+        due["table", table.name] = _ORDINARY
         for index in table.indexes:
             where = index.dialect_options["postgresql"]["where"]
             columns = [column.name for column in index.columns]
-            due["index", str(index.name)] = _keeps(columns, unique=bool(index.unique), where=where)
-        for constraint in (
-            table.primary_key,
-            *(one for one in table.constraints if isinstance(one, UniqueConstraint)),
-        ):
-            columns = [column.name for column in constraint.columns]
-            due["index", str(constraint.name)] = _keeps(columns, unique=True, where=None)
-    return due
+            said = _keeps(columns, unique=bool(index.unique), where=where)
+            due["index", str(index.name)] = f"{table.name} {said}"
+        for constraint in table.constraints:
+            if isinstance(constraint, UniqueConstraint | PrimaryKeyConstraint):
+                columns = [column.name for column in constraint.columns]
+                said = _keeps(columns, unique=True, where=None)
+                due["index", str(constraint.name)] = f"{table.name} {said}"
+            else:
+                due["constraint", str(constraint.name)] = table.name
+    return due | {("trigger", name): _asked(*asked, _REFUSES) for name, asked in POSTGRES_TRIGGERS.items()}
 
 
 def _of_server(connection: Connection) -> Guards:
     found: dict[tuple[str, str], str] = {}
-    for name, enabled, asked, definition, source in connection.execute(_POSTGRES_TRIGGERS):
+    for table, name, enabled, asked, definition, source in connection.execute(_POSTGRES_TRIGGERS):
         when = _WHEN.search(definition)
-        says = _asked(asked, when[1] if when else "", " ".join(source.split()))
+        says = _asked(table, asked, when[1] if when else "", " ".join(source.split()))
         found["trigger", name] = _DISABLED[0] if enabled in _DISABLED else says
-    for kind, name, definition in connection.execute(_POSTGRES_OTHERS):
+    for kind, table, name, definition in connection.execute(_POSTGRES_OTHERS):
         _, _, rest = definition.partition(" USING ")
         unique = definition.startswith("CREATE UNIQUE ")
-        found[kind, name] = f"{'unique ' if unique else ''}{rest}" if kind == "index" else definition
+        keeps = f"{table} {'unique ' if unique else ''}{rest}"
+        found[kind, name] = keeps if kind == "index" else definition
+    for name, kind, hides, has_children in connection.execute(_POSTGRES_TABLES):
+        found["table", name] = _ORDINARY if kind == "r" and not hides and not has_children else kind
+    for table, name in connection.execute(_POSTGRES_CONSTRAINTS):
+        found["constraint", name] = table
     return found
 
 
-def _asked(kind: int, when: str, source: str) -> str:
-    return f"{kind} {when} {source}"
+def _asked(table: str, kind: int, when: str, source: str) -> str:
+    return f"{table} {kind} {when} {source}"
 
 
 def _keeps(columns: list[str], *, unique: bool, where: object) -> str:

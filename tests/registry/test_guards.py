@@ -77,6 +77,36 @@ def test_each_edit_of_a_servers_guards_is_named(database: Database) -> None:
             ("ALTER TABLE placements DROP CONSTRAINT uq_placements_ek_name_epoch",),
             "index uq_placements_ek_name_epoch is missing",
         ),
+        (
+            (
+                "DROP TRIGGER audit_append_only ON audit",
+                "CREATE TABLE more (x int)",
+                "CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON more "
+                "EXECUTE FUNCTION registry_append_only()",
+            ),
+            "trigger audit_append_only is not as it was made",
+        ),
+        (
+            (
+                "DROP INDEX uq_attesters_ek_name",
+                "CREATE TABLE more (ek_name bytea, released boolean)",
+                "CREATE UNIQUE INDEX uq_attesters_ek_name ON more (ek_name) WHERE NOT released",
+            ),
+            "index uq_attesters_ek_name is not as it was made",
+        ),
+        (
+            ("ALTER TABLE attesters RENAME TO more", "CREATE VIEW attesters AS SELECT * FROM more"),
+            "constraint ck_attesters_kind is not as it was made",
+        ),
+        (
+            (
+                "ALTER TABLE attesters ENABLE ROW LEVEL SECURITY",
+                "CREATE POLICY more ON attesters USING (NOT held)",
+            ),
+            "table attesters is not as it was made",
+        ),
+        (("CREATE TABLE more () INHERITS (results)",), "table results is not as it was made"),
+        (("ALTER TABLE results DROP CONSTRAINT ck_results_tier",), "constraint ck_results_tier is missing"),
     ):
         with database.engine.connect() as connection:
             for statement in statements:

@@ -68,7 +68,9 @@ def _add(found: dict[str, Architecture], path: Path, source: str) -> None:
         found[row.name] = row.architecture(source or f"{path}:{row.line}")
 
 
-_ALIKE = str.maketrans({"i": "l", "1": "l", "|": "l", "0": "o", "5": "s"})
+_ALIKE = str.maketrans(
+    {"i": "l", "1": "l", "|": "l", "0": "o", "5": "s", "8": "b", "6": "b", "2": "z", "9": "g"}
+)
 
 
 def looks_like(name: str) -> str:
@@ -77,7 +79,7 @@ def looks_like(name: str) -> str:
     Case, blanks and punctuation make no difference, nor do characters that are drawn almost alike.
     """
     plain = "".join(one for one in unicodedata.normalize("NFKC", name).lower() if one.isalnum() or one == "|")
-    return plain.translate(_ALIKE).replace("rn", "m").replace("vv", "w")
+    return plain.translate(_ALIKE).replace("rn", "m").replace("vv", "w").replace("cl", "d")
 
 
 def _twice(rows: Iterable[Row], found: Mapping[str, Architecture], where: str) -> list[Problem]:

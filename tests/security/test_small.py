@@ -28,6 +28,14 @@ def test_a_name_that_looks_like_another_is_that_other(name: str) -> None:
     assert looks_like(name) == looks_like("HyperWall")
 
 
+@pytest.mark.parametrize(
+    ("name", "is_like"),
+    [("8astion", "Bastion"), ("Trust2one", "TrustZone"), ("AE9IS", "AEGIS"), ("Clomain", "Domain")],
+)
+def test_digits_and_letters_that_are_drawn_almost_alike_are_one(name: str, is_like: str) -> None:
+    assert looks_like(name) == looks_like(is_like)
+
+
 def test_the_architectures_of_the_table_look_different() -> None:
     from harness.cli.policy.inputs import table
 

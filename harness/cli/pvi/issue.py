@@ -40,9 +40,7 @@ def issue(
             "--address", help="A host name or IP address of the holder; may be given several times."
         ),
     ] = None,
-    uuid: Annotated[
-        str | None, typer.Option("--uuid", help="The virtual machine's: of a vTPM, a VM or a probe.")
-    ] = None,
+    uuid: Annotated[str | None, typer.Option("--uuid", help="The VM's: of a vTPM, a VM or a probe.")] = None,
     service: Annotated[
         list[str] | None,
         typer.Option(

@@ -55,7 +55,8 @@ class Estimate:
     """Seconds by part, and bytes by disk; :attr:`total_s` is their sum.
 
     Attributes:
-        boot_s: Starting the guests: boots, or one boot and restores.
+        boot_s: Starting the guests: boots, or one boot and restores, and waiting until they are as old as is
+            asked for.
         steady_s: Waiting for steady states.
         baseline_s: Baselines.
         window_s: Windows: the measurement itself.
@@ -89,7 +90,7 @@ def estimate(plan: Plan, accelerator: Accelerator) -> Estimate:
     guests = max(1, len(plan.guests))
     rate_hz = plan.heartbeat.rate_on(accelerator)
     return Estimate(
-        boot_s=booted * boot_s * guests + restored * RESTORE_S,
+        boot_s=booted * boot_s * guests + restored * RESTORE_S + _aging_s(plan, boot_s),
         steady_s=sum(_steady_s(trial, accelerator) for trial in plan.trials),
         baseline_s=sum(trial.baseline_s for trial in plan.trials),
         window_s=sum(trial.window_s for trial in plan.trials),
@@ -97,6 +98,12 @@ def estimate(plan: Plan, accelerator: Accelerator) -> Estimate:
         results_bytes=RUN_BYTES + sum(_trial_bytes(trial, rate_hz) for trial in plan.trials) * guests,
         shared_bytes=IMAGE_BYTES + OVERLAY_BYTES * guests + saved_bytes,
     )
+
+
+def _aging_s(plan: Plan, boot_s: float) -> float:
+    """What is waited beyond the boots; several guests grow old side by side."""
+    asked = (plan.under(trial.variant).guest.uptime_s for trial in plan.trials)
+    return sum(max(0.0, one - boot_s) for one in asked if one is not None)
 
 
 def _steady_s(trial: Trial, accelerator: Accelerator) -> float:

@@ -75,6 +75,9 @@ class Guest(Strict):
         default=None,
         description="MiB that the guest's page cache holds before the window; read from its disk",
     )
+    uptime_s: Seconds | None = Field(
+        default=None, description="s that the guest has been up, by its own clock, before its servers start"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -89,8 +92,9 @@ class Guest(Strict):
         found: dict[str, Any] = dump(self)
         if self.image == "standard":
             found.pop("image", None)
-        if self.page_cache_mib is None:
-            found.pop("page_cache_mib", None)
+        for name in ("page_cache_mib", "uptime_s"):
+            if getattr(self, name) is None:
+                found.pop(name, None)
         return found
 
 
@@ -215,6 +219,9 @@ class GuestOverrides(Strict):
     memory_mib: int = Field(default=1024, ge=128, le=4_194_304, description="MiB of memory")
     vcpus: int = Field(default=1, ge=1, le=512, description="number of virtual CPUs")
     page_cache_mib: PageCache | None = Field(default=None, description="MiB that its page cache holds")
+    uptime_s: Seconds | None = Field(
+        default=None, description="s that it has been up before its servers start"
+    )
 
 
 class AttestOverrides(Strict):

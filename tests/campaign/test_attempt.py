@@ -61,7 +61,7 @@ def judged(
         hosts=dict.fromkeys(("a", "b")), machines=dict.fromkeys(MACHINES),
     )  # fmt: skip
     plan: Any = SimpleNamespace(
-        guest=SimpleNamespace(memory_mib=1024, vcpus=1, boot_timeout_s=60.0),
+        guest=SimpleNamespace(memory_mib=1024, vcpus=1, boot_timeout_s=60.0, uptime_s=None),
         attest=None,
         migration=None,
         overlap="skip",

@@ -202,3 +202,12 @@ def test_a_played_run_says_of_each_trial_how_full_the_memory_was(tmp_path: Path)
     rows = [[cell.text for cell in row] for row in table.rows]
     assert sorted(row[0][4:] for row in rows) == ["file", "idle"]
     assert {tuple(row[2:4]) for row in rows} == {("419", "419")}
+    assert all(row[5].isdigit() for row in rows)
+
+
+def test_how_long_the_guest_has_been_up_is_counted_with_its_memory_or_is_null(tmp_path: Path) -> None:
+    (memory,) = recorded(
+        tmp_path, lambda record: fullness.tell(answering(meminfo=MEMINFO + "93.07 88.10\n"), record, None)
+    )
+    assert memory.up_s == 93.07
+    assert fullness.counted(MEMINFO).up_s is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.campaign.plan import Plan, Trial
-from harness.campaign.run import fullness
+from harness.campaign.run import fullness, uptime
 from harness.campaign.run.load import TrialLoad, load_of
 from harness.clock import NS_PER_S
 from harness.evidence.events import GuestStarted
@@ -27,6 +27,7 @@ class Aboard:
         record: Where events about it go.
         trial: How it begins.
         boot_timeout_s: How long it may take, s.
+        uptime_s: How long it has been up before its servers start, s; None where that is left alone.
     """
 
     rig: Rig
@@ -35,6 +36,7 @@ class Aboard:
     record: Record
     trial: Trial
     boot_timeout_s: float
+    uptime_s: float | None
 
     def start(self) -> int:
         """Start it, without waiting until it is up; when that began, ns.
@@ -90,6 +92,16 @@ class Aboard:
             snapshot.save(connection, host, self.spec, folder, kept)
         snapshot.restore(connection, host, self.spec, folder, kept)
 
+    def age(self, interrupt: Interrupt) -> None:
+        """Leave it alone until it has been up for as long as the campaign asks for.
+
+        Raises:
+            InterruptedRunError: The user wants to stop.
+            WorkloadError: It does not say how long it has been up, or its clock stands still.
+        """
+        if self.uptime_s is not None:
+            uptime.reach(self.rig.guest, self.record, interrupt, self.uptime_s)
+
     def fill(self) -> None:
         """Let it fill its page cache, where the trial asks for it.
 
@@ -138,6 +150,7 @@ def aboard(rig: Rig, plan: Plan, trial: Trial, record: Record, interrupt: Interr
                 record=own,
                 trial=trial,
                 boot_timeout_s=plan.guest.boot_timeout_s,
+                uptime_s=plan.guest.uptime_s,
             )
         )
     return tuple(found)

@@ -132,6 +132,8 @@ class AttemptRun:
             guarded = None if chosen is None else chosen.deployed(stack, specs, boots_ns)
             attesting = self._attesting(stack)
             for one in self._guests:
+                one.age(self._interrupt)
+            for one in self._guests:
                 one.load.prepare()
                 one.fill()
             self._hold_link(stack)

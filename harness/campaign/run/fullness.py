@@ -10,6 +10,7 @@ import json
 import re
 from pathlib import Path
 
+from harness.campaign.run import uptime
 from harness.clock import NS_PER_S
 from harness.errors import SodbenchError, StorageError, WorkloadError
 from harness.evidence.events import GuestMemory, PageCacheFilled
@@ -18,6 +19,7 @@ from harness.rig.contract import Machine
 from harness.rig.guest import fill_page_cache
 
 PROGRAM = Path(fill_page_cache.__file__)
+COMMAND = "cat /proc/meminfo /proc/uptime"
 OBSERVER = "guest-memory"
 FILL_TIMEOUT_S = 300.0
 KEPT_SHARE = 0.95
@@ -77,7 +79,7 @@ def tell(guest: Machine, record: Record, page_cache_mib: int | None) -> None:
         WorkloadError: A page cache was asked for, and it is not held any more or cannot be counted.
     """
     try:
-        memory = counted(guest.run("cat /proc/meminfo", limit="answer_s", root=False))
+        memory = counted(guest.run(COMMAND, limit="answer_s", root=False))
     except StorageError:
         raise
     except SodbenchError as error:
@@ -97,7 +99,7 @@ def tell(guest: Machine, record: Record, page_cache_mib: int | None) -> None:
 
 
 def counted(meminfo: str) -> GuestMemory:
-    """The counters in the text of a guest's ``/proc/meminfo``.
+    """The counters in the text of a guest's ``/proc/meminfo``, and of ``/proc/uptime`` behind it.
 
     Raises:
         WorkloadError: One of them is missing.
@@ -110,10 +112,12 @@ def counted(meminfo: str) -> GuestMemory:
             "the guest's memory cannot be counted", why=f"no {', '.join(missing)} in /proc/meminfo"
         )
     total, free, available, buffers, cached = (kib[name] * 1024 for name in names)
+    up = uptime.LINE.search(meminfo)
     return GuestMemory(
         total_bytes=total,
         free_bytes=free,
         available_bytes=available,
         buffers_bytes=buffers,
         cached_bytes=cached,
+        up_s=None if up is None else float(up["up_s"]),
     )

@@ -125,6 +125,15 @@ class GuestStarted(_OfGuest):
     image: str | None
 
 
+class GuestAged(_OfGuest):
+    """The guest was left alone until it had been up, by its own clock, for as long as was asked for."""
+
+    KIND: ClassVar[str] = "guest.aged"
+    asked_s: Number
+    up_s: Number
+    waited_s: Number
+
+
 class PageCacheFilled(_OfGuest):
     """The guest has read its disk until its page cache held what was asked for, or could read no more."""
 
@@ -136,7 +145,10 @@ class PageCacheFilled(_OfGuest):
 
 
 class GuestMemory(_OfGuest):
-    """How full the guest's memory is once its load is steady, by its own counters (/proc/meminfo)."""
+    """How full the guest's memory is once its load is steady, by its own counters (/proc/meminfo).
+
+    `up_s`: how long it has been up by then (/proc/uptime); None where it does not say.
+    """
 
     KIND: ClassVar[str] = "guest.memory"
     total_bytes: int
@@ -144,6 +156,7 @@ class GuestMemory(_OfGuest):
     available_bytes: int
     buffers_bytes: int
     cached_bytes: int
+    up_s: Number | None = None
 
 
 class LinkHeld(_Runner):

@@ -14,7 +14,8 @@ _OWN = "Guest's own counters, MB"
 _FIRST = "First migration, MB"
 _CAPTION = (
     "Right before each window the guest counted its memory (/proc/meminfo). Asked is the page cache that the "
-    "campaign wants, which the guest fills by reading its disk; it is an input and no finding. A page that "
+    "campaign wants, which the guest fills by reading its disk; it is an input and no finding. Up is for "
+    "how long the guest had been running, by its own clock (/proc/uptime). A page that "
     "holds what was read is hardly ever zero, so that what the first migration found not to be zero is at "
     "least the page cache; where it is less, the two contradict each other."
 )
@@ -31,6 +32,7 @@ def sections(material: Material) -> list[Section]:
         columns=[
             Column(label="Trial", numeric=False),
             *(Column(group=_OWN, label=label) for label in ("memory", "asked", "page cache", "free")),
+            Column(label="Up", unit="s"),
             *(Column(group=_FIRST, label=label) for label in ("zero", "not zero", "sent")),
             Column(label="Agree", numeric=False),
         ],
@@ -53,6 +55,7 @@ def _rows(material: Material, attempt: Account) -> Iterator[list[Cell]]:
             _shown(asked.get(memory.guest), "the campaign asks for no page cache"),
             _shown(memory.cached_bytes),
             _shown(memory.free_bytes),
+            _up(memory),
             *_first(material, attempt, memory),
         ]
 
@@ -72,6 +75,12 @@ def _first(material: Material, attempt: Account, memory: GuestMemory) -> list[Ce
         holds = full >= memory.cached_bytes
         agree = Cell(text="yes" if holds else "no", tone="good" if holds else "bad")
     return [_shown(zero, why), _shown(full, why), _shown(sent, why), agree]
+
+
+def _up(memory: GuestMemory) -> Cell:
+    if memory.up_s is None:
+        return Cell(text=MISSING, reason="the guest did not say how long it had been up")
+    return Cell(text=f"{memory.up_s:.0f}")
 
 
 def _shown(value: float | None, why: str = "") -> Cell:

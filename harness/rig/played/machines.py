@@ -102,7 +102,7 @@ class PlayedMachine:
         if command.startswith("test -f ") and command.endswith("/state"):
             return (0 if self._world.saved_uuid else 1), "", ""
         if self._world.guest is not None and self.role == GUEST:
-            answer = _of_memory(self._world.guest, command)
+            answer = _of_guest(self._world.guest, command, self._world.clock.now_ns())
             if answer:
                 return 0, answer, ""
         for asked, output in self._installed.outputs:
@@ -189,10 +189,11 @@ class PlayedMachine:
                 stream.end("the connection to the machine is gone", None)
 
 
-def _of_memory(guest: PlayedGuest, command: str) -> str:
-    """What a guest answers of its memory, which holds all that it is asked to read; empty where not asked."""
+def _of_guest(guest: PlayedGuest, command: str, now_ns: int) -> str:
+    """What a guest answers of its age, and of its memory, which holds all that it is asked to read."""
     asked = _FILL.match(command)
     if asked is not None:
         guest.read_bytes = int(asked["bytes"])
         return json.dumps({"read_bytes": guest.read_bytes, "cached_bytes": guest.read_bytes})
-    return guest.meminfo if command == "cat /proc/meminfo" else ""
+    said = {"/proc/meminfo": guest.meminfo, "/proc/uptime": guest.uptime(now_ns)}
+    return "".join(said.get(name, "") for name in command.split()[1:]) if command.startswith("cat ") else ""

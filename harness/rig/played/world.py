@@ -88,6 +88,12 @@ class PlayedGuest:
     transfer: Transfer | None = None
     read_bytes: int = 0
 
+    def uptime(self, now_ns: int) -> str:
+        """What its ``/proc/uptime`` says: it counts from its start, and not while it is stopped."""
+        stopped_ns = sum(until_ns - since_ns for since_ns, until_ns in self.freezes)
+        seconds = (now_ns - self.began_ns - stopped_ns) / NS_PER_S
+        return f"{seconds:.2f} {seconds:.2f}\n"
+
     @property
     def meminfo(self) -> str:
         """What its ``/proc/meminfo`` says: a guest of 1 GiB that holds what it was asked to read."""

@@ -108,7 +108,7 @@ def _aging_s(plan: Plan, boot_s: float) -> float:
 
 def _steady_s(trial: Trial, accelerator: Accelerator) -> float:
     slow_s = SLOW_START_TCG_S.get(trial.workload, 0.0) if accelerator == "tcg" else 0.0
-    return slow_s + min(STEADY_S, trial.settle_timeout_s)
+    return slow_s + min(STEADY_S, trial.settle_timeout_s) + (trial.dirty_rate_period_s or 0)
 
 
 def _trial_bytes(trial: Trial, rate_hz: int) -> int:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness.analysis.gate.declared import Gate
-from harness.campaign import gang, image_limits, variants
+from harness.campaign import dirty_check, gang, image_limits, variants
 from harness.campaign.gang import Guests
 from harness.campaign.model import (
     Campaign,
@@ -70,13 +70,14 @@ def json_schema(registry: Registry | None = None) -> dict[str, Any]:
     choices: list[dict[str, Any]] = [
         {"enum": sorted(workloads), "description": "a workload with its defaults"}
     ]
-    cache = schema["$defs"][WorkloadChoice.__name__]["properties"]["page_cache_mib"]
+    common = schema["$defs"][WorkloadChoice.__name__]["properties"]
+    own = {key: common[key] for key in ("page_cache_mib", "dirty_rate_period_s")}
     for name, workload in sorted(workloads.items()):
         options = workload.Options.model_json_schema(ref_template=f"#/$defs/{name}-{{model}}")
         drop_null(options)
         for inner, definition in options.pop("$defs", {}).items():
             schema["$defs"][f"{name}-{inner}"] = definition
-        properties = {"name": {"const": name}, "options": options, "page_cache_mib": cache}
+        properties = {"name": {"const": name}, "options": options, **own}
         choices.append(
             {"type": "object", "properties": properties, "required": ["name"], "additionalProperties": False}
         )
@@ -220,7 +221,13 @@ def _with_variants(
                 problems.extend(bad)
                 completed[workload] = merged if whole is None else whole.model_dump(mode="json")
         found[name] = changes.model_copy(update={"workloads": completed})
-    return campaign.model_copy(update={"variants": found})
+    complete = campaign.model_copy(update={"variants": found})
+    if not problems:
+        problems.extend(
+            Problem(line=source.line(place), path=dotted(place), text=text)
+            for place, text in dirty_check.problems(complete, registry)
+        )
+    return complete
 
 
 def _caches(campaign: Campaign, changes: Overrides, guest: Guest) -> Iterator[str]:

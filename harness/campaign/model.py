@@ -106,6 +106,9 @@ class WorkloadChoice(Strict):
     page_cache_mib: PageCache | None = Field(
         default=None, description="the guest's page cache under this workload, in place of `guest`'s"
     )
+    dirty_rate_period_s: Annotated[int, Field(ge=1, le=60)] | None = Field(
+        default=None, description="s within which QEMU samples how fast a load dirties memory that states it"
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -48,6 +48,7 @@ class Trial(Strict):
             points are.
         variant: Under which of the plan's variants; None where it has none.
         page_cache_mib: MiB that the guest's page cache holds before the window; None where it is left alone.
+        dirty_rate_period_s: Within which time QEMU samples the load's dirty rate; None where it does not.
     """
 
     id: str
@@ -64,12 +65,13 @@ class Trial(Strict):
     scenario: Scenario | None = None
     variant: str | None = None
     page_cache_mib: int | None = None
+    dirty_rate_period_s: int | None = None
 
     @model_serializer(mode="wrap")
     def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without these the bytes are what they were before there were such keys: plans keep their hash."""
         found: dict[str, Any] = dump(self)
-        for name in ("scenario", "variant", "page_cache_mib"):
+        for name in ("scenario", "variant", "page_cache_mib", "dirty_rate_period_s"):
             if getattr(self, name) is None:
                 found.pop(name, None)
         return found
@@ -321,4 +323,5 @@ def _trial(
         reference_points_s=() if points_s else schedule.points_s,
         scenario=scenario,
         page_cache_mib=choice.page_cache_mib or campaign.guest.page_cache_mib,
+        dirty_rate_period_s=choice.dirty_rate_period_s,
     )

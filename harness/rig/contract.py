@@ -188,7 +188,7 @@ class Job(Protocol):
         """The running migration's statistics, or those of the `completed` one, which are kept."""
         ...
 
-    def qemu(self, command: str) -> Json:
+    def qemu(self, command: str, arguments: Mapping[str, Json] | None = None) -> Json:
         """The answer of the domain's QEMU to the monitor command of that name (QMP)."""
         ...
 

@@ -143,10 +143,13 @@ class LibvirtDomain:
         with _asked():
             return dict(self._domain.jobStats(kept if completed else 0))
 
-    def qemu(self, command: str) -> Json:
+    def qemu(self, command: str, arguments: Mapping[str, Json] | None = None) -> Json:
         """The answer of its QEMU's monitor (virDomainQemuMonitorCommand)."""
+        asked = (
+            {"execute": command} if arguments is None else {"execute": command, "arguments": {**arguments}}
+        )
         with _asked():
-            answer = libvirt_qemu.qemuMonitorCommand(self._domain, json.dumps({"execute": command}), 0)
+            answer = libvirt_qemu.qemuMonitorCommand(self._domain, json.dumps(asked), 0)
         return _said(answer).get("return")
 
 

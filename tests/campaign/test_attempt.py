@@ -71,7 +71,8 @@ def judged(
     )
     trial: Any = SimpleNamespace(
         id="001-idle", workload="idle", options={}, start="boot", repetition=1, kind="migrations",
-        scenario=None, variant=None, page_cache_mib=None, settle_timeout_s=60.0, baseline_s=1.0,
+        scenario=None, variant=None, page_cache_mib=None, dirty_rate_period_s=None,
+        settle_timeout_s=60.0, baseline_s=1.0,
         window_s=10.0,
     )  # fmt: skip
     clock = SteppedClock()

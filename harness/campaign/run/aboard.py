@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.campaign.plan import Plan, Trial
-from harness.campaign.run import fullness, uptime
+from harness.campaign.run import dirty_rate, fullness, uptime
 from harness.campaign.run.load import TrialLoad, load_of
 from harness.clock import NS_PER_S
 from harness.evidence.events import GuestStarted
@@ -14,6 +14,7 @@ from harness.interrupt import Interrupt
 from harness.rig.guest import domain, snapshot
 from harness.rig.guest.domain import GuestSpec
 from harness.rig.rig import Rig
+from harness.workloads.contract import StatesDirtying
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +119,21 @@ class Aboard:
             WorkloadError: A page cache was asked for, and it is not held.
         """
         fullness.tell(self.rig.guest, self.record, self.trial.page_cache_mib)
+
+    def sample_dirty_rate(self, interrupt: Interrupt) -> None:
+        """Let its QEMU sample how fast its load dirties memory, where the trial asks for it.
+
+        Raises:
+            GuestError: It does not run.
+            InterruptedRunError: The user wants to stop.
+        """
+        period_s, load = self.trial.dirty_rate_period_s, self.load.workload
+        if period_s is None or not isinstance(load, StatesDirtying):
+            return
+        connections = self.rig.hypervisors.connect()
+        host = domain.active_on(connections, self.rig.subject)
+        job = connections[host].domain(self.rig.subject.domain).job
+        dirty_rate.sample(job, self.record, interrupt, load.dirtying, period_s)
 
     def require_answer(self) -> None:
         """It runs on one host and answers.

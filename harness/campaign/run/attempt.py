@@ -142,6 +142,7 @@ class AttemptRun:
             for one, output in zip(self._guests, outputs, strict=True):
                 one.load.await_steady(output)
                 one.tell_memory()
+                one.sample_dirty_rate(self._interrupt)
             self._guests[0].load.baseline()
             if guarded is not None:
                 guarded.run(flights)

@@ -27,6 +27,7 @@ KEPT_SHARE = 0.95
 _MIB = 1 << 20
 _LINE = re.compile(r"^(?P<name>\w+):\s+(?P<kib>\d{1,15}) kB$", re.ASCII | re.MULTILINE)
 _LONGEST = 300
+_LONGEST_TABLE = 16384
 _MOST_BYTES = 1 << 62
 
 
@@ -104,7 +105,8 @@ def counted(meminfo: str) -> GuestMemory:
     Raises:
         WorkloadError: One of them is missing.
     """
-    kib = {found["name"]: int(found["kib"]) for found in _LINE.finditer(meminfo[:16384])}
+    told = meminfo[:_LONGEST_TABLE]
+    kib = {found["name"]: int(found["kib"]) for found in _LINE.finditer(told)}
     names = ("MemTotal", "MemFree", "MemAvailable", "Buffers", "Cached")
     missing = [name for name in names if name not in kib]
     if missing:
@@ -112,7 +114,7 @@ def counted(meminfo: str) -> GuestMemory:
             "the guest's memory cannot be counted", why=f"no {', '.join(missing)} in /proc/meminfo"
         )
     total, free, available, buffers, cached = (kib[name] * 1024 for name in names)
-    up = uptime.LINE.search(meminfo)
+    up = uptime.LINE.search(told)
     return GuestMemory(
         total_bytes=total,
         free_bytes=free,

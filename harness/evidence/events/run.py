@@ -159,6 +159,20 @@ class GuestMemory(_OfGuest):
     up_s: Number | None = None
 
 
+class DirtyRateSampled(_OfGuest):
+    """The rate at which the load dirties memory, as QEMU's page sampling saw it before the baseline.
+
+    `sample_pages`: per GiB of memory; `stated_mib_s` and `working_set_mib`: what the load states.
+    """
+
+    KIND: ClassVar[str] = "dirty_rate.sampled"
+    period_s: int
+    sample_pages: int
+    rate_mib_s: int
+    stated_mib_s: Number
+    working_set_mib: Number
+
+
 class LinkHeld(_Runner):
     """Each host sends at most `rate_bit_s` to the other until the attempt ends; `devices`: by host."""
 

@@ -15,9 +15,10 @@ from matplotlib.figure import Figure as Canvas
 from pydantic import ValidationError
 
 from harness import workloads
+from harness.analysis import sampled_rate
 from harness.analysis.precopy_model import Load, Precopy, precopy
 from harness.evidence.account import Account, Move
-from harness.evidence.events import GuestStarted, LinkHeld, MigrationStarted
+from harness.evidence.events import DirtyRateSampled, GuestStarted, LinkHeld, MigrationStarted
 from harness.report.document.drawing import GROUND, MEASURED, PAPER, QUIET, Sketch
 from harness.report.document.model import MISSING, Block, Cell, Column, Section, Table
 from harness.report.material import Material
@@ -34,6 +35,13 @@ _CAPTION = (
     " neither set-up nor protocol. Error: measured over modelled, less one. Passes are the hypervisor's "
     "count of looks at the dirty pages, and the model's count of passes, the last one included."
 )
+_SAMPLED = (
+    " Sampled: the rate that QEMU's page sampling saw before the baseline, below it its error against the "
+    "stated rate, and the standard error by the choice of the pages alone."
+)
+_INVALID = (
+    "the working set is written through within the period, and a page that is written twice counts once"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +55,8 @@ class Point:
         limit_s: For how long the guest could be stopped.
         measured: Metric to value, those that are known.
         model: What the model says, or None where the migration never ends.
+        sampled: What QEMU's page sampling saw before the baseline; None where it was not asked for.
+        memory_mib: The guest's.
     """
 
     name: str
@@ -55,6 +65,8 @@ class Point:
     limit_s: float
     measured: Mapping[str, float]
     model: Precopy | None
+    sampled: DirtyRateSampled | None
+    memory_mib: float
 
     @property
     def ratio(self) -> float:
@@ -109,6 +121,8 @@ def _point(material: Material, attempt: Account, move: Move, dirtying: Dirtying)
         limit_s=limit_s,
         measured=values,
         model=precopy(load, bandwidth_bytes_s=bandwidth, limit_s=limit_s),
+        sampled=attempt.value(DirtyRateSampled),
+        memory_mib=values["ram_bytes"] / MIB,
     )
 
 
@@ -142,6 +156,7 @@ def _table(found: Sequence[Point]) -> Table:
             Column(label="Ratio"),
             Column(group="Dirtied, MB/s", label="stated"),
             Column(group="Dirtied, MB/s", label="seen"),
+            *((Column(group="Dirtied, MB/s", label="sampled"),) if _any_sampled(found) else ()),
             *(
                 Column(group=group, label=label)
                 for group in ("Total, s", "Downtime, ms", "Passes")
@@ -150,8 +165,8 @@ def _table(found: Sequence[Point]) -> Table:
             Column(group="Error, %", label="total"),
             Column(group="Error, %", label="downtime"),
         ],
-        rows=[_row(mine) for mine in _by_name(found).values()],
-        caption=_CAPTION,
+        rows=[_row(mine, sampled=_any_sampled(found)) for mine in _by_name(found).values()],
+        caption=f"{_CAPTION}{_SAMPLED if _any_sampled(found) else ''}",
         dense=True,
     )
 
@@ -163,7 +178,26 @@ def _by_name(found: Sequence[Point]) -> Mapping[str, list[Point]]:
     return groups
 
 
-def _row(mine: Sequence[Point]) -> list[Cell]:
+def _any_sampled(found: Sequence[Point]) -> bool:
+    return any(one.sampled is not None for one in found)
+
+
+def _sampled(mine: Sequence[Point]) -> Cell:
+    """QEMU's median rate of the trials, its error against the stated one, and the error by chance alone."""
+    known = {id(one.sampled): one for one in mine if one.sampled is not None}
+    rate = _median([float(one.sampled.rate_mib_s) for one in known.values() if one.sampled is not None])
+    if rate is None:
+        return Cell(text=MISSING, reason="QEMU was not asked, or did not say")
+    first = next(iter(known.values()))
+    stated, period_s = first.dirtying.rate_mib_s, 0 if first.sampled is None else first.sampled.period_s
+    by_chance = sampled_rate.chance(first.memory_mib, stated, period_s)
+    below = f"{100 * (rate / stated - 1):+.0f} % (chance: ±{100 * by_chance:.0f} %)"
+    if not sampled_rate.valid(first.dirtying.size_mib, stated, period_s):
+        return Cell(text=f"{rate * MIB / 1e6:.1f}", below=below, tone="quiet", reason=_INVALID)
+    return Cell(text=f"{rate * MIB / 1e6:.1f}", below=below)
+
+
+def _row(mine: Sequence[Point], *, sampled: bool) -> list[Cell]:
     first = mine[0]
     return [
         Cell(text=first.name),
@@ -171,6 +205,7 @@ def _row(mine: Sequence[Point]) -> list[Cell]:
         Cell(text=f"{first.ratio:.2f}"),
         Cell(text=f"{first.dirtying.rate_mib_s * MIB / 1e6:.1f}"),
         _text(_median(one.measured.get("dirty_rate") for one in mine), 1e-6, 1),
+        *((_sampled(mine),) if sampled else ()),
         *_both(mine, "total_time", "total_s", 1.0, 2),
         *_both(mine, "blackout", "downtime_s", 1e3, 0),
         *_both(mine, "iterations", "passes", 1.0, 0),

@@ -306,9 +306,14 @@ class PlayedDomain:
         elapsed_s = (self.world.clock.now_ns() - transfer.began_ns) / 1e9
         return statistics(self.world.script.sent_bytes, elapsed_s, self.world.share(transfer))
 
-    def qemu(self, command: str) -> Json:
-        """What the guest's QEMU says of its migration."""
+    def qemu(self, command: str, arguments: Mapping[str, Json] | None = None) -> Json:
+        """What the guest's QEMU says of its migration, or of the rate at which the guest dirties memory."""
         self._here()
+        if command == "calc-dirty-rate":
+            self.guest.sampling = (self.world.clock.now_ns(), dict(arguments or {}))
+            return {}
+        if command == "query-dirty-rate":
+            return self.guest.dirty_rate(self.world.clock.now_ns())
         if command != "query-migrate":
             raise HypervisorError(f"a played QEMU does not know {command}")
         script = self.world.script

@@ -8,6 +8,7 @@ import shlex
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from harness.errors import UnreachableError
@@ -140,6 +141,9 @@ class PlayedMachine:
             name, *arguments = shlex.split(rest)
             if name in streams.PROBES:
                 return streams.PROBES[name], arguments
+        writer = streams.WRITER.search(command)
+        if writer is not None:
+            return partial(streams.memory_writer, rate_mib_s=int(writer["rate"])), []
         for pattern, program in (*streams.LOADS, *self._installed.programs):
             if pattern.search(command):
                 return program, []

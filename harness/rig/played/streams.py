@@ -148,6 +148,22 @@ def dbench(world: World, _role: str, _arguments: list[str], stream: PlayedStream
     stream.on_end.append(world.clock.every(0.05, report))
 
 
+def memory_writer(
+    world: World, _role: str, _arguments: list[str], stream: PlayedStream, *, rate_mib_s: int
+) -> None:
+    """The writer of memory: a report for each second that its guest executed something."""
+    began_ns, second, whose = world.clock.now_ns(), [0], world.guest
+    if whose is not None:
+        whose.dirties_mib_s = rate_mib_s
+
+    def report() -> None:
+        if world.guest is whose and world.executed_s(began_ns) >= second[0] + 1 and _runs(whose):
+            second[0] += 1
+            stream.print(f"dirtied {rate_mib_s * 256} pages in {NS_PER_S} ns")
+
+    stream.on_end.append(world.clock.every(0.05, report))
+
+
 def _runs(guest: PlayedGuest | None) -> bool:
     return guest is not None and guest.stopped_ns is None
 
@@ -168,5 +184,8 @@ PROBES: dict[str, Program] = {
 LOADS: tuple[tuple[re.Pattern[str], Program], ...] = ((re.compile(r"\bexec dbench -t \d+ "), dbench),)
 """Load generators that can be played, by what their command has in it."""
 
-WORKLOADS = ("idle", "file")
+WRITER = re.compile(r"\bexec sodbench-memory \d+ (?P<rate>\d+)")
+"""The writer of memory, which is played at the rate that its command states."""
+
+WORKLOADS = ("idle", "file", "memory")
 """The workloads of those."""

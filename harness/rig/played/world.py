@@ -13,6 +13,7 @@ from itertools import count
 from types import MappingProxyType
 
 from harness.clock import NS_PER_S
+from harness.json_types import Json
 from harness.pair_name import CLIENT, FIRST, GUEST, HOSTS, SECOND
 from harness.rig.contract import CompletionHandler, DomainState, QemuHandler
 from harness.rig.played.clock import PlayedClock
@@ -74,6 +75,8 @@ class PlayedGuest:
         freezes: When it executed nothing, from and to.
         transfer: Its migration under way.
         read_bytes: What it was asked to read into its page cache.
+        dirties_mib_s: What its load dirties.
+        sampling: Since when its QEMU samples pages, and how it was asked to.
     """
 
     number: int
@@ -87,6 +90,24 @@ class PlayedGuest:
     freezes: list[tuple[int, int]] = field(default_factory=list)
     transfer: Transfer | None = None
     read_bytes: int = 0
+    dirties_mib_s: int = 0
+    sampling: tuple[int, Mapping[str, Json]] | None = None
+
+    def dirty_rate(self, now_ns: int) -> Json:
+        """What its QEMU answers to ``query-dirty-rate``."""
+        if self.sampling is None:
+            return {"status": "unstarted"}
+        since_ns, asked = self.sampling
+        period_s = asked.get("calc-time")
+        if not isinstance(period_s, int) or now_ns - since_ns < period_s * NS_PER_S:
+            return {"status": "measuring"}
+        return {
+            "status": "measured",
+            "calc-time": period_s,
+            "mode": "page-sampling",
+            "sample-pages": asked.get("sample-pages"),
+            "dirty-rate": self.dirties_mib_s,
+        }
 
     def uptime(self, now_ns: int) -> str:
         """What its ``/proc/uptime`` says: it counts from its start, and not while it is stopped."""

@@ -5,6 +5,7 @@ No machine is needed for any of it.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -214,3 +215,9 @@ def test_what_cannot_be_read_is_not_changed_by_guessing(rack: Policy) -> None:
     rack.registry.set_property("b", known.WITHDRAWN, "all", source="provider", simulated=False)
     assert rack("restore", "b", "hypervisor_c", "--why", "x").code == 2
     assert rack.registry.properties("b")[known.WITHDRAWN].value == "all"
+
+
+def test_the_form_is_written_for_the_dashboard(policy: Policy) -> None:
+    said = policy("form")
+    assert (said.code, said.err) == (0, "")
+    assert json.loads(said.out)["properties"]["sod_option_1"]["type"] == "boolean"

@@ -25,6 +25,11 @@ class _Verbs(lazy.Verbs):
             "Show the packages and the options that each stands for.",
         ),
         Verb(
+            "form",
+            "harness.cli.policy.form:form",
+            "Write the form of a request as a namespace of OpenStack's metadata definitions, in JSON.",
+        ),
+        Verb(
             "capabilities",
             "harness.cli.policy.capabilities:capabilities",
             "Show the capability table (the paper's Table III) and what counts of it on each server now.",

@@ -104,6 +104,8 @@ class Cloud(integrated_helpers.ProviderUsageBaseTestCase):
 
     def _configure(self, conf: Any) -> None:
         conf.set_default("api_paste_config", f"{sys.prefix}/etc/nova/api-paste.ini", group="wsgi")
+        conf.set_override("notification_format", "versioned", group="notifications")
+        conf.set_override("notify_on_state_change", "vm_and_task_state", group="notifications")
         ours = "sodbench_nova_filter"
         conf.set_override("statement_keys", str(self.keys), group="sodbench")
         schedule = "filter_scheduler"

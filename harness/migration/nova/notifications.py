@@ -57,7 +57,7 @@ class Notice:
 def parse(message: Json) -> Notice | None:
     """The notice in a message of the topic ``versioned_notifications``; None where it is about no server.
 
-    A message of another form is none either: whoever can write to the queue must not be able to end a reader.
+    A message of another form has no notice either: who can write to the queue cannot end a reader by it.
     """
     if not isinstance(message, Mapping):
         return None
@@ -101,7 +101,7 @@ def _identity(one: Notice) -> tuple[int, str, str, str]:
 
 
 def _data(value: Json) -> Mapping[str, Json]:
-    """The fields of a versioned object; none where it is none."""
+    """The fields of a versioned object; empty for another value."""
     fields = value.get("nova_object.data") if isinstance(value, Mapping) else None
     return fields if isinstance(fields, Mapping) else {}
 

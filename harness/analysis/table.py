@@ -8,6 +8,7 @@ a metric that could not be measured is a row with its reason. Unfinished attempt
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -329,6 +330,8 @@ def write(run: RunFolder) -> pd.DataFrame:
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a spreadsheet takes a text for that begins so, in full width too: something to compute."""
+_LATER = re.compile('([;\t\r\n]"*)(?=[=+@\uff1d\uff0b\uff0d\uff20-])')
+"""Where a cell would begin so in a spreadsheet that takes something else than the comma for the separator."""
 
 
 def _store(frame: pd.DataFrame, parquet: Path, text: Path) -> None:
@@ -349,7 +352,10 @@ def inert(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _inert(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    if not isinstance(value, str):
+        return value
+    later = _LATER.sub(r"\1'", value)
+    return f"'{later}" if value.lstrip('"').startswith(_FORMULA) else later
 
 
 def _encodable(row: Mapping[str, object]) -> dict[str, object]:

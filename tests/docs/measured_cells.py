@@ -39,9 +39,20 @@ def _encrypted_wire(found: Stored) -> str:
     return f"{wire['tls']['median']:.4f} ({_within(wire['tls'], 4)}); {wire['plain']['median']:.4f}"
 
 
+def _bounded(found: Stored) -> str:
+    look, share = found["attestation-look"]["look_ms"], found["attestation-look"]["share"]
+    trip = found["attestation-trip"]["ratio"]
+    return (
+        f"{look['median'] * 1e3:.1f} µs, {share['value'] * 100:.2f} % of the trip "
+        f"({share['interval_low'] * 100:.2f} to {share['interval_high'] * 100:.2f}); "
+        f"trips with to without bounds {trip['value']:.2f} ({_within(trip, 2)})"
+    )
+
+
 CELLS: Sequence[tuple[str, str, Callable[[Stored], str]]] = (
     ("tls-lab", "encrypted (TLS, ", _encrypted),
     ("tls-lab", "CPU of the source's processes", _encrypted_cpu),
     ("tls-lab", "wire bytes over hypervisor bytes", _encrypted_wire),
+    ("channel-bounds", "the look at an answer's form", _bounded),
 )
 """The file in ``benchmarks/measured``, how a row of the page begins, and what its second cell says."""

@@ -50,6 +50,25 @@ def cloud_in_a_makers_name(_folder: Path) -> bool:
     return endorsement.check([certificate], tpm.ek_public, roots=[maker.trusted], now=NOW).software
 
 
+def cloud_and_maker(_folder: Path) -> bool:
+    """A cloud's virtual TPM has a maker's name as well."""
+    tpm, maker = SoftwareTpm("rsa-2048"), Authority()
+    names = [*tpm_names({"2.23.133.2.1": "id:474F4F47"}), *tpm_names()]
+    certificate = maker.certify(tpm.ek.public_key(), names=x509.SubjectAlternativeName(names))
+    try:
+        return endorsement.check([certificate], tpm.ek_public, roots=[maker.trusted], now=NOW).software
+    except RefusedError as error:
+        return "twice" in error.why
+
+
+def list_without_its_beginning(_folder: Path) -> bool:
+    """A list of measurements lacks the entry that ties it to the boot, and is said to be unchecked there."""
+    machine = platform(SoftwareTpm("ecc-p256"))
+    headless = replace(machine, lines=machine.lines[1:])
+    result = judged(headless, policy=policy(), reference=machine.reference).result
+    return "boot_aggregate" in result.claims["unchecked"]  # type: ignore[operator]
+
+
 def _refused(*, is_listed: bool, days: int, forged: bool = False) -> bool:
     tpm, maker = SoftwareTpm("rsa-2048"), Authority()
     own = maker.certify(tpm.ek.public_key())
@@ -220,6 +239,15 @@ REMOVED: tuple[tuple[Removed, Attack], ...] = (
             by="False",
         ),
         cloud_in_a_makers_name,
+    ),
+    (Removed(function=endorsement._named_tpm, check="if twice:", by="if False:"), cloud_and_maker),
+    (
+        Removed(
+            function=appraisal_step.ima_aside,
+            check="work.entries[beginning].path != BOOT_AGGREGATE",
+            by="False",
+        ),
+        list_without_its_beginning,
     ),
     (
         Removed(function=endorsement.check, check="revocation.check(followed, revocations, now)", by="pass"),

@@ -181,7 +181,14 @@ def formula(_folder: Path) -> bool:
         "\uff20SUM(1)",
     )
     shown = tables.inert(pd.DataFrame({"detail": begins}))["detail"]
-    return list(shown) == [f"'{text}" for text in begins]
+    return list(shown) == [f"'{text}".replace("\n", "\n'") for text in begins]
+
+
+def later_formula(_folder: Path) -> bool:
+    """A table's text would be computed where another character separates cells."""
+    given = ["x;=1", 'x;"=1', "x\t@1", "x\n-1", '"=1', "a; b=1"]
+    shown = tables.inert(pd.DataFrame({"detail": given}))["detail"]
+    return list(shown) == ["x;'=1", "x;\"'=1", "x\t'@1", "x\n'-1", "'\"=1", "a; b=1"]
 
 
 def read_by_others(folder: Path) -> bool:
@@ -295,7 +302,11 @@ REMOVED: tuple[tuple[Removed, Attack], ...] = (
         pipe_in_the_run,
     ),
     (Removed(function=evidence_file.read, check="not path.is_file()", by="False"), device_as_evidence),
-    (Removed(function=tables._inert, check="value.startswith(_FORMULA)", by="False"), formula),
+    (
+        Removed(function=tables._inert, check="value.lstrip('\"').startswith(_FORMULA)", by="False"),
+        formula,
+    ),
+    (Removed(function=tables._inert, check=r"""_LATER.sub(r"\1'", value)""", by="value"), later_formula),
     (Removed(function=tables.inert, check="texts[name].map(_inert", by="texts[name].map(str"), formula),
     (Removed(function=cli._root, check="os.umask(0o077)", by="os.umask(0o022)"), read_by_others),
     (

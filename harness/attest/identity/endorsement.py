@@ -259,7 +259,15 @@ def _named_tpm(own: Certificate) -> dict[x509.ObjectIdentifier, str]:
     """Manufacturer, model and version, from the alternative name's directoryName."""
     names = own.extension(x509.SubjectAlternativeName)
     directories = names.get_values_for_type(x509.DirectoryName) if names is not None else []
-    found = {one.oid: str(one.value) for directory in directories for one in directory}
+    said = [(one.oid, str(one.value)) for directory in directories for one in directory]
+    found = dict(said)
+    twice = [
+        oid.dotted_string
+        for oid in (_MANUFACTURER, _MODEL, _VERSION)
+        if [one for one, _ in said].count(oid) > 1
+    ]
+    if twice:
+        raise RefusedError(Reason.EK_CERTIFICATE, f"it names its TPM twice: {', '.join(twice)}")
     lacking = [oid.dotted_string for oid in (_MANUFACTURER, _MODEL, _VERSION) if oid not in found]
     if lacking:
         raise RefusedError(Reason.EK_CERTIFICATE, f"it names no TPM: {', '.join(lacking)} missing")

@@ -139,7 +139,7 @@ def ima_aside(work: GenuineQuote) -> GenuineQuote:
     """Part 4: say which entries of the IMA list have nothing to be held against.
 
     These are entries of PCRs that the list does not lead to, entries whose data do not say what was measured,
-    and a boot aggregate that has no reference value.
+    and a boot aggregate that has no reference value, or is not the list's beginning as it always is.
     """
     if work.ima is None:
         return work
@@ -147,7 +147,9 @@ def ima_aside(work: GenuineQuote) -> GenuineQuote:
     if any(not entry.known and not entry.violation for entry in work.entries):
         unchecked.append(f"{IMA}-template")
     beginning = _beginning(work)
-    if beginning is not None and _is_open_aggregate(work, work.entries[beginning]):
+    if beginning is not None and (
+        work.entries[beginning].path != BOOT_AGGREGATE or _is_open_aggregate(work, work.entries[beginning])
+    ):
         unchecked.append(BOOT_AGGREGATE)
     return replace(work, unchecked=(*work.unchecked, *unchecked))
 

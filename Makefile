@@ -29,14 +29,20 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loads
 PACKAGES := python3-venv python3-dev gcc pkg-config libvirt-dev openssh-client iproute2 nftables \
             systemd-container mmdebstrap debian-archive-keyring util-linux maven default-jdk-headless
 # The tests hold the harness against a TPM's own tools and a software TPM, keep registries in PostgreSQL, compile
-# the report, play a mail generator in Perl; the benchmarks compare with `virsh`.
+# the report, play a mail generator in Perl, encrypt disks, and let strongSwan make tunnels between namespaces; the
+# benchmarks compare with `virsh`.
 TEST_PACKAGES := swtpm swtpm-tools tpm2-tools python3-tpm2-pytss qemu-utils postgresql perl libvirt-clients \
+                 charon-systemd strongswan-swanctl libcharon-extra-plugins libstrongswan-standard-plugins \
                  texlive-latex-base texlive-latex-recommended lmodern
 
 # The Debian systems in which the tests set the project up (tests/setup/containers.py).
 FRESH := /var/cache/sodbench/fresh
 # Only PostgreSQL's programs are wanted: while this is there, installing them makes no cluster and starts no server.
 NO_CLUSTER := /etc/postgresql-common/createcluster.d/sodbench.conf
+# Nor is a tunnel of the machine's own: while the mask is there strongSwan's service does not start, and it is not
+# enabled afterwards, unless it was there before.
+NO_TUNNEL := /run/systemd/system/strongswan.service
+ENABLED_TUNNEL := /etc/systemd/system/multi-user.target.wants/strongswan.service
 
 # The code before the faults of tests/regressions.md were mended, and the tests that show them.
 REGRESSIONS := 4e0828d 596a973
@@ -164,10 +170,12 @@ packages:
 	done); \
 	if [ -n "$$missing" ]; then \
 	    echo "Installing" $$missing; \
-	    trap 'rm -f $(NO_CLUSTER)' EXIT; mkdir -p $(dir $(NO_CLUSTER)); \
+	    trap 'rm -f $(NO_CLUSTER) $(NO_TUNNEL)' EXIT; mkdir -p $(dir $(NO_CLUSTER)) $(dir $(NO_TUNNEL)); \
 	    echo "create_main_cluster = false" > $(NO_CLUSTER); \
+	    case "$$missing" in *charon-systemd*) ln -sf /dev/null $(NO_TUNNEL);; esac; \
 	    apt-get update --quiet=2; \
 	    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $$missing; \
+	    case "$$missing" in *charon-systemd*) rm -f $(ENABLED_TUNNEL);; esac; \
 	fi
 
 # The virtual environment holds exactly what the lock file pins, with checked hashes, and this clone.

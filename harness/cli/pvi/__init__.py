@@ -46,6 +46,12 @@ class _Verbs(lazy.Verbs):
             "Master images: imported, encrypted once, signed with what is in them, checked at every use.",
         ),
         Verb(
+            "vpn",
+            "harness.cli.pvi.vpn:vpn",
+            "Write what strongSwan needs at a peer: certificates, revocation lists, tunnels, the daemon's "
+            "settings.",
+        ),
+        Verb(
             "certificate",
             "harness.cli.pvi.certificate:certificate",
             "Check a certificate of destruction: who signed it, and whether nothing of the guest is left.",

@@ -19,6 +19,8 @@ from harness.files import write_atomic
 from harness.legible import legible
 from harness.pvi.factory.profiles import Asked, Profile, PublicKey
 
+Parent = Annotated[str | None, typer.Option("--parent", help="UUID of the VM that a VM is a clone of.")]
+
 
 def issue(
     profile: Annotated[Profile, typer.Argument(metavar="PROFILE", help="For what the certificate is.")],
@@ -47,9 +49,7 @@ def issue(
             "--service", help="What the provider promises of a host, such as measured-boot; several times."
         ),
     ] = None,
-    parent: Annotated[
-        str | None, typer.Option("--parent", help="UUID of the VM that a VM is a clone of.")
-    ] = None,
+    parent: Parent = None,
     endorsement: Annotated[
         Path | None,
         typer.Option("--endorsement", help="The vTPM's endorsement certificate: of a VM or a probe."),

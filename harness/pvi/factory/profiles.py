@@ -46,6 +46,7 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 _SERVICE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 _PLACE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])? [0-9]{1,18}")
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+VPN_UNIT = "vpn"
 MAX_SERVICES = 32
 _MIN_RSA_BITS = 2048
 _CURVES = (ec.SECP256R1, ec.SECP384R1)
@@ -140,7 +141,7 @@ def checked(asked: Asked) -> Asked:
 
 def _problems(asked: Asked) -> Iterator[str]:
     profile = asked.profile
-    if not _NAME.fullmatch(asked.name):
+    if not is_name(asked.name):
         yield "a name has 1 to 64 letters, digits, dots, dashes and underscores"
     yield from _key_problems(asked.key)
     reached = profile in {Profile.HOST, Profile.VPN, Profile.MIGRATION}
@@ -168,6 +169,11 @@ def _problems(asked: Asked) -> Iterator[str]:
         yield "a clone's parent is the UUID of another VM"
 
 
+def is_name(text: str) -> bool:
+    """Whether it can be a holder's name."""
+    return _NAME.fullmatch(text) is not None
+
+
 def is_uuid(text: str) -> bool:
     """Whether it is a UUID as RFC 9562 writes it, in lower case."""
     return _UUID.fullmatch(text) is not None
@@ -192,7 +198,11 @@ def subject(asked: Asked) -> x509.Name:
     """The subject: empty for a vTPM, whose alternative name names it, as the TCG's profile has it."""
     if asked.profile is Profile.VTPM:
         return x509.Name([])
-    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, asked.name)])
+    named = [x509.NameAttribute(x509.NameOID.COMMON_NAME, asked.name)]
+    if asked.profile is Profile.VPN:
+        # By it a peer of the VPN knows the profile: IKE daemons compare subjects, and know no profiles.
+        named.insert(0, x509.NameAttribute(x509.NameOID.ORGANIZATIONAL_UNIT_NAME, VPN_UNIT))
+    return x509.Name(named)
 
 
 def extensions(asked: Asked, factory: str) -> Iterator[tuple[x509.ExtensionType, bool]]:

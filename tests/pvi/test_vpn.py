@@ -363,7 +363,7 @@ def test_only_a_peer_of_the_factory_is_written_and_for_its_user_alone(
 )
 def test_what_is_no_link_is_refused(factory: Factory, tmp_path: Path, changed: dict[str, str]) -> None:
     peer = factory.peer("a")
-    wrong = replace(peer, links=(replace(peer.links[0], **changed),))  # type: ignore[arg-type]
+    wrong = replace(peer, links=(replace(peer.links[0], **changed),))
     with pytest.raises(UsageError, match="no link"):
         vpn.write(tmp_path / "vpn", wrong, factory.trusted, now=moment(factory.place.now_ns))
     assert not (tmp_path / "vpn").exists()

@@ -35,6 +35,11 @@ class _Verbs(lazy.Verbs):
             "Show the capability table (the paper's Table III) and what counts of it on each server now.",
         ),
         Verb(
+            "statement",
+            "harness.cli.policy.statement:statement",
+            "Write what is known of a server now as metadata of its host's aggregate in Nova, in JSON.",
+        ),
+        Verb(
             "withdraw",
             "harness.cli.policy.capabilities:withdraw",
             "Withdraw capabilities from a server, as when a flaw was found in it. They no longer count.",

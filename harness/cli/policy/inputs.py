@@ -8,17 +8,22 @@ from typing import Annotated
 
 import typer
 
+from harness import json_source, yaml_model, yaml_source
 from harness.attest.reference.files import load_policy
-from harness.errors import UsageError
+from harness.errors import InputFileError, UsageError
 from harness.nearest import nearest
 from harness.policy.capability import Table
 from harness.policy.capability_file import load_table
 from harness.policy.known import servers as known
+from harness.policy.nova.metadata import from_metadata
 from harness.policy.request import Request, request
 from harness.policy.server import Server
 from harness.policy.threats import CELLS, COLUMNS, Cell, Entity
 from harness.registry.places import policy_file
 from harness.registry.registry import Registry
+
+MOST_METADATA_CHARS = 100_000
+"""How long a file with a server's metadata may be."""
 
 Vm = Annotated[str, typer.Argument(metavar="VM", help="The VM, as the registry names it, such as guest.")]
 Options = Annotated[
@@ -40,6 +45,14 @@ Accepted = Annotated[
         "--accept-removed",
         metavar="ARCHITECTURE",
         help="Count what this architecture removes at run time as protection, such as NoHype's hypervisor.",
+    ),
+]
+Metadata = Annotated[
+    Path | None,
+    typer.Option(
+        "--metadata",
+        metavar="FILE",
+        help="Take what the metadata of a server of OpenStack ask for, in JSON as its client writes them.",
     ),
 ]
 Files = Annotated[
@@ -116,6 +129,37 @@ def wanted(
             remedy="name a VM that something is asked for (`sodbench policy request`), or an --option",
         )
     return found
+
+
+def of_metadata(path: Path) -> Request:
+    """What a server's metadata in the file at `path` ask for, as Nova's API and client write them in JSON.
+
+    Raises:
+        InputFileError: The file cannot be read, or has no metadata.
+        MetadataRefusedError: They ask in a way that cannot be understood.
+        RequestRefusedError: They ask for what cannot be kept.
+        UsageError: They ask for nothing.
+    """
+    source = json_source.parse(yaml_source.read_text(path), MOST_METADATA_CHARS)
+    if source.problems:
+        raise yaml_model.refusal(source.problems, str(path), InputFileError, "nothing was judged by it")
+    told = source.data
+    for name in ("server", "metadata", "properties"):
+        within = told.get(name)
+        told = within if isinstance(within, dict) else told
+    found = {str(key): value for key, value in told.items() if isinstance(value, str)}
+    if len(found) < len(told):
+        raise InputFileError(
+            "there are no metadata of a server",
+            where=str(path),
+            remedy="write the file with `openstack server show SERVER --format json --column properties`",
+        )
+    asked = from_metadata(found)
+    if asked is None:
+        raise UsageError(
+            f"the metadata in {path} ask for nothing", remedy="a server without a request may be anywhere"
+        )
+    return asked
 
 
 def servers(registry: Registry, named: Sequence[str] | None) -> tuple[Server, ...]:

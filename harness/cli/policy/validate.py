@@ -10,7 +10,16 @@ import typer
 from harness.cli.attest import inputs as attest_inputs
 from harness.cli.attest.inputs import Json, RegistryUrl
 from harness.cli.policy import inputs as policy_inputs
-from harness.cli.policy.inputs import Accepted, AppraisalName, Files, Options, Packages, Vm, WarningCounts
+from harness.cli.policy.inputs import (
+    Accepted,
+    AppraisalName,
+    Files,
+    Metadata,
+    Options,
+    Packages,
+    Vm,
+    WarningCounts,
+)
 from harness.cli.terminal import Output, Styled
 from harness.policy.capability import Table
 from harness.policy.fleet import Fleet
@@ -71,17 +80,26 @@ def explain(
     options: Options = None,
     packages: Packages = None,
     accepted: Accepted = None,
+    metadata: Metadata = None,
     warning_counts: WarningCounts = None,
     policy: AppraisalName = "default",
     files: Files = None,
     registry: RegistryUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Say cell by cell what is asked for a VM, what a server has by design, and what counts of it now."""
+    """Say cell by cell what is asked for a VM, what a server has by design, and what counts of it now.
+
+    The metadata of a server of OpenStack take the place of what is stored or named.
+    """
     table = policy_inputs.table(files)
     counts = policy_inputs.warning_counts(warning_counts, policy)
     with attest_inputs.looking(registry) as store:
-        asked = policy_inputs.wanted(store, vm, table, (options, packages, accepted))
+        named = (options, packages, accepted)
+        asked = (
+            policy_inputs.wanted(store, vm, table, named)
+            if metadata is None
+            else policy_inputs.of_metadata(metadata)
+        )
         fleet = _fleet(store, table, [server], counts)
         fleet.advance(store.now().monotonic_ns)
     rows, why = _cells(asked, fleet, server)

@@ -120,17 +120,6 @@ class Cloud:
         """Order an action that takes no arguments, such as ``pause``. Raises as :meth:`live_migrate`."""
         return self._ask("POST", f"/servers/{quote(server, safe='')}/action", {what: None})
 
-    def aggregates(self) -> tuple[Mapping[str, Json], ...]:
-        """All host aggregates. Raises as :meth:`newest_migration`."""
-        found = self._expected("/os-aggregates", "aggregates")
-        return tuple(one for one in found if isinstance(one, Mapping)) if isinstance(found, list) else ()
-
-    def set_metadata(self, aggregate: int, metadata: Mapping[str, str | None]) -> Answer:
-        """Write an aggregate's metadata, all keys in one request; None removes one. Raises likewise."""
-        return self._ask(
-            "POST", f"/os-aggregates/{aggregate}/action", {"set_metadata": {"metadata": dict(metadata)}}
-        )
-
     def _expected(self, path: str, name: str, *, gone: bool = False) -> Json:
         answer = self._ask("GET", path)
         if gone and answer.status == 404:

@@ -68,6 +68,45 @@ class TestPlacement(Cloud):
         self.launch(HYPERVISOR, "ERROR", host="a")  # a destination that is asked for, from API 2.74 on, is
 
 
+class TestOtherWays(Cloud):
+    def test_resize_and_evacuation_keep_the_request(self) -> None:
+        self.state("a", statement("a", "TPM"))
+        self.state("b", statement("b", "HyperWall"))
+        server = self.launch(HYPERVISOR)
+        self.assertEqual("b", self.where(server))
+
+        larger = self.api.get_flavors()[1]["id"]
+        self.admin_api.post_server_action(server["id"], {"resize": {"flavorRef": larger}})
+        self._wait_for_action_fail_completion(server, "resize", "cold_migrate")
+        self.assertEqual("b", self.where(server))
+        self.state("c", statement("c", "HyperWall"))
+        self.admin_api.post_server_action(server["id"], {"resize": {"flavorRef": larger}})
+        self._confirm_resize(self._wait_for_state_change(server, "VERIFY_RESIZE"))
+        self.assertEqual("c", self.where(server))
+
+        self.state("b", statement("b", "TPM"))
+        down = self.admin_api.get_services(binary="nova-compute", host="c")[0]["id"]
+        self.computes["c"].stop()
+        self.admin_api.put_service_force_down(down, True)
+        self.admin_api.post_server_action(server["id"], {"evacuate": {}})
+        self._wait_for_migration_status(server, ["error"])
+        self.assertEqual("c", self.where(server))
+        self.admin_api.post_server_action(server["id"], {"os-resetState": {"state": "active"}})
+        self.state("b", statement("b", "HyperWall"))
+        self.admin_api.post_server_action(server["id"], {"evacuate": {}})
+        self._wait_for_migration_status(server, ["done"])
+        self.assertEqual("b", self.where(server))
+
+    def test_several_servers_of_one_order_are_each_where_they_may_be(self) -> None:
+        self.state("b", statement("b", "HyperWall"))
+        self.state("c", statement("c", "H-SVM"))
+        body = self._build_server(networks="none") | {"metadata": HYPERVISOR, "min_count": 4}
+        self.admin_api.post_server({"server": body})
+        self.notifier.wait_for_versioned_notifications("instance.create.end", 4, timeout=60)
+        found = {self.where(one) for one in self.admin_api.get_servers(detail=False)}
+        self.assertEqual({"b", "c"}, found)
+
+
 class TestStatements(Cloud):
     def test_nothing_but_a_fresh_statement_of_the_host_itself_counts(self) -> None:
         good = sealed(statement("a", "HyperWall"), KEY_NAME, KEY)

@@ -56,6 +56,41 @@ class Side:
         return self.run.root.name if self.variant is None else f"{self.run.root.name}:{self.variant}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What a run is made with, known before its first trial.
+
+    Attributes:
+        name: What messages call the run.
+        where: Where its plan is.
+        manifest: The entries of its manifest that :data:`RUN_FACTS` and encryption need.
+        hosts: What each host reported before the run.
+        plan: Its plan, as it is stored.
+    """
+
+    name: str
+    where: str
+    manifest: Mapping[str, Any]
+    hosts: Mapping[str, Mapping[str, Any]]
+    plan: Mapping[str, Any]
+
+
+def setup_of(run: RunFolder) -> Setup:
+    """The setup of a stored run.
+
+    Raises:
+        RecordError: A file of the run cannot be read.
+    """
+    places = {host: run.environment(host, "before") for host in HOSTS}
+    return Setup(
+        name=run.root.name,
+        where=str(run.root),
+        manifest=read_manifest(run),
+        hosts={host: _object(read_json(place)) for host, place in places.items() if place.is_file()},
+        plan=_object(read_json(run.plan)),
+    )
+
+
 def facts(side: Side) -> dict[str, str]:
     """What has to be alike, by key, as text.
 
@@ -63,19 +98,27 @@ def facts(side: Side) -> dict[str, str]:
         RecordError: A file of the run cannot be read.
         UsageError: The run has no such variant, or has variants and none is named.
     """
-    manifest, plan = read_manifest(side.run), _object(read_json(side.run.plan))
+    return facts_of(setup_of(side.run), side.variant)
+
+
+def facts_of(setup: Setup, variant: str | None) -> dict[str, str]:
+    """What has to be alike of a setup and one of its variants, by key, as text.
+
+    Raises:
+        UsageError: There is no such variant, or there are variants and none is named.
+    """
+    manifest, plan = setup.manifest, setup.plan
     found = {key: _text(manifest.get(entry)) for key, entry in RUN_FACTS.items()}
     found["played"] = _text(bool(manifest.get("played")))
-    found[ENCRYPTION] = _text(_encrypted(side, manifest))
+    found[ENCRYPTION] = _text(_encrypted(variant, manifest))
     for host in HOSTS:
-        place = side.run.environment(host, "before")
-        known = _object(read_json(place)) if place.is_file() else {}
+        known = setup.hosts.get(host, {})
         found |= {f"{key}.{host}": _text(known.get(fact)) for key, fact in HOST_FACTS.items()}
-    section = _under(side, plan)
+    section = _under(setup, variant)
     found |= {f"plan.{name}": _text(section.get(name)) for name in VARIED}
     found |= {f"plan.{name}": _text(plan.get(name)) for name in FIXED}
     found[DRAWN] = _text(plan.get("seed"))
-    mine = [one for one in plan["trials"] if one.get("variant") == side.variant]
+    mine = [one for one in plan["trials"] if one.get("variant") == variant]
     shapes = {_text({name: one.get(name) for name in OF_TRIAL} | {"kind": one.get("kind")}) for one in mine}
     found["plan.trials"] = " ".join(sorted(shapes))
     loads = {_text({one["workload"]: one.get("options")}) for one in mine}
@@ -83,28 +126,26 @@ def facts(side: Side) -> dict[str, str]:
     return found
 
 
-def _encrypted(side: Side, manifest: Mapping[str, Any]) -> bool:
+def _encrypted(variant: str | None, manifest: Mapping[str, Any]) -> bool:
     """Whether one side's migrations are encrypted; those of runs from before there was a choice are not."""
     said = manifest.get("migration_tls")
-    return (said.get(side.variant) if isinstance(said, Mapping) else said) is True
+    return (said.get(variant) if isinstance(said, Mapping) else said) is True
 
 
-def _under(side: Side, plan: Mapping[str, Any]) -> Mapping[str, Any]:
-    variants = {one["name"]: one for one in plan.get("variants", ())}
+def _under(setup: Setup, variant: str | None) -> Mapping[str, Any]:
+    variants = {one["name"]: one for one in setup.plan.get("variants", ())}
     names = ", ".join(variants)
-    if side.variant is None and not variants:
-        return plan
-    if side.variant is None:
+    if variant is None and not variants:
+        return setup.plan
+    if variant is None:
+        raise UsageError("the run has variants", where=setup.where, remedy=f"name one, RUN:VARIANT: {names}")
+    if variant not in variants:
         raise UsageError(
-            "the run has variants", where=str(side.run.root), remedy=f"name one, RUN:VARIANT: {names}"
-        )
-    if side.variant not in variants:
-        raise UsageError(
-            f"the run has no variant {side.variant!r}",
-            where=str(side.run.root),
+            f"the run has no variant {variant!r}",
+            where=setup.where,
             remedy=f"name one of {names}" if names else "leave the variant out: the run has none",
         )
-    return _object(variants[side.variant])
+    return _object(variants[variant])
 
 
 def differences(one: Side, other: Side, *, same_plan: bool = False) -> dict[str, tuple[str, str]]:
@@ -132,21 +173,51 @@ def require(one: Side, other: Side, accepted: Collection[str], *, same_plan: boo
         IncomparableError: Something differs that was not accepted.
         UsageError: An accepted key is unknown.
     """
-    known = list(facts(one))
-    unknown = [key for key in accepted if key not in known]
-    if unknown:
-        raise UsageError(f"--accept {unknown[0]}: no such key", remedy=f"one of {', '.join(known)}")
+    _require_known(accepted, facts(one))
     found = differences(one, other, same_plan=same_plan)
     refused = {key: both for key, both in found.items() if key not in accepted}
     if refused:
-        lines = "".join(f"\n    {key}: {a} against {b}" for key, (a, b) in refused.items())
         raise IncomparableError(
             f"{one.name} and {other.name} cannot be compared",
-            why=f"what differs would explain any difference of the numbers:{lines}",
+            why=_told(refused),
             remedy=f"compare runs of one setup, or accept what differs: "
             f"{' '.join(f'--accept {key}' for key in refused)}",
         )
     return [f"{key}: {a} against {b}" for key, (a, b) in found.items()]
+
+
+def require_repeatable(baseline: Setup, planned: Setup, accepted: Collection[str]) -> None:
+    """Refuse a run that is still to begin and could not be put against `baseline` afterwards.
+
+    Raises:
+        IncomparableError: Something differs that was not accepted.
+        UsageError: An accepted key is unknown, or the baseline lacks a variant of the run.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    names = tuple(str(one["name"]) for one in planned.plan.get("variants", ()))
+    for variant in names or (None,):
+        first, second = facts_of(baseline, variant), facts_of(planned, variant)
+        _require_known(accepted, first)
+        found |= {key: (first[key], second[key]) for key in first if first[key] != second[key]}
+    refused = {key: both for key, both in found.items() if key not in accepted}
+    if refused:
+        raise IncomparableError(
+            f"{baseline.name} and {planned.name} cannot be compared",
+            where=planned.where,
+            why=_told(refused),
+            remedy=f"make a baseline of this setup, or accept what differs: `accept: [{', '.join(refused)}]`",
+        )
+
+
+def _require_known(accepted: Collection[str], known: Collection[str]) -> None:
+    unknown = [key for key in accepted if key not in known]
+    if unknown:
+        raise UsageError(f"--accept {unknown[0]}: no such key", remedy=f"one of {', '.join(known)}")
+
+
+def _told(refused: Mapping[str, tuple[str, str]]) -> str:
+    lines = "".join(f"\n    {key}: {a} against {b}" for key, (a, b) in refused.items())
+    return f"what differs would explain any difference of the numbers:{lines}"
 
 
 def _text(value: object) -> str:

@@ -22,7 +22,7 @@ from harness.cli import nightly as verb
 from harness.errors import SodbenchError, StorageError
 from harness.evidence import seal
 from harness.evidence.folder import RunFolder
-from tests.played import campaigns
+from tests.played import campaigns, nights
 from tests.played.test_gate import SLOW, TEXT, made
 
 NIGHT = "campaign: small.yml\nrig: played\nscript: script.yml\npublish: public\n"
@@ -131,6 +131,39 @@ def test_a_folder_of_runs_and_a_campaign_without_a_gate_make_no_gate(
     code, output, _ = told(file)
     assert code == 3 and "declares no metrics for a gate" in output
     assert not (tmp_path / "two/results").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        (("window_s: 8", "window_s: 9"), "plan.trials"),
+        (("name: small", "name: small\nseed: 7"), "plan.seed"),
+        (("smallest_effect_percent: 10", "smallest_effect_percent: 20"), "plan.gate"),
+    ],
+)
+def test_a_campaign_that_is_not_the_baselines_is_refused_before_the_run(
+    change: tuple[str, str], key: str, baseline: RunFolder, tmp_path: Path
+) -> None:
+    file = place(tmp_path, f"{NIGHT}baseline: {baseline.root}\n", campaign=TEXT.replace(*change))
+    code, output, _ = told(file)
+    assert code == 22 and f"    {key}: " in output and f"accept: [{key}]" in output, output
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_kernel_that_is_not_the_baselines_is_refused_before_the_run_and_may_be_accepted(
+    baseline: RunFolder, tmp_path: Path
+) -> None:
+    older = nights.night(baseline, tmp_path / "older", 0, facts={"kernel": "6.0"})
+    file = place(tmp_path, f"{NIGHT}baseline: {older.root}\n")
+    code, output, _ = told(file)
+    assert code == 22 and "kernel.a: 6.0 against " in output and "accept: [kernel.a]" in output, output
+    assert not (tmp_path / "results").exists()
+    file.write_text(f"{NIGHT}baseline: {older.root}\naccept: [kernel]\n")
+    code, output, _ = told(file)
+    assert code == 2 and "--accept kernel: no such key" in output
+    file.write_text(f"{NIGHT}baseline: {older.root}\naccept: [kernel.a]\n")
+    code, output, _ = told(file)
+    assert code == 0 and "accepted: kernel.a: 6.0 against " in output, output
 
 
 def test_an_archived_baseline_that_nobody_signed_is_refused_before_the_run(

@@ -172,18 +172,20 @@ def _manifest(run: RunFolder, plan: Plan, rig: Rig, provenance: Provenance) -> d
         "campaign": plan.campaign,
         "plan_hash": plan.hash,
         "seed": plan.seed,
-        "rig": rig.pair.rig,
-        "accelerator": rig.accelerator,
-        encryption.KEY: encryption.of_run(plan),
-        "link_bit_s": rig.pair.link_bit_s,
+        **setup(plan, rig),
         "inventory": None if provenance.inventory is None else str(provenance.inventory.resolve()),
-        "image_key": rig.image_key,
         "controller": socket.gethostname(),
         "started_utc": datetime.fromtimestamp(realtime_ns() / NS_PER_S, tz=UTC).isoformat(timespec="seconds"),
         "python": sys.version.split()[0],
         **registry,
-        **({played.KEY: True} if rig.played else {}),
     }
+
+
+def setup(plan: Plan, rig: Rig) -> dict[str, Json]:
+    """What a manifest records of the rig and of how it migrates: what two runs must share to be compared."""
+    said = {encryption.KEY: encryption.of_run(plan), **({played.KEY: True} if rig.played else {})}
+    pair = {"rig": rig.pair.rig, "link_bit_s": rig.pair.link_bit_s}
+    return {**said, **pair, "accelerator": rig.accelerator, "image_key": rig.image_key}
 
 
 def _write_facts(run: RunFolder, facts: Mapping[str, Mapping[str, Json]], when: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from harness import disk
 from harness import report as reports
+from harness.analysis import comparability
+from harness.analysis.comparability import Setup
 from harness.analysis.gate import known_bad, sides
 from harness.analysis.trend import course, nights
 from harness.campaign import file as campaigns
@@ -30,8 +32,10 @@ from harness.errors import CampaignError, PrerequisiteError, UsageError
 from harness.evidence import folder as store
 from harness.evidence.folder import RunFolder
 from harness.files import sync_folder
+from harness.json_types import Json
 from harness.report import signed
 from harness.rig.guest.kind import kind_of
+from harness.rig.rig import Rig
 from harness.yaml_source import read_bytes
 
 JUNIT = "gate.xml"
@@ -82,18 +86,36 @@ class RealSteps:
         """See that campaign and baseline can be read, and that the rig answers and can carry the plan."""
         plan = plan_of(self._asked.campaign)
         _forget_unpublished(self._asked.publish)
-        if self._asked.baseline is not None:
-            self._require_gate(plan, self._asked.baseline)
+        baseline = None if self._asked.baseline is None else self._judged_by(plan, self._asked.baseline)
         if self._asked.played:
-            played(plan, self._asked.script)
+            rig = played(plan, self._asked.script).rig
+            self._require_repeatable(baseline, plan, rig, rig.facts())
             return "the campaign can be played"
         place = inventory_of(self._asked)
         kind = kind_of(plan.guest.image)
         with real(place, "sodbench nightly: preflight", programs=False, kind=kind) as (rig, _):
-            runner.require_fit(rig.facts(), plan, rig)
+            facts = rig.facts()
+            runner.require_fit(facts, plan, rig)
+            self._require_repeatable(baseline, plan, rig, facts)
         return "the rig can carry the campaign"
 
-    def _require_gate(self, plan: Plan, baseline: Path) -> None:
+    def _require_repeatable(
+        self, baseline: Setup | None, plan: Plan, rig: Rig, facts: Mapping[str, Mapping[str, Json]]
+    ) -> None:
+        """See that tonight's run will be one that the gate can put against the baseline."""
+        if baseline is None:
+            return
+        tonight = Setup(
+            name="tonight's run",
+            where=str(self._asked.campaign),
+            manifest=runner.setup(plan, rig),
+            hosts=facts,
+            plan=plan.to_json(),
+        )
+        comparability.require_repeatable(baseline, tonight, self._asked.accept)
+
+    def _judged_by(self, plan: Plan, baseline: Path) -> Setup:
+        """The baseline's setup, once it is seen that the gate can use it."""
         if plan.gate is None:
             raise CampaignError(
                 "the campaign declares no metrics for a gate",
@@ -111,6 +133,7 @@ class RealSteps:
                     remedy="name the run itself",
                 )
             sides.require_finished(found, "baseline")
+            return comparability.setup_of(found)
 
     def tune(self) -> str:
         """Set the hosts for the run."""

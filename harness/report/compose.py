@@ -44,19 +44,20 @@ def document(material: Material, *, pdf: bool = False) -> Document:
         _attestation_figures(material),
         _move_figures(material),
     )
-    drawn = iter(drawing.together([job for some in jobs for job in some], pdf=pdf))
-    # The jobs' own order is the order of the sections.
-    those_of_responses, chart, those_of_costs, those_of_attestation, those_of_moves = (
-        [figure for _, figure in zip(some, drawn, strict=False) if figure] for some in jobs
-    )
+    with drawing.together([job for some in jobs for job in some], pdf=pdf) as drawn:
+        # What needs no figure is written while the figures are drawn.
+        opening, table_v, costs = _opening(material), answers.table_v(material), service.blocks(material)
+        model, closing = modelled.sections(material), _closing(material)
+        # The jobs' own order is the order of the sections.
+        those_of_responses, chart, those_of_costs, those_of_attestation, those_of_moves = (
+            [figure for _, figure in zip(some, drawn, strict=False) if figure] for some in jobs
+        )
     return Document(
         title=f"Live migration {'played' if material.played else 'measured'}: {material.campaign}",
         subtitle=f"run {material.run}",
         banner=answers.banner(material),
         sections=[
-            *front.sections(material),
-            *comparison.sections(material.comparisons),
-            *evacuation.sections(material.evacuations, material.link_bit_s),
+            *opening,
             *_responses(material, those_of_responses),
             *_attestation(material, those_of_attestation),
             Section(
@@ -66,28 +67,41 @@ def document(material: Material, *, pdf: bool = False) -> Document:
                 label="Figures",
             ),
             Section(
-                key="table",
-                title="Table V next to the paper's",
-                blocks=[answers.table_v(material), *chart],
-                label="Table V",
+                key="table", title="Table V next to the paper's", blocks=[table_v, *chart], label="Table V"
             ),
-            *modelled.sections(material),
+            *model,
             Section(
                 key="costs",
                 title="What it costs the users of the service",
-                blocks=_costs(material, those_of_costs),
+                blocks=[*costs, *those_of_costs, *_without_timelines(material)],
                 label="Users",
             ),
-            *_enclosed(material),
-            Section(
-                key="validity",
-                title="Validity and exclusions",
-                blocks=validity.blocks(material),
-                label="Validity",
-            ),
-            *_appendix(material),
+            *closing,
         ],
     )
+
+
+def _opening(material: Material) -> list[Section]:
+    """The answers."""
+    return [
+        *front.sections(material),
+        *comparison.sections(material.comparisons),
+        *evacuation.sections(material.evacuations, material.link_bit_s),
+    ]
+
+
+def _closing(material: Material) -> list[Section]:
+    """What was measured elsewhere, what counts, and the appendix."""
+    return [
+        *_enclosed(material),
+        Section(
+            key="validity",
+            title="Validity and exclusions",
+            blocks=validity.blocks(material),
+            label="Validity",
+        ),
+        *_appendix(material),
+    ]
 
 
 def _appendix(material: Material) -> list[Section]:
@@ -156,12 +170,10 @@ def _moves(material: Material) -> list[Block]:
     return [Paragraph(text="No migration was begun in this run.")]
 
 
-def _costs(material: Material, figures: Sequence[Figure]) -> list[Block]:
-    """What users notice: the table, the noise floor, and a timeline for each workload."""
-    found = [*service.blocks(material), *figures]
-    if not len(material.timelines):
-        found.append(Paragraph(text="No workload reported its work over time, so there is no timeline."))
-    return found
+def _without_timelines(material: Material) -> list[Block]:
+    if len(material.timelines):
+        return []
+    return [Paragraph(text="No workload reported its work over time, so there is no timeline.")]
 
 
 def _cost_figures(material: Material) -> list[Job]:

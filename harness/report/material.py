@@ -166,6 +166,14 @@ class Material:
         return table[table["migration"].notna() & table["value"].notna()]
 
     @cached_property
+    def values(self) -> Mapping[tuple[str, str], pd.DataFrame]:
+        """Workload and metric to the trials and values of its rows in `valid`."""
+        few = self.valid[["workload", "metric", "trial", "value"]]
+        return {
+            (str(name), str(metric)): rows for (name, metric), rows in few.groupby(["workload", "metric"])
+        }
+
+    @cached_property
     def floor(self) -> pd.DataFrame:
         """What the same measures are without any migration: measured, over the slots of control trials."""
         table = results.floor(self.metrics)

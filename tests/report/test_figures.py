@@ -119,6 +119,5 @@ def test_only_who_asks_for_a_pdf_waits_for_it() -> None:
     assert alone.pdf is None
     assert both.pdf is not None
     assert both.svg == alone.svg
-    assert [one and one.pdf for one in drawing.together([lambda: sketch, lambda: None], pdf=False)] == [
-        None
-    ] * 2
+    with drawing.together([lambda: sketch, lambda: None], pdf=False) as drawn:
+        assert [one and one.pdf for one in drawn] == [None] * 2

@@ -9,8 +9,9 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -165,17 +166,20 @@ def _literal(text: str) -> str:
     return "\n".join(map(legible, text.split("\n"))).replace("$", r"\$")
 
 
-def together(jobs: Sequence[Job], *, pdf: bool) -> list[Figure | None]:
+@contextmanager
+def together(jobs: Sequence[Job], *, pdf: bool) -> Iterator[Iterator[Figure | None]]:
     """What `jobs` sketch, drawn in their order; many of them are shared out among processes.
 
-    A figure takes most of a second, and new processes would spend as long on imports as on drawing: these are
-    forks (as multiprocessing's own on Linux), made while no other thread of the report works.
+    These draw while the block does something else, until it asks for a figure. A figure takes most of a
+    second, and new processes would spend as long on imports as on drawing: these are forks (as
+    multiprocessing's own on Linux), all made at the beginning, while no other thread of the report works.
     """
     workers = min(os.cpu_count() or 1, len(jobs) // _WORTH_A_PROCESS)
     if workers < 2:
-        return [_drawn(job, pdf=pdf) for job in jobs]
+        yield (_drawn(job, pdf=pdf) for job in jobs)
+        return
     with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
-        return list(pool.map(partial(_drawn, pdf=pdf), jobs))
+        yield pool.map(partial(_drawn, pdf=pdf), jobs)
 
 
 def _drawn(job: Job, *, pdf: bool) -> Figure | None:

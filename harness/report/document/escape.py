@@ -69,6 +69,8 @@ def code(text: str) -> str:
 
 
 def _seen(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
     unfit = {"Cc", "Cs", "Cn"}
     return "".join("\ufffd" if unicodedata.category(sign) in unfit else legible(sign) for sign in text)
 

@@ -202,9 +202,8 @@ def _said(metric: str, found: Mapping[str, Replicated | None]) -> str:
 
 def values_of(material: Material, workload: str, metric: str) -> Replicated | None:
     """A metric over a workload's valid migrations, by trial; None where it was not measured."""
-    values = material.valid
-    of_both = (values["workload"] == workload) & (values["metric"] == metric)
-    return replicates.of_trials(values.loc[of_both, ["trial", "value"]], signed=metric in material.signed)
+    mine = material.values.get((workload, metric))
+    return None if mine is None else replicates.of_trials(mine, signed=metric in material.signed)
 
 
 def table_v(material: Material) -> Table:

@@ -5,8 +5,9 @@ all architectures of the table, some servers not trusted, some with cells withdr
 answer that a caller reads: how many servers are eligible, the best ten, and why the others are refused. It is
 timed in turns with the loop (:mod:`benchmarks.filter_loop`), which gives the number and nothing else, and
 both must agree, on the best ten too. Run it on a quiet machine with ``python -m benchmarks.validation``: it
-prints the figures, writes them as JSON with the environment they were made in, and draws
-docs/images/validation.png from that JSON (``--draw`` alone draws the stored one again).
+prints the figures, writes them as JSON with the environment they were made in, draws
+docs/images/validation.png from that JSON (``--draw`` alone draws the stored one again) and puts the table in
+docs/policy.md (``--table`` alone prints the stored one).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from benchmarks import filter_loop, provenance, validation_figure
+from benchmarks import filter_loop, provenance, validation_figure, validation_table
 from benchmarks.filter_loop import HostState, Spec
 from harness.analysis.stats import median_interval, ratio_of_medians
 from harness.attest.reasons import Reason, Tier
@@ -47,6 +48,7 @@ FLAWS = 20
 
 MEASURED = Path("benchmarks/measured/validation.json")
 FIGURE = Path("docs/images/validation.png")
+PAGE = Path("docs/policy.md")
 
 TABLE = load_table()
 REQUESTS: Sequence[Request] = (
@@ -326,7 +328,7 @@ def measure(given: argparse.Namespace) -> Mapping[str, Any]:
 
 
 def main() -> None:
-    """Measure, print, write the JSON and draw."""
+    """Measure, print, write the JSON, draw, and put the table into the page."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     arguments.add_argument("--validations", type=int, default=700)
@@ -336,13 +338,19 @@ def main() -> None:
     arguments.add_argument("--seed", type=int, default=1)
     arguments.add_argument("--out", type=Path, default=MEASURED)
     arguments.add_argument("--figure", type=Path, default=FIGURE)
-    arguments.add_argument("--draw", action="store_true", help="only draw what was measured before")
+    arguments.add_argument("--page", type=Path, default=PAGE)
+    stored = arguments.add_mutually_exclusive_group()
+    stored.add_argument("--draw", action="store_true", help="only draw what was measured before")
+    stored.add_argument("--table", action="store_true", help="only print what was measured before")
     given = arguments.parse_args()
-    if not given.draw:
-        found = measure(given)
-        given.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-        print(json.dumps(found["growth_exponents"]))
-    validation_figure.draw(json.loads(given.out.read_text(encoding="utf-8")), given.figure)
+    if not given.draw and not given.table:
+        measured = measure(given)
+        given.out.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
+        validation_table.put(measured, given.page)
+    found = json.loads(given.out.read_text(encoding="utf-8"))
+    print(validation_table.text(found))
+    if not given.table:
+        validation_figure.draw(found, given.figure)
 
 
 if __name__ == "__main__":

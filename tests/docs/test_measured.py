@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import validation, validation_table
 from tests.docs.measured_cells import CELLS, Stored
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +42,7 @@ def test_every_stored_measurement_names_cpu_kernel_and_commit(path: Path) -> Non
     where = made(path)
     assert where["cpu"]
     assert where["kernel"]
-    if path.stem not in OLDER:
+    if path.stem not in OLDER or "commit" in where:
         assert re.fullmatch(r"[0-9a-f]{40}", where["commit"])
         assert where["changed"] == []
 
@@ -114,6 +115,19 @@ def test_the_time_of_a_campaign_is_that_of_its_report() -> None:
     (cells,) = [one for one in rows("What the harness costs") if one[0].startswith("a campaign's wall time")]
     lines = [NUMBER.findall(line) for line in evidence(cells).read_text().splitlines()]
     assert any(set(NUMBER.findall(cells[1])) <= set(values) for values in lines)
+
+
+def test_the_cost_of_validation_is_that_of_its_evidence(tmp_path: Path) -> None:
+    page = ROOT / validation.PAGE
+    stored = json.loads((ROOT / validation.MEASURED).read_text())
+    copy = tmp_path / "policy.md"
+    copy.write_text(page.read_text().replace(validation_table.text(stored), "an older table"))
+    assert copy.read_text() != page.read_text()
+    validation_table.put(stored, copy)
+    assert copy.read_text() == page.read_text()
+    copy.write_text("a page without such a place")
+    with pytest.raises(ValueError, match="no <!-- python"):
+        validation_table.put(stored, copy)
 
 
 def test_the_readme_shows_no_measured_figure_of_its_own() -> None:

@@ -256,22 +256,27 @@ class Move:
         said = self.last(MigrationStarted) or self.last(MigrationSkipped) or self.last(MigrationDelayed)
         return None if said is None else float(said.planned_s)
 
+    @cached_property
+    def call_ns(self) -> tuple[int | None, int | None]:
+        """When it was called and when the call returned, the controller's ns; None for what was not seen."""
+        return self.last_ns(MigrationStarted), self.last_ns(MigrationReturned)
+
     @property
     def started_s(self) -> float | None:
         """When it was called, seconds after t = 0; None for one that never was."""
-        t_ns = self.last_ns(MigrationStarted)
+        t_ns, _ = self.call_ns
         return None if t_ns is None else self.attempt.offset_s(t_ns)
 
     @property
     def returned_s(self) -> float | None:
         """When the call returned, seconds after t = 0; None where that was not seen."""
-        t_ns = self.last_ns(MigrationReturned)
+        _, t_ns = self.call_ns
         return None if t_ns is None else self.attempt.offset_s(t_ns)
 
     @property
     def started_ns(self) -> int:
         """Right before the call; raises NotMeasured for one that never was called."""
-        t_ns = self.last_ns(MigrationStarted)
+        t_ns, _ = self.call_ns
         if t_ns is None:
             raise NotMeasured("the migration was never started")
         return t_ns
@@ -279,7 +284,7 @@ class Move:
     @property
     def returned_ns(self) -> int:
         """Right after the call returned; raises NotMeasured when that was not seen."""
-        t_ns = self.last_ns(MigrationReturned)
+        _, t_ns = self.call_ns
         if t_ns is None:
             raise NotMeasured(
                 self._without(MigrationReturned, "the journal does not say that the call returned")

@@ -18,7 +18,6 @@ from harness.evidence.clocks import Clocks
 from harness.evidence.events import (
     GuestStarted,
     HeartbeatStarted,
-    MigrationReturned,
     MigrationSkipped,
     MigrationStarted,
 )
@@ -101,7 +100,7 @@ class Migration(Move):
 
         False for a migration that was never called; a call that was not seen to return has no end.
         """
-        started_ns, returned_ns = self.last_ns(MigrationStarted), self.last_ns(MigrationReturned)
+        started_ns, returned_ns = self.call_ns
         if started_ns is None:
             return False
         return start_ns < (end_ns if returned_ns is None else returned_ns) and end_ns > started_ns
@@ -110,7 +109,7 @@ class Migration(Move):
         """Whether a gap is this migration's own, as :meth:`.Interval.owns` says."""
         return self.overlaps(start_ns, end_ns)
 
-    @property
+    @cached_property
     def until_ns(self) -> int:
         """The end of its interval: the next migration's start, else the window's end."""
         started_ns = self.started_ns

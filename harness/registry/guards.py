@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Final
 
 from sqlalchemy import Connection, PrimaryKeyConstraint, UniqueConstraint, text
@@ -100,20 +101,21 @@ def check(database: Database, last: int) -> None:
             raise wrong(last, f"the {kind} {name} was added", "it is not this program's")
 
 
+@cache
 def _due_in_file() -> Guards:
-    """The guards of a new registry."""
+    """The guards of a new registry, which takes longer to make than a log of some hundred entries to check."""
     with TemporaryDirectory(prefix="sodbench-guards-") as folder:
         made = Database(sqlite_url(Path(folder) / "registry.sqlite"), wait_s=5.0)
         try:
             never = partial(Instant, realtime_ns=0, monotonic_ns=0, boot_id="")
             schema.bring_up(made, never)
             with made.engine.connect() as connection:
-                return _of_file(connection)
+                return MappingProxyType(_of_file(connection))
         finally:
             made.close()
 
 
-def _of_file(connection: Connection) -> Guards:
+def _of_file(connection: Connection) -> dict[tuple[str, str], str]:
     rows = connection.execute(_SQLITE)
     return {(str(kind), str(name)): " ".join(str(what).split()) for kind, name, what in rows}
 

@@ -165,15 +165,15 @@ class Layout:
     def workload_ns(self) -> int:
         return self.begin_ns + ns(2)
 
-    @property
+    @cached_property
     def baseline_ns(self) -> int:
         return self.workload_ns + ns(10)
 
-    @property
+    @cached_property
     def window_ns(self) -> int:
         return self.baseline_ns + ns(self.run.baseline_s)
 
-    @property
+    @cached_property
     def closed_ns(self) -> int:
         return self.window_ns + ns(self.run.window_s)
 
@@ -187,7 +187,14 @@ class Layout:
         return ("a", "b") if moved % 2 == 0 else ("b", "a")
 
     def span(self, n: int) -> Span:
-        truth = self.truth.migrations[n - 1]
+        return self._spans[n - 1]
+
+    @cached_property
+    def _spans(self) -> tuple[Span, ...]:
+        """Every migration's: each row of a series asks for them."""
+        return tuple(map(self._span, self.truth.migrations))
+
+    def _span(self, truth: MigrationTruth) -> Span:
         start = self.window_ns + ns(truth.planned_s + truth.lateness_s)
         resume = start + ns(truth.total_s)
         return Span(start, resume - ns(truth.blackout_s), resume, start + ns(truth.command_s))
@@ -232,11 +239,13 @@ class Layout:
         """Every request: when it was sent and when its reply came, controller's ns."""
         period = ns(1 / self.run.heartbeat_hz)
         start, stop = self.baseline_ns - ns(1), self.closed_ns + ns(1)
+        silent: set[int] = set()
+        for first, last in self.silences:
+            silent.update(range(-((start - first) // period), -((start - last) // period)))
         rows: list[tuple[int, int | None]] = []
         for number in range((stop - start) // period):
             sent = start + number * period
-            silent = any(first <= sent < last for first, last in self.silences)
-            rows.append((sent, None if silent else sent + RTT_NS + number % 7 * 1000))
+            rows.append((sent, None if number in silent else sent + RTT_NS + number % 7 * 1000))
         return rows
 
     def heartbeat_counts(self) -> tuple[int, int]:

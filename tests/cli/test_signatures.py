@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -18,15 +19,23 @@ from harness.report import signed
 from tests.cli.command import Sodbench
 from tests.security.removed import Removed, gone
 from tests.synthetic import evidence
+from tests.synthetic.evidence import AttemptTruth, MigrationTruth, Truths
 
 ALTERED = 21
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> RunFolder:
-    made = evidence.build(tmp_path / "run")
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with its sums, of which each test takes a copy."""
+    attempt = AttemptTruth(migrations=(MigrationTruth(planned_s=0.0),))
+    made = evidence.build(tmp_path_factory.mktemp("small") / "run", Truths(attempts=(attempt,)))
     seal.close(made)
-    return made
+    return made.root
+
+
+@pytest.fixture
+def run(small: Path, tmp_path: Path) -> RunFolder:
+    return RunFolder(shutil.copytree(small, tmp_path / "run"))
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def check(database: Database, last: int) -> None:
 
 @cache
 def _due_in_file() -> Guards:
-    """The guards of a new registry, which takes longer to make than a log of some hundred entries to check."""
+    """The guards of a new registry, which takes longer to make than a log of a hundred entries to check."""
     with TemporaryDirectory(prefix="sodbench-guards-") as folder:
         made = Database(sqlite_url(Path(folder) / "registry.sqlite"), wait_s=5.0)
         try:

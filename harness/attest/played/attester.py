@@ -18,7 +18,7 @@ from harness.attest.evidence import KeyType, Moments
 from harness.attest.played import logs
 from harness.attest.played.authority import PlayedAuthority
 from harness.attest.played.platform import Platform, booted
-from harness.attest.played.software_tpm import CLOCK, FIRMWARE, SoftwareTpm
+from harness.attest.played.software_tpm import CLOCK, FIRMWARE, SoftwareTpm, ek_area
 from harness.attest.reasons import Reason
 from harness.json_types import Json
 
@@ -78,7 +78,6 @@ class PlayedAttester:
     # -- operations
 
     def _identify(self, _request: Mapping[str, Json]) -> dict[str, Json]:
-        tpm = SoftwareTpm("rsa-2048", ek=self._ek) if not self._tpms else next(iter(self._tpms.values()))
         said = Identity(
             tpm_manufacturer="IBM",
             tpm_vendor="played",
@@ -89,7 +88,7 @@ class PlayedAttester:
             banks=("sha256",),
             ek_certificates={_EK_PLACE: self._certificate},
             ek_chain=(),
-            ek_public={"rsa-2048": tpm.ek_public},
+            ek_public={"rsa-2048": ek_area(self._ek)},
             preferred_ek="rsa-2048",
             hostname=self._hostname,
             kernel="played",

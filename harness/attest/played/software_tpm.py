@@ -90,6 +90,15 @@ def public_area(
     return replace(area, curve=NIST_P256, x=marshal.number(point.x, 32), y=marshal.number(point.y, 32))
 
 
+def ek_area(key: PrivateKey) -> bytes:
+    """TPMT_PUBLIC of an endorsement key, by the default template of its type."""
+    cipher = Symmetric(alg=Alg.AES, key_bits=128, mode=Alg.CFB)
+    area = public_area(
+        key, attributes=EK_ATTRIBUTES, auth_policy=EK_POLICY, symmetric=cipher, scheme=Alg.NULL
+    )
+    return marshal.public(area)
+
+
 class QuoteFields(TypedDict, total=False):
     """What a quote says otherwise than an honest TPM would; :meth:`SoftwareTpm.attested` has defaults."""
 
@@ -137,11 +146,7 @@ class SoftwareTpm:
     @property
     def ek_public(self) -> bytes:
         """TPMT_PUBLIC of the endorsement key, by the default template of its type."""
-        cipher = Symmetric(alg=Alg.AES, key_bits=128, mode=Alg.CFB)
-        area = public_area(
-            self.ek, attributes=EK_ATTRIBUTES, auth_policy=EK_POLICY, symmetric=cipher, scheme=Alg.NULL
-        )
-        return marshal.public(area)
+        return ek_area(self.ek)
 
     @property
     def ak_public(self) -> bytes:

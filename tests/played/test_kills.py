@@ -9,10 +9,13 @@ import sys
 import time
 from collections.abc import Sequence
 from itertools import pairwise
+from multiprocessing import get_context
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 from harness.campaign import plan as plans
 from harness.campaign import state
+from harness.cli import main
 from harness.evidence import journal, seal
 from harness.evidence.folder import find
 from harness.files import read_json
@@ -29,25 +32,43 @@ KILLS = 5
 _LIMIT_S = 120.0
 
 
-def command(*words: object) -> subprocess.Popen[bytes]:
+def begun(campaign: Path, results: Path) -> subprocess.Popen[bytes]:
+    """The command line that begins the run, as a user starts it."""
     program = "import sys; sys.argv[0] = 'sodbench'; from harness.cli import main; main()"
+    words = ("run", "--rig", "played", campaign, "--results", results)
     return subprocess.Popen(
-        [sys.executable, "-c", program, *map(str, words)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
+        [sys.executable, "-c", program, *map(str, words)], stdout=subprocess.DEVNULL, start_new_session=True
     )
 
 
-def killed_after(process: subprocess.Popen[bytes], results: Path, lines: int) -> None:
+def resumed(results: Path) -> ForkProcess:
+    """The command line that resumes it, in a fork of this process: that has the imports behind it."""
+    process = get_context("fork").Process(target=_resume, args=(results,))
+    process.start()
+    return process
+
+
+def _resume(results: Path) -> None:
+    os.setsid()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.argv = ["sodbench", "resume", str(results)]
+    main()
+
+
+def killed_after(process: subprocess.Popen[bytes] | ForkProcess, results: Path, lines: int) -> None:
     """Kill the process once the run's journal has grown by so many lines."""
     end_s, first = time.monotonic() + _LIMIT_S, _lines(results)
     while _lines(results) < first + lines:
-        assert process.poll() is None, (process.communicate()[1] or b"").decode()
+        assert _ended(process) is None, f"it ended with {_ended(process)}"
         assert time.monotonic() < end_s, "the journal does not grow"
         time.sleep(0.001)
-    os.killpg(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    os.kill(process.pid or 0, signal.SIGKILL)
+    process.wait() if isinstance(process, subprocess.Popen) else process.join()
+    assert _ended(process) == -signal.SIGKILL
+
+
+def _ended(process: subprocess.Popen[bytes] | ForkProcess) -> int | None:
+    return process.poll() if isinstance(process, subprocess.Popen) else process.exitcode
 
 
 def _lines(results: Path) -> int:
@@ -66,13 +87,14 @@ def finished(results: Path) -> Sequence[tuple[str, int]]:
 def test_a_run_that_is_killed_five_times_is_finished_by_the_sixth_process(tmp_path: Path) -> None:
     results, campaign = tmp_path / "results", tmp_path / "kills.yml"
     campaign.write_text(CAMPAIGN)
-    killed_after(command("run", "--rig", "played", campaign, "--results", results), results, 60)
+    killed_after(begun(campaign, results), results, 60)
     stood = [finished(results)]
     for _ in range(1, KILLS):
-        killed_after(command("resume", results), results, 120)
+        killed_after(resumed(results), results, 120)
         stood.append(finished(results))
-    last = command("resume", results)
-    assert last.wait(_LIMIT_S) == 0, (last.communicate()[1] or b"").decode()
+    last = resumed(results)
+    last.join(_LIMIT_S)
+    assert last.exitcode == 0
     stood.append(finished(results))
     assert all(set(before) <= set(after) for before, after in pairwise(stood)), stood
     run = find(results)

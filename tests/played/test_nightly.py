@@ -7,6 +7,7 @@ import shutil
 import stat
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from harness.evidence import seal
 from harness.evidence.folder import RunFolder
 from tests.played import campaigns, nights
 from tests.played.test_gate import SLOW, TEXT, made
+from tests.report import unpainted
 
 NIGHT = "campaign: small.yml\nrig: played\nscript: script.yml\npublish: public\n"
 
@@ -49,6 +51,13 @@ def told(*words: object) -> tuple[int, str, BaseException | None]:
 def records(folder: Path) -> list[dict[str, Any]]:
     found = [json.loads(one.read_text()) for one in (folder / "public/nights").glob("*.json")]
     return sorted(found, key=lambda one: one["number"])
+
+
+@pytest.fixture(autouse=True)
+def blank() -> Iterator[None]:
+    """What is published is looked at here, not what its figures show."""
+    with unpainted.figures():
+        yield
 
 
 @pytest.fixture(scope="module")

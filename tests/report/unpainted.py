@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -25,6 +26,19 @@ def figures(*, but: str | None = None) -> Iterator[None]:
         if but is not None and sketch.key.startswith(but):
             return painted(sketch, pdf=pdf)
         return Figure(key=sketch.key, title=sketch.title, caption=sketch.caption, svg=BLANK, pdf=None)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Sketch, "drawn", drawn)
+        yield
+
+
+@contextmanager
+def pdfs() -> Iterator[None]:
+    """Paint all figures, for pages alone: the same strokes once more, as PDF, would show nothing new."""
+    painted = Sketch.drawn
+
+    def drawn(sketch: Sketch, *, pdf: bool = False) -> Figure:
+        return replace(painted(sketch), pdf=b"%PDF-1.4\n" if pdf else None)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Sketch, "drawn", drawn)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -150,9 +150,9 @@ def _noticed(mutant: Mutant, scenes: Sequence[Forged]) -> bool:
         return any(table.said(scene) != case.expected for case, scene in scenes)
 
 
-def false_accepts(scenes: Sequence[Forged]) -> tuple[str, ...]:
-    """Attacks that are accepted now."""
-    return tuple(
+def false_accepts(scenes: Sequence[Forged]) -> Iterator[str]:
+    """Attacks that are accepted now, each as it is found."""
+    return (
         case.id
         for case, scene in scenes
         if not case.honest
@@ -161,6 +161,6 @@ def false_accepts(scenes: Sequence[Forged]) -> tuple[str, ...]:
     )
 
 
-def changes(scenes: Sequence[Forged]) -> tuple[str, ...]:
-    """Cases of which something else is said now than is expected."""
-    return tuple(case.id for case, scene in scenes if table.said(scene) != case.expected)
+def changes(scenes: Sequence[Forged]) -> Iterator[str]:
+    """Cases of which something else is said now than is expected, each as it is found."""
+    return (case.id for case, scene in scenes if table.said(scene) != case.expected)

@@ -20,8 +20,8 @@ REFUSING = [(name, part.__name__) for name, parts in PARTS.items() for part in p
 
 
 def test_nothing_is_noticed_where_nothing_is_missing(scenes: tuple[Forged, ...]) -> None:
-    assert hunt.changes(scenes) == ()
-    assert hunt.false_accepts(scenes) == ()
+    assert list(hunt.changes(scenes)) == []
+    assert list(hunt.false_accepts(scenes)) == []
 
 
 @pytest.mark.long
@@ -45,7 +45,7 @@ def test_a_step_that_refuses_nothing_lets_an_attack_through(
 ) -> None:
     step = next(one for one in PARTS[name] if one.__name__ == part)
     with mutants.exchanged(step, mutants.without_refusals(step)):
-        assert hunt.false_accepts(scenes)
+        assert next(hunt.false_accepts(scenes), None)
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -53,7 +53,7 @@ def test_a_step_that_is_left_out_is_noticed(
     name: str, scenes: tuple[Forged, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(verifier, "STEPS", tuple(step for step in verifier.STEPS if step.name != name))
-    assert hunt.changes(scenes)
+    assert next(hunt.changes(scenes), None)
 
 
 def test_every_step_refuses_something_itself() -> None:

@@ -109,7 +109,6 @@ def _checklist(material: Material) -> Table:
         for one in judged
         if one.claim.experiment is not None and one.parts
     }
-    unknown = "" if len(spent) == len(facts) else f", and {len(facts) - len(spent)} that were resumed"
     rows = (
         ("Program", f"sodbench {material.wheel.version}, Python 3.11 or later"),
         ("Binary", f"{layout.PROGRAM}/{material.wheel.name}, SHA-256 {material.wheel.sha256}"),
@@ -125,7 +124,7 @@ def _checklist(material: Material) -> Table:
         ("Output", "a page of verdicts, one row a claim, as HTML and Markdown"),
         ("Experiments", f"campaigns {', '.join(sorted({one.name.split('/')[0] for one in facts}))}"),
         ("Disk space", f"{sum(one.stored_bytes for one in facts) / 1e6:.0f} MB for the evidence, unpacked"),
-        ("Time of the experiments", f"{sum(spent) / 60:.0f} min for {len(spent)} runs, measured{unknown}"),
+        ("Time of the experiments", _time(spent, len(facts) - len(spent))),
         ("Code licence", "Apache-2.0"),
         ("Signed by", f"the key with the SHA-256 {material.signer}"),
     )
@@ -135,6 +134,13 @@ def _checklist(material: Material) -> Table:
         columns=_TEXT,
         rows=[[Cell(text=name), Cell(text=value)] for name, value in rows],
     )
+
+
+def _time(seconds: Sequence[float], unknown: int) -> str:
+    if not seconds:
+        return "not known: every run was resumed"
+    rest = f", and {unknown} that were resumed" if unknown else ""
+    return f"{sum(seconds) / 60:.0f} min for {len(seconds)} runs, measured{rest}"
 
 
 def _values(facts: Sequence[Facts], keys: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
@@ -140,12 +140,14 @@ def _problems(crate: ROCrate, folder: Path, digests: Mapping[str, str]) -> Itera
     if crate.version != _VERSION:
         yield f"it conforms to RO-Crate {crate.version}, and {_VERSION} is asked for"
     described: set[str] = set()
+    sets: set[str] = set()
+    folders = {one: _above(one) for one in digests}
+    full = {folder for above in folders.values() for folder in above}
     for entity in crate.data_entities:
         name = unquote(str(entity.id))
         if "Dataset" in _types(entity.type):
-            below = {one for one in digests if one.startswith(f"{name.rstrip('/')}/")}
-            described |= below
-            if not below:
+            sets.add(name.rstrip("/"))
+            if name.rstrip("/") not in full:
                 yield f"{name} is described and has no files"
         elif name not in digests:
             yield f"{name} is described and is not there"
@@ -156,7 +158,13 @@ def _problems(crate: ROCrate, folder: Path, digests: Mapping[str, str]) -> Itera
             ):
                 yield f"{name} is described with another sum or size"
     for name in sorted(digests.keys() - described - {layout.CRATE}):
-        yield f"{name} is not described"
+        if sets.isdisjoint(folders[name]):
+            yield f"{name} is not described"
+
+
+def _above(name: str) -> set[str]:
+    """The folders that a file is in, nearest and farthest alike."""
+    return {str(folder) for folder in PurePosixPath(name).parents} - {"."}
 
 
 def _types(found: str | list[str]) -> list[str]:

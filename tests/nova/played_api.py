@@ -33,6 +33,8 @@ class Api:
         host: Where the server is, once the migration is over.
         order: What happens when the order arrives: a status and a body, or an exception.
         taken: Whether an order that is lost on its way back was taken.
+        keeps: Whether `order` itself says so.
+        lost_aborts: How many orders to stop the migration are lost.
         look: What happens at a look at the migrations, by its number; None for a plain answer.
         gone: Whether the server has been deleted.
         refuse_tokens: How many requests are refused for their token; -1 for all.
@@ -43,6 +45,8 @@ class Api:
     host: str = "c"
     order: Callable[[], tuple[int, Any]] = lambda: (202, None)
     taken: bool = True
+    keeps: bool = False
+    lost_aborts: int = 0
     look: Callable[[int], tuple[int, Any] | None] = lambda _number: None
     gone: bool = False
     refuse_tokens: int = 0
@@ -61,6 +65,9 @@ class Api:
         """The answer to a request of which the token counts."""
         self.asked.append((method, path))
         if method == "DELETE":
+            if self.lost_aborts:
+                self.lost_aborts -= 1
+                raise LostError
             self.aborted = True
             return 202, None
         if path.endswith("/action"):
@@ -69,7 +76,7 @@ class Api:
             except LostError:
                 self.ordered = self.taken
                 raise
-            self.ordered = found[0] == 202
+            self.ordered = self.ordered if self.keeps else found[0] == 202
             return found
         if "/os-instance-actions/" in path:
             return 200, {"instanceAction": COMPLETED["action"]}

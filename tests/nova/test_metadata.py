@@ -123,6 +123,8 @@ def test_what_the_form_writes_is_understood(
         ({"sod_option_8": "true"}, MetadataReason.UNKNOWN_KEY),
         ({"sod_option_1": "true", "sod_optoin_2": "true"}, MetadataReason.UNKNOWN_KEY),
         ({"sod_": "true"}, MetadataReason.UNKNOWN_KEY),
+        ({"sodOption1": "true"}, MetadataReason.UNKNOWN_KEY),
+        ({"sodpackage_basic": "true"}, MetadataReason.UNKNOWN_KEY),
         ({"sod_option_1": "true" * 80}, MetadataReason.TOO_LONG),
         ({f"sod_{number}": "true" for number in range(65)}, MetadataReason.TOO_LONG),
         ({"sod_option_1": "true", "sod_option_1_only": "both"}, MetadataReason.UNKNOWN_VALUE),
@@ -177,7 +179,9 @@ def test_what_cannot_be_kept_is_refused_as_everywhere(
     assert set(told) == ANSWER_KEYS
 
 
-@pytest.mark.parametrize("metadata", [{}, {"name": "x"}, {"sodium": "1"}, {"so_d": "1"}, dict(answer(None))])
+@pytest.mark.parametrize(
+    "metadata", [{}, {"name": "x"}, {"sodium": "1", "soda_option": "1"}, {"so_d": "1"}, dict(answer(None))]
+)
 def test_who_asks_for_nothing_is_not_concerned(metadata: Mapping[str, str]) -> None:
     assert from_metadata(metadata) is None
 

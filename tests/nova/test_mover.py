@@ -112,7 +112,7 @@ def test_a_token_that_expired_is_renewed_and_the_order_given_once(tried: Tried) 
 
 def test_without_a_token_no_order_is_given(tried: Tried) -> None:
     tried.api.refuse_tokens = -1
-    tried.ends(Ending.UNREACHABLE)
+    tried.ends(Ending.TOKEN)
     assert tried.api.orders == 0
 
 
@@ -124,6 +124,33 @@ def test_an_order_whose_answer_is_lost_may_have_been_taken(tried: Tried) -> None
     tried.api.order = _lost
     tried.ends(Ending.COMPLETED)
     assert tried.api.orders == 1
+
+
+def test_a_proxys_answer_says_nothing_of_the_order(tried: Tried) -> None:
+    def late() -> tuple[int, Any]:
+        tried.api.ordered = True
+        return 504, b"<html>gateway time-out</html>"
+
+    tried.api.order, tried.api.keeps = late, True
+    tried.ends(Ending.COMPLETED)
+    assert tried.api.orders == 1
+
+
+def test_an_error_after_which_no_migration_appears_is_the_end(tried: Tried) -> None:
+    tried.api.order = lambda: (500, {"computeFault": {"code": 500, "message": "Unexpected API Error"}})
+    tried.ends(Ending.UNREACHABLE)
+    assert tried.api.orders == 1
+
+
+def test_an_order_to_stop_it_is_given_again_where_it_was_lost(tried: Tried) -> None:
+    def look(number: int) -> tuple[int, Any] | None:
+        if number == 3:
+            assert tried.mover is not None
+            tried.mover.call_off("the destination has become bad")
+        return None
+
+    tried.api.statuses, tried.api.look, tried.api.lost_aborts = ["running"], look, 1
+    tried.ends(Ending.CANCELLED)
 
 
 def test_an_order_that_was_lost_itself_is_not_given_again(tried: Tried) -> None:

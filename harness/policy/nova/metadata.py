@@ -60,7 +60,7 @@ _KNOWN: Final = frozenset(
     {*OPTION_KEYS.values(), *ONLY_KEYS.values(), *ASPECT_KEYS.values(), *PACKAGE_KEYS.values(), ACCEPT_KEY}
 )
 _TEXTS: Final = frozenset({*ONLY_KEYS.values(), ACCEPT_KEY})
-_OURS = re.compile(r"[\W_]*sod[\W_]", re.ASCII)
+_OURS = re.compile(r"[\W_]*sod([\W_]|option|package|confidential|integrity|accept)", re.ASCII)
 """What begins so, in any case, was meant as one of the keys."""
 
 

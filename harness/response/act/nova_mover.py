@@ -18,7 +18,7 @@ from harness.migration.driver import Outcome
 from harness.migration.nova.notifications import Notice
 from harness.migration.nova.outcome import OVER, Ended, Ending, ended, refused_at_once
 from harness.response.act.responder import Moved, Tell
-from harness.rig.openstack.cloud import Answer, Cloud, CloudError
+from harness.rig.openstack.cloud import Answer, Cloud, CloudError, TokenError
 
 _ARRIVING = "instance.live_migration_post_dest."
 _ACTIONS: Mapping[str, str] = {"suspend": "pause", "shut-down": "os-stop"}
@@ -92,7 +92,8 @@ class NovaMover:
             try:
                 before = self._cloud.newest_migration(self._server)
             except CloudError as error:
-                found = Ended(ending=Ending.UNREACHABLE, host=None, why=error.summary)
+                ending = Ending.TOKEN if isinstance(error, TokenError) else Ending.UNREACHABLE
+                found = Ended(ending=ending, host=None, why=error.summary)
             else:
                 began_ns = self._clock.now_ns()
                 found = self._ordered(n, host, _number(before), began_ns, runs)
@@ -130,15 +131,17 @@ class NovaMover:
         try:
             answer = self._cloud.live_migrate(self._server, host)
         except CloudError:
-            answer = None  # it may have been taken: a migration that appears is this one
-        refused = None if answer is None else refused_at_once(answer.status, answer.body)
+            answer = None
+        # Without an answer, or with a proxy's, it may have been taken: a migration that appears is this one.
+        answered = answer is not None and answer.status < 500
+        refused = refused_at_once(answer.status, answer.body) if answer is not None and answered else None
         if refused is not None:
             return refused
         request = None if answer is None else answer.request
         watch = _Watch(n=n, host=host, before=before, began_ns=began_ns, request=request, runs=runs)
         watch.next_server_s = self._patience.server_s
         while True:
-            found = self._looked(watch, answered=answer is not None)
+            found = self._looked(watch, answered=answered)
             if found is not None:
                 return found
             self._clock.wait(self._patience.look_s, self._wake)
@@ -189,8 +192,8 @@ class NovaMover:
         with self._lock:
             wanted = self._called_off is not None
         if wanted and watch.status == "running" and watch.number is not None and not watch.aborted:
-            watch.aborted = True  # an answer other than 202 means that it is too late, and it arrives
             self._cloud.abort(self._server, watch.number)
+            watch.aborted = True  # an answer other than 202 means that it is too late, and it arrives
 
 
 class _Watch:

@@ -30,6 +30,12 @@ class CloudError(UnreachableError):
     kind: ClassVar[str] = "cloud"
 
 
+class TokenError(CloudError):
+    """Nova takes no token of this user, not even a new one."""
+
+    kind: ClassVar[str] = "token"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What Nova answered.
@@ -124,10 +130,17 @@ class Cloud:
         answer = self._ask("GET", path)
         if gone and answer.status == 404:
             return None
+        if answer.status == 401:
+            raise TokenError(
+                "Nova takes no token of this user",
+                where=path.partition("?")[0],
+                why=str(answer.body),
+                remedy="look at the user's roles and password",
+            )
         if answer.status != 200 or not isinstance(answer.body, Mapping) or name not in answer.body:
             raise CloudError(
                 "Nova's answer is not the expected one",
-                where=path,
+                where=path.partition("?")[0],
                 why=f"HTTP {answer.status}",
                 remedy="look at nova-api's log",
                 retry=answer.status >= 500,

@@ -11,31 +11,32 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_public_key
 
 from harness.cli.attest.inputs import RegistryUrl
-from harness.cli.pvi import inputs
+from harness.cli.pvi import enrolled, inputs
 from harness.cli.pvi.inputs import Folder, Inventory, PassphraseFile
 from harness.cli.terminal import Output
-from harness.errors import InputFileError
+from harness.errors import InputFileError, UsageError
 from harness.files import write_atomic
 from harness.legible import legible
 from harness.pvi.factory.profiles import Asked, Profile, PublicKey
 
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--key",
+        help="The request that the holder signed (PKCS #10, PEM); of a vTPM, which signs none, the public "
+        "part of its endorsement key (PEM); by default of a VM or a probe the key that it was enrolled with.",
+    ),
+]
 Parent = Annotated[str | None, typer.Option("--parent", help="UUID of the VM that a VM is a clone of.")]
 
 
 def issue(
     profile: Annotated[Profile, typer.Argument(metavar="PROFILE", help="For what the certificate is.")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="Whose it is: a host, a VM, a VPN peer.")],
-    key: Annotated[
-        Path,
-        typer.Option(
-            "--key",
-            help="The request that the holder signed (PKCS #10, PEM); of a vTPM, which signs none, the "
-            "public part of its endorsement key (PEM).",
-        ),
-    ],
     out: Annotated[
         Path, typer.Option("--out", dir_okay=False, help="Where the certificate is written, PEM.")
     ],
+    key: KeyFile = None,
     address: Annotated[
         list[str] | None,
         typer.Option(
@@ -62,23 +63,36 @@ def issue(
     """Certify a key: a host's or VM's identity, a vTPM, a VPN peer, a migration's end, or a probe.
 
     A certificate is renewed by a new one. What does not fit its profile is refused with 2, an endorsement
-    certificate that does not count with 14 (docs/pvi.md).
+    certificate that does not count with 14. A VM that is enrolled needs neither --key nor --endorsement
+    (docs/pvi.md).
     """
+    holders, endorsed = _holders(profile, name, key, endorsement, registry_url)
     asked = Asked(
         profile=profile,
         name=name,
-        key=_key(key, profile),
+        key=holders,
         addresses=tuple(address or ()),
         uuid=uuid,
         services=tuple(service or ()),
         parent=parent,
-        endorsement=None if endorsement is None else inputs.certificate(endorsement).fields,
+        endorsement=endorsed,
     )
     with inputs.opened(folder, registry_url, passphrase_file, inventory) as factory:
         made = factory.issue(asked)
     write_atomic(out, made.public_bytes(Encoding.PEM))
     until = made.not_valid_after_utc.isoformat(" ", "minutes")
     Output().say(f"{out}: {profile}, serial {made.serial_number:x}, until {until}")
+
+
+def _holders(
+    profile: Profile, name: str, key: Path | None, endorsement: Path | None, url: str | None
+) -> tuple[PublicKey, x509.Certificate | None]:
+    """The key to certify, and the endorsement of the TPM that it is in."""
+    if key is None and endorsement is None and profile in {Profile.VM, Profile.PROBE}:
+        return enrolled.of(name, url)
+    if key is None:
+        raise UsageError("there is no key to certify", where=legible(name), remedy="give --key")
+    return _key(key, profile), None if endorsement is None else inputs.certificate(endorsement).fields
 
 
 def _key(file: Path, profile: Profile) -> PublicKey:

@@ -14,37 +14,39 @@ _OWN = "Guest's own counters, MB"
 _FIRST = "First migration, MB"
 _CAPTION = (
     "Right before each window the guest counted its memory (/proc/meminfo). Asked is the page cache that the "
-    "campaign wants, which the guest fills by reading its disk; it is an input and no finding. Up is for "
-    "how long the guest had been running, by its own clock (/proc/uptime). A page that "
+    "campaign wants, which the guest fills by reading its disk; it is an input and no finding. A page that "
     "holds what was read is hardly ever zero, so that what the first migration found not to be zero is at "
     "least the page cache; where it is less, the two contradict each other."
 )
+_CAPTION_UP = " Up is for how long the guest had been running, by its own clock (/proc/uptime)."
 
 
 def sections(material: Material) -> list[Section]:
-    """The section, for a run whose guests counted their memory; older runs have none."""
-    rows = [row for attempt in material.attempts for row in _rows(material, attempt)]
-    if not rows:
+    """The section, for a run whose guests counted their memory; older runs have none, or no uptimes."""
+    told = [value for attempt in material.attempts for _, value in attempt.told(GuestMemory)]
+    if not told:
         return []
+    with_up = any(memory.up_s is not None for memory in told)
+    rows = [row for attempt in material.attempts for row in _rows(material, attempt, with_up=with_up)]
     table = Table(
         key="guest-memory",
         title="How full the guest's memory was in each trial",
         columns=[
             Column(label="Trial", numeric=False),
             *(Column(group=_OWN, label=label) for label in ("memory", "asked", "page cache", "free")),
-            Column(label="Up", unit="s"),
+            *([Column(label="Up", unit="s")] if with_up else []),
             *(Column(group=_FIRST, label=label) for label in ("zero", "not zero", "sent")),
             Column(label="Agree", numeric=False),
         ],
         rows=rows,
-        caption=_CAPTION,
+        caption=_CAPTION + (_CAPTION_UP if with_up else ""),
         dense=True,
     )
     title = "How full the guests' memory was"
     return [Section(key="memory", title=title, blocks=[table], label="Memory", folded=True)]
 
 
-def _rows(material: Material, attempt: Account) -> Iterator[list[Cell]]:
+def _rows(material: Material, attempt: Account, *, with_up: bool) -> Iterator[list[Cell]]:
     asked = {value.guest: value.asked_bytes for _, value in attempt.told(PageCacheFilled)}
     told = [value for _, value in attempt.told(GuestMemory)]
     for memory in told:
@@ -55,7 +57,7 @@ def _rows(material: Material, attempt: Account) -> Iterator[list[Cell]]:
             _shown(asked.get(memory.guest), "the campaign asks for no page cache"),
             _shown(memory.cached_bytes),
             _shown(memory.free_bytes),
-            _up(memory),
+            *([_up(memory)] if with_up else []),
             *_first(material, attempt, memory),
         ]
 

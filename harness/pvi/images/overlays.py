@@ -18,6 +18,7 @@ from harness import disk as disks
 from harness import files, sums
 from harness.clock import NS_PER_S, Clock
 from harness.errors import PrerequisiteError, UsageError
+from harness.json_types import Json
 from harness.legible import legible
 from harness.pvi.factory import locked_key
 from harness.pvi.factory.factory import Factory
@@ -28,6 +29,8 @@ from harness.pvi.images.masters import Master
 from harness.pvi.images.qemu_img import Disk, Formatted
 
 POOL, GIVEN = "pool", "disks"
+BASE, DONE = "master.json", "given.json"
+"""In an overlay's folder: on which image it lies, and that a guest has it."""
 ROLE = "overlay"
 MOST_KEPT = 64
 """Of a version of an image in its pool."""
@@ -89,7 +92,7 @@ def give(factory: Factory, master: Master, guest: str, clock: Clock) -> Given:
     Asked again for the same guest after a crash, it is the same disk; the audit log has it once.
 
     Raises:
-        UsageError: `guest` is no UUID, or has a disk already.
+        UsageError: `guest` is no UUID, or has a disk already, of this image or another.
         StorageError: There is no room.
         PrerequisiteError: Its key cannot be unlocked.
         RegistryError: The audit log cannot be written; the next call for the guest goes on.
@@ -98,16 +101,22 @@ def give(factory: Factory, master: Master, guest: str, clock: Clock) -> Given:
     if not is_uuid(guest):
         raise UsageError("this is no UUID of a guest", where=legible(guest))
     place = factory.folder / GIVEN / guest
-    told = f"{GIVEN}/{guest}/given.json"
-    if (factory.folder / told).exists():
+    if (place / DONE).exists():
         raise UsageError("the guest has a disk already", where=legible(str(place)))
     formatted = None if place.is_dir() else _move(factory, master, place, clock)
+    if files.read_json(place / BASE) != _base(master):
+        raise UsageError(
+            "the guest's disk lies on another image",
+            where=legible(str(place)),
+            why="it was given out before, and the factory was killed",
+            remedy="name that image and version",
+        )
     file = place / KEY
     raw = sums.content(file, limit=locked_key.MAX_BYTES)
     key = locked_key.unlock_bytes(raw, ROLE, factory.passphrase(), where=str(file))
     made = master.manifest
     says = {"guest": guest, "image": made.name, "number": str(made.number), "master": made.disk}
-    factory.take("disk", says, {told: f'{{"image": "{made.name}", "number": {made.number}}}\n'})
+    factory.take("disk", says, {f"{GIVEN}/{guest}/{DONE}": "{}\n"})
     return Given(folder=place, master=master, key=key, formatted=formatted, took_ns=clock.now_ns() - began_ns)
 
 
@@ -138,6 +147,7 @@ def _format(factory: Factory, master: Master, place: Path, clock: Clock) -> Form
         formatted = qemu_img.create(overlay, master.manifest.size_bytes, clock)
         locked = locked_key.lock_bytes(key, ROLE, factory.passphrase())
         files.write_atomic(partial / KEY, locked.to_bytes())
+        files.write_json(partial / BASE, _base(master))
         partial.rename(place)
         files.sync_folder(place.parent)
     except OSError as error:
@@ -146,6 +156,10 @@ def _format(factory: Factory, master: Master, place: Path, clock: Clock) -> Form
         with suppress(FileNotFoundError):
             shutil.rmtree(partial)
     return formatted
+
+
+def _base(master: Master) -> dict[str, Json]:
+    return {"image": master.manifest.name, "number": master.manifest.number}
 
 
 def _pool(factory: Factory, master: Master) -> Path:

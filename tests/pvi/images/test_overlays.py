@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,9 @@ def test_a_guest_has_one_disk_however_often_the_factory_is_killed(
             patch.setattr(type(factory), "take", _killed)
             with pytest.raises(KilledError):
                 overlays.give(factory, master, VM, CLOCK)
+        other = replace(master, manifest=master.manifest.model_copy(update={"name": "db"}))
+        with pytest.raises(UsageError, match="lies on another image"):
+            overlays.give(factory, other, VM, CLOCK)
         given = overlays.give(factory, master, VM, CLOCK)
         assert given.formatted is None
         with pytest.raises(UsageError, match="has a disk already"):

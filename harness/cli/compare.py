@@ -78,13 +78,14 @@ def _show(sides: tuple[Side, Side], accepted: list[str], rows: list[Row]) -> Non
     if not rows:
         output.say("No workload has a valid migration on both sides: there is nothing to compare.")
         return
-    titles = ("workload", "metric", "first", "second", "change", "95 % interval", "p", "trials", "n")
+    titles = ("workload", "metric", "first", "second", "shift", "change", "95 % interval", "p", "trials", "n")
     output.table(titles, [_cells(row) for row in rows], right=titles[2:])
     output.say(
         "",
-        "Medians of trials' medians. change: of the ratio of the medians, ~ where no difference is shown. p: "
-        "Welch's t on the trials, corrected for how many are looked at (primary metrics by Holm, the others "
-        "by Benjamini and Hochberg). Fewer than three trials on a side show nothing.",
+        "Medians of trials' medians. shift: their difference; change: their ratio; ~ where no difference is "
+        "shown. p: Welch's t on the trials, corrected for how many are looked at (primary metrics by Holm, "
+        "the others by Benjamini and Hochberg); an interval is that of its row alone. Fewer than three "
+        "trials on a side show nothing.",
     )
 
 
@@ -97,7 +98,8 @@ def _cells(row: Row) -> tuple[str, ...]:
         row.metric,
         first,
         second,
-        _change(found, unit, scale) if row.shown else "~",
+        f"{found.shift * scale:+.4g} {unit}".strip() if row.shown else "",
+        _change(found) if row.shown else "~",
         _interval(found, unit, scale),
         p,
         " / ".join(map(str, found.trials)),
@@ -105,10 +107,8 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def _change(found: Difference, unit: str, scale: float) -> str:
-    if found.ratio is None:
-        return f"{found.shift * scale:+.4g} {unit}".strip()
-    return f"{100 * (found.ratio - 1):+.1f} %"
+def _change(found: Difference) -> str:
+    return "" if found.ratio is None else f"{100 * (found.ratio - 1):+.1f} %"
 
 
 def _interval(found: Difference, unit: str, scale: float) -> str:

@@ -67,7 +67,10 @@ def test_a_difference_is_shown_with_its_factor(runs: dict[str, RunFolder]) -> No
     assert row["found"]["ratio"] > 1.5
     (row,) = [one for one in found["rows"] if one["metric"] == "data_sent"]
     assert not row["shown"]
-    assert "total_time" in said(str(runs["plain"].root), str(runs["slow"].root))
+    text = said(str(runs["plain"].root), str(runs["slow"].root))
+    (line,) = [one for one in text.splitlines() if "total_time" in one]
+    first, second, shift = (float(one) for one in line.replace(" ms", "").split()[2:5])
+    assert shift == pytest.approx(second - first, abs=1.0) and f" {shift:+.0f} ms" in line
 
 
 def test_the_same_question_has_the_same_answer(runs: dict[str, RunFolder]) -> None:

@@ -37,7 +37,7 @@ class _Verbs(lazy.Verbs):
         Verb(
             "statement",
             "harness.cli.policy.statement:statement",
-            "Write what is known of a server now as metadata of its host's aggregate in Nova, in JSON.",
+            "Write what is known of a server now as JSON: metadata of its host's aggregate, and traits.",
         ),
         Verb(
             "withdraw",

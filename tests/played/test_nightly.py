@@ -220,8 +220,8 @@ def test_a_disk_that_is_full_once_the_run_is_over_is_said_and_the_page_is_made(
         raise StorageError("cannot write", where="journal.jsonl", why="No space left on device")
 
     monkeypatch.setattr(report, "build", full)
-    code, output, _ = told(file)
-    assert code == 11 and "No space left on device" in output
+    code, output, error = told(file)
+    assert (code, "No space left on device" in output) == (11, True), (output, error)
     (last,) = records(tmp_path)
     assert {one["name"]: one["outcome"] for one in last["steps"]}["trend"] == "done"
     assert not (tmp_path / "public" / Path(last["run"]).name).exists()

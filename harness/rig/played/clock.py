@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from harness.clock import NS_PER_S
 
 _POLL_S = 0.0002
-_PATIENCE_POLLS = 300_000
-"""About a minute: after that a thread waits for something else than this clock, and for ever."""
+_PATIENCE_POLLS = 1_500_000
+"""Some five minutes: after that a thread waits for something else than this clock, and for ever. A disk that
+other programs keep busy can hold one write of an idle-priority process for more than a minute."""
 
 _COURTESY_POLLS = 2_500
 """Some half a second: so long a thread whose moment has come lets another finish first."""

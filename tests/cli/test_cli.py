@@ -224,7 +224,9 @@ def test_a_broken_campaign_is_refused_with_file_and_line(sodbench: Sodbench, tmp
 def test_a_campaign_that_is_not_there_is_answered_with_the_ready_made_ones(sodbench: Sodbench) -> None:
     said = sodbench("plan", "dmeo")
     assert said.code == errors.CampaignError.exit_code
-    listed = "demo, evacuate, nightly, options, paper, paper-aged, paper-kits, paper-lab, paper-short"
+    listed = (
+        "demo, dirty-rates, evacuate, nightly, options, paper, paper-aged, paper-kits, paper-lab, paper-short"
+    )
     assert f"{listed}, paper-smoke, respond" in said.err
 
 

@@ -46,7 +46,7 @@ def test_an_image_without_a_file_system_has_no_reference_values(pvi: Pvi, tmp_pa
     (tmp_path / "image").write_bytes(bytes(2**20))
     said = pvi.owner("image", "import", "bare", tmp_path / "image")
     assert said.code == 0, said.err
-    assert "its files are not listed: no ext file system" in said.out
+    assert "its files are not listed: the image has no ext file system" in said.out
     own = ("--folder", pvi.folder)
     said = pvi("image", "verify", "bare", "--reference", tmp_path / "reference", *own)
     assert said.code == UsageError.exit_code

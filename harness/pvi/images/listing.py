@@ -17,6 +17,7 @@ from pathlib import Path
 from harness import sums
 from harness.errors import PrerequisiteError, StorageError
 from harness.legible import legible
+from harness.pvi.images import partitions
 
 _STATUS = "var/lib/dpkg/status"
 _MOST_STATUS_BYTES = 64 * 2**20
@@ -41,7 +42,7 @@ class Listing:
 
 
 def listed(raw: Path, scratch: Path) -> Listing:
-    """What is in the image `raw`, whose file system begins at its first byte.
+    """What is in the image `raw`, if it has one ext file system: as a whole, or in a partition.
 
     Args:
         raw: The image.
@@ -51,29 +52,31 @@ def listed(raw: Path, scratch: Path) -> Listing:
         PrerequisiteError: There is no debugfs.
         StorageError: The files do not fit into `scratch`.
     """
-    if not _is_ext(raw):
-        return Listing(packages=None, files=None, why="no ext file system begins at the image's first byte")
+    places = [at for at in partitions.offsets(raw) if _is_ext(raw, at)]
+    if len(places) != 1:
+        why = f"the image has {len(places) or 'no'} ext file system{'s' if len(places) > 1 else ''}"
+        return Listing(packages=None, files=None, why=why)
     with tempfile.TemporaryDirectory(prefix=".image-", dir=scratch) as folder:
         root = Path(folder, "root")
         root.mkdir()
-        _unpack(raw, root)
+        _unpack(raw, places[0], root)
         files = dict(_digests(root))
         packages = _packages(root / _STATUS)
     why = "" if packages is not None else f"the image has no /{_STATUS}"
     return Listing(packages=packages, files=files, why=why)
 
 
-def _is_ext(raw: Path) -> bool:
+def _is_ext(raw: Path, at: int) -> bool:
     with raw.open("rb") as file:
-        file.seek(_MAGIC_AT)
+        file.seek(at + _MAGIC_AT)
         return file.read(len(_MAGIC)) == _MAGIC
 
 
-def _unpack(raw: Path, root: Path) -> None:
+def _unpack(raw: Path, at: int, root: Path) -> None:
     """Have debugfs write all files below `root`; it ends with 0 even where that failed, and says so."""
     try:
         done = subprocess.run(
-            ["debugfs", "-R", f"rdump / {root.name}", str(raw.resolve())],
+            ["debugfs", "-R", f"rdump / {root.name}", f"{raw.resolve()}?offset={at}"],
             cwd=root.parent,
             stdin=subprocess.DEVNULL,
             capture_output=True,

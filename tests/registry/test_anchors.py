@@ -143,6 +143,16 @@ def test_an_anchor_that_cannot_be_written_loses_nothing(file: Path, anchors: Anc
         assert registry.audit.verify().number == 4
 
 
+def test_an_anchor_is_not_written_through_a_link(file: Path, anchors: Anchors, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    anchors.file.parent.mkdir()
+    anchors.file.symlink_to(victim)
+    with pytest.raises(StorageError, match="cannot be anchored"):
+        alarmed(file, anchors)
+    assert victim.read_text() == "precious"
+
+
 def test_a_key_that_others_can_read_signs_no_anchor(file: Path, anchors: Anchors) -> None:
     alarmed(file, anchors)
     anchors.key.chmod(0o640)

@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import paramiko
 import pytest
 
 from harness.errors import UnreachableError
@@ -41,6 +42,24 @@ def test_a_machine_behind_a_jump_is_reached_through_its_proxy_command(
         assert host.run("uname") == "uname\n"
         host.close()
         assert host.run("again") == "again\n"
+
+
+def test_a_machine_whose_key_is_not_known_is_told_nothing(machine: Endpoint, tmp_path: Path) -> None:
+    """Whoever answers in a machine's place would get the controller's commands, and its answers count."""
+    nobody = tmp_path / "known_hosts"
+    nobody.write_text("")
+    with Host(replace(machine, known_hosts=nobody)) as host, pytest.raises(UnreachableError) as caught:
+        host.run("uname")
+    assert "not found in known_hosts" in caught.value.why
+
+
+def test_a_machine_with_another_key_is_told_nothing(machine: Endpoint, tmp_path: Path) -> None:
+    assert machine.known_hosts is not None
+    place, kind, _ = machine.known_hosts.read_text().split()
+    other = tmp_path / "known_hosts"
+    other.write_text(f"{place} {kind} {paramiko.ECDSAKey.generate().get_base64()}\n")
+    with Host(replace(machine, known_hosts=other)) as host, pytest.raises(UnreachableError):
+        host.run("uname")
 
 
 def test_what_a_proxy_command_complains_of_is_told(machine: Endpoint) -> None:

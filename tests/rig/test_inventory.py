@@ -173,6 +173,16 @@ def test_an_inventory_that_is_a_program_is_run_where_that_is_asked_for(tmp_path:
     assert ran.exists()
 
 
+def test_a_program_in_a_folder_of_inventories_is_not_run(tmp_path: Path) -> None:
+    folder = tmp_path / "rig"
+    (folder / "below").mkdir(parents=True)
+    written(folder, "ansible_user: bench")
+    path, ran = program(tmp_path)
+    path.rename(folder / "below" / "hosts")
+    failure(folder)
+    assert not ran.exists()
+
+
 def test_an_inventory_that_multiplies_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.rig.inventory.LIMIT_S", 4)
     lines = ["b0: &b0 [x, x, x, x, x, x, x, x, x]"]

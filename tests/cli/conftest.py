@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def sodbench(
 @pytest.fixture
 def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports of runs in which there is nothing to draw: most of a report's time goes into its figures."""
-    monkeypatch.setattr(drawing, "together", lambda jobs, pdf: [None] * len(jobs))
+    monkeypatch.setattr(drawing, "together", lambda jobs, pdf: nullcontext(iter([None] * len(jobs))))
 
 
 @pytest.fixture

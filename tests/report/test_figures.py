@@ -113,6 +113,28 @@ def test_a_name_with_dollar_signs_is_a_name() -> None:
     assert {r"a $\frac$ b", "$_$", "$x_1$"} <= set(words(figure.drawn()))
 
 
+class _Changing:
+    """Data that its owner changes while figures are drawn of it."""
+
+    def __init__(self) -> None:
+        self.names = {str(number): number for number in range(20_000)}
+
+    def sketch(self) -> drawing.Sketch:
+        return drawing.Sketch("x", "", str(len(self.names)), 1.0, _nothing)
+
+
+def _nothing(canvas: Canvas) -> None:
+    """Paints nothing."""
+
+
+def test_figures_are_of_the_data_as_it_was_when_they_were_begun() -> None:
+    data = _Changing()
+    with drawing.together([data.sketch] * 16, pdf=False) as drawn:
+        for number in range(200_000):
+            data.names[f"more {number}"] = number
+        assert {one and one.caption for one in drawn} == {"20000"}
+
+
 def test_only_who_asks_for_a_pdf_waits_for_it() -> None:
     sketch = drawing.Sketch("x", "", "", 1.0, lambda canvas: None)
     alone, both = sketch.drawn(), sketch.drawn(pdf=True)

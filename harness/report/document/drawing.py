@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -173,13 +174,19 @@ def together(jobs: Sequence[Job], *, pdf: bool) -> Iterator[Iterator[Figure | No
     These draw while the block does something else, until it asks for a figure. A figure takes most of a
     second, and new processes would spend as long on imports as on drawing: these are forks (as
     multiprocessing's own on Linux), all made at the beginning, while no other thread of the report works.
+    The jobs are pickled before the block begins: the pool would do so in a thread, while the block changes
+    what they hold.
     """
     workers = min(os.cpu_count() or 1, len(jobs) // _WORTH_A_PROCESS)
     if workers < 2:
-        yield (_drawn(job, pdf=pdf) for job in jobs)
+        yield iter([_drawn(job, pdf=pdf) for job in jobs])
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
-        yield pool.map(partial(_drawn, pdf=pdf), jobs)
+        yield pool.map(partial(_unpacked, pdf=pdf), [pickle.dumps(job) for job in jobs])
+
+
+def _unpacked(job: bytes, *, pdf: bool) -> Figure | None:
+    return _drawn(pickle.loads(job), pdf=pdf)
 
 
 def _drawn(job: Job, *, pdf: bool) -> Figure | None:

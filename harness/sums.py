@@ -73,10 +73,10 @@ def _parsed(line: bytes) -> tuple[str, str] | None:
     return (os.fsdecode(raw), digest.decode()) if b"\0" not in raw else None
 
 
-def walk(root: Path) -> Iterator[tuple[str, bool]]:
+def walk(root: Path, *, half_written: bool = False) -> Iterator[tuple[str, bool]]:
     """Everything below `root` that is not a folder: its name, and whether it is a regular file.
 
-    What a killed process left half-written is left out.
+    What a killed process left half-written is left out unless it is asked for: anyone can name a file so.
 
     Raises:
         RecordError: A folder cannot be read.
@@ -89,7 +89,7 @@ def walk(root: Path) -> Iterator[tuple[str, bool]]:
         links = [name for name in folders if Path(folder, name).is_symlink()]
         for name in (*files, *links):
             path = Path(folder, name)
-            if not _PARTIAL.fullmatch(name):
+            if half_written or not _PARTIAL.fullmatch(name):
                 yield path.relative_to(root).as_posix(), stat.S_ISREG(path.lstat().st_mode)
 
 

@@ -67,6 +67,12 @@ def longer_report(folder: Path) -> bool:
     return _refused(folder)
 
 
+def hidden_file(folder: Path) -> bool:
+    """A document was added under the name of one that was left half-written."""
+    (_report(folder) / ".report.html.12345678.partial").write_text("another story")
+    return _refused(folder)
+
+
 def archive_as_a_report(folder: Path) -> bool:
     """The same files were signed as something else."""
     signature.sign(_report(folder), FILES, KEY, kind=archive.KIND)
@@ -158,6 +164,7 @@ REMOVED: tuple[tuple[Removed, Attack], ...] = (
         Removed(function=signature.verify, check="sorted(there - signed.keys())", by="[]"),
         longer_report,
     ),
+    (Removed(function=signed.verify, check=", half_written=True", by=""), hidden_file),
     (
         Removed(
             function=signature._signed,

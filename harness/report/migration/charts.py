@@ -131,8 +131,11 @@ def _paint_measured(axes: Axes, row: float, mine: pd.DataFrame, shown: quantity.
     figures = replicates.of_trials(mine.assign(value=mine["value"] * shown.scale))
     if figures is None:
         return
+    import seaborn as sns  # noqa: PLC0415 - takes a second, which only the processes that draw it wait for
+
     values = [value * shown.scale for value in mine["value"]]
-    axes.scatter(values, [row] * len(values), color=MEASURED, alpha=0.35, s=16, linewidth=0)
+    sns.scatterplot(x=values, y=[row] * len(values), ax=axes, color=MEASURED, alpha=0.35, s=16, linewidth=0)
+    axes.set(xlabel="", ylabel="")
     if figures.interval_low is not None and figures.interval_high is not None:
         axes.plot(
             [figures.interval_low, figures.interval_high],

@@ -49,6 +49,7 @@ PACKAGES = (
     "pydantic",
     "ruamel.yaml",
     "scipy",
+    "seaborn",
 )
 _CONFIG_NAMES = {
     "overlay": "CONFIG_OVERLAY_FS",

@@ -175,6 +175,8 @@ def public_key(path: Path) -> ec.EllipticCurvePublicKey:
         PrerequisiteError: There is none.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise OSError("not a regular file")
         key = load_pem_public_key(path.read_bytes())
     except (OSError, ValueError) as error:
         raise PrerequisiteError(

@@ -69,6 +69,8 @@ def read(path: Path, side: Side) -> Log:
         RecordError: It cannot be read, is the other side's, or a line of it says no event.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise OSError("not a regular file")
         with path.open("rb") as file:
             return parse(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), side, where=str(path))
     except OSError as error:

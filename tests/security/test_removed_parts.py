@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,9 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from harness import json_form
 from harness.attest.evidence import RefusedError
 from harness.attest.measures import line
-from harness.errors import AlteredError, RecordError
+from harness.errors import AlteredError, RecordError, SodbenchError
 from harness.evidence import archive, signature
-from harness.pvi import package, report
+from harness.pvi import event_log, package, report
 from tests.security.removed import Attack, Removed, require_needed
 
 PARTS = b"{" + b",".join(b'"%d":[]' % number for number in range(20_000)) + b"}"
@@ -63,6 +68,33 @@ def parts_of_an_attestation(folder: Path) -> bool:
     return False
 
 
+def _ends(read: Callable[[], object]) -> bool:
+    """Whether reading ends by itself; a writer comes late, so that the test does."""
+    began = time.monotonic()
+    with contextlib.suppress(SodbenchError):
+        read()
+    return time.monotonic() - began < 0.8
+
+
+def _pipe(folder: Path) -> Path:
+    pipe = folder / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Timer(1.0, lambda: os.close(os.open(pipe, os.O_RDWR)))
+    writer.daemon = True
+    writer.start()
+    return pipe
+
+
+def pipe_as_a_key(folder: Path) -> bool:
+    """A pipe lies where the signer's public key should."""
+    return _ends(lambda: signature.public_key(_pipe(folder)))
+
+
+def pipe_as_a_log(folder: Path) -> bool:
+    """A pipe lies where the provider's log should."""
+    return _ends(lambda: event_log.read(_pipe(folder), event_log.Side.OUTSIDE))
+
+
 REMOVED: tuple[tuple[Removed, Attack], ...] = (
     (
         Removed(function=report._validated, check='bounds.check(raw.decode("ascii"))', by="pass"),
@@ -79,6 +111,14 @@ REMOVED: tuple[tuple[Removed, Attack], ...] = (
     (
         Removed(function=line._lines, check="require_few_parts(line, _MOST_PARTS)", by="pass"),
         parts_of_an_attestation,
+    ),
+    (
+        Removed(function=signature.public_key, check="path.exists() and not path.is_file()", by="False"),
+        pipe_as_a_key,
+    ),
+    (
+        Removed(function=event_log.read, check="path.exists() and not path.is_file()", by="False"),
+        pipe_as_a_log,
     ),
     (Removed(function=json_form.require_few_parts, check="parts > most", by="False"), parts_of_a_package),
 )

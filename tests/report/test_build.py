@@ -20,10 +20,10 @@ import sys
 from pathlib import Path
 from harness import report
 from harness.evidence import folder
+slow = {"scipy.stats", "seaborn"}  # their import takes a second, which only what draws waits for
+unwanted = list(slow & sys.modules.keys())
 report.build(folder.find(Path(sys.argv[1])), Path(sys.argv[2]))
-slow = {"scipy.stats", "seaborn"}  # a report without a bootstrap needs neither; their import takes a second
-unwanted = [name for name in sys.modules if name.split(".")[0] == "libvirt" or name.startswith("harness.rig")]
-unwanted += slow & sys.modules.keys()
+unwanted += [one for one in sys.modules if one.split(".")[0] == "libvirt" or one.startswith("harness.rig")]
 sys.exit(f"imported: {unwanted}" if unwanted else 0)
 """
 

@@ -131,3 +131,18 @@ def _mend(database: Database) -> None:
         connection.commit()
     database.engine.dispose()
     open_registry(database.engine.url.render_as_string(hide_password=False), now=SteppedPresent()).close()
+
+
+def test_another_table_may_have_a_constraint_of_that_name(database: Database) -> None:
+    for name in ("aaa", "zzz"):
+        with database.engine.connect() as connection:
+            connection.execute(
+                text(f"CREATE TABLE {name} (tier text CONSTRAINT ck_results_tier CHECK (tier <> ''))")
+            )
+            connection.commit()
+        guards.check(database, 1)
+    with database.engine.connect() as connection:
+        connection.execute(text("ALTER TABLE results DROP CONSTRAINT ck_results_tier"))
+        connection.commit()
+    with pytest.raises(AuditError, match="constraint ck_results_tier is not as it was made"):
+        guards.check(database, 1)

@@ -33,7 +33,7 @@ class Kept:
 
 
 KEPT = {
-    "paper-lab": Kept(7, 35),
+    "paper-lab": Kept(21, 105),
     "paper-short": Kept(28, 42),
     "paper-kits": Kept(6, 15, frozenset({"mail", "app", "web"})),
     "attest": Kept(7, 21),

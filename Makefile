@@ -40,7 +40,8 @@ FRESH := /var/cache/sodbench/fresh
 # Only PostgreSQL's programs are wanted: while this is there, installing them makes no cluster and starts no server.
 NO_CLUSTER := /etc/postgresql-common/createcluster.d/sodbench.conf
 # Nor is a tunnel of the machine's own: while the mask is there strongSwan's service does not start, and it is not
-# enabled afterwards, unless it was there before.
+# enabled afterwards, unless it was there before. Without systemd nothing starts it; its folder in /run must not be
+# made there, because packages take it for systemd's word that it runs.
 NO_TUNNEL := /run/systemd/system/strongswan.service
 ENABLED_TUNNEL := /etc/systemd/system/multi-user.target.wants/strongswan.service
 
@@ -170,9 +171,9 @@ packages:
 	done); \
 	if [ -n "$$missing" ]; then \
 	    echo "Installing" $$missing; \
-	    trap 'rm -f $(NO_CLUSTER) $(NO_TUNNEL)' EXIT; mkdir -p $(dir $(NO_CLUSTER)) $(dir $(NO_TUNNEL)); \
+	    trap 'rm -f $(NO_CLUSTER) $(NO_TUNNEL)' EXIT; mkdir -p $(dir $(NO_CLUSTER)); \
 	    echo "create_main_cluster = false" > $(NO_CLUSTER); \
-	    case "$$missing" in *charon-systemd*) ln -sf /dev/null $(NO_TUNNEL);; esac; \
+	    case "$$missing" in *charon-systemd*) [ ! -d $(dir $(NO_TUNNEL)) ] || ln -sf /dev/null $(NO_TUNNEL);; esac; \
 	    apt-get update --quiet=2; \
 	    DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends $$missing; \
 	    case "$$missing" in *charon-systemd*) rm -f $(ENABLED_TUNNEL);; esac; \

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 from harness import sums
 from harness.attest.evidence import Count
 from harness.attest.reference.policy import FileDigest, ImaReference, ReferenceValues
-from harness.errors import AlteredError
+from harness.errors import AlteredError, InputFileError
 from harness.evidence import signature
 from harness.evidence.signature import Kind
 from harness.files import write_json
@@ -73,9 +73,17 @@ def write(folder: Path, manifest: Manifest, key: ec.EllipticCurvePrivateKey) -> 
     """Write the manifest into `folder` and sign it there; its SHA-256 in hexadecimal.
 
     Raises:
+        InputFileError: The manifest has more than :data:`MAX_BYTES`.
         StorageError: They cannot be written.
     """
     write_json(folder / FILE, manifest.model_dump(mode="json"))
+    if (folder / FILE).stat().st_size > MAX_BYTES:  # it could not be read back
+        raise InputFileError(
+            "the image has too many files",
+            where=manifest.name,
+            why=f"its manifest has more than {MAX_BYTES} bytes",
+            remedy="import an image with fewer files, or with shorter paths",
+        )
     signature.sign(folder, [FILE], key, kind=KIND)
     return sums.digest(folder / FILE)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from harness import disk as disks
 from harness import files, sums
 from harness.clock import Clock
-from harness.errors import InputFileError, UsageError
+from harness.errors import InputFileError, RecordError, UsageError
 from harness.legible import legible
 from harness.pvi.factory import locked_key
 from harness.pvi.factory.authority import moment
@@ -75,14 +75,15 @@ def take_in(
     """
     known = [one.number for one in factory.held.state.images if one.name == name]
     number = max(known, default=0) + 1
+    # The digest first: what is judged below is the image that is imported, and it is a regular file.
+    source_sum = _digest(source)
     plain = Disk(path=source, format=format_ or qemu_img.format_of(source))
     size = qemu_img.size_bytes(plain)
     signing_key = factory.signer()
     key = new_key()
     with _new_folder(factory.folder / FOLDER / name, number, known) as folder:
-        source_sum = sums.digest(source)
         formatted, content = _encrypted(plain, Disk(path=folder / DISK, key=key), size, clock)
-        if sums.digest(source) != source_sum:
+        if _digest(source) != source_sum:
             raise InputFileError("the image was changed while it was imported", where=legible(str(source)))
         made = Manifest(
             name=name,
@@ -145,6 +146,13 @@ def key(factory: Factory, master: Master) -> bytes:
     file = master.folder / KEY
     raw = sums.content(file, limit=locked_key.MAX_BYTES)
     return locked_key.unlock_bytes(raw, ROLE, factory.passphrase(), where=str(file))
+
+
+def _digest(source: Path) -> str:
+    try:
+        return sums.digest(source)
+    except RecordError as error:
+        raise InputFileError("the image cannot be read", where=legible(str(source)), why=error.why) from error
 
 
 def _encrypted(plain: Disk, target: Disk, size: int, clock: Clock) -> tuple[Formatted, listing.Listing]:

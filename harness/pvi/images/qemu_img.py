@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,9 @@ _LUKS = "encrypt.format=luks,encrypt.iter-time=10"
 """Each opening derives for 10 ms, not for 2 s: the keys are random, and no derivation makes them safer."""
 _LIMIT_S = 7200.0
 _QCOW2 = b"QFI\xfb"
+_INCOMPATIBLE_AT, _DATA_FILE, _WITHOUT_FEATURES = 72, 1 << 2, 2
+"""Where a head of version 3 has its incompatible features, and which says that the data are elsewhere."""
+_ELSEWHERE = "a part of it is in another file"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +92,10 @@ def size_bytes(disk: Disk) -> int:
         InputFileError: It is no image, it is encrypted or empty, or a part of it is in another file.
         PrerequisiteError: There is no qemu-img.
     """
-    done = _run(["info", "--output=json", "--image-opts"], [image_options(disk, {})], {})
     where = legible(str(disk.path))
+    if disk.format == "qcow2" and _names_a_file(disk.path):
+        raise _not_whole(where, _ELSEWHERE)
+    done = _run(["info", "--output=json", "--image-opts"], [image_options(disk, {})], {})
     if done.returncode != 0:
         raise InputFileError("this is no image of a disk", where=where, why=_why(done))
     said: dict[str, Json] = json.loads(done.stdout)
@@ -98,13 +104,31 @@ def size_bytes(disk: Disk) -> int:
     elsewhere = "backing-filename" in said or (isinstance(data, dict) and "data-file" in data)
     size = said.get("virtual-size")
     if elsewhere or said.get("encrypted") is True or not isinstance(size, int) or size < 1:
-        raise InputFileError(
-            "the image cannot be imported",
-            where=where,
-            why="a part of it is in another file" if elsewhere else "it is encrypted, or empty",
-            remedy="qemu-img convert makes a whole, plain image of it",
-        )
+        raise _not_whole(where, _ELSEWHERE if elsewhere else "it is encrypted, or empty")
     return size
+
+
+def _names_a_file(path: Path) -> bool:
+    """Whether a qcow2's head names a backing file or a file of data: even ``qemu-img info`` may open that."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_INCOMPATIBLE_AT + 8).ljust(_INCOMPATIBLE_AT + 8, b"\0")
+    except OSError as error:
+        raise InputFileError(
+            "the image cannot be read", where=legible(str(path)), why=error.strerror or str(error)
+        ) from error
+    version, backing_at = struct.unpack_from(">IQ", head, len(_QCOW2))
+    (incompatible,) = struct.unpack_from(">Q", head, _INCOMPATIBLE_AT)
+    return bool(backing_at or (version != _WITHOUT_FEATURES and incompatible & _DATA_FILE))
+
+
+def _not_whole(where: str, why: str) -> InputFileError:
+    return InputFileError(
+        "the image cannot be imported",
+        where=where,
+        why=why,
+        remedy="qemu-img convert makes a whole, plain image of it",
+    )
 
 
 def create(disk: Disk, size: int, clock: Clock) -> Formatted:

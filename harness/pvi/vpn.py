@@ -11,6 +11,7 @@ Where the kernel has no ESP, strongSwan does it in its own process (kernel-libip
 from __future__ import annotations
 
 import ipaddress
+import re
 import subprocess
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,6 +36,7 @@ _PLUGINS = (
 )
 """What IKEv2 with certificates needs: what is not loaded does not listen."""
 _IKE, _ESP = "aes256gcm16-prfsha384-ecp384", "aes256gcm16-ecp384"
+_PLAIN = re.compile(r"[0-9A-Fa-f.:/]+")
 _PROBE = (
     *("unshare", "--net", "ip", "xfrm", "state", "add", "src", "192.0.2.1", "dst", "192.0.2.2"),
     *("proto", "esp", "spi", "1", "mode", "tunnel", "aead", "rfc4106(gcm(aes))", "0x" + "00" * 20, "128"),
@@ -212,6 +214,9 @@ def _check(link: Link) -> None:
             ipaddress.ip_address(address)
         for network in (link.local_network, link.remote_network):
             ipaddress.ip_network(network)
+        for text in (link.local_address, link.remote_address, link.local_network, link.remote_network):
+            if not _PLAIN.fullmatch(text):  # any text may be the zone of an address, line feeds too
+                raise ValueError(f"{text!r} has another sign than an address or network has")
         if not profiles.is_name(link.remote):
             raise ValueError(f"{link.remote!r} is no name of a peer")
     except ValueError as error:

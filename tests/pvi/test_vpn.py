@@ -359,6 +359,9 @@ def test_only_a_peer_of_the_factory_is_written_and_for_its_user_alone(
         {"remote_address": "%any"},
         {"local_network": "10.77.0.1/8"},
         {"remote_network": "all"},
+        {"remote_address": "fe80::1%x\n    proposals = null"},
+        {"local_address": "fe80::1%eth0 }"},
+        {"local_network": "fe80::1%x\n}/128"},
     ],
 )
 def test_what_is_no_link_is_refused(factory: Factory, tmp_path: Path, changed: dict[str, str]) -> None:

@@ -1,16 +1,22 @@
 """Asks Nova with a token that is held, and renewed when it expires: keystoneauth does that.
 
+An answer is read as far as its bound, in the time that it may take, and never inflated.
+
 It needs the extra ``openstack``. Importing this module is the only thing that does.
 """
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Mapping
 from typing import Final
 
 from keystoneauth1 import adapter, exceptions
 from keystoneauth1 import session as keystone
 from keystoneauth1.plugin import BaseAuthPlugin
+from requests import Response
+from urllib3.exceptions import HTTPError
 
 from harness.json_types import Json
 from harness.rig.openstack.cloud import Answer, CloudError
@@ -18,6 +24,7 @@ from harness.rig.openstack.cloud import Answer, CloudError
 MOST_BYTES: Final = 4_000_000
 """How long an answer may be that is read."""
 TIMEOUT_S: Final = 30.0
+_PART_BYTES: Final = 65_536
 
 
 class Keystone:
@@ -38,6 +45,7 @@ class Keystone:
         verify: bool | str = True,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
+        self._timeout_s = timeout_s
         self._adapter = adapter.Adapter(
             keystone.Session(auth=auth, verify=verify, timeout=timeout_s, redirect=False),
             service_type="compute",
@@ -56,7 +64,14 @@ class Keystone:
             CloudError: None came.
         """
         try:
-            found = self._adapter.request(path, method, json=body, headers=dict(headers), raise_exc=False)
+            found = self._adapter.request(
+                path,
+                method,
+                json=body,
+                headers={**headers, "Accept-Encoding": "identity"},
+                raise_exc=False,
+                stream=True,
+            )
         except (exceptions.Unauthorized, exceptions.MissingAuthPlugin) as error:
             return Answer(status=401, body=f"no token: {error}", request=None)
         except exceptions.ClientException as error:
@@ -67,15 +82,36 @@ class Keystone:
                 remedy="look whether nova-api and the identity service run",
                 retry=True,
             ) from error
-        content: bytes = found.content
-        if len(content) > MOST_BYTES:
-            raise CloudError(
-                "Nova's answer is too long", where=path.partition("?")[0], why=f"{len(content)} bytes"
-            )
         try:
-            values: Json = found.json()
-        except ValueError:
-            values = found.text[:1_000] or None
+            content = self._content(found, path.partition("?")[0])
+        finally:
+            found.close()
+        try:
+            values: Json = json.loads(content)
+        except (ValueError, RecursionError):
+            values = content[:1_000].decode(errors="replace") or None
         return Answer(
             status=found.status_code, body=values, request=found.headers.get("x-openstack-request-id")
         )
+
+    def _content(self, found: Response, where: str) -> bytes:
+        """The bytes of an answer, each part as it comes."""
+        if found.headers.get("content-encoding", "identity") != "identity":
+            raise CloudError("Nova's answer is packed, which was not asked for", where=where)
+        content, until_s = bytearray(), time.monotonic() + self._timeout_s
+        try:
+            while part := found.raw.read1(_PART_BYTES, decode_content=False):
+                content += part
+                if len(content) > MOST_BYTES:
+                    raise CloudError(
+                        "Nova's answer is too long", where=where, why=f"more than {MOST_BYTES} bytes"
+                    )
+                if time.monotonic() > until_s:
+                    raise CloudError(
+                        "Nova's answer does not end", where=where, why=f"{self._timeout_s:g} s", retry=True
+                    )
+        except (HTTPError, OSError) as error:
+            raise CloudError(
+                "Nova's answer breaks off", where=where, why=" ".join(str(error).split()), retry=True
+            ) from error
+        return bytes(content)

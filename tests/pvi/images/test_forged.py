@@ -24,8 +24,8 @@ def _image(folder: Path, fill: Callable[[Path], None], *forged: tuple[bytes, byt
     root, image = folder / "root", folder / "image"
     root.mkdir()
     fill(root)
-    options = ["-q", "-t", "ext4", "-O", "^metadata_csum,^dir_index", "-d", root, image, "4M"]
-    subprocess.run(["/usr/sbin/mke2fs", *options], check=True, timeout=60)
+    options = ["-q", "-t", "ext4", "-O", "^metadata_csum,^dir_index", "-d"]
+    subprocess.run(["/usr/sbin/mke2fs", *options, root, image, "4M"], check=True, timeout=60)
     content = image.read_bytes()
     for there, instead in forged:
         assert there in content
@@ -35,6 +35,15 @@ def _image(folder: Path, fill: Callable[[Path], None], *forged: tuple[bytes, byt
     return image
 
 
+def _one(name: str) -> Callable[[Path], None]:
+    """Writes one small file."""
+
+    def fill(root: Path) -> None:
+        (root / name).write_text("x")
+
+    return fill
+
+
 def _scratch(folder: Path) -> Path:
     (folder / "factory/scratch").mkdir(parents=True)
     return folder / "factory/scratch"
@@ -42,7 +51,7 @@ def _scratch(folder: Path) -> Path:
 
 @pytest.mark.parametrize("name", [b"../escaped", b"/tmp/abcde", b"a/../../bb"])
 def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, name: bytes) -> None:
-    image = _image(tmp_path, lambda root: (root / "AAAAAAAAAA").write_text("x") and None, (b"A" * 10, name))
+    image = _image(tmp_path, _one("AAAAAAAAAA"), (b"A" * 10, name))
     scratch = _scratch(tmp_path)
     with pytest.raises(InputFileError, match="cannot be listed"):
         listing.listed(image, scratch)
@@ -74,7 +83,7 @@ def test_names_with_line_feeds_and_blanks_are_files_or_refused(tmp_path: Path) -
     assert found is not None
     assert set(found) == {"/a name\\n<2>", "/\\xff"}
     (tmp_path / "other").mkdir()
-    image = _image(tmp_path / "other", lambda root: (root / "a\nb").write_text("x") and None)
+    image = _image(tmp_path / "other", _one("a\nb"))
     with pytest.raises(InputFileError, match="cannot be listed"):
         listing.listed(image, _scratch(tmp_path / "other"))
 
@@ -89,7 +98,7 @@ def test_a_file_of_more_bytes_than_its_image_is_not_written(tmp_path: Path) -> N
 
 
 def test_folders_without_an_end_are_not_read_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    image = _image(tmp_path, lambda root: (root / "a").write_text("x") and None)
+    image = _image(tmp_path, _one("a"))
     scratch = _scratch(tmp_path)
     monkeypatch.setattr(debugfs, "MOST_BYTES", 50)
     with pytest.raises(InputFileError, match="cannot be read"):
@@ -126,7 +135,7 @@ def test_an_image_that_is_exchanged_once_it_was_judged_is_refused(
 
     def judged_and_exchanged(disk: Disk) -> int:
         size = judge(disk)
-        command = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", secret, "-F", "raw", source]
+        command = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(secret), "-F", "raw", str(source)]
         subprocess.run(command, check=True, timeout=60)
         return size
 

@@ -20,6 +20,8 @@ from harness.errors import RecordError
 from harness.legible import legible
 
 MAX_LINE_BYTES = 4096
+MOST_KINDS = 100_000
+"""Of pairs of a kind and a guest in one log: each takes some 500 bytes, however short its line is."""
 MAX_NS = 2**62
 """The largest moment that is taken, in the year 2116: the sum of two of them still fits its column."""
 
@@ -92,6 +94,8 @@ def parse(lines: Iterable[bytes], side: Side, *, where: str) -> Log:
             continue
         kind, guest, t_ns, uncertainty_ns = _event(said, f"{where}:{number}")
         stamps = events.setdefault((kind, guest), Stamps())
+        if len(events) > MOST_KINDS:
+            raise _damaged(f"{where}:{number}", f"it has events of more than {MOST_KINDS} kinds and guests")
         stamps.t_ns.append(t_ns)
         stamps.uncertainty_ns.append(uncertainty_ns)
         stamps.line.append(number)

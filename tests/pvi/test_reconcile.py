@@ -173,3 +173,13 @@ def test_a_million_events_a_side_take_less_than_ten_times_their_limit(tmp_path: 
     took = reconciliation.one("reconcile", inside, outside)
     assert took["oddities"] == odd == 20
     assert took["cpu_s"] <= 10 * reconciliation.LIMIT_S * count / reconciliation.COUNT
+
+
+def test_a_log_of_endless_guests_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes some 500 bytes here for a line of 50: a log of 40 MB would take more than 400 MB."""
+    monkeypatch.setattr(event_log, "MOST_KINDS", 10)
+    lines = [b'{"log":"inside","version":1}\n']
+    lines += [b'{"t_ns":1,"uncertainty_ns":0,"kind":"a","guest":"%d"}\n' % number for number in range(11)]
+    assert len(event_log.parse(lines[:-1], Side.INSIDE, where="a log").events) == 10
+    with pytest.raises(RecordError, match="more than 10 kinds and guests"):
+        event_log.parse(lines, Side.INSIDE, where="a log")
